@@ -1,0 +1,93 @@
+"""The tree of errors. Each says what is wrong and what to do.
+
+::
+
+    WsiParseError
+    ├── UsageError (ValueError)             the call is wrong: options, settings, prompts
+    │   ├── SettingsError
+    │   ├── UnknownNameError (KeyError)     no reader, model, exporter of that name
+    │   └── UnknownPromptError              the model does not know the words
+    ├── SlideError                          the slide cannot be used
+    │   ├── SlideOpenError (OSError)        no reader opens it
+    │   ├── SlideReadError (OSError)        it opened, but pixels cannot be read
+    │   ├── UnsupportedSlideError           opened, but not something we process
+    │   └── PixelSizeError (ValueError)     the microns per pixel are missing or disagree
+    ├── ModelError (RuntimeError)           a model failed, or answered out of contract
+    ├── StoreError (OSError)                an intermediate result is damaged
+    └── StageError (RuntimeError)           where a run failed: slide, stage and place
+"""
+
+from collections.abc import Iterable
+
+
+class WsiParseError(Exception):
+    """Base of all errors of this package.
+
+    Parameters
+    ----------
+    message : str
+        What is wrong, in one sentence.
+    remedy : str, optional
+        What the user can do about it.
+    """
+
+    def __init__(self, message: str, remedy: str = "") -> None:
+        super().__init__(message, remedy)
+        self.message = message
+        self.remedy = remedy
+
+    def __str__(self) -> str:
+        return f"{self.message} {self.remedy}".strip()
+
+
+class UsageError(WsiParseError, ValueError):
+    """The call is wrong."""
+
+
+class SettingsError(UsageError):
+    """A setting is unknown or has a value that cannot be."""
+
+
+class UnknownNameError(UsageError, KeyError):
+    """No plug-in of that name is registered."""
+
+    @classmethod
+    def of(cls, kind: str, name: str, known: Iterable[str]) -> "UnknownNameError":
+        """Build the error for `name`, listing what is `known`."""
+        return cls(f"No {kind} is called {name!r}.", f"Known: {', '.join(sorted(known))}.")
+
+
+class UnknownPromptError(UsageError):
+    """The chosen model does not know the words of a prompt."""
+
+
+class SlideError(WsiParseError):
+    """A slide cannot be used."""
+
+
+class SlideOpenError(SlideError, OSError):
+    """No reader opens the file."""
+
+
+class SlideReadError(SlideError, OSError):
+    """The slide opened, but its pixels cannot be read."""
+
+
+class UnsupportedSlideError(SlideError):
+    """The file opened, but is not something this package processes (fluorescence, stacks, 16 bit)."""
+
+
+class PixelSizeError(SlideError, ValueError):
+    """The microns per pixel are missing, absurd, or disagree with what the user said."""
+
+
+class ModelError(WsiParseError, RuntimeError):
+    """A model failed or answered out of contract."""
+
+
+class StoreError(WsiParseError, OSError):
+    """An intermediate result is missing or damaged."""
+
+
+class StageError(WsiParseError, RuntimeError):
+    """A run failed: the message names slide, stage and place; `__cause__` says why."""

@@ -1,0 +1,67 @@
+"""Name -> plug-in, imported when asked for: a built-in is one line here, others come by entry point."""
+
+import importlib
+from importlib.metadata import entry_points
+from typing import Any
+
+from wsi_parse.errors import UnknownNameError
+
+
+class Registry:
+    """Names of one kind of plug-in.
+
+    Parameters
+    ----------
+    kind : str
+        What the plug-ins are, for messages: "model", "exporter".
+    builtin : dict of str to str
+        Name -> "module:attribute". Nothing is imported before :meth:`get`.
+
+    Notes
+    -----
+    Packages outside add their own under the entry point group ``wsi_parse.<kind>s``.
+    """
+
+    def __init__(self, kind: str, builtin: dict[str, str]) -> None:
+        self.kind = kind
+        self._builtin = builtin
+        self._added: dict[str, Any] = {}
+
+    def names(self) -> list[str]:
+        """Known names, sorted."""
+        return sorted({*self._builtin, *self._added, *(point.name for point in self._outside())})
+
+    def add(self, name: str, plugin: Any) -> None:  # noqa: ANN401 - any plug-in type
+        """Register an object made in this process (a model of a script or of a test)."""
+        self._added[name] = plugin
+
+    def get(self, name: str) -> Any:  # noqa: ANN401 - any plug-in type
+        """Import and return the plug-in called `name`.
+
+        Raises
+        ------
+        UnknownNameError
+            Lists the known names.
+        """
+        if name in self._added:
+            return self._added[name]
+        if name in self._builtin:
+            module, _, attribute = self._builtin[name].partition(":")
+            return getattr(importlib.import_module(module), attribute)
+        for point in self._outside():
+            if point.name == name:
+                return point.load()
+        raise UnknownNameError.of(self.kind, name, self.names())
+
+    def _outside(self) -> Any:  # noqa: ANN401 - importlib's own collection
+        return entry_points(group=f"wsi_parse.{self.kind}s")
+
+
+MODELS = Registry("model", {"stain": "wsi_parse.models.stain:StainModel"})
+EXPORTERS = Registry(
+    "exporter",
+    {
+        "geojson": "wsi_parse.exporters.geojson:GeoJsonExporter",
+        "parquet": "wsi_parse.exporters.parquet:ParquetExporter",
+    },
+)

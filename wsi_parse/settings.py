@@ -1,0 +1,154 @@
+"""RunSettings: everything a run can be told, checked before anything is read."""
+
+import hashlib
+import json
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any, Literal
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from wsi_parse.errors import SettingsError
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+
+class SlideSettings(_Section):
+    """How slides are opened."""
+
+    mpp: float | None = Field(None, gt=0, description="microns per level-0 pixel, where the file does not tell")
+    override_mpp: bool = Field(False, description="believe mpp also where the file disagrees")
+    reader: str | None = Field(None, description="name of a reader; null tries all")
+    roi: Path | None = Field(None, description="GeoJSON; only what lies inside its polygons is looked at")
+
+
+class TissueSettings(_Section):
+    """What is taken for tissue."""
+
+    detect: bool = Field(True, description="false: look everywhere")
+    mpp: float = Field(8.0, gt=0, description="microns per pixel of the mask")
+    smallest_um2: float = Field(20_000.0, ge=0, description="specks below are dropped")
+    largest_hole_um2: float = Field(40_000.0, ge=0, description="holes below are filled")
+
+
+class ModelSettings(_Section):
+    """Which model, and how it runs."""
+
+    name: str = Field("auto", description="auto, or a name of `wsi-parse models`")
+    device: str = Field("auto", description="auto, cpu, cuda, cuda:1, …")
+    batch: int = Field(4, ge=1, description="tiles a model call")
+    field_um: float | None = Field(None, gt=0, description="what a tile covers; null: the model's own")
+
+
+class TileSettings(_Section):
+    """How a slide is cut up."""
+
+    overlap: float = Field(0.125, ge=0, le=0.75, description="share of a tile that neighbours share")
+    block: int = Field(4, ge=1, le=64, description="tiles a side done as one task; never changes the result")
+
+
+class ObjectSettings(_Section):
+    """How objects are made of channels. Lengths in microns, so that they mean the same on every slide."""
+
+    threshold: float = Field(0.5, gt=0, lt=1, description="probability of the outline")
+    chunk_px: int = Field(1024, ge=128, description="side of a chunk in output pixels; part of the result")
+    smallest_cell_um2: float = Field(8.0, ge=0, description="smaller cells are dropped")
+    largest_cell_um: float = Field(40.0, gt=0, description="farther from its seed nothing belongs to a cell")
+    seed_distance_um: float = Field(3.5, gt=0, description="seeds nearer than this may be joined")
+    smallest_region_um2: float = Field(500.0, ge=0, description="smaller regions are dropped")
+    smallest_hole_um2: float = Field(100.0, ge=0, description="smaller holes of regions are filled")
+    simplify_px: float = Field(0.25, ge=0, description="outline tolerance in output pixels")
+    stains: bool = Field(False, description="measure haematoxylin and eosin of each object")
+
+
+class ExportSettings(_Section):
+    """What is written."""
+
+    formats: tuple[str, ...] = Field(("geojson", "parquet"), description="exporters")
+    gzip: bool = Field(False, description="write annotations.geojson.gz")
+    frame: Literal["qupath", "level0"] = Field("qupath", description="subtract the slide's bounds, as QuPath does, or not")
+    overlay_px: int = Field(2048, ge=0, le=8192, description="longer side of overlay.png; 0: none")
+
+
+class ComputeSettings(_Section):
+    """Where the work is done; never changes the result."""
+
+    workers: int = Field(0, ge=0, description="processes; 0: threads of this one")
+    threads: int | None = Field(None, ge=1, description="threads in all; null: one a core")
+
+
+class RunSettings(_Section):
+    """Everything a run can be told."""
+
+    prompts: tuple[str, ...] = Field((), description="what to look for, in words")
+    slide: SlideSettings = SlideSettings()
+    tissue: TissueSettings = TissueSettings()
+    model: ModelSettings = ModelSettings()
+    tiles: TileSettings = TileSettings()
+    objects: ObjectSettings = ObjectSettings()
+    export: ExportSettings = ExportSettings()
+    compute: ComputeSettings = ComputeSettings()
+
+    @classmethod
+    def load(
+        cls, config: Path | None = None, overrides: Iterable[str] = (), **direct: Any  # noqa: ANN401
+    ) -> "RunSettings":
+        """Build settings from a YAML file, then ``section.key=value`` overrides, then direct sections.
+
+        Raises
+        ------
+        SettingsError
+            Names every setting that is unknown or cannot be.
+        """
+        values = _read_yaml(config) if config else {}
+        for override in overrides:
+            _set(values, override)
+        for section, given in direct.items():
+            if isinstance(given, dict):
+                known = values.setdefault(section, {})
+                known.update({key: value for key, value in given.items() if value is not None})
+            elif given:
+                values[section] = given
+        try:
+            return cls.model_validate(values)
+        except ValidationError as error:
+            raise SettingsError(_explain(error), "See `wsi-parse settings` for all of them.") from error
+
+    def result_digest(self, *more: str) -> str:
+        """Hash what decides the result: not where it is computed, nor how tiles are grouped."""
+        values = self.model_dump(mode="json", exclude={"compute": True, "tiles": {"block"}, "slide": {"roi"}})
+        text = json.dumps([values, *more], sort_keys=True)
+        return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def _read_yaml(path: Path) -> dict[str, Any]:
+    try:
+        values = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise SettingsError(f"Cannot read the settings in {path.name}: {error}", "It must be YAML.") from error
+    if not isinstance(values, dict):
+        raise SettingsError(f"{path.name} holds no settings.", "Write `section:` and `  key: value` lines.")
+    return values
+
+
+def _set(values: dict[str, Any], override: str) -> None:
+    name, equals, text = override.partition("=")
+    *sections, key = name.strip().split(".")
+    if not equals or not key:
+        raise SettingsError(f"--set {override!r} is not of the form section.key=value.", "E.g. --set tiles.overlap=0.25")
+    for section in sections:
+        values = values.setdefault(section, {})
+        if not isinstance(values, dict):
+            raise SettingsError(f"--set {override!r}: {section!r} is not a section.")
+    try:
+        values[key] = yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise SettingsError(f"--set {override!r}: the value is not YAML.", "Quote it.") from error
+
+
+def _explain(error: ValidationError) -> str:
+    problems = [f"{'.'.join(str(part) for part in item['loc'])}: {item['msg']}" for item in error.errors()]
+    return "Settings cannot be: " + "; ".join(problems) + "."

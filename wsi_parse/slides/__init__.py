@@ -1,0 +1,1 @@
+"""Slides: open_slide and what it returns."""

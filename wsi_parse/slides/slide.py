@@ -1,0 +1,171 @@
+"""Slide: an open file, read at any scale on a fixed lattice; pickles as path + options."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from wsi_parse.errors import PixelSizeError
+from wsi_parse.geometry import Box, Frame
+from wsi_parse.slides.base import Level, PixelSize, Reader, SlideInfo
+from wsi_parse.slides.resample import apply_taps, taps
+
+WHITE = 255
+_STRIP_SOURCE_PX = 6_000_000
+
+
+@dataclass(frozen=True)
+class SlideOptions:
+    """How to open a slide.
+
+    Parameters
+    ----------
+    mpp : float or None
+        Microns per level-0 pixel; fills in what is missing.
+    override_mpp : bool
+        Believe `mpp` also where the file disagrees.
+    reader : str or None
+        Name of a reader; None tries all.
+    """
+
+    mpp: float | None = None
+    override_mpp: bool = False
+    reader: str | None = None
+
+
+class Slide:
+    """An open slide; made by :func:`wsi_parse.slides.open_slide`.
+
+    Parameters
+    ----------
+    reader : Reader
+    source : path or array
+        What to open again after unpickling.
+    options : SlideOptions
+    """
+
+    def __init__(self, reader: Reader, source: Path | NDArray[np.uint8], options: SlideOptions) -> None:
+        self._reader = reader
+        self.source = source
+        self.options = options
+        self.info: SlideInfo = reader.info
+
+    def __reduce__(self) -> Any:  # noqa: ANN401 - pickle's protocol
+        from wsi_parse.slides import open_slide
+
+        return open_slide, (self.source, self.options)
+
+    def __repr__(self) -> str:
+        return f"<Slide {self.info.name} {self.info.width}x{self.info.height} by {self.info.reader}>"
+
+    def __enter__(self) -> "Slide":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Release the file."""
+        self._reader.close()
+
+    @property
+    def name(self) -> str:
+        """File name without folder."""
+        return self.info.name
+
+    @property
+    def pixel_size(self) -> PixelSize:
+        """Microns per level-0 pixel.
+
+        Raises
+        ------
+        PixelSizeError
+            Where the file does not tell and the user did not.
+        """
+        if self.info.pixel_size is None:
+            raise PixelSizeError(
+                f"{self.name} does not say how many microns a pixel has.",
+                "Give it: --mpp 0.25 (40x) or --mpp 0.5 (20x) are usual; ask the scanner's owner.",
+            )
+        return self.info.pixel_size
+
+    def frame(self, mpp: float) -> Frame:
+        """Lay a lattice of `mpp` microns per pixel over the slide."""
+        size = self.pixel_size
+        return Frame.of(self.info.width, self.info.height, (size.x_um, size.y_um), mpp)
+
+    def frame_to_fit(self, side_px: int) -> Frame:
+        """Lay a lattice whose longer side has at most `side_px` pixels; never finer than level 0."""
+        size = self.pixel_size
+        longest_um = max(self.info.width * size.x_um, self.info.height * size.y_um)
+        return self.frame(max(longest_um / side_px, size.x_um, size.y_um))
+
+    def level_for(self, frame: Frame) -> int:
+        """Return the coarsest level that is at least as fine as the frame on both axes."""
+        best = 0
+        for index, level in enumerate(self.info.levels):
+            fine = 1 + _SAME
+            if level.downsample_x <= frame.scale_x * fine and level.downsample_y <= frame.scale_y * fine:
+                best = index
+        return best
+
+    def read(self, box_frame: Box, frame: Frame) -> NDArray[np.uint8]:
+        """Read a box of the frame, resampled with antialiasing from the best level.
+
+        Parameters
+        ----------
+        box_frame : Box
+            In frame pixels; may reach past the slide on any side.
+        frame : Frame
+            Of this slide.
+
+        Returns
+        -------
+        uint8 array (box.height, box.width, 3)
+            RGB; white outside the slide. ``crop(read(A), B) == read(B)`` byte for byte.
+
+        Raises
+        ------
+        SlideReadError
+        """
+        level_index = self.level_for(frame)
+        level = self.info.levels[level_index]
+        step_x, step_y = _step(frame.scale_x, level.downsample_x), _step(frame.scale_y, level.downsample_y)
+        out = np.full((*box_frame.shape, 3), WHITE, np.uint8)
+        # A frame pixel counts as inside where its middle is.
+        inside = box_frame.intersection(
+            Box(0, 0, _inside(level.width, step_x), _inside(level.height, step_y))
+        )
+        if not inside.area:
+            return out
+        rows_a_strip = max(16, int(_STRIP_SOURCE_PX / max(1.0, inside.width * step_x * step_y)))
+        for strip in inside.strips(rows_a_strip):
+            out[strip.relative_to(box_frame).slices] = self._resampled(
+                strip, level_index, level, step_x, step_y
+            )
+        return out
+
+    def _resampled(
+        self, box: Box, level_index: int, level: Level, step_x: float, step_y: float
+    ) -> NDArray[np.uint8]:
+        if step_x == 1 and step_y == 1:
+            return self._reader.read_level(level_index, box)
+        left, columns = taps(box.x, box.right, step_x, level.width)
+        top, rows = taps(box.y, box.bottom, step_y, level.height)
+        source = Box(left, top, columns.shape[1], rows.shape[1])
+        return apply_taps(self._reader.read_level(level_index, source), rows, columns)
+
+
+# Levels and frames that differ by less are the same scale.
+_SAME = 1e-6
+
+
+def _step(scale: float, downsample: float) -> float:
+    step = scale / downsample
+    return round(step) if abs(step - round(step)) < _SAME * step else step
+
+
+def _inside(length_level: int, step: float) -> int:
+    return max(1, int(np.floor(length_level / step + 0.5)))
