@@ -1,0 +1,96 @@
+"""Stored chunks -> finished objects in lattice order: the one order of all outputs, however they were computed."""
+
+import hashlib
+import uuid
+from collections.abc import Iterator
+
+import numpy as np
+import shapely
+from numpy.typing import NDArray
+
+from wsi_parse.exporters.base import ObjectBatch
+from wsi_parse.measure import PixelSums, measure
+from wsi_parse.objects import ChunkObjects, to_level0
+from wsi_parse.plan import PassPlan, RunPlan
+from wsi_parse.prompts import Prompt
+from wsi_parse.qupath import fit_for_qupath
+from wsi_parse.regions import Pieces, RegionJoiner
+
+
+def collect(plan: RunPlan, prompts: tuple[Prompt, ...]) -> Iterator[ObjectBatch]:
+    """Give all objects of a run: pass by pass, chunk row by chunk row, cells before the regions that ended there.
+
+    Memory is bounded by a row of chunks and the largest region under way.
+    """
+    for index, item in enumerate(plan.passes):
+        order = [prompts.index(recipe.prompt) for recipe in item.job.recipes]
+        yield from _of_pass(plan, index, item, np.array(order, np.int16), prompts)
+
+
+def _of_pass(
+    plan: RunPlan, index: int, item: PassPlan, order: NDArray[np.int16], prompts: tuple[Prompt, ...]
+) -> Iterator[ObjectBatch]:
+    rules = plan.scenes[index].rules
+    joiners = {
+        number: RegionJoiner(rules.smallest_region_px, rules.smallest_hole_px, rules.simplify_px)
+        for number, recipe in enumerate(item.job.recipes)
+        if recipe.prompt.kind == "region"
+    }
+    rows: dict[int, list[int]] = {}
+    for row, column in item.chunks.chunks(item.selection):
+        rows.setdefault(row, []).append(column)
+    for row in range(item.chunks.shape[0] + 1):
+        pieces: dict[int, dict[int, Pieces]] = {number: {} for number in joiners}
+        for column in rows.get(row, []):
+            found = ChunkObjects.load(plan.objects_path(index, (row, column)))
+            for number, part in found.pieces.items():
+                pieces[number][column] = part
+            if len(found.cells):
+                prompt = order[found.recipe]
+                yield ObjectBatch(
+                    found.cells, prompt, content_ids(found.cells, prompt, prompts), found.measurements
+                )
+        for number, joiner in joiners.items():
+            ended = joiner.add_row(pieces[number])
+            if ended is not None and len(ended[0]):
+                batch = _regions(plan, item, *ended, order[number], prompts, stains=rules.stains)
+                if len(batch):
+                    yield batch
+
+
+def _regions(
+    plan: RunPlan,
+    item: PassPlan,
+    polygons: NDArray[np.object_],
+    sums: PixelSums,
+    prompt: np.int16,
+    prompts: tuple[Prompt, ...],
+    *,
+    stains: bool,
+) -> ObjectBatch:
+    shapes = to_level0(polygons, item.chunks.frame)
+    if plan.roi is not None:
+        solid = np.array([shape is not None for shape in shapes], bool)
+        shapes[solid] = fit_for_qupath(shapely.intersection(shapes[solid], plan.roi))
+    solid = np.array([shape is not None for shape in shapes], bool)
+    shapes = shapes[solid]
+    which = np.full(len(shapes), prompt, np.int16)
+    measurements = measure(shapes, sums.take(solid), item.chunks.frame, stains=stains)
+    return ObjectBatch(shapes, which, content_ids(shapes, which, prompts), measurements)
+
+
+def content_ids(
+    shapes: NDArray[np.object_], prompt: NDArray[np.int16], prompts: tuple[Prompt, ...]
+) -> NDArray[np.object_]:
+    """UUIDs (version 8, RFC 9562) made of an object's outline and prompt: the same object keeps its id."""
+    names = [prompt.name.encode() for prompt in prompts]
+    ids = [
+        _uuid(hashlib.blake2b(shape, digest_size=16, key=names[which][:64]).digest())
+        for shape, which in zip(shapely.to_wkb(shapes), prompt.tolist(), strict=True)
+    ]
+    return np.array(ids, object)
+
+
+def _uuid(digest: bytes) -> str:
+    value = int.from_bytes(digest) & ~(0xF000 << 64) | (8 << 76)
+    return str(uuid.UUID(int=value & ~(0xC000 << 48) | (0x8000 << 48)))

@@ -1,0 +1,54 @@
+"""A Dask cluster on this machine: threads of this process, or worker processes."""
+
+import logging
+import os
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import dask
+from distributed import Client, LocalCluster
+
+from wsi_parse.settings import ComputeSettings
+
+DEVICE = "device"
+
+
+@contextmanager
+def local_client(settings: ComputeSettings, *, needs_device: bool) -> Iterator[Client]:
+    """Start a cluster, give its client, and take all down again.
+
+    Parameters
+    ----------
+    settings : ComputeSettings
+        `workers` 0 runs threads of this process.
+    needs_device : bool
+        Then each worker predicts one block at a time; else as many as it has threads.
+    """
+    threads = settings.threads or os.cpu_count() or 1
+    workers = max(1, settings.workers)
+    each = max(1, threads // workers)
+    # Own scratch, no dashboard, no spilling: tasks hand on a few numbers, never arrays.
+    config = {
+        "distributed.worker.memory.spill": False,
+        "distributed.worker.memory.target": False,
+        "distributed.worker.memory.pause": False,
+        "distributed.worker.memory.terminate": False,
+        "distributed.comm.timeouts.connect": "60s",
+        "distributed.admin.log-length": 0,
+    }
+    with dask.config.set(config), warnings.catch_warnings():
+        warnings.simplefilter("ignore", ResourceWarning)
+        with (
+            LocalCluster(
+                n_workers=workers,
+                threads_per_worker=each,
+                processes=settings.workers > 0,
+                resources={DEVICE: 1 if needs_device else each},
+                memory_limit=None,
+                dashboard_address=None,
+                silence_logs=logging.CRITICAL,
+            ) as cluster,
+            Client(cluster) as client,
+        ):
+            yield client

@@ -1,0 +1,54 @@
+"""Peak memory of this process and its children, sampled."""
+
+import threading
+
+import psutil
+
+
+class MemorySampler:
+    """Samples the sum of PSS (shared pages counted once; RSS where the system has no PSS) while it is entered.
+
+    Parameters
+    ----------
+    seconds : float
+        Between two samples.
+    """
+
+    def __init__(self, seconds: float = 0.5) -> None:
+        self.peak_bytes = 0
+        self._seconds = seconds
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._run, daemon=True)
+
+    def __enter__(self) -> "MemorySampler":
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stop.set()
+        self._thread.join()
+
+    def _run(self) -> None:
+        while True:
+            self.peak_bytes = max(self.peak_bytes, total_bytes(psutil.Process()))
+            if self._stop.wait(self._seconds):
+                return
+
+
+def total_bytes(process: psutil.Process) -> int:
+    """Sum of PSS of a process and all below it, in bytes."""
+    total = 0
+    for one in [process, *_children(process)]:
+        try:
+            info = one.memory_full_info()
+        except psutil.Error:
+            continue
+        total += getattr(info, "pss", info.rss)
+    return total
+
+
+def _children(process: psutil.Process) -> list[psutil.Process]:
+    try:
+        return process.children(recursive=True)
+    except psutil.Error:
+        return []

@@ -1,0 +1,93 @@
+"""RunManifest (run.json): what was done, with what, from what, and how it ended; resume starts here."""
+
+import hashlib
+import json
+import platform
+from collections.abc import Mapping
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict
+
+from wsi_parse.exporters.base import RESEARCH_ONLY
+from wsi_parse.files import write_text
+
+MANIFEST_NAME = "run.json"
+_PACKAGES = ("dask", "distributed", "numpy", "openslide-python", "scikit-image", "scipy", "shapely", "tiffslide", "zarr")
+
+
+class RunManifest(BaseModel):
+    """What one run did. Holds no patient data and no path.
+
+    Parameters
+    ----------
+    state : {"running", "done", "failed"}
+    digest : str
+        Hash of all that decides the result: settings, slide, model, version.
+    outputs : dict of file name to sha256
+    """
+
+    model_config = ConfigDict(extra="forbid")
+
+    notice: str = RESEARCH_ONLY
+    wsi_parse: str
+    state: Literal["running", "done", "failed"]
+    digest: str
+    slide: dict[str, Any]
+    settings: dict[str, Any]
+    model: dict[str, Any]
+    prompts: list[dict[str, Any]]
+    passes: list[dict[str, Any]] = []
+    tissue_mm2: float | None = None
+    counts: dict[str, int] = {}
+    per_mm2: dict[str, float] = {}
+    seconds: dict[str, float] = {}
+    peak_memory_mb: float | None = None
+    outputs: dict[str, str] = {}
+    error: str | None = None
+    ended_utc: str | None = None
+    versions: dict[str, str] = {}
+
+    def save(self, folder: Path) -> None:
+        """Write run.json whole or not at all."""
+        write_text(folder / MANIFEST_NAME, json.dumps(self.model_dump(mode="json"), indent=2) + "\n")
+
+    @classmethod
+    def load(cls, folder: Path) -> "RunManifest | None":
+        """Read run.json of a folder; None where there is none that can be read."""
+        try:
+            return cls.model_validate_json((folder / MANIFEST_NAME).read_bytes())
+        except (OSError, ValueError):
+            return None
+
+    def is_finished(self, folder: Path, digest: str) -> bool:
+        """Return whether this run is done, by the same settings, and its outputs are still as written."""
+        return (
+            self.state == "done"
+            and self.digest == digest
+            and bool(self.outputs)
+            and all(sha256_of(folder / name) == value for name, value in self.outputs.items())
+        )
+
+
+def sha256_of(path: Path) -> str | None:
+    """Hash a file; None where it cannot be read."""
+    try:
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError:
+        return None
+
+
+def versions() -> dict[str, str]:
+    """Versions of Python and of the packages that results depend on."""
+    found = {"python": platform.python_version()}
+    for name in _PACKAGES:
+        try:
+            found[name] = version(name)
+        except PackageNotFoundError:
+            found[name] = "unknown"
+    return found
+
+

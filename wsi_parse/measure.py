@@ -1,0 +1,169 @@
+"""Measurements of objects: size, shape, probability, stains; whole arrays of objects at once."""
+
+from dataclasses import dataclass, fields
+
+import numpy as np
+import shapely
+from numpy.typing import NDArray
+from skimage.color import rgb2hed
+
+from wsi_parse.geometry import Frame
+
+
+@dataclass(frozen=True)
+class PixelSums:
+    """Sums over the pixels of each label; those of two parts of one object add up.
+
+    Parameters
+    ----------
+    count : int array (labels,)
+    x, y, xx, yy, xy : int array
+        Of the pixels' indices on the object lattice.
+    probability : int array
+        Sum of uint8 probabilities.
+    highest : int array
+        Largest uint8 probability.
+    haematoxylin, eosin : int array
+        Sum of optical densities in thousandths; zeros where they were not asked for.
+    """
+
+    count: NDArray[np.int64]
+    x: NDArray[np.int64]
+    y: NDArray[np.int64]
+    xx: NDArray[np.int64]
+    yy: NDArray[np.int64]
+    xy: NDArray[np.int64]
+    probability: NDArray[np.int64]
+    highest: NDArray[np.int64]
+    haematoxylin: NDArray[np.int64]
+    eosin: NDArray[np.int64]
+
+    @classmethod
+    def of(
+        cls,
+        labels: NDArray[np.integer],
+        count: int,
+        origin: tuple[int, int],
+        values: NDArray[np.uint8],
+        stains: NDArray[np.int64] | None = None,
+    ) -> "PixelSums":
+        """Sum over labels 1 to `count`.
+
+        Parameters
+        ----------
+        labels : int array (rows, columns)
+        count : int
+        origin : (int, int)
+            (x, y) of the array's corner on the object lattice.
+        values : uint8 array (rows, columns)
+            Probabilities.
+        stains : int array (2, rows, columns), optional
+            Haematoxylin and eosin densities in thousandths.
+        """
+        row, column = np.nonzero(labels)
+        label = labels[row, column].astype(np.int64) - 1
+
+        def total(weights: NDArray[np.integer]) -> NDArray[np.int64]:
+            # Sums of whole numbers below 2**53 are exact in float64.
+            return np.bincount(label, weights, count).astype(np.int64)
+
+        x, y = column + origin[0], row + origin[1]
+        value = values[row, column].astype(np.int64)
+        highest = np.zeros(count, np.int64)
+        np.maximum.at(highest, label, value)
+        haematoxylin, eosin = (
+            (np.zeros_like(highest), np.zeros_like(highest))
+            if stains is None
+            else (total(stains[0, row, column]), total(stains[1, row, column]))
+        )
+        return cls(
+            np.bincount(label, minlength=count),
+            total(x),
+            total(y),
+            total(x * x),
+            total(y * y),
+            total(x * y),
+            total(value),
+            highest,
+            haematoxylin,
+            eosin,
+        )
+
+    def take(self, which: NDArray[np.integer] | NDArray[np.bool_]) -> "PixelSums":
+        """Return the sums of some labels."""
+        return PixelSums(*(getattr(self, field.name)[which] for field in fields(self)))
+
+    def grouped(self, group: NDArray[np.int64], groups: int) -> "PixelSums":
+        """Add up the sums of labels that are parts of one object."""
+        parts = {}
+        for field in fields(self):
+            result = np.zeros(groups, np.int64)
+            adder = np.maximum if field.name == "highest" else np.add
+            adder.at(result, group, getattr(self, field.name))
+            parts[field.name] = result
+        return PixelSums(**parts)
+
+
+def measure(
+    polygons_level0: NDArray[np.object_], sums: PixelSums, frame: Frame, *, stains: bool
+) -> dict[str, NDArray[np.float64]]:
+    """Measure finished objects.
+
+    Parameters
+    ----------
+    polygons_level0 : object array (N,)
+        In level-0 pixels, as they are written.
+    sums : PixelSums
+        Of the same N objects.
+    frame : Frame
+        The object lattice.
+    stains : bool
+        Whether stain densities were summed.
+
+    Returns
+    -------
+    dict of column name to float array (N,)
+        Area and perimeter of the polygon; circularity 4 pi area / perimeter**2; solidity = area / area of the
+        convex hull; axes of the ellipse with the same second moments; means and maxima over the pixels.
+    """
+    to_um = np.array([frame.mpp_x / frame.scale_x, frame.mpp_y / frame.scale_y])
+    shapes = shapely.set_coordinates(polygons_level0.copy(), shapely.get_coordinates(polygons_level0) * to_um)
+    area, perimeter = shapely.area(shapes), shapely.length(shapes)
+    hull = shapely.area(shapely.convex_hull(shapes))
+    major, minor = _axes(sums, frame)
+    columns = {
+        "area_um2": area,
+        "perimeter_um": perimeter,
+        "circularity": np.minimum(1.0, 4 * np.pi * area / perimeter**2),
+        "solidity": area / hull,
+        "major_axis_um": major,
+        "minor_axis_um": minor,
+        "probability_mean": sums.probability / sums.count / 255,
+        "probability_max": sums.highest / 255,
+    }
+    if stains:
+        columns["haematoxylin_mean_od"] = sums.haematoxylin / sums.count / 1000
+        columns["eosin_mean_od"] = sums.eosin / sums.count / 1000
+    return columns
+
+
+def _axes(sums: PixelSums, frame: Frame) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Full axes in microns; a pixel has a second moment of 1/12 of its own."""
+    count = sums.count.astype(np.float64)
+    mean_x, mean_y = sums.x / count, sums.y / count
+    xx = (sums.xx / count - mean_x**2 + 1 / 12) * frame.mpp_x**2
+    yy = (sums.yy / count - mean_y**2 + 1 / 12) * frame.mpp_y**2
+    xy = (sums.xy / count - mean_x * mean_y) * frame.mpp_x * frame.mpp_y
+    middle, spread = (xx + yy) / 2, np.sqrt(((xx - yy) / 2) ** 2 + xy**2)
+    return 4 * np.sqrt(middle + spread), 4 * np.sqrt(np.maximum(middle - spread, 0))
+
+
+def stain_densities(image: NDArray[np.uint8]) -> NDArray[np.int64]:
+    """Haematoxylin and eosin densities in thousandths, (2, rows, columns), of an RGB image.
+
+    Colour deconvolution with the vectors of Ruifrok and Johnston (2001), in base-10 optical density as in QuPath.
+    """
+    # rgb2hed returns densities of unit stain vectors in natural logarithms of 1e-6, hence its own scale.
+    hed = rgb2hed(image.astype(np.float32) / 255)
+    scale = -np.log(1e-6) / np.log(10)
+    return np.rint(hed[..., :2] * scale * 1000).astype(np.int64).transpose(2, 0, 1)

@@ -1,0 +1,335 @@
+"""Channels become objects, a chunk at a time: cells split and finished, regions cut into pieces to be joined."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from zipfile import BadZipFile
+
+import numpy as np
+import shapely
+from numpy.typing import NDArray
+
+from wsi_parse.cells import CellRule, label_cells
+from wsi_parse.errors import StoreError
+from wsi_parse.files import atomic
+from wsi_parse.geometry import Box, Frame
+from wsi_parse.measure import PixelSums, measure, stain_densities
+from wsi_parse.models.base import Pass, Recipe
+from wsi_parse.outline import polygons_of, trace, with_area
+from wsi_parse.qupath import GRID_PX, fit_for_qupath
+from wsi_parse.regions import Pieces, cut_pieces
+from wsi_parse.settings import ObjectSettings
+from wsi_parse.slides.slide import Slide
+from wsi_parse.stitch import blend
+from wsi_parse.store import TileStore
+from wsi_parse.tiles import ChunkGrid, Selection
+from wsi_parse.tissue import TissueMask
+
+
+@dataclass(frozen=True)
+class ObjectRules:
+    """The object settings of a pass in whole pixels of its object lattice.
+
+    Parameters
+    ----------
+    level : float
+        Outline level on the 0..255 scale.
+    cell : CellRule
+    smallest_cell_px, smallest_region_px, smallest_hole_px : float
+        Areas in pixels.
+    simplify_px : float
+    stains : bool
+    """
+
+    level: float
+    cell: CellRule
+    smallest_cell_px: float
+    smallest_region_px: float
+    smallest_hole_px: float
+    simplify_px: float
+    stains: bool
+
+    @classmethod
+    def of(cls, settings: ObjectSettings, frame: Frame) -> "ObjectRules":
+        """Convert microns to pixels of the object lattice."""
+        pixel = frame.pixel_area_um2
+        cell = CellRule(
+            reach=math.ceil(settings.largest_cell_um / frame.mpp_x),
+            join=settings.seed_distance_um / frame.mpp_x,
+            depth=max(2, round(settings.depth_um / frame.mpp_x)),
+        )
+        return cls(
+            settings.threshold * 255,
+            cell,
+            settings.smallest_cell_um2 / pixel,
+            settings.smallest_region_um2 / pixel,
+            settings.smallest_hole_um2 / pixel,
+            settings.simplify_px,
+            settings.stains,
+        )
+
+
+def chunk_grid(job: Pass, read_frame: Frame, settings: ObjectSettings) -> ChunkGrid:
+    """Lay the chunks of a pass on the lattice of its finest outline channel."""
+    stride = min(job.channel(recipe.probability).stride for recipe in job.recipes)
+    frame = read_frame.coarser(stride)
+    has_cells = any(recipe.prompt.kind == "cell" for recipe in job.recipes)
+    halo = ObjectRules.of(settings, frame).cell.halo if has_cells else 1
+    return ChunkGrid(frame, stride, settings.chunk_px, halo)
+
+
+@dataclass(frozen=True)
+class ChunkObjects:
+    """What one chunk gives: finished cells, and pieces of regions.
+
+    Parameters
+    ----------
+    cells : object array (N,)
+        Polygons in level-0 pixels, fit for QuPath.
+    recipe : int array (N,)
+        Index into the recipes of the pass.
+    measurements : dict of str to float array (N,)
+    pieces : dict of int to Pieces
+        By recipe.
+    """
+
+    cells: NDArray[np.object_]
+    recipe: NDArray[np.int16]
+    measurements: dict[str, NDArray[np.float64]]
+    pieces: dict[int, Pieces]
+
+    def save(self, path: Path) -> None:
+        """Write whole or not at all; the archive carries checksums."""
+        shapes = shapely.to_wkb(self.cells)
+        arrays: dict[str, NDArray[Any]] = {
+            "wkb": np.frombuffer(b"".join(shapes), np.uint8),
+            "wkb_size": np.array([len(shape) for shape in shapes], np.int64),
+            "recipe": self.recipe,
+        }
+        arrays |= {f"measurement.{name}": values for name, values in self.measurements.items()}
+        for index, pieces in self.pieces.items():
+            arrays |= pieces.to_arrays(f"pieces.{index}")
+        with atomic(path) as temporary, temporary.open("wb") as file:
+            np.savez(file, **arrays)
+
+    @classmethod
+    def load(cls, path: Path) -> "ChunkObjects":
+        """Read what :meth:`save` wrote.
+
+        Raises
+        ------
+        StoreError
+            Where the file is missing or damaged.
+        """
+        try:
+            with np.load(path, allow_pickle=False) as archive:
+                arrays = {name: archive[name] for name in archive.files}
+            ends = np.cumsum(arrays["wkb_size"])
+            data = arrays["wkb"].tobytes()
+            shapes = [
+                data[end - size : end] for end, size in zip(ends.tolist(), arrays["wkb_size"].tolist(), strict=True)
+            ]
+            recipes = sorted({int(name.split(".")[1]) for name in arrays if name.startswith("pieces.")})
+            return cls(
+                shapely.from_wkb(np.array(shapes, object)),
+                arrays["recipe"],
+                {
+                    name.removeprefix("measurement."): values
+                    for name, values in arrays.items()
+                    if name.startswith("measurement.")
+                },
+                {index: Pieces.from_arrays(f"pieces.{index}", arrays) for index in recipes},
+            )
+        except (OSError, ValueError, KeyError, EOFError, BadZipFile, shapely.GEOSException) as error:
+            raise StoreError(f"Stored objects {path.name} are damaged: {error}", "Run again.") from error
+
+
+@dataclass(frozen=True)
+class Scene:
+    """What the object stage looks at: one pass over one slide.
+
+    Parameters
+    ----------
+    slide : Slide
+    job : Pass
+    store : TileStore
+    selection : Selection
+    chunks : ChunkGrid
+    tissue : TissueMask
+        Cells whose seed is elsewhere are dropped.
+    roi : shapely geometry or None
+        Level-0 pixels; cells whose seed is outside are dropped.
+    rules : ObjectRules
+    """
+
+    slide: Slide
+    job: Pass
+    store: TileStore
+    selection: Selection
+    chunks: ChunkGrid
+    tissue: TissueMask
+    roi: Any
+    rules: ObjectRules
+
+    def channel(self, name: str, box: Box) -> tuple[NDArray[np.uint8], NDArray[np.bool_]]:
+        """Stitch a channel on the object lattice; coarser ones are repeated."""
+        factor, rest = divmod(self.job.channel(name).stride, self.chunks.stride)
+        if rest:
+            raise StoreError(f"The stride of channel {name!r} is no multiple of the object lattice's.")
+        coarse = box.covering(factor)
+        values, covered = blend(self.store, self.selection, name, coarse)
+        if factor == 1:
+            return values, covered
+        part = box.relative_to(coarse.multiplied(factor)).slices
+        return _repeated(values, factor)[part], _repeated(covered, factor)[part]
+
+
+def _repeated(values: NDArray[Any], factor: int) -> NDArray[Any]:
+    return values.repeat(factor, axis=0).repeat(factor, axis=1)
+
+
+def outline_chunk(scene: Scene, chunk: tuple[int, int]) -> ChunkObjects:
+    """Blend, split, outline and measure one chunk.
+
+    Parameters
+    ----------
+    scene : Scene
+    chunk : (row, column)
+
+    Returns
+    -------
+    ChunkObjects
+        Cells whose seed the chunk owns, whole; regions cut at its border.
+    """
+    recipes = list(enumerate(scene.job.recipes))
+    groups: dict[tuple[str, str | None], list[int]] = {}
+    pieces: dict[int, Pieces] = {}
+    for index, recipe in recipes:
+        if recipe.prompt.kind == "region":
+            pieces[index] = _regions(scene, chunk, recipe)
+        else:
+            groups.setdefault((recipe.probability, recipe.distance), []).append(index)
+    parts = [_cells(scene, chunk, members) for members in groups.values()]
+    parts = [part for part in parts if len(part[0])]
+    if not parts:
+        return ChunkObjects(np.empty(0, object), np.empty(0, np.int16), {}, pieces)
+    names = dict.fromkeys(name for part in parts for name in part[2])
+    measurements = {
+        name: np.concatenate([part[2].get(name, np.full(len(part[0]), np.nan)) for part in parts]) for name in names
+    }
+    return ChunkObjects(
+        np.concatenate([part[0] for part in parts]),
+        np.concatenate([part[1] for part in parts]),
+        measurements,
+        pieces,
+    )
+
+
+def _stains(scene: Scene, box: Box) -> NDArray[np.int64] | None:
+    return stain_densities(scene.slide.read(box, scene.chunks.frame)) if scene.rules.stains else None
+
+
+def _regions(scene: Scene, chunk: tuple[int, int], recipe: Recipe) -> Pieces:
+    core = scene.chunks.core(chunk)
+    window = core.expanded(1)
+    values, covered = scene.channel(recipe.probability, window)
+    inside = covered & (values >= scene.rules.level)
+    stains = _stains(scene, window) if inside.any() else None
+    return cut_pieces(
+        values, inside, covered, window, core, scene.rules.level, scene.rules.smallest_region_px, stains
+    )
+
+
+_Found = tuple[NDArray[np.object_], NDArray[np.int16], dict[str, NDArray[np.float64]]]
+
+
+def _cells(scene: Scene, chunk: tuple[int, int], members: Sequence[int]) -> _Found:
+    """Outline the cells of the recipes that share a probability channel."""
+    rules, frame = scene.rules, scene.chunks.frame
+    recipes = scene.job.recipes
+    core, window = scene.chunks.core(chunk), scene.chunks.window(chunk)
+    values, covered = scene.channel(recipes[members[0]].probability, window)
+    inside = covered & (values >= rules.level)
+    if not inside.any():
+        return np.empty(0, object), np.empty(0, np.int16), {}
+    distance_name = recipes[members[0]].distance
+    distance = scene.channel(distance_name, window)[0] if distance_name else None
+    labels, seeds = label_cells(values, inside, distance, window, core, rules.cell)
+    keep = _wanted(scene, seeds) & (np.bincount(labels.ravel(), minlength=len(seeds) + 1)[1:] >= rules.smallest_cell_px)
+    answer, votes = _vote(scene, window, labels, len(seeds), members)
+    keep &= answer >= 0
+    number = np.zeros(len(seeds) + 1, np.int32)
+    number[1:][keep] = np.arange(1, keep.sum() + 1)
+    labels = number[labels]
+    if not labels.any():
+        return np.empty(0, object), np.empty(0, np.int16), {}
+    stains = _stains(scene, window)
+    sums = PixelSums.of(labels, int(keep.sum()), (window.x, window.y), values, stains)
+    lines = trace(labels, window, window.expanded(-1), values, inside, covered, rules.level)
+    polygons, found, pixels = polygons_of(lines, keep_holes=False)
+    shapes = to_level0(with_area(polygons, pixels, rules.simplify_px), frame)
+    solid = np.array([shape is not None for shape in shapes], bool)
+    kept = found[solid] - 1
+    measurements = measure(shapes[solid], sums.take(kept), frame, stains=rules.stains)
+    measurements |= {name: column[keep][kept] for name, column in votes.items()}
+    return shapes[solid], answer[keep][kept].astype(np.int16), measurements
+
+
+def to_level0(polygons: NDArray[np.object_], frame: Frame) -> NDArray[np.object_]:
+    """Bring polygons from an object lattice to level-0 pixels, fit for QuPath; None where nothing is left."""
+    points = snapped(frame.to_level0(shapely.get_coordinates(polygons)))
+    return fit_for_qupath(shapely.set_coordinates(polygons.copy(), points))
+
+
+def snapped(points_level0: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Round points to QuPath's grid without bias: up as often as their remainder says, by turns.
+
+    Plain rounding would undo what :func:`with_area` corrects, where a mask has hard edges and so all points lie
+    on the grid.
+    """
+    cells = points_level0 / GRID_PX
+    whole = np.floor(cells + _TINY)
+    turn = whole @ _SPREAD % 1.0
+    return (whole + (cells - whole > turn)) * GRID_PX
+
+
+# Irrational steps spread the turns of neighbouring points evenly over [0, 1); equal points take equal turns.
+_SPREAD = np.array([[0.7548776662466927, 0.5698402909980532], [0.5698402909980532, 0.7548776662466927]])
+_TINY = 1e-9
+
+
+def _wanted(scene: Scene, seeds: NDArray[np.int64]) -> NDArray[np.bool_]:
+    """Which seeds lie on tissue, and in the region of interest."""
+    points_level0 = scene.chunks.frame.to_level0(seeds + 0.5)
+    wanted = scene.tissue.contains(points_level0)
+    if scene.roi is not None:
+        wanted &= shapely.contains_xy(scene.roi, points_level0[:, 0], points_level0[:, 1])
+    return wanted
+
+
+def _vote(
+    scene: Scene, window: Box, labels: NDArray[np.int32], count: int, members: Sequence[int]
+) -> tuple[NDArray[np.int64], dict[str, NDArray[np.float64]]]:
+    """Decide which recipe each cell answers, -1 for none.
+
+    All pixels of a cell vote with all class channels. A cell whose winning class was asked for is that prompt's
+    object; any other goes to the prompt that takes all cells, if there is one. None answers two prompts.
+    """
+    recipes = scene.job.recipes
+    takes_all = [index for index in members if not recipes[index].classes]
+    answer = np.full(count, takes_all[0] if takes_all else -1)
+    names = next((recipes[index].classes for index in members if recipes[index].classes), ())
+    if not names or not count:
+        return answer, {}
+    flat = labels.ravel()
+    size = np.maximum(np.bincount(flat, minlength=count + 1)[1:], 1)
+    votes = np.stack(
+        [np.bincount(flat, scene.channel(name, window)[0].ravel(), count + 1)[1:] for name in names]
+    )
+    winner = np.argmax(votes, axis=0)
+    for index in members:
+        if recipes[index].answer is not None:
+            answer[winner == names.index(str(recipes[index].answer))] = index
+    return answer, {"class_probability": votes.max(axis=0) / size / 255}

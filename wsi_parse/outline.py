@@ -1,0 +1,289 @@
+"""Outlines of labelled pixels, all at once: directed pixel edges, linked, cut at the probability level.
+
+Every side of a pixel that faces another label is an edge, directed with its label on the right hand (y down:
+clockwise, signed area positive). Following the edges of one label gives rings; each edge becomes one point where
+the line between the two pixel centres crosses the level (marching squares). Labels are 4-connected: pixels that
+touch at a corner only are apart, so every 4-connected part has one outer ring.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+import shapely
+from numpy.typing import NDArray
+
+from wsi_parse.geometry import Box
+
+# Sides of a pixel in clockwise order, and the step (row, column) to the pixel across.
+_ACROSS = np.array([(-1, 0), (0, 1), (1, 0), (0, -1)])
+_CORNER = np.array([(0, 0), (1, 0), (1, 1), (0, 1)], np.float64)
+OPEN = -1
+_POLYGON = int(shapely.GeometryType.POLYGON)
+_LEAST_POINTS = 5
+
+
+@dataclass(frozen=True)
+class Lines:
+    """Outlines as ragged arrays: line i holds points `offsets[i]` to `offsets[i + 1]`.
+
+    Parameters
+    ----------
+    points : float array (N, 2)
+        (x, y) in lattice pixels of the array that was traced plus its origin.
+    offsets : int array (lines + 1,)
+    label : int array (lines,)
+    pixels : int array (lines,)
+        Signed number of pixels enclosed; negative for holes. For an open line its share of the sum.
+    start, follows : int array (lines,)
+        Keys of the first edge of a line, and of the edge that follows the last one (its own `start` where the
+        line is closed).
+    """
+
+    points: NDArray[np.float64]
+    offsets: NDArray[np.int64]
+    label: NDArray[np.int64]
+    pixels: NDArray[np.int64]
+    start: NDArray[np.int64]
+    follows: NDArray[np.int64]
+
+    @property
+    def closed(self) -> NDArray[np.bool_]:
+        """Which lines are rings."""
+        return self.start == self.follows
+
+
+def trace(
+    labels: NDArray[np.integer],
+    window: Box,
+    core: Box,
+    values: NDArray[np.uint8] | None = None,
+    inside: NDArray[np.bool_] | None = None,
+    covered: NDArray[np.bool_] | None = None,
+    level: float = 127.5,
+) -> Lines:
+    """Trace the outlines of all labels.
+
+    Parameters
+    ----------
+    labels : int array (window.height, window.width)
+        0 is background.
+    window : Box
+        Where the array lies on its lattice.
+    core : Box
+        Edges of pixels in here are traced; at least one pixel inside the window. A line that leaves the core
+        is open.
+    values : uint8 array, optional
+        Probabilities: places the outline between a pixel at or above `level` and one below.
+    inside : bool array, optional
+        Which pixels are at or above the level: between two of them (touching cells) the outline is half-way.
+    covered : bool array, optional
+        Where something was looked at: towards the rest the outline is the pixel's edge.
+    level : float
+
+    Returns
+    -------
+    Lines
+    """
+    height, width = labels.shape
+    area = core.relative_to(window)
+    pixel, side = _edges(labels, area)
+    if not len(pixel):
+        empty = np.empty(0, np.int64)
+        return Lines(np.empty((0, 2)), np.zeros(1, np.int64), empty, empty, empty, empty)
+    row, column = np.divmod(pixel, width)
+    following, target_pixel, target_side = _following(labels, pixel, side, row, column, area)
+    order, offsets, closed = _in_line(following)
+    row, column, side = row[order], column[order], side[order]
+    points = _crossings(row, column, side, values, inside, covered, level)
+    label = labels.ravel()[pixel[order]].astype(np.int64)
+    # Sum of y dx over the horizontal edges: pixels enclosed, exactly.
+    share = np.where(side == 0, -(row + window.y), np.where(side == 2, row + window.y + 1, 0))
+    first, last = offsets[:-1], offsets[1:] - 1
+    start = _key(row[first] + window.y, column[first] + window.x, side[first])
+    target_row, target_column = np.divmod(target_pixel[order][last], width)
+    follows = _key(target_row + window.y, target_column + window.x, target_side[order][last])
+    points += (window.x, window.y)
+    return Lines(
+        points,
+        offsets,
+        label[first],
+        np.add.reduceat(share, first),
+        start,
+        np.where(closed, start, follows),
+    )
+
+
+def _key(row: NDArray[np.int64], column: NDArray[np.int64], side: NDArray[np.int64]) -> NDArray[np.int64]:
+    return ((row + 1) << 33) | ((column + 1) << 2) | side
+
+
+def _edges(labels: NDArray[np.integer], area: Box) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Find (pixel index, side) of all edges in `area`."""
+    width = labels.shape[1]
+    middle = labels[area.slices]
+    pixels, sides = [], []
+    for side, (step_y, step_x) in enumerate(_ACROSS):
+        across = labels[Box(area.x + step_x, area.y + step_y, area.width, area.height).slices]
+        row, column = np.nonzero((middle != across) & (middle != 0))
+        pixels.append((row + area.y) * width + column + area.x)
+        sides.append(np.full(len(row), side))
+    return np.concatenate(pixels), np.concatenate(sides)
+
+
+def _following(
+    labels: NDArray[np.integer],
+    pixel: NDArray[np.int64],
+    side: NDArray[np.int64],
+    row: NDArray[np.int64],
+    column: NDArray[np.int64],
+    area: Box,
+) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
+    """Find for each edge the index of the next one of the same label; OPEN where that lies outside `area`."""
+    height, width = labels.shape
+    flat = labels.ravel()
+    own = flat[pixel]
+    ahead = _ACROSS[(side + 1) % 4]
+    across = _ACROSS[side]
+    front = pixel + ahead[:, 0] * width + ahead[:, 1]
+    diagonal = front + across[:, 0] * width + across[:, 1]
+    has_front = flat[front] == own
+    has_diagonal = has_front & (flat[diagonal] == own)
+    target = np.where(has_diagonal, diagonal, np.where(has_front, front, pixel))
+    target_side = np.where(has_diagonal, (side + 3) % 4, np.where(has_front, side, (side + 1) % 4))
+    index = np.empty(4 * height * width, np.int32)
+    index[side * height * width + pixel] = np.arange(len(pixel), dtype=np.int32)
+    target_row, target_column = np.divmod(target, width)
+    stays = (
+        (target_row >= area.y)
+        & (target_row < area.bottom)
+        & (target_column >= area.x)
+        & (target_column < area.right)
+    )
+    following = np.full(len(pixel), OPEN, np.int64)
+    following[stays] = index[target_side[stays] * height * width + target[stays]]
+    return following, target, target_side
+
+
+def _in_line(following: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.bool_]]:
+    """Sort edges into lines: rings from their lowest edge, open lines from their first.
+
+    Pointer doubling: after k rounds each edge knows the lowest of the next 2**k edges of its line.
+    """
+    count = len(following)
+    every = np.arange(count)
+    ends = following == OPEN
+    jump = np.where(ends, every, following)
+    lowest = np.where(ends, every - count, every)
+    while True:
+        better = np.minimum(lowest, lowest[jump])
+        if np.array_equal(better, lowest):
+            break
+        lowest = better
+        jump = jump[jump]
+    # A line is named by its lowest edge; that of an open line is its end, made lowest of all by `- count`.
+    heads = every[lowest == every]
+    jump = np.where(ends, every, following)
+    before_head = np.full(count, OPEN)
+    before_head[jump[~ends]] = every[~ends]
+    last = before_head[heads]
+    jump[last] = last
+    rank = (jump != every).astype(np.int64)
+    while True:
+        further = rank[jump]
+        if not further.any():
+            break
+        rank += further
+        jump = jump[jump]
+    names, line, sizes = np.unique(lowest, return_inverse=True, return_counts=True)
+    offsets = np.concatenate([[0], np.cumsum(sizes)])
+    order = np.empty(count, np.int64)
+    order[offsets[line] + sizes[line] - 1 - rank] = every
+    return order, offsets, names >= 0
+
+
+def _crossings(
+    row: NDArray[np.int64],
+    column: NDArray[np.int64],
+    side: NDArray[np.int64],
+    values: NDArray[np.uint8] | None,
+    inside: NDArray[np.bool_] | None,
+    covered: NDArray[np.bool_] | None,
+    level: float,
+) -> NDArray[np.float64]:
+    """Place a point on each edge, (x, y); the middle of the edge where nothing says better."""
+    across = _ACROSS[side]
+    share = np.full(len(row), 0.5)
+    if values is not None:
+        other = (row + across[:, 0], column + across[:, 1])
+        low = values[other].astype(np.float64)
+        high = values[row, column].astype(np.float64)
+        falls = (high > level) & (low < level)
+        if inside is not None:
+            falls &= ~inside[other]
+        if covered is not None:
+            falls &= covered[other]
+        share[falls] = (high[falls] - level) / (high[falls] - low[falls])
+    return np.stack([column + 0.5 + share * across[:, 1], row + 0.5 + share * across[:, 0]], axis=1)
+
+
+def polygons_of(lines: Lines, keep_holes: bool) -> tuple[NDArray[np.object_], NDArray[np.int64], NDArray[np.int64]]:
+    """Build one polygon a label from closed lines: the largest outer ring, with its holes if wanted.
+
+    Returns
+    -------
+    polygons : object array of shapely Polygon
+    labels : int array
+        Ascending.
+    pixels : int array
+        Pixels enclosed: the target of :func:`with_area`.
+    """
+    outer = np.flatnonzero(lines.pixels > 0)
+    best = outer[np.lexsort((-lines.pixels[outer], lines.label[outer]))]
+    labels, first = np.unique(lines.label[best], return_index=True)
+    shells = best[first]
+    if not keep_holes:
+        points, offsets = _rings(lines, shells)
+        rings = shapely.from_ragged_array(
+            shapely.GeometryType.POLYGON, points, (offsets, np.arange(len(shells) + 1))
+        )
+        return rings, labels, lines.pixels[shells]
+    holes = np.flatnonzero(lines.pixels < 0)
+    owner = np.searchsorted(labels, lines.label[holes])
+    owned = np.concatenate([np.arange(len(shells)), owner])
+    ring = np.concatenate([shells, holes])
+    order = np.argsort(owned, kind="stable")
+    points, offsets = _rings(lines, ring[order])
+    counts = np.bincount(owned, minlength=len(shells))
+    polygons = shapely.from_ragged_array(
+        shapely.GeometryType.POLYGON, points, (offsets, np.concatenate([[0], np.cumsum(counts)]))
+    )
+    pixels = np.bincount(owned, lines.pixels[ring], minlength=len(shells)).astype(np.int64)
+    return polygons, labels, pixels
+
+
+def _rings(lines: Lines, which: NDArray[np.int64]) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
+    """Collect the points of some lines, each closed by its first point."""
+    sizes = np.diff(lines.offsets)[which] + 1
+    offsets = np.concatenate([[0], np.cumsum(sizes)]).astype(np.int64)
+    within = np.arange(offsets[-1]) - np.repeat(offsets[:-1], sizes)
+    wrapped = within % np.repeat(sizes - 1, sizes)
+    return lines.points[np.repeat(lines.offsets[which], sizes) + wrapped], offsets
+
+
+def with_area(polygons: NDArray[np.object_], pixels: NDArray[np.int64], tolerance_px: float) -> NDArray[np.object_]:
+    """Thin the vertices, then scale each polygon about its centroid to the area of its pixels.
+
+    Chords cut corners: without the second step every object would come out a little small.
+    """
+    thinned = polygons
+    if tolerance_px:
+        thinned = shapely.simplify(polygons, tolerance_px, preserve_topology=False)
+        # What is smaller than the tolerance would collapse.
+        lost = (shapely.get_num_coordinates(thinned) < _LEAST_POINTS) | (shapely.get_type_id(thinned) != _POLYGON)
+        thinned[lost] = polygons[lost]
+    area = shapely.area(thinned)
+    factor = np.sqrt(pixels / np.where(area > 0, area, 1.0))
+    centre = shapely.get_coordinates(shapely.centroid(thinned))
+    points, owner = shapely.get_coordinates(thinned, return_index=True)
+    moved = (points - centre[owner]) * factor[owner, None] + centre[owner]
+    return shapely.set_coordinates(thinned.copy(), moved)

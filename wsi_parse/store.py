@@ -1,0 +1,119 @@
+"""TileStore: what the model said of each tile, one zarr shard a block, with a checksum that says "whole"."""
+
+import json
+import zlib
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+import zarr
+from numpy.typing import NDArray
+
+from wsi_parse.errors import StoreError
+from wsi_parse.files import write_text
+from wsi_parse.geometry import Box
+from wsi_parse.tiles import TileGrid
+
+_INNER_PX = 256
+
+
+class TileStore:
+    """Channels of tiles on disk, tiles side by side and not overlapping.
+
+    A tile at (row, column) of a channel lies at [row * t, (row + 1) * t) with t = tile_px / stride. A block is
+    written once, by one task; its marker is written last and holds a checksum of every shard, so that a torn or
+    missing shard is never taken for "nothing found".
+
+    Parameters
+    ----------
+    folder : Path
+        Made where absent.
+    grid : TileGrid
+    strides : mapping of channel name to stride
+    """
+
+    def __init__(self, folder: Path, grid: TileGrid, strides: Mapping[str, int]) -> None:
+        self.folder = folder
+        self.grid = grid
+        self.strides = dict(strides)
+        (folder / "done").mkdir(parents=True, exist_ok=True)
+        self._arrays = {name: self._open(name) for name in self.strides}
+
+    def _open(self, channel: str) -> zarr.Array:
+        side = self.side(channel)
+        inner = next(side // parts for parts in range(-(-side // _INNER_PX), side + 1) if side % parts == 0)
+        rows, columns = self.grid.shape
+        path = self.folder / channel
+        if (path / "zarr.json").exists():
+            return zarr.open_array(str(path), mode="r+")
+        return zarr.create_array(
+            str(path),
+            shape=(rows * side, columns * side),
+            chunks=(inner, inner),
+            shards=(self.grid.block * side, self.grid.block * side),
+            dtype="uint8",
+            compressors=zarr.codecs.ZstdCodec(level=1),
+            fill_value=0,
+            overwrite=True,
+        )
+
+    def side(self, channel: str) -> int:
+        """Side of a tile of a channel, in its own pixels."""
+        return self.grid.tile_px // self.strides[channel]
+
+    def write_block(self, block: tuple[int, int], tiles: Mapping[str, Mapping[tuple[int, int], NDArray[np.uint8]]]) -> None:
+        """Write a block whole, then its marker.
+
+        Parameters
+        ----------
+        block : (row, column)
+        tiles : channel -> place of the tile in the grid -> uint8 array (t, t)
+            Places left out were not looked at.
+        """
+        places = self.grid.tiles_of(block)
+        for channel, array in self._arrays.items():
+            side = self.side(channel)
+            top, left = places.rows.start, places.columns.start
+            values = np.zeros((len(places.rows) * side, len(places.columns) * side), np.uint8)
+            for (row, column), tile in tiles[channel].items():
+                box = Box((column - left) * side, (row - top) * side, side, side)
+                values[box.slices] = tile
+            area = Box(left * side, top * side, values.shape[1], values.shape[0])
+            array[area.slices] = values
+        sums = {channel: self._checksum(channel, block) for channel in self._arrays}
+        write_text(self._marker(block), json.dumps(sums))
+
+    def is_whole(self, block: tuple[int, int]) -> bool:
+        """Return whether a block was written and is still as written."""
+        try:
+            sums = json.loads(self._marker(block).read_text(encoding="utf-8"))
+        except (OSError, ValueError):
+            return False
+        return sums == {channel: self._checksum(channel, block) for channel in self._arrays}
+
+    def read(self, channel: str, place: tuple[int, int], box_tile: Box) -> NDArray[np.uint8]:
+        """Read a part of a tile; `box_tile` counts from the tile's corner, in the channel's pixels.
+
+        Raises
+        ------
+        StoreError
+            Where the store is damaged.
+        """
+        side = self.side(channel)
+        box = Box(box_tile.x + place[1] * side, box_tile.y + place[0] * side, box_tile.width, box_tile.height)
+        try:
+            return np.asarray(self._arrays[channel][box.slices])
+        except (OSError, ValueError, RuntimeError) as error:
+            raise StoreError(
+                f"Stored predictions of tile {place} cannot be read: {error}", "Run again: the block is made anew."
+            ) from error
+
+    def _marker(self, block: tuple[int, int]) -> Path:
+        return self.folder / "done" / f"{block[0]}.{block[1]}.json"
+
+    def _checksum(self, channel: str, block: tuple[int, int]) -> int | None:
+        try:
+            return zlib.crc32((self.folder / channel / "c" / str(block[0]) / str(block[1])).read_bytes())
+        except FileNotFoundError:
+            # zarr writes no file for a shard of zeros.
+            return None
