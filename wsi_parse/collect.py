@@ -8,9 +8,10 @@ import numpy as np
 import shapely
 from numpy.typing import NDArray
 
+from wsi_parse.chunk_objects import ChunkObjects
 from wsi_parse.exporters.base import ObjectBatch
 from wsi_parse.measure import PixelSums, measure
-from wsi_parse.objects import ChunkObjects, to_level0
+from wsi_parse.objects import to_level0
 from wsi_parse.plan import PassPlan, RunPlan
 from wsi_parse.prompts import Prompt
 from wsi_parse.qupath import fit_for_qupath
@@ -47,9 +48,7 @@ def _of_pass(
                 pieces[number][column] = part
             if len(found.cells):
                 prompt = order[found.recipe]
-                yield ObjectBatch(
-                    found.cells, prompt, content_ids(found.cells, prompt, prompts), found.measurements
-                )
+                yield ObjectBatch(found.cells, prompt, content_ids(found.cells, prompt, prompts), found.measurements)
         for number, joiner in joiners.items():
             ended = joiner.add_row(pieces[number])
             if ended is not None and len(ended[0]):

@@ -87,9 +87,7 @@ class Box:
 
     def covering(self, factor: int) -> "Box":
         """Return the smallest box on a lattice `factor` times coarser that covers this one."""
-        return Box.from_corners(
-            self.x // factor, self.y // factor, -(-self.right // factor), -(-self.bottom // factor)
-        )
+        return Box.from_corners(self.x // factor, self.y // factor, -(-self.right // factor), -(-self.bottom // factor))
 
     def strips(self, height: int) -> Iterator["Box"]:
         """Cut into strips of full width and at most `height` rows, top to bottom."""
@@ -119,9 +117,7 @@ class Frame:
     scale_y: float
 
     @classmethod
-    def of(
-        cls, width_level0: int, height_level0: int, level0_mpp: tuple[float, float], mpp: float
-    ) -> "Frame":
+    def of(cls, width_level0: int, height_level0: int, level0_mpp: tuple[float, float], mpp: float) -> "Frame":
         """Lay a frame of `mpp` microns per pixel over a slide.
 
         >>> Frame.of(1000, 500, (0.25, 0.5), 0.5)

@@ -56,9 +56,7 @@ def predict_block(
     pixels = slide.read(around, selection.grid.frame)
     images = [pixels[box.relative_to(around).slices] for box in boxes]
     answers = _in_batches(model, job, state, images, batch)
-    return {
-        channel.name: dict(zip(places, answers[channel.name], strict=True)) for channel in job.channels
-    }
+    return {channel.name: dict(zip(places, answers[channel.name], strict=True)) for channel in job.channels}
 
 
 def _in_batches(

@@ -3,7 +3,6 @@
 import hashlib
 import json
 import platform
-from collections.abc import Mapping
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any, Literal
@@ -14,7 +13,17 @@ from wsi_parse.exporters.base import RESEARCH_ONLY
 from wsi_parse.files import write_text
 
 MANIFEST_NAME = "run.json"
-_PACKAGES = ("dask", "distributed", "numpy", "openslide-python", "scikit-image", "scipy", "shapely", "tiffslide", "zarr")
+_PACKAGES = (
+    "dask",
+    "distributed",
+    "numpy",
+    "openslide-python",
+    "scikit-image",
+    "scipy",
+    "shapely",
+    "tiffslide",
+    "zarr",
+)
 
 
 class RunManifest(BaseModel):
@@ -89,5 +98,3 @@ def versions() -> dict[str, str]:
         except PackageNotFoundError:
             found[name] = "unknown"
     return found
-
-

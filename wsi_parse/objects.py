@@ -3,21 +3,19 @@
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
-from zipfile import BadZipFile
 
 import numpy as np
 import shapely
 from numpy.typing import NDArray
 
 from wsi_parse.cells import CellRule, label_cells
+from wsi_parse.chunk_objects import ChunkObjects
 from wsi_parse.errors import StoreError
-from wsi_parse.files import atomic
 from wsi_parse.geometry import Box, Frame
 from wsi_parse.measure import PixelSums, measure, stain_densities
 from wsi_parse.models.base import Pass, Recipe
-from wsi_parse.outline import polygons_of, trace, with_area
+from wsi_parse.outline import polygons_of, thinned, trace
 from wsi_parse.qupath import GRID_PX, fit_for_qupath
 from wsi_parse.regions import Pieces, cut_pieces
 from wsi_parse.settings import ObjectSettings
@@ -78,72 +76,6 @@ def chunk_grid(job: Pass, read_frame: Frame, settings: ObjectSettings) -> ChunkG
     has_cells = any(recipe.prompt.kind == "cell" for recipe in job.recipes)
     halo = ObjectRules.of(settings, frame).cell.halo if has_cells else 1
     return ChunkGrid(frame, stride, settings.chunk_px, halo)
-
-
-@dataclass(frozen=True)
-class ChunkObjects:
-    """What one chunk gives: finished cells, and pieces of regions.
-
-    Parameters
-    ----------
-    cells : object array (N,)
-        Polygons in level-0 pixels, fit for QuPath.
-    recipe : int array (N,)
-        Index into the recipes of the pass.
-    measurements : dict of str to float array (N,)
-    pieces : dict of int to Pieces
-        By recipe.
-    """
-
-    cells: NDArray[np.object_]
-    recipe: NDArray[np.int16]
-    measurements: dict[str, NDArray[np.float64]]
-    pieces: dict[int, Pieces]
-
-    def save(self, path: Path) -> None:
-        """Write whole or not at all; the archive carries checksums."""
-        shapes = shapely.to_wkb(self.cells)
-        arrays: dict[str, NDArray[Any]] = {
-            "wkb": np.frombuffer(b"".join(shapes), np.uint8),
-            "wkb_size": np.array([len(shape) for shape in shapes], np.int64),
-            "recipe": self.recipe,
-        }
-        arrays |= {f"measurement.{name}": values for name, values in self.measurements.items()}
-        for index, pieces in self.pieces.items():
-            arrays |= pieces.to_arrays(f"pieces.{index}")
-        with atomic(path) as temporary, temporary.open("wb") as file:
-            np.savez(file, **arrays)
-
-    @classmethod
-    def load(cls, path: Path) -> "ChunkObjects":
-        """Read what :meth:`save` wrote.
-
-        Raises
-        ------
-        StoreError
-            Where the file is missing or damaged.
-        """
-        try:
-            with np.load(path, allow_pickle=False) as archive:
-                arrays = {name: archive[name] for name in archive.files}
-            ends = np.cumsum(arrays["wkb_size"])
-            data = arrays["wkb"].tobytes()
-            shapes = [
-                data[end - size : end] for end, size in zip(ends.tolist(), arrays["wkb_size"].tolist(), strict=True)
-            ]
-            recipes = sorted({int(name.split(".")[1]) for name in arrays if name.startswith("pieces.")})
-            return cls(
-                shapely.from_wkb(np.array(shapes, object)),
-                arrays["recipe"],
-                {
-                    name.removeprefix("measurement."): values
-                    for name, values in arrays.items()
-                    if name.startswith("measurement.")
-                },
-                {index: Pieces.from_arrays(f"pieces.{index}", arrays) for index in recipes},
-            )
-        except (OSError, ValueError, KeyError, EOFError, BadZipFile, shapely.GEOSException) as error:
-            raise StoreError(f"Stored objects {path.name} are damaged: {error}", "Run again.") from error
 
 
 @dataclass(frozen=True)
@@ -237,9 +169,7 @@ def _regions(scene: Scene, chunk: tuple[int, int], recipe: Recipe) -> Pieces:
     values, covered = scene.channel(recipe.probability, window)
     inside = covered & (values >= scene.rules.level)
     stains = _stains(scene, window) if inside.any() else None
-    return cut_pieces(
-        values, inside, covered, window, core, scene.rules.level, scene.rules.smallest_region_px, stains
-    )
+    return cut_pieces(values, inside, covered, window, core, scene.rules.level, scene.rules.smallest_region_px, stains)
 
 
 _Found = tuple[NDArray[np.object_], NDArray[np.int16], dict[str, NDArray[np.float64]]]
@@ -268,8 +198,8 @@ def _cells(scene: Scene, chunk: tuple[int, int], members: Sequence[int]) -> _Fou
     stains = _stains(scene, window)
     sums = PixelSums.of(labels, int(keep.sum()), (window.x, window.y), values, stains)
     lines = trace(labels, window, window.expanded(-1), values, inside, covered, rules.level)
-    polygons, found, pixels = polygons_of(lines, keep_holes=False)
-    shapes = to_level0(with_area(polygons, pixels, rules.simplify_px), frame)
+    polygons, found = polygons_of(lines, keep_holes=False)
+    shapes = to_level0(thinned(polygons, rules.simplify_px), frame)
     solid = np.array([shape is not None for shape in shapes], bool)
     kept = found[solid] - 1
     measurements = measure(shapes[solid], sums.take(kept), frame, stains=rules.stains)
@@ -286,8 +216,8 @@ def to_level0(polygons: NDArray[np.object_], frame: Frame) -> NDArray[np.object_
 def snapped(points_level0: NDArray[np.float64]) -> NDArray[np.float64]:
     """Round points to QuPath's grid without bias: up as often as their remainder says, by turns.
 
-    Plain rounding would undo what :func:`with_area` corrects, where a mask has hard edges and so all points lie
-    on the grid.
+    Plain rounding would undo what :func:`wsi_parse.outline.thinned` corrects, where a mask has hard edges and so
+    all points lie on the grid.
     """
     cells = points_level0 / GRID_PX
     whole = np.floor(cells + _TINY)
@@ -325,9 +255,7 @@ def _vote(
         return answer, {}
     flat = labels.ravel()
     size = np.maximum(np.bincount(flat, minlength=count + 1)[1:], 1)
-    votes = np.stack(
-        [np.bincount(flat, scene.channel(name, window)[0].ravel(), count + 1)[1:] for name in names]
-    )
+    votes = np.stack([np.bincount(flat, scene.channel(name, window)[0].ravel(), count + 1)[1:] for name in names])
     winner = np.argmax(votes, axis=0)
     for index in members:
         if recipes[index].answer is not None:

@@ -20,6 +20,7 @@ _CORNER = np.array([(0, 0), (1, 0), (1, 1), (0, 1)], np.float64)
 OPEN = -1
 _POLYGON = int(shapely.GeometryType.POLYGON)
 _LEAST_POINTS = 5
+_CUT_PX2 = 0.5
 
 
 @dataclass(frozen=True)
@@ -84,7 +85,7 @@ def trace(
     -------
     Lines
     """
-    height, width = labels.shape
+    width = labels.shape[1]
     area = core.relative_to(window)
     pixel, side = _edges(labels, area)
     if not len(pixel):
@@ -154,10 +155,7 @@ def _following(
     index[side * height * width + pixel] = np.arange(len(pixel), dtype=np.int32)
     target_row, target_column = np.divmod(target, width)
     stays = (
-        (target_row >= area.y)
-        & (target_row < area.bottom)
-        & (target_column >= area.x)
-        & (target_column < area.right)
+        (target_row >= area.y) & (target_row < area.bottom) & (target_column >= area.x) & (target_column < area.right)
     )
     following = np.full(len(pixel), OPEN, np.int64)
     following[stays] = index[target_side[stays] * height * width + target[stays]]
@@ -223,10 +221,12 @@ def _crossings(
         if covered is not None:
             falls &= covered[other]
         share[falls] = (high[falls] - level) / (high[falls] - low[falls])
+        # In 256ths, so that adding the window's origin is exact and windows agree to the last bit.
+        share = np.rint(share * 256) / 256
     return np.stack([column + 0.5 + share * across[:, 1], row + 0.5 + share * across[:, 0]], axis=1)
 
 
-def polygons_of(lines: Lines, keep_holes: bool) -> tuple[NDArray[np.object_], NDArray[np.int64], NDArray[np.int64]]:
+def polygons_of(lines: Lines, keep_holes: bool) -> tuple[NDArray[np.object_], NDArray[np.int64]]:
     """Build one polygon a label from closed lines: the largest outer ring, with its holes if wanted.
 
     Returns
@@ -234,31 +234,19 @@ def polygons_of(lines: Lines, keep_holes: bool) -> tuple[NDArray[np.object_], ND
     polygons : object array of shapely Polygon
     labels : int array
         Ascending.
-    pixels : int array
-        Pixels enclosed: the target of :func:`with_area`.
     """
     outer = np.flatnonzero(lines.pixels > 0)
     best = outer[np.lexsort((-lines.pixels[outer], lines.label[outer]))]
     labels, first = np.unique(lines.label[best], return_index=True)
-    shells = best[first]
-    if not keep_holes:
-        points, offsets = _rings(lines, shells)
-        rings = shapely.from_ragged_array(
-            shapely.GeometryType.POLYGON, points, (offsets, np.arange(len(shells) + 1))
-        )
-        return rings, labels, lines.pixels[shells]
-    holes = np.flatnonzero(lines.pixels < 0)
-    owner = np.searchsorted(labels, lines.label[holes])
-    owned = np.concatenate([np.arange(len(shells)), owner])
-    ring = np.concatenate([shells, holes])
-    order = np.argsort(owned, kind="stable")
-    points, offsets = _rings(lines, ring[order])
-    counts = np.bincount(owned, minlength=len(shells))
-    polygons = shapely.from_ragged_array(
-        shapely.GeometryType.POLYGON, points, (offsets, np.concatenate([[0], np.cumsum(counts)]))
-    )
-    pixels = np.bincount(owned, lines.pixels[ring], minlength=len(shells)).astype(np.int64)
-    return polygons, labels, pixels
+    rings, owner = best[first], np.arange(len(labels))
+    if keep_holes:
+        holes = np.flatnonzero(lines.pixels < 0)
+        rings = np.concatenate([rings, holes])
+        owner = np.concatenate([owner, np.searchsorted(labels, lines.label[holes])])
+    order = np.argsort(owner, kind="stable")
+    points, offsets = _rings(lines, rings[order])
+    ends = np.concatenate([[0], np.cumsum(np.bincount(owner, minlength=len(labels)))])
+    return shapely.from_ragged_array(shapely.GeometryType.POLYGON, points, (offsets, ends)), labels
 
 
 def _rings(lines: Lines, which: NDArray[np.int64]) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
@@ -270,20 +258,22 @@ def _rings(lines: Lines, which: NDArray[np.int64]) -> tuple[NDArray[np.float64],
     return lines.points[np.repeat(lines.offsets[which], sizes) + wrapped], offsets
 
 
-def with_area(polygons: NDArray[np.object_], pixels: NDArray[np.int64], tolerance_px: float) -> NDArray[np.object_]:
-    """Thin the vertices, then scale each polygon about its centroid to the area of its pixels.
+def thinned(polygons: NDArray[np.object_], tolerance_px: float) -> NDArray[np.object_]:
+    """Thin the vertices and give back the area that straight lines cut off, by scaling about the centroid.
 
-    Chords cut corners: without the second step every object would come out a little small.
+    Marching squares cuts every corner of a pixel outline by 1/8 px2: convex corners less concave ones make
+    1/2 px2 a ring, whatever its shape. Without this, every object would come out a little small.
     """
-    thinned = polygons
+    target = shapely.area(polygons) + _CUT_PX2 * (1 - shapely.get_num_interior_rings(polygons))
+    thin = polygons
     if tolerance_px:
-        thinned = shapely.simplify(polygons, tolerance_px, preserve_topology=False)
+        thin = shapely.simplify(polygons, tolerance_px, preserve_topology=False)
         # What is smaller than the tolerance would collapse.
-        lost = (shapely.get_num_coordinates(thinned) < _LEAST_POINTS) | (shapely.get_type_id(thinned) != _POLYGON)
-        thinned[lost] = polygons[lost]
-    area = shapely.area(thinned)
-    factor = np.sqrt(pixels / np.where(area > 0, area, 1.0))
-    centre = shapely.get_coordinates(shapely.centroid(thinned))
-    points, owner = shapely.get_coordinates(thinned, return_index=True)
+        lost = (shapely.get_num_coordinates(thin) < _LEAST_POINTS) | (shapely.get_type_id(thin) != _POLYGON)
+        thin[lost] = polygons[lost]
+    area = shapely.area(thin)
+    factor = np.sqrt(np.maximum(target, 0) / np.where(area > 0, area, 1.0))
+    centre = shapely.get_coordinates(shapely.centroid(thin))
+    points, owner = shapely.get_coordinates(thin, return_index=True)
     moved = (points - centre[owner]) * factor[owner, None] + centre[owner]
-    return shapely.set_coordinates(thinned.copy(), moved)
+    return shapely.set_coordinates(thin.copy(), moved)

@@ -18,21 +18,19 @@ from wsi_parse.compute.cluster import local_client
 from wsi_parse.compute.graph import open_work, run_graph
 from wsi_parse.compute.memory import MemorySampler
 from wsi_parse.compute.worker import Done, forget, load_model
+from wsi_parse.describe import describe_model, describe_pass, describe_prompts, describe_slide, provenance
 from wsi_parse.errors import StageError, StoreError, UsageError
-from wsi_parse.exporters.base import RESEARCH_ONLY, ExportContext, ObjectBatch
+from wsi_parse.exporters.base import ExportContext, ObjectBatch
 from wsi_parse.exporters.geojson import write_tissue
 from wsi_parse.exporters.overlay import draw_overlay
 from wsi_parse.manifest import RunManifest, sha256_of, versions
-from wsi_parse.models.base import ModelSpec, Pass
 from wsi_parse.objects import to_level0
-from wsi_parse.plan import PassPlan, RunPlan
-from wsi_parse.prompts import Prompt
+from wsi_parse.plan import RunPlan
+from wsi_parse.preparation import Prepared, prepare
 from wsi_parse.regions import polygons_of_mask
-from wsi_parse.registry import EXPORTERS, MODELS
-from wsi_parse.roi import read_roi
+from wsi_parse.registry import EXPORTERS
 from wsi_parse.settings import RunSettings
-from wsi_parse.slides import Slide, SlideOptions, open_slide
-from wsi_parse.tissue import TissueMask, detect_tissue
+from wsi_parse.tissue import TissueMask
 
 # Stored predictions shrink about so much (measured on cell-like maps); used to say early that a disk is too full.
 _SHRINK = 8
@@ -64,107 +62,6 @@ class Silent:
         """Ignore."""
 
 
-@dataclass(frozen=True)
-class Prepared:
-    """A run before anything is computed: what is read, with what, and how it is cut up.
-
-    Parameters
-    ----------
-    slide : Slide
-    settings : RunSettings
-    prompts : tuple of Prompt
-    spec : ModelSpec
-    jobs : tuple of Pass
-    roi : shapely geometry or None
-        Level-0 pixels.
-    digest : str
-    """
-
-    slide: Slide
-    settings: RunSettings
-    prompts: tuple[Prompt, ...]
-    spec: ModelSpec
-    jobs: tuple[Pass, ...]
-    roi: Any
-    digest: str
-
-    @property
-    def offset_level0(self) -> tuple[int, int]:
-        """What outputs subtract: the origin of the slide's bounds, in the frame QuPath shows."""
-        bounds = self.slide.info.bounds_level0
-        if self.settings.export.frame == "level0" or bounds is None:
-            return 0, 0
-        return bounds.x, bounds.y
-
-    def tissue(self) -> TissueMask:
-        """Find the tissue."""
-        return detect_tissue(self.slide, self.settings.tissue)
-
-    def passes(self, tissue: TissueMask) -> tuple[PassPlan, ...]:
-        """Lay tiles and chunks over the slide."""
-        return tuple(PassPlan.of(self.slide, job, tissue, self.roi, self.settings) for job in self.jobs)
-
-
-def prepare(path: Path, settings: RunSettings) -> Prepared:
-    """Open a slide and decide a run; reads no pixels.
-
-    Raises
-    ------
-    UsageError
-        Where prompts, model or region cannot be.
-    SlideError
-        Where the slide cannot be used.
-    """
-    prompts = parse_prompts(settings.prompts)
-    name = choose_model(settings.model.name, prompts)
-    model = MODELS.get(name)
-    jobs = model.plan(prompts)
-    opened = SlideOptions(settings.slide.mpp, settings.slide.override_mpp, settings.slide.reader)
-    slide = open_slide(path, opened)
-    _ = slide.pixel_size
-    settings = settings.model_copy(update={"model": settings.model.model_copy(update={"name": name})})
-    roi, roi_hash = None, ""
-    if settings.slide.roi is not None:
-        roi_hash = sha256_of(settings.slide.roi) or ""
-        bounds = slide.info.bounds_level0
-        in_qupath = settings.export.frame == "qupath" and bounds is not None
-        roi = read_roi(settings.slide.roi, (bounds.x, bounds.y) if in_qupath and bounds else (0, 0))
-    digest = settings.result_digest(
-        __version__, slide.info.fingerprint, name, str(model.spec.weights_sha256), roi_hash, repr(jobs)
-    )
-    return Prepared(slide, settings, prompts, model.spec, jobs, roi, digest)
-
-
-def parse_prompts(texts: tuple[str, ...]) -> tuple[Prompt, ...]:
-    """Resolve the words of a run; two that mean the same become one.
-
-    Raises
-    ------
-    UsageError
-        Where there are none.
-    """
-    prompts = {prompt.name: prompt for prompt in (Prompt.parse(text) for text in texts if text.strip())}
-    if not prompts:
-        raise UsageError("Nothing to look for.", 'Say it in words: --prompt "nuclei".')
-    return tuple(prompts.values())
-
-
-# Best first; one that is not installed is passed over.
-_PREFERENCE = ("biomedparse", "mini", "stain")
-
-
-def choose_model(name: str, prompts: tuple[Prompt, ...]) -> str:
-    """Resolve "auto" to the best model that knows every prompt; the last one's error where none does."""
-    if name != "auto":
-        return name
-    known = [candidate for candidate in _PREFERENCE if candidate in MODELS.names()]
-    for candidate in known:
-        spec = MODELS.get(candidate).spec
-        if spec.free_text or all(prompt.name in spec.prompts for prompt in prompts):
-            return candidate
-    return known[-1]
-
-
 @dataclass
 class _Clock:
     """Seconds of each stage."""
@@ -180,9 +77,7 @@ class _Clock:
             self.seconds[name] = self.seconds.get(name, 0.0) + time.perf_counter() - started
 
 
-def segment_slide(
-    path: Path, folder: Path, settings: RunSettings, progress: Progress | None = None
-) -> RunManifest:
+def segment_slide(path: Path, folder: Path, settings: RunSettings, progress: Progress | None = None) -> RunManifest:
     """Do one slide.
 
     Parameters
@@ -208,6 +103,7 @@ def segment_slide(
     prepared = prepare(path, settings)
     with prepared.slide:
         earlier = RunManifest.load(folder)
+        _check_folder(folder, earlier, prepared)
         if earlier is not None and earlier.is_finished(folder, prepared.digest):
             progress.note("Already done with these settings; outputs verified.")
             return earlier
@@ -232,12 +128,19 @@ def segment_slide(
     return manifest
 
 
+def _check_folder(folder: Path, earlier: RunManifest | None, prepared: Prepared) -> None:
+    """Refuse to write one slide's results over another's."""
+    if earlier is not None and earlier.slide.get("fingerprint") != prepared.slide.info.fingerprint:
+        raise UsageError(
+            f"{folder} holds results of another slide, {earlier.slide.get('name')}.",
+            "Choose another --out, or remove that folder.",
+        )
+
+
 WORK = ".work"
 
 
-def _run(
-    prepared: Prepared, folder: Path, manifest: RunManifest, clock: _Clock, progress: Progress
-) -> None:
+def _run(prepared: Prepared, folder: Path, manifest: RunManifest, clock: _Clock, progress: Progress) -> None:
     settings = prepared.settings
     progress.start("tissue", 1)
     with clock.stage("tissue"):
@@ -245,7 +148,7 @@ def _run(
     progress.advance("tissue")
     passes = prepared.passes(tissue)
     manifest.tissue_mm2 = round(tissue.area_mm2, 4)
-    manifest.passes = [_describe(item) for item in passes]
+    manifest.passes = [describe_pass(item) for item in passes]
     with clock.stage("prepare"):
         model = load_model(settings.model.name, settings.model.device)
         state = model.prepare(prepared.slide, tissue)
@@ -292,9 +195,7 @@ def _compute(plan: RunPlan, prepared: Prepared, clock: _Clock, progress: Progres
 
 
 def _check_space(plan: RunPlan, tiles: int) -> None:
-    per_tile = max(
-        sum((item.job.tile_px // stride) ** 2 for stride in item.strides.values()) for item in plan.passes
-    )
+    per_tile = max(sum((item.job.tile_px // stride) ** 2 for stride in item.strides.values()) for item in plan.passes)
     needed, free = tiles * per_tile // _SHRINK, shutil.disk_usage(plan.work).free
     if needed > free:
         raise StoreError(
@@ -307,7 +208,7 @@ def _export(
     plan: RunPlan, prepared: Prepared, folder: Path, manifest: RunManifest, clock: _Clock, progress: Progress
 ) -> None:
     settings = prepared.settings.export
-    context = ExportContext(prepared.prompts, prepared.offset_level0, _provenance(prepared), settings.gzip)
+    context = ExportContext(prepared.prompts, prepared.offset_level0, provenance(prepared), settings.gzip)
     counts = np.zeros(len(prepared.prompts), np.int64)
     outputs: list[Path] = []
 
@@ -335,7 +236,12 @@ def _export(
         outputs.append(folder / "tissue.geojson")
         if settings.overlay_px:
             draw_overlay(
-                plan.slide, plan.tissue, batches, prepared.prompts, folder / "overlay.png", settings.overlay_px
+                plan.slide,
+                plan.tissue,
+                batches,
+                prepared.prompts,
+                folder / "overlay.png",
+                settings.overlay_px,
             )
             outputs.append(folder / "overlay.png")
     manifest.outputs = {path.name: str(sha256_of(path)) for path in outputs}
@@ -349,7 +255,8 @@ def _named(prepared: Prepared, stage: str) -> Iterator[None]:
     except OSError as error:
         reason = error.strerror or str(error)
         raise StageError(
-            f"{prepared.slide.name}: {stage} failed: {reason}", "Mend that and run again: what is done is kept."
+            f"{prepared.slide.name}: {stage} failed: {reason}",
+            "Mend that and run again: what is done is kept.",
         ) from error
 
 
@@ -357,72 +264,6 @@ def tissue_polygons(tissue: TissueMask) -> Any:  # noqa: ANN401 - an object arra
     """Outline the tissue in level-0 pixels, fit for QuPath."""
     shapes = to_level0(polygons_of_mask(tissue.mask, 0.5), tissue.frame)
     return shapes[~shapely.is_missing(shapes)]
-
-
-def _describe(item: PassPlan) -> dict[str, Any]:
-    return {
-        "name": item.job.name,
-        "field_um": item.job.field_um,
-        "read_mpp": item.job.read_mpp,
-        "object_mpp": item.chunks.frame.mpp_x,
-        "tile_px": item.selection.grid.tile_px,
-        "overlap_px": item.selection.grid.overlap_px,
-        "tiles": item.selection.count,
-        "blocks": len(item.selection.blocks()),
-        "chunks": len(item.chunks.chunks(item.selection)),
-        "prompts": [recipe.prompt.name for recipe in item.job.recipes],
-    }
-
-
-def describe_slide(slide: Slide) -> dict[str, Any]:
-    """Tell what may be told of a slide: no path, no label, no dates, no identifiers of its metadata."""
-    info = slide.info
-    size, bounds = info.pixel_size, info.bounds_level0
-    return {
-        "name": info.name,
-        "fingerprint": info.fingerprint,
-        "reader": info.reader,
-        "vendor": info.vendor,
-        "width_px": info.width,
-        "height_px": info.height,
-        "levels": len(info.levels),
-        "mpp_x_um": size.x_um if size else None,
-        "mpp_y_um": size.y_um if size else None,
-        "mpp_source": size.source if size else None,
-        "bounds_level0_px": [bounds.x, bounds.y, bounds.width, bounds.height] if bounds else None,
-    }
-
-
-def describe_model(spec: ModelSpec) -> dict[str, Any]:
-    """Tell what a model is, under which licence, from which weights."""
-    return {
-        "name": spec.name,
-        "summary": spec.summary,
-        "licence": spec.licence,
-        "purpose": spec.purpose,
-        "weights_sha256": spec.weights_sha256,
-    }
-
-
-def _describe_prompts(prompts: tuple[Prompt, ...]) -> list[dict[str, Any]]:
-    return [
-        {"text": prompt.text, "name": prompt.name, "kind": prompt.kind, "class": prompt.class_name}
-        for prompt in prompts
-    ]
-
-
-def _provenance(prepared: Prepared) -> dict[str, Any]:
-    """What every output says of its making; no clock, so that the same run gives the same bytes."""
-    return {
-        "notice": RESEARCH_ONLY,
-        "wsi_parse": __version__,
-        "slide": describe_slide(prepared.slide),
-        "frame": prepared.settings.export.frame,
-        "offset_level0_px": list(prepared.offset_level0),
-        "model": describe_model(prepared.spec),
-        "prompts": _describe_prompts(prepared.prompts),
-        "digest": prepared.digest,
-    }
 
 
 def _manifest(prepared: Prepared) -> RunManifest:
@@ -436,6 +277,6 @@ def _manifest(prepared: Prepared) -> RunManifest:
         slide=describe_slide(prepared.slide),
         settings=settings,
         model=describe_model(prepared.spec),
-        prompts=_describe_prompts(prepared.prompts),
+        prompts=describe_prompts(prepared.prompts),
         versions=versions(),
     )

@@ -1,6 +1,5 @@
 """RunPlan: all that workers need to know of a run, small enough to be read by each of them from one file."""
 
-import json
 import pickle
 from dataclasses import dataclass
 from functools import cached_property
@@ -132,4 +131,3 @@ class RunPlan:
     def objects_path(self, index: int, chunk: tuple[int, int]) -> Path:
         """Where the objects of a chunk of a pass lie."""
         return self.work / self.passes[index].job.name / "objects" / f"{chunk[0]}.{chunk[1]}.npz"
-

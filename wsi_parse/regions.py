@@ -7,6 +7,7 @@ chunks to come are held in memory.
 """
 
 from dataclasses import dataclass, fields
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,7 +17,7 @@ from scipy.sparse.csgraph import connected_components
 
 from wsi_parse.geometry import Box
 from wsi_parse.measure import PixelSums
-from wsi_parse.outline import Lines, polygons_of, trace, with_area
+from wsi_parse.outline import Lines, polygons_of, thinned, trace
 
 
 @dataclass(frozen=True)
@@ -40,7 +41,7 @@ class Pieces:
     left: NDArray[np.int64]
     right: NDArray[np.int64]
 
-    def to_arrays(self, prefix: str) -> dict[str, NDArray[np.generic]]:
+    def to_arrays(self, prefix: str) -> dict[str, NDArray[Any]]:
         """Flatten for a file."""
         arrays = {f"{prefix}.{name}": getattr(self, name) for name in _BORDERS}
         for part in (self.lines, self.sums):
@@ -48,13 +49,11 @@ class Pieces:
         return arrays
 
     @classmethod
-    def from_arrays(cls, prefix: str, arrays: dict[str, NDArray[np.generic]]) -> "Pieces":
+    def from_arrays(cls, prefix: str, arrays: dict[str, NDArray[Any]]) -> "Pieces":
         """Build from what :meth:`to_arrays` gave."""
-
-        def part(kind: type) -> object:
-            return kind(**{field.name: arrays[f"{prefix}.{field.name}"] for field in fields(kind)})
-
-        return cls(part(Lines), part(PixelSums), *(arrays[f"{prefix}.{name}"] for name in _BORDERS))
+        lines = Lines(**{field.name: arrays[f"{prefix}.{field.name}"] for field in fields(Lines)})
+        sums = PixelSums(**{field.name: arrays[f"{prefix}.{field.name}"] for field in fields(PixelSums)})
+        return cls(lines, sums, *(arrays[f"{prefix}.{name}"] for name in _BORDERS))
 
 
 _BORDERS = ("top", "bottom", "left", "right")
@@ -149,7 +148,12 @@ class RegionJoiner:
             lines = pieces.lines
             self._lines.append(
                 Lines(
-                    lines.points, lines.offsets, lines.label + first - 1, lines.pixels, lines.start, lines.follows
+                    lines.points,
+                    lines.offsets,
+                    lines.label + first - 1,
+                    lines.pixels,
+                    lines.start,
+                    lines.follows,
                 )
             )
             self._sums.append(pieces.sums)
@@ -166,9 +170,7 @@ class RegionJoiner:
         if not self._count:
             return None
         links = np.concatenate([*self._links, np.empty((0, 2), np.int64)])
-        graph = coo_array(
-            (np.ones(len(links), np.int8), (links[:, 0], links[:, 1])), shape=(self._count, self._count)
-        )
+        graph = coo_array((np.ones(len(links), np.int8), (links[:, 0], links[:, 1])), shape=(self._count, self._count))
         groups, group = connected_components(graph, directed=False)
         is_open = np.zeros(groups, bool)
         for border in self._above.values():
@@ -185,13 +187,11 @@ class RegionJoiner:
         big = ~is_open & (sums.count >= self._smallest_px)
         return self._finished(_some(lines, ~held), big, sums)
 
-    def _finished(
-        self, lines: Lines, big: NDArray[np.bool_], sums: PixelSums
-    ) -> tuple[NDArray[np.object_], PixelSums]:
+    def _finished(self, lines: Lines, big: NDArray[np.bool_], sums: PixelSums) -> tuple[NDArray[np.object_], PixelSums]:
         wanted = big[lines.label] & ((lines.pixels > 0) | (-lines.pixels >= self._smallest_hole_px))
         lines = _some(lines, wanted)
-        polygons, labels, pixels = polygons_of(lines, keep_holes=True)
-        return with_area(polygons, pixels, self._simplify_px), sums.take(labels)
+        polygons, labels = polygons_of(lines, keep_holes=True)
+        return thinned(polygons, self._simplify_px), sums.take(labels)
 
 
 def _concatenated(kind: type, parts: list[PixelSums]) -> PixelSums:
@@ -272,16 +272,12 @@ def _some(lines: Lines, which: NDArray[np.bool_]) -> Lines:
 
 
 def _renamed(lines: Lines, number: NDArray[np.int64]) -> Lines:
-    return Lines(
-        lines.points, lines.offsets, number[lines.label], lines.pixels, lines.start, lines.follows
-    )
-
-
+    return Lines(lines.points, lines.offsets, number[lines.label], lines.pixels, lines.start, lines.follows)
 
 
 def polygons_of_mask(mask: NDArray[np.bool_], simplify_px: float) -> NDArray[np.object_]:
     """Outline all 4-connected parts of a whole mask, with holes, in its own pixels."""
     labels, _ = ndimage.label(mask)
     core = Box(0, 0, mask.shape[1], mask.shape[0])
-    polygons, _, pixels = polygons_of(trace(np.pad(labels, 1), core.expanded(1), core), keep_holes=True)
-    return with_area(polygons, pixels, simplify_px)
+    polygons, _ = polygons_of(trace(np.pad(labels, 1), core.expanded(1), core), keep_holes=True)
+    return thinned(polygons, simplify_px)

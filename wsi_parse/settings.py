@@ -70,7 +70,9 @@ class ExportSettings(_Section):
 
     formats: tuple[str, ...] = Field(("geojson", "parquet"), description="exporters")
     gzip: bool = Field(False, description="write annotations.geojson.gz")
-    frame: Literal["qupath", "level0"] = Field("qupath", description="subtract the slide's bounds, as QuPath does, or not")
+    frame: Literal["qupath", "level0"] = Field(
+        "qupath", description="subtract the slide's bounds, as QuPath does, or not"
+    )
     overlay_px: int = Field(2048, ge=0, le=8192, description="longer side of overlay.png; 0: none")
 
 
@@ -95,7 +97,10 @@ class RunSettings(_Section):
 
     @classmethod
     def load(
-        cls, config: Path | None = None, overrides: Iterable[str] = (), **direct: Any  # noqa: ANN401
+        cls,
+        config: Path | None = None,
+        overrides: Iterable[str] = (),
+        **direct: Any,  # noqa: ANN401
     ) -> "RunSettings":
         """Build settings from a YAML file, then ``section.key=value`` overrides, then direct sections.
 
@@ -139,7 +144,9 @@ def _set(values: dict[str, Any], override: str) -> None:
     name, equals, text = override.partition("=")
     *sections, key = name.strip().split(".")
     if not equals or not key:
-        raise SettingsError(f"--set {override!r} is not of the form section.key=value.", "E.g. --set tiles.overlap=0.25")
+        raise SettingsError(
+            f"--set {override!r} is not of the form section.key=value.", "E.g. --set tiles.overlap=0.25"
+        )
     for section in sections:
         values = values.setdefault(section, {})
         if not isinstance(values, dict):

@@ -61,7 +61,9 @@ class TileStore:
         """Side of a tile of a channel, in its own pixels."""
         return self.grid.tile_px // self.strides[channel]
 
-    def write_block(self, block: tuple[int, int], tiles: Mapping[str, Mapping[tuple[int, int], NDArray[np.uint8]]]) -> None:
+    def write_block(
+        self, block: tuple[int, int], tiles: Mapping[str, Mapping[tuple[int, int], NDArray[np.uint8]]]
+    ) -> None:
         """Write a block whole, then its marker.
 
         Parameters
@@ -105,7 +107,8 @@ class TileStore:
             return np.asarray(self._arrays[channel][box.slices])
         except (OSError, ValueError, RuntimeError) as error:
             raise StoreError(
-                f"Stored predictions of tile {place} cannot be read: {error}", "Run again: the block is made anew."
+                f"Stored predictions of tile {place} cannot be read: {error}",
+                "Run again: the block is made anew.",
             ) from error
 
     def _marker(self, block: tuple[int, int]) -> Path:

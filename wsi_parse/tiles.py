@@ -81,7 +81,8 @@ class TileGrid:
         """
         if tile_px % stride:
             raise SettingsError(
-                f"A tile of {tile_px} px is no multiple of the model's stride {stride}.", "Change model.field_um."
+                f"A tile of {tile_px} px is no multiple of the model's stride {stride}.",
+                "Change model.field_um.",
             )
         half = round(overlap * tile_px / (2 * stride))
         return cls(frame, tile_px, min(2 * half * stride, tile_px - stride), block)
@@ -167,7 +168,9 @@ class Selection:
     def blocks(self) -> list[tuple[int, int]]:
         """Blocks with at least one chosen tile, row by row."""
         rows, columns = np.nonzero(self.chosen)
-        return sorted({(int(r), int(c)) for r, c in zip(rows // self.grid.block, columns // self.grid.block, strict=True)})
+        return sorted(
+            {(int(r), int(c)) for r, c in zip(rows // self.grid.block, columns // self.grid.block, strict=True)}
+        )
 
     def blocks_under(self, box_frame: Box) -> list[tuple[int, int]]:
         """Blocks with a chosen tile that reads any of a box."""

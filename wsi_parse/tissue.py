@@ -35,9 +35,7 @@ class TissueMask:
     def contains(self, points_level0: NDArray[np.float64]) -> NDArray[np.bool_]:
         """Return for each point (N, 2) as (x, y) in level-0 pixels whether it lies on tissue."""
         cells = np.floor(self.frame.from_level0(points_level0)).astype(np.int64)
-        inside = (
-            (cells >= 0).all(axis=1) & (cells[:, 0] < self.frame.width) & (cells[:, 1] < self.frame.height)
-        )
+        inside = (cells >= 0).all(axis=1) & (cells[:, 0] < self.frame.width) & (cells[:, 1] < self.frame.height)
         found = np.zeros(len(cells), bool)
         found[inside] = self.mask[cells[inside, 1], cells[inside, 0]]
         return found

@@ -5,10 +5,10 @@ from pathlib import Path
 
 from distributed import Client, as_completed
 
+from wsi_parse.chunk_objects import ChunkObjects
 from wsi_parse.compute.cluster import DEVICE
 from wsi_parse.compute.worker import Done, outline_task, predict_task
 from wsi_parse.errors import StoreError
-from wsi_parse.objects import ChunkObjects
 from wsi_parse.plan import RunPlan
 
 Report = Callable[[Done], None]
@@ -75,7 +75,13 @@ def run_graph(
         waiting = {}
         for block in blocks[index]:
             waiting[block] = client.submit(
-                predict_task, path, index, block, resources={DEVICE: 1}, pure=False, key=_key("predict", plan, index, block)
+                predict_task,
+                path,
+                index,
+                block,
+                resources={DEVICE: 1},
+                pure=False,
+                key=_key("predict", plan, index, block),
             )
         for chunk in chunks[index]:
             under = item.selection.blocks_under(item.chunks.window_in_read_frame(chunk))

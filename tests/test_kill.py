@@ -1,0 +1,116 @@
+"""Killed at a random moment and started again: byte-equal results, no process left behind."""
+
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import psutil
+import pytest
+
+from tests.slides_for_runs import tissue_with_nuclei, write_slide
+
+SMALL = ("--set", "model.field_um=128", "--set", "tiles.block=1", "--set", "objects.chunk_px=256")
+
+
+@pytest.fixture(scope="module")
+def slide(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    pixels, _ = tissue_with_nuclei(3600, 3000)
+    return write_slide(tmp_path_factory.mktemp("slides") / "kill.svs", pixels)
+
+
+def command(slide: Path, out: Path, *more: str) -> list[str]:
+    return [
+        sys.executable,
+        "-m",
+        "wsi_parse.cli.main",
+        str(slide),
+        "-p",
+        "nuclei",
+        "-o",
+        str(out),
+        *SMALL,
+        *more,
+        "--json",
+    ]
+
+
+def start(slide: Path, out: Path, *more: str) -> subprocess.Popen[bytes]:
+    return subprocess.Popen(command(slide, out, *more), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+
+
+def family(pid: int) -> list[psutil.Process]:
+    try:
+        return psutil.Process(pid).children(recursive=True)
+    except psutil.NoSuchProcess:
+        return []
+
+
+def kill_after(process: subprocess.Popen[bytes], seconds: float) -> bool:
+    """SIGKILL the process; returns whether it was still running. Nothing of it may live 5 s later."""
+    end = time.monotonic() + seconds
+    while time.monotonic() < end and process.poll() is None:
+        time.sleep(0.02)
+    if process.poll() is not None:
+        return False
+    children = family(process.pid)
+    os.kill(process.pid, signal.SIGKILL)
+    process.wait()
+    _, alive = psutil.wait_procs(children, timeout=5)
+    assert not alive, f"left behind: {[child.cmdline() for child in alive]}"
+    return True
+
+
+@pytest.fixture(scope="module")
+def reference(slide: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[bytes, float]:
+    out = tmp_path_factory.mktemp("reference")
+    started = time.monotonic()
+    subprocess.run(command(slide, out), check=True, stdout=subprocess.DEVNULL)
+    return (out / "kill" / "annotations.geojson").read_bytes(), time.monotonic() - started
+
+
+def prove(slide: Path, out: Path, reference: tuple[bytes, float], kills: int, seed: int, *more: str) -> None:
+    """Kill a run `kills` times at random moments of its time, then let it end."""
+    rng = random.Random(seed)
+    expected, seconds = reference
+    hit = sum(kill_after(start(slide, out, *more), rng.uniform(0.15, 0.95) * seconds) for _ in range(kills))
+    subprocess.run(command(slide, out, *more), check=True, stdout=subprocess.DEVNULL)
+    assert (out / "kill" / "annotations.geojson").read_bytes() == expected
+    assert not (out / "kill" / ".work").exists()
+    # A run that goes on gets faster each time; the first kills at least must have hit it.
+    assert hit >= min(2, kills)
+
+
+@pytest.mark.kill
+@pytest.mark.parametrize("more", [(), ("--workers", "2")], ids=["threads", "processes"])
+def test_killed_twice_and_resumed_gives_the_same_bytes(
+    slide: Path, tmp_path: Path, reference: tuple[bytes, float], more: tuple[str, ...]
+) -> None:
+    prove(slide, tmp_path, reference, 2, 1, *more)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("more", [(), ("--workers", "2")], ids=["threads", "processes"])
+@pytest.mark.parametrize("seed", range(10))
+def test_killed_at_ten_random_moments(
+    slide: Path, tmp_path: Path, reference: tuple[bytes, float], more: tuple[str, ...], seed: int
+) -> None:
+    prove(slide, tmp_path, reference, 1, 100 + seed, *more)
+
+
+@pytest.mark.kill
+def test_interrupt_keeps_what_is_done_and_says_so(slide: Path, tmp_path: Path, reference: tuple[bytes, float]) -> None:
+    process = subprocess.Popen(
+        [argument for argument in command(slide, tmp_path) if argument != "--json"], stderr=subprocess.PIPE, text=True
+    )
+    time.sleep(0.6 * reference[1])
+    process.send_signal(signal.SIGINT)
+    _, said = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert "the same command goes on" in " ".join(said.split())
+    assert not family(process.pid)
+    subprocess.run(command(slide, tmp_path), check=True, stdout=subprocess.DEVNULL)
+    assert (tmp_path / "kill" / "annotations.geojson").read_bytes() == reference[0]

@@ -1,0 +1,175 @@
+"""wsi-parse: the commands. Libraries are imported when a command runs, so that --help answers at once."""
+
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from typer.core import TyperGroup
+
+from wsi_parse import __version__
+from wsi_parse.errors import UsageError, WsiParseError
+
+_RESULT = """
+Results: OUT/SLIDE/annotations.geojson (drag it onto the slide in QuPath), objects.parquet, overlay.png,
+tissue.geojson, run.json. Research use only, not for clinical decisions.
+"""
+
+
+class DefaultToRun(TyperGroup):
+    """`wsi-parse SLIDE …` means `wsi-parse run SLIDE …`."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:  # noqa: ANN401 - click's context
+        """Put "run" in front of anything that is not a command."""
+        if args and args[0] not in {*self.commands, "--help", "--version"}:
+            args = ["run", *args]
+        return super().parse_args(ctx, args)
+
+
+app = typer.Typer(
+    cls=DefaultToRun,
+    add_completion=False,
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    help="""Words and a slide in, polygons for QuPath out.
+
+    wsi-parse SLIDE --prompt "nuclei"
+
+    Without a command's name, run is meant: see wsi-parse run --help for its options.""",
+    epilog=_RESULT,
+)
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"wsi-parse {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _top(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version.")
+    ] = False,
+) -> None:
+    pass
+
+
+Slides = Annotated[list[Path], typer.Argument(help="Slides, or folders of slides.", show_default=False)]
+OneSlide = Annotated[Path, typer.Argument(help="A slide.", show_default=False)]
+Mpp = Annotated[float | None, typer.Option("--mpp", help="Microns per pixel, where the file does not tell.")]
+Override = Annotated[bool, typer.Option("--override-mpp", help="Believe --mpp also where the file disagrees.")]
+Config = Annotated[Path | None, typer.Option("--config", help="YAML file of settings.")]
+Set = Annotated[list[str] | None, typer.Option("--set", help="section.key=value; see wsi-parse settings.")]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON instead of tables.")]
+
+
+@app.command(epilog=_RESULT)
+def run(
+    slides: Slides,
+    prompt: Annotated[
+        list[str] | None, typer.Option("--prompt", "-p", help="What to look for; may be repeated.")
+    ] = None,
+    model: Annotated[str | None, typer.Option("--model", help="See wsi-parse models.")] = None,
+    out: Annotated[Path, typer.Option("--out", "-o", help="Folder of the results.")] = Path("wsi-parse-out"),
+    mpp: Mpp = None,
+    override_mpp: Override = False,
+    roi: Annotated[Path | None, typer.Option("--roi", help="GeoJSON; look only inside its polygons.")] = None,
+    workers: Annotated[int | None, typer.Option("--workers", help="Processes; 0: threads of this one.")] = None,
+    config: Config = None,
+    settings: Set = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be done, and do nothing.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Segment slides (the default command)."""
+    from wsi_parse.cli.run import run_slides
+    from wsi_parse.settings import RunSettings
+
+    chosen = RunSettings.load(
+        config,
+        settings or (),
+        prompts=tuple(prompt or ()),
+        slide={"mpp": mpp, "override_mpp": override_mpp or None, "roi": roi},
+        model={"name": model},
+        compute={"workers": workers},
+    )
+    raise typer.Exit(run_slides(slides, out, chosen, dry_run=dry_run, as_json=as_json))
+
+
+@app.command()
+def info(slide: OneSlide, mpp: Mpp = None, override_mpp: Override = False, as_json: Json = False) -> None:
+    """Show what is known of a slide."""
+    from wsi_parse.cli.show import show_slide
+
+    show_slide(slide, mpp, override_mpp=override_mpp, as_json=as_json)
+
+
+@app.command()
+def preview(
+    slide: OneSlide,
+    prompt: Annotated[list[str] | None, typer.Option("--prompt", "-p", help="What would be looked for.")] = None,
+    out: Annotated[Path, typer.Option("--out", "-o", help="Folder of the results.")] = Path("wsi-parse-out"),
+    mpp: Mpp = None,
+    override_mpp: Override = False,
+    roi: Annotated[Path | None, typer.Option("--roi", help="GeoJSON; look only inside its polygons.")] = None,
+    config: Config = None,
+    settings: Set = None,
+    as_json: Json = False,
+) -> None:
+    """Draw tissue and tiles as a picture, and say how many tiles and how long; runs no model."""
+    from wsi_parse.cli.show import show_preview
+    from wsi_parse.settings import RunSettings
+
+    chosen = RunSettings.load(
+        config,
+        settings or (),
+        prompts=tuple(prompt or ("nuclei",)),
+        slide={"mpp": mpp, "override_mpp": override_mpp or None, "roi": roi},
+    )
+    show_preview(slide, out, chosen, as_json=as_json)
+
+
+@app.command()
+def models(as_json: Json = False) -> None:
+    """List the models, what they know, and their licences."""
+    from wsi_parse.cli.show import show_models
+
+    show_models(as_json=as_json)
+
+
+@app.command()
+def settings(config: Config = None, settings: Set = None) -> None:
+    """Print all settings as YAML, with what they mean; a file for --config."""
+    from wsi_parse.cli.show import show_settings
+    from wsi_parse.settings import RunSettings
+
+    show_settings(RunSettings.load(config, settings or ()))
+
+
+@app.command()
+def demo(
+    out: Annotated[Path, typer.Option("--out", "-o", help="Folder of the results.")] = Path("demo-out"),
+) -> None:
+    """Make a synthetic slide with known truth, run on it, and compare."""
+    from wsi_parse.cli.demo import run_demo
+
+    raise typer.Exit(run_demo(out))
+
+
+def main() -> None:
+    """Run the command line: errors are one line with a remedy, exit code 2 for usage, 1 for a slide."""
+    import warnings
+
+    warnings.simplefilter("ignore")
+    try:
+        app()
+    except WsiParseError as error:
+        typer.echo(f"wsi-parse: {error}", err=True)
+        sys.exit(2 if isinstance(error, UsageError) else 1)
+    except KeyboardInterrupt:
+        typer.echo("wsi-parse: interrupted.", err=True)
+        sys.exit(130)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,107 @@
+"""The main command: slides one after the other, a table at the end, an exit code that tells."""
+
+import json
+from pathlib import Path
+
+import typer
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from wsi_parse.cli.screen import Screen
+from wsi_parse.cli.show import expected, in_words
+from wsi_parse.errors import UsageError, WsiParseError
+from wsi_parse.exporters.base import RESEARCH_ONLY
+from wsi_parse.manifest import RunManifest
+from wsi_parse.names import output_folders
+from wsi_parse.pipeline import Progress, Silent, segment_slide
+from wsi_parse.preparation import prepare
+from wsi_parse.settings import RunSettings
+from wsi_parse.slides import list_slides
+
+
+def run_slides(paths: list[Path], out: Path, settings: RunSettings, *, dry_run: bool, as_json: bool) -> int:
+    """Do all slides; one that fails does not stop the others.
+
+    Returns
+    -------
+    int
+        Exit code: 0 all done, 1 a slide failed.
+    """
+    console = Console(stderr=True, quiet=as_json)
+    slides = list_slides(paths)
+    failed = 0
+    for slide, folder in zip(slides, output_folders(slides, out), strict=True):
+        try:
+            if dry_run:
+                _plan(slide, folder, settings, console, as_json=as_json)
+            else:
+                _segment(slide, folder, settings, console, as_json=as_json)
+        except UsageError:
+            raise
+        except WsiParseError as error:
+            failed += 1
+            if as_json:
+                typer.echo(json.dumps({"slide": slide.name, "state": "failed", "error": str(error)}))
+            else:
+                console.print(f"[red]failed[/red] {escape(str(error))}", highlight=False)
+        except KeyboardInterrupt:
+            console.print(
+                f"\nInterrupted at {escape(slide.name)}. What is done is kept: the same command goes on from there.",
+                highlight=False,
+            )
+            raise typer.Exit(130) from None
+    if failed and len(slides) > 1:
+        console.print(f"{failed} of {len(slides)} slides failed.", highlight=False)
+    return 1 if failed else 0
+
+
+def _segment(slide: Path, folder: Path, settings: RunSettings, console: Console, *, as_json: bool) -> None:
+    if as_json:
+        manifest = segment_slide(slide, folder, settings, Silent())
+        typer.echo(json.dumps({"folder": str(folder), **manifest.model_dump(mode="json")}))
+        return
+    with Screen(console, slide.name) as screen:
+        progress: Progress = screen
+        manifest = segment_slide(slide, folder, settings, progress)
+    _print_result(manifest, folder, console)
+
+
+def _print_result(manifest: RunManifest, folder: Path, console: Console) -> None:
+    table = Table(show_edge=False, pad_edge=False)
+    for name in ("prompt", "objects", "per mm²"):
+        table.add_column(name, justify="left" if name == "prompt" else "right")
+    for name, count in manifest.counts.items():
+        table.add_row(name, f"{count:,}", f"{manifest.per_mm2.get(name, 0):,.0f}")
+    console.print(table)
+    console.print(
+        f"tissue {manifest.tissue_mm2:.2f} mm² · model {manifest.model['name']} · "
+        f"peak memory {(manifest.peak_memory_mb or 0) / 1000:.2f} GB",
+        highlight=False,
+    )
+    stages = " · ".join(f"{name} {seconds:.1f} s" for name, seconds in manifest.seconds.items())
+    console.print(stages, highlight=False)
+    first = next(iter(manifest.outputs), "annotations.geojson")
+    console.print(
+        f"→ {folder / first}  (drag it onto the slide in QuPath; {RESEARCH_ONLY})",
+        highlight=False,
+        soft_wrap=True,
+    )
+
+
+def _plan(slide: Path, folder: Path, settings: RunSettings, console: Console, *, as_json: bool) -> None:
+    prepared = prepare(slide, settings)
+    with prepared.slide:
+        tissue = prepared.tissue()
+        passes = prepared.passes(tissue)
+        figures = expected(prepared, passes)
+        size = prepared.slide.pixel_size
+    if as_json:
+        typer.echo(json.dumps({"slide": slide.name, "folder": str(folder), "tissue_mm2": tissue.area_mm2, **figures}))
+        return
+    console.print(
+        f"[bold]{escape(slide.name)}[/bold] {size.x_um:.4g} um/px ({size.source}) · tissue {tissue.area_mm2:.2f} mm² · "
+        f"{in_words(figures)} → {folder}",
+        highlight=False,
+        soft_wrap=True,
+    )

@@ -1,0 +1,71 @@
+"""What a person sees while a run goes: a bar a stage, with rate and time left."""
+
+from types import TracebackType
+
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    ProgressColumn,
+    Task,
+    TaskID,
+    TextColumn,
+    TimeRemainingColumn,
+)
+from rich.text import Text
+
+_UNITS = {"tissue": "pass", "predict": "tiles", "outline": "chunks", "export": "chunks"}
+
+
+class _Rate(ProgressColumn):
+    def render(self, task: Task) -> Text:
+        """Steps a second."""
+        speed = task.finished_speed or task.speed
+        return Text(f"{speed:,.1f} {task.fields['unit']}/s" if speed else "", style="cyan")
+
+
+class Screen:
+    """Progress on the terminal's error stream; a context manager.
+
+    Parameters
+    ----------
+    console : Console
+    title : str
+        Name of the slide.
+    """
+
+    def __init__(self, console: Console, title: str) -> None:
+        self._console = console
+        self._title = title
+        self._tasks: dict[str, TaskID] = {}
+        self._bars = Progress(
+            TextColumn("  {task.description:<8}"),
+            BarColumn(bar_width=32),
+            MofNCompleteColumn(),
+            _Rate(),
+            TimeRemainingColumn(elapsed_when_finished=True),
+            console=console,
+        )
+
+    def __enter__(self) -> "Screen":
+        self._console.print(f"[bold]{self._title}[/bold]", highlight=False)
+        self._bars.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._bars.stop()
+
+    def start(self, stage: str, total: int) -> None:
+        """Add a bar."""
+        self._tasks[stage] = self._bars.add_task(stage, total=total, unit=_UNITS.get(stage, "steps"))
+
+    def advance(self, stage: str, steps: int = 1) -> None:
+        """Move a bar."""
+        self._bars.advance(self._tasks[stage], steps)
+
+    def note(self, text: str) -> None:
+        """Print a line above the bars."""
+        self._bars.console.print(f"  {text}", highlight=False)

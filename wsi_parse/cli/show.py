@@ -1,0 +1,127 @@
+"""Commands that only show: a slide, a preview, the models, the settings."""
+
+import json
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import typer
+import yaml
+from pydantic import BaseModel
+from rich.console import Console
+from rich.table import Table
+
+from wsi_parse.describe import describe_model, describe_slide
+from wsi_parse.exporters.overlay import draw_preview
+from wsi_parse.geometry import Box
+from wsi_parse.names import output_folders
+from wsi_parse.plan import PassPlan
+from wsi_parse.preparation import Prepared, prepare
+from wsi_parse.registry import MODELS
+from wsi_parse.settings import RunSettings
+from wsi_parse.slides import SlideOptions, open_slide
+
+
+def expected(prepared: Prepared, passes: Sequence[PassPlan]) -> dict[str, Any]:
+    """Say how many tiles there are, and about how many seconds they take on this machine's cores."""
+    tiles = sum(item.selection.count for item in passes)
+    threads = prepared.settings.compute.threads or os.cpu_count() or 1
+    return {
+        "model": prepared.spec.name,
+        "tiles": tiles,
+        "blocks": sum(len(item.selection.blocks()) for item in passes),
+        "expected_seconds": round(tiles * prepared.spec.cpu_seconds_a_tile / threads, 1),
+    }
+
+
+def in_words(figures: dict[str, Any]) -> str:
+    """Put :func:`expected` into words."""
+    minutes, seconds = divmod(round(figures["expected_seconds"]), 60)
+    time = f"{minutes} min {seconds} s" if minutes else f"{seconds} s"
+    return f"{figures['tiles']:,} tiles in {figures['blocks']:,} blocks · about {time} with {figures['model']}"
+
+
+def show_slide(path: Path, mpp: float | None, *, override_mpp: bool, as_json: bool) -> None:
+    """Show what is known of a slide."""
+    with open_slide(path, SlideOptions(mpp, override_mpp)) as slide:
+        facts = describe_slide(slide)
+        facts["objective_power"] = slide.info.objective_power
+        levels = [
+            {"width": level.width, "height": level.height, "downsample": level.downsample_x}
+            for level in slide.info.levels
+        ]
+    if as_json:
+        typer.echo(json.dumps({**facts, "levels": levels}))
+        return
+    table = Table(show_header=False, show_edge=False)
+    for name, value in facts.items():
+        table.add_row(name, "not known" if value is None else str(value))
+    for index, level in enumerate(levels):
+        table.add_row(f"level {index}", f"{level['width']} x {level['height']} px, 1 : {level['downsample']:g}")
+    console = Console()
+    console.print(table)
+    if facts["mpp_x_um"] is None:
+        console.print("A run needs the pixel size: give --mpp.", highlight=False)
+
+
+def show_preview(path: Path, out: Path, settings: RunSettings, *, as_json: bool) -> None:
+    """Draw tissue and tiles; say what a run would cost."""
+    prepared = prepare(path, settings)
+    folder = output_folders([path], out)[0]
+    with prepared.slide:
+        tissue = prepared.tissue()
+        passes = prepared.passes(tissue)
+        folder.mkdir(parents=True, exist_ok=True)
+        target = folder / "preview.png"
+        draw_preview(prepared.slide, tissue, [box for item in passes for box in _cores_level0(item)], target)
+    figures = {"tissue_mm2": round(tissue.area_mm2, 4), **expected(prepared, passes), "picture": str(target)}
+    if as_json:
+        typer.echo(json.dumps(figures))
+    else:
+        typer.echo(f"tissue {tissue.area_mm2:.2f} mm² · {in_words(figures)}\n→ {target}")
+
+
+def _cores_level0(item: PassPlan) -> list[Box]:
+    grid = item.selection.grid
+    boxes = []
+    for tile in grid.tiles():
+        if item.selection.chosen[tile.row, tile.column]:
+            corners = grid.frame.to_level0([(tile.core.x, tile.core.y), (tile.core.right, tile.core.bottom)])
+            (left, top), (right, bottom) = corners.round().astype(int).tolist()
+            boxes.append(Box.from_corners(left, top, right, bottom))
+    return boxes
+
+
+def show_models(*, as_json: bool) -> None:
+    """List the models."""
+    specs = [MODELS.get(name).spec for name in MODELS.names()]
+    if as_json:
+        typer.echo(json.dumps([{**describe_model(spec), "prompts": list(spec.prompts)} for spec in specs]))
+        return
+    table = Table(show_edge=False)
+    for column in ("model", "knows", "what it is", "licence", "purpose"):
+        table.add_column(column)
+    for spec in specs:
+        knows = ", ".join(spec.prompts) + (", free text" if spec.free_text else "")
+        table.add_row(spec.name, knows, spec.summary, spec.licence, spec.purpose)
+    Console().print(table)
+
+
+def show_settings(settings: RunSettings) -> None:
+    """Print settings as YAML with a comment a line."""
+    typer.echo(as_yaml(settings), nl=False)
+
+
+def as_yaml(model: BaseModel, indent: str = "") -> str:
+    """Write settings as YAML; each line says what it means."""
+    lines = []
+    for name, field in type(model).model_fields.items():
+        value = getattr(model, name)
+        if isinstance(value, BaseModel):
+            lines.append(f"{indent}{name}:  # {(type(value).__doc__ or '').strip()}\n{as_yaml(value, indent + '  ')}")
+            continue
+        plain = model.model_dump(mode="json", include={name})[name]
+        text = yaml.safe_dump(plain, default_flow_style=True).removesuffix("\n").removesuffix("\n...")
+        lines.append(f"{indent}{name}: {text}  # {field.description}\n")
+    return "".join(lines)
