@@ -3,7 +3,7 @@
 import shutil
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -19,7 +19,7 @@ from wsi_parse.compute.graph import open_work, run_graph
 from wsi_parse.compute.memory import MemorySampler
 from wsi_parse.compute.worker import Done, forget, load_model
 from wsi_parse.describe import describe_model, describe_pass, describe_prompts, describe_slide, provenance
-from wsi_parse.errors import StageError, StoreError, UsageError
+from wsi_parse.errors import StageError, StoreError, UsageError, WsiParseError
 from wsi_parse.exporters.base import ExportContext, ObjectBatch
 from wsi_parse.exporters.geojson import write_tissue
 from wsi_parse.exporters.overlay import draw_overlay
@@ -107,17 +107,19 @@ def segment_slide(path: Path, folder: Path, settings: RunSettings, progress: Pro
         if earlier is not None and earlier.is_finished(folder, prepared.digest):
             progress.note("Already done with these settings; outputs verified.")
             return earlier
-        folder.mkdir(parents=True, exist_ok=True)
         manifest = _manifest(prepared)
-        manifest.save(folder)
+        with _named(prepared, "opening the output folder"):
+            folder.mkdir(parents=True, exist_ok=True)
+            manifest.save(folder)
         clock, sampler = _Clock(), MemorySampler()
         try:
-            with sampler, clock.stage("total"):
+            with sampler, clock.stage("total"), _named(prepared, "the run"):
                 _run(prepared, folder, manifest, clock, progress)
         except BaseException as error:
             manifest.state = "failed"
-            manifest.error = str(error) or type(error).__name__
-            manifest.save(folder)
+            manifest.error = _without_folders(str(error) or type(error).__name__, path, folder)
+            with suppress(OSError):
+                manifest.save(folder)
             raise
         manifest.state = "done"
         manifest.seconds = {name: round(value, 3) for name, value in clock.seconds.items()}
@@ -137,35 +139,51 @@ def _check_folder(folder: Path, earlier: RunManifest | None, prepared: Prepared)
         )
 
 
+def _without_folders(text: str, *paths: Path) -> str:
+    """Take the folders out of a message: paths may hold names of patients."""
+    for path in paths:
+        text = text.replace(f"{path.absolute().parent}/", "").replace(f"{path.parent}/", "")
+    return text
+
+
 WORK = ".work"
 
 
 def _run(prepared: Prepared, folder: Path, manifest: RunManifest, clock: _Clock, progress: Progress) -> None:
-    settings = prepared.settings
     progress.start("tissue", 1)
     with clock.stage("tissue"):
         tissue = prepared.tissue()
     progress.advance("tissue")
-    passes = prepared.passes(tissue)
-    manifest.tissue_mm2 = round(tissue.area_mm2, 4)
-    manifest.passes = [describe_pass(item) for item in passes]
     with clock.stage("prepare"):
-        model = load_model(settings.model.name, settings.model.device)
-        state = model.prepare(prepared.slide, tissue)
-    manifest.model["state"] = dict(state)
+        plan = lay_out(prepared, tissue, folder)
+    manifest.tissue_mm2 = round(tissue.area_mm2, 4)
+    manifest.passes = [describe_pass(item) for item in plan.passes]
+    manifest.model["state"] = dict(plan.state)
+    try:
+        _compute(plan, prepared, clock, progress)
+        _export(plan, prepared, folder, manifest, clock, progress)
+    finally:
+        forget(str(plan.path))
+
+
+def lay_out(prepared: Prepared, tissue: TissueMask, folder: Path) -> RunPlan:
+    """Cut the slide up, let the model look at it, and write the plan for the workers.
+
+    What an earlier run with the same settings left in `folder` is found again; what others left is removed.
+    """
+    settings = prepared.settings
+    model = load_model(settings.model.name, settings.model.device)
+    state = model.prepare(prepared.slide, tissue)
     # Tiles a block decide how the store is laid out, and nothing else.
     work = folder.absolute() / WORK / f"{prepared.digest}-{settings.tiles.block}"
     for other in (folder / WORK).glob("*"):
         if other.name != work.name:
             shutil.rmtree(other, ignore_errors=True)
     work.mkdir(parents=True, exist_ok=True)
+    passes = prepared.passes(tissue)
     plan = RunPlan(prepared.slide, settings.model.name, settings, state, tissue, prepared.roi, passes, work)
     plan.save()
-    try:
-        _compute(plan, prepared, clock, progress)
-        _export(plan, prepared, folder, manifest, clock, progress)
-    finally:
-        forget(str(plan.path))
+    return plan
 
 
 def _compute(plan: RunPlan, prepared: Prepared, clock: _Clock, progress: Progress) -> None:
@@ -252,6 +270,8 @@ def _named(prepared: Prepared, stage: str) -> Iterator[None]:
     """Turn a full disk or a lost folder into an error that names slide and stage."""
     try:
         yield
+    except WsiParseError:
+        raise
     except OSError as error:
         reason = error.strerror or str(error)
         raise StageError(

@@ -71,7 +71,7 @@ def prepare(path: Path, settings: RunSettings) -> Prepared:
     prompts = parse_prompts(settings.prompts)
     name = choose_model(settings.model.name, prompts)
     model = MODELS.get(name)
-    jobs = model.plan(prompts)
+    jobs = model.plan(prompts, settings.model.field_um)
     opened = SlideOptions(settings.slide.mpp, settings.slide.override_mpp, settings.slide.reader)
     slide = open_slide(path, opened)
     _ = slide.pixel_size

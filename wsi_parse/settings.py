@@ -114,7 +114,7 @@ class RunSettings(_Section):
             _set(values, override)
         for section, given in direct.items():
             if isinstance(given, dict):
-                known = values.setdefault(section, {})
+                known = _section(values, section)
                 known.update({key: value for key, value in given.items() if value is not None})
             elif given:
                 values[section] = given
@@ -134,10 +134,21 @@ def _read_yaml(path: Path) -> dict[str, Any]:
     try:
         values = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise SettingsError(f"Cannot read the settings in {path.name}: {error}", "It must be YAML.") from error
+        reason = " ".join(str(error).split())
+        raise SettingsError(f"Cannot read the settings in {path.name}: {reason}", "It must be YAML.") from error
     if not isinstance(values, dict):
         raise SettingsError(f"{path.name} holds no settings.", "Write `section:` and `  key: value` lines.")
     return values
+
+
+def _section(values: dict[str, Any], name: str) -> dict[str, Any]:
+    """Return a section to write into; an empty one in the file counts as not there."""
+    if values.get(name) is None:
+        values[name] = {}
+    if not isinstance(values[name], dict):
+        raise SettingsError(f"{name!r} is not a section of settings.", "Write `section:` and `  key: value` lines.")
+    section: dict[str, Any] = values[name]
+    return section
 
 
 def _set(values: dict[str, Any], override: str) -> None:
@@ -148,9 +159,7 @@ def _set(values: dict[str, Any], override: str) -> None:
             f"--set {override!r} is not of the form section.key=value.", "E.g. --set tiles.overlap=0.25"
         )
     for section in sections:
-        values = values.setdefault(section, {})
-        if not isinstance(values, dict):
-            raise SettingsError(f"--set {override!r}: {section!r} is not a section.")
+        values = _section(values, section)
     try:
         values[key] = yaml.safe_load(text)
     except yaml.YAMLError as error:

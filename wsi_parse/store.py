@@ -73,6 +73,10 @@ class TileStore:
             Places left out were not looked at.
         """
         places = self.grid.tiles_of(block)
+        # zarr looks into a shard that is there already, and fails where it is damaged.
+        self._marker(block).unlink(missing_ok=True)
+        for channel in self._arrays:
+            self._shard(channel, block).unlink(missing_ok=True)
         for channel, array in self._arrays.items():
             side = self.side(channel)
             top, left = places.rows.start, places.columns.start
@@ -114,9 +118,12 @@ class TileStore:
     def _marker(self, block: tuple[int, int]) -> Path:
         return self.folder / "done" / f"{block[0]}.{block[1]}.json"
 
+    def _shard(self, channel: str, block: tuple[int, int]) -> Path:
+        return self.folder / channel / "c" / str(block[0]) / str(block[1])
+
     def _checksum(self, channel: str, block: tuple[int, int]) -> int | None:
         try:
-            return zlib.crc32((self.folder / channel / "c" / str(block[0]) / str(block[1])).read_bytes())
+            return zlib.crc32(self._shard(channel, block).read_bytes())
         except FileNotFoundError:
             # zarr writes no file for a shard of zeros.
             return None

@@ -37,7 +37,8 @@ def run_demo(out: Path) -> int:
         highlight=False,
     )
     console.print(
-        f"Look at {folder / 'overlay.png'}, or open {slide} in QuPath and drag {folder / 'annotations.geojson'} onto it.",
+        f"Look at {folder / 'overlay.png'}, or open {slide} in QuPath and drag "
+        f"{folder / 'annotations.geojson'} onto it.",
         highlight=False,
         soft_wrap=True,
     )

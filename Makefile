@@ -1,0 +1,58 @@
+# Everything happens in .venv, made from pyproject.toml and constraints.txt.
+# Needs make and Python 3.11 or newer; another one than python3: make PYTHON=python3.12 test
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet --constraint constraints.txt
+PYTEST := $(BIN)/python -m pytest
+
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+.PHONY: help venv demo test test-quick test-slow bench lint format clean
+
+help:  ## list the commands
+	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' Makefile
+
+venv: $(VENV)/.developing  ## the environment of a developer, in .venv
+
+demo: $(VENV)/.installed  ## the main job on a made slide; results in demo-out/
+	$(BIN)/wsi-parse demo
+
+test: lint  ## everything that must hold
+	$(PYTEST) -m "not slow"
+
+test-quick: $(VENV)/.developing  ## what answers within minutes
+	$(PYTEST) -m "not slow and not kill"
+
+test-slow: $(VENV)/.developing  ## the long proofs
+	$(PYTEST) -m slow
+
+bench: $(VENV)/.developing  ## measure; the numbers of the README
+	$(BIN)/python -m benchmarks
+
+lint: $(VENV)/.developing  ## ruff, mypy, import contracts
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+format: $(VENV)/.developing  ## bring the code into its form
+	$(BIN)/ruff check --fix-only
+	$(BIN)/ruff format
+
+clean:  ## remove what make made
+	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache demo-out dist
+	find . -path ./.git -prune -o -type d -name __pycache__ -prune -exec rm -rf {} +
+
+# A stamp is written last: an interrupted installation is made again.
+$(VENV)/.installed: pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.version_info >= (3, 11) or sys.exit("Python 3.11 or newer is needed: make PYTHON=python3.12 ...")'
+	@echo "Installing into $(VENV); a few minutes the first time."
+	$(PYTHON) -m venv --clear $(VENV)
+	$(PIP) --upgrade pip
+	$(PIP) --editable .
+	@touch $@
+
+$(VENV)/.developing: $(VENV)/.installed
+	$(PIP) --group dev
+	@touch $@

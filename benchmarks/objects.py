@@ -1,0 +1,87 @@
+"""Blend + outline + measure + write, objects a second on all cores: `python -m benchmarks.objects [--json]`.
+
+Limit: 10,000 objects/s on 2 cores. The predictions are made first and do not count.
+"""
+
+import argparse
+import json
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+from wsi_parse.exporters.geojson import GeoJsonExporter
+from wsi_parse.exporters.parquet import ParquetExporter
+
+from wsi_parse.collect import collect
+from wsi_parse.compute.cluster import local_client
+from wsi_parse.compute.graph import open_work, run_graph
+from wsi_parse.compute.memory import MemorySampler
+from wsi_parse.describe import provenance
+from wsi_parse.exporters.base import ExportContext
+from wsi_parse.pipeline import lay_out
+from wsi_parse.preparation import prepare
+from wsi_parse.settings import RunSettings
+from wsi_parse.synthetic import SyntheticSlide, write_svs_like
+
+LIMIT = 10_000
+
+
+def measure(side: int, workers: int, folder: Path) -> dict[str, Any]:
+    """Time the object stages of one run on a synthetic slide."""
+    slide = folder / f"{side}.svs"
+    if not slide.exists():
+        write_svs_like(slide, SyntheticSlide(side, side, seed=1))
+    settings = RunSettings.load(prompts=("nuclei",), model={"name": "stain"}, compute={"workers": workers})
+    prepared = prepare(slide, settings)
+    plan = lay_out(prepared, prepared.tissue(), folder / f"out-{workers}")
+    blocks, chunks = open_work(plan)
+    nothing: list[list[tuple[int, int]]] = [[] for _ in plan.passes]
+    with local_client(settings.compute, needs_device=False) as client:
+        run_graph(client, plan, blocks, nothing, lambda _: None)
+        with MemorySampler(0.1) as sampler:
+            started = time.perf_counter()
+            run_graph(client, plan, nothing, chunks, lambda _: None)
+            outlined = time.perf_counter()
+            context = ExportContext(prepared.prompts, (0, 0), provenance(prepared))
+            objects = 0
+            with (
+                GeoJsonExporter(folder / "a.geojson", context) as geojson,
+                ParquetExporter(folder / "a.parquet", context) as parquet,
+            ):
+                for batch in collect(plan, prepared.prompts):
+                    objects += len(batch)
+                    geojson.write(batch)
+                    parquet.write(batch)
+            written = time.perf_counter()
+    return {
+        "side_px": side,
+        "workers": workers,
+        "objects": objects,
+        "outline_s": round(outlined - started, 2),
+        "write_s": round(written - outlined, 2),
+        "objects_a_second": round(objects / (written - started)),
+        "peak_mb": round(sampler.peak_bytes / 1e6),
+    }
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--side", type=int, default=12_000)
+    parser.add_argument("--folder", type=Path, help="where the slide is kept; default: a temporary one")
+    parser.add_argument("--json", action="store_true")
+    chosen = parser.parse_args()
+    with tempfile.TemporaryDirectory() as temporary:
+        folder = chosen.folder or Path(temporary)
+        folder.mkdir(parents=True, exist_ok=True)
+        rows = [measure(chosen.side, workers, folder) for workers in (0, 2)]
+    for row in rows:
+        print(json.dumps(row) if chosen.json else "  ".join(f"{name} {value:,}" for name, value in row.items()))
+    best = max(row["objects_a_second"] for row in rows)
+    print(f"limit {LIMIT:,} objects/s; {best / LIMIT:.2f} x the limit", file=sys.stderr)
+    sys.exit(best < LIMIT)
+
+
+if __name__ == "__main__":
+    main()
