@@ -21,6 +21,7 @@ _NEIGHBOURS = [(y, x) for y in (-1, 0, 1) for x in (-1, 0, 1)]
 # A maximum joins a higher one if the saddle between them is at least this share of its own height.
 _SADDLE_SHARE = (17, 20)
 _SMOOTHING_PX = 2
+_DIRECTION_BITS = 4
 
 
 @dataclass(frozen=True)
@@ -131,21 +132,20 @@ def _climb(height: NDArray[np.int32], inside: NDArray[np.bool_], pixels: NDArray
     """Index (into `pixels`) of each pixel's highest neighbour in the mask; its own at a maximum."""
     rows, width = inside.shape
     padded = np.full((rows + 2, width + 2), -1, np.int32)
-    padded[1:-1, 1:-1] = np.where(inside, height, -1)
+    np.copyto(padded[1:-1, 1:-1], height, where=inside)
+    # The low bits hold the direction, counted down: of equal heights the first neighbour wins.
+    padded <<= _DIRECTION_BITS
     flat = padded.ravel()
     row, column = np.divmod(pixels, width)
     centre = (row + 1) * (width + 2) + column + 1
-    best = np.full(len(pixels), -1, np.int32)
-    target = centre.copy()
-    for step_y, step_x in _NEIGHBOURS:
-        neighbour = centre + step_y * (width + 2) + step_x
-        found = flat[neighbour]
-        higher = found > best
-        best[higher] = found[higher]
-        target[higher] = neighbour[higher]
+    steps = np.array([step_y * (width + 2) + step_x for step_y, step_x in _NEIGHBOURS])
+    best = np.full(len(pixels), np.iinfo(np.int32).min, np.int32)
+    for order, step in enumerate(steps):
+        np.maximum(best, flat[centre + step] + np.int32(len(steps) - order), out=best)
+    order = len(steps) - (best & ((1 << _DIRECTION_BITS) - 1))
     index = np.empty(padded.size, np.int32)
     index[centre] = np.arange(len(pixels), dtype=np.int32)
-    return index[target].astype(np.int64)
+    return index[centre + steps[order]].astype(np.int64)
 
 
 def _join(

@@ -125,7 +125,9 @@ def _edges(labels: NDArray[np.integer], area: Box) -> tuple[NDArray[np.int64], N
     pixels, sides = [], []
     for side, (step_y, step_x) in enumerate(_ACROSS):
         across = labels[Box(area.x + step_x, area.y + step_y, area.width, area.height).slices]
-        row, column = np.nonzero((middle != across) & (middle != 0))
+        differs = middle != across
+        differs &= middle != 0
+        row, column = np.divmod(np.flatnonzero(differs), area.width)
         pixels.append((row + area.y) * width + column + area.x)
         sides.append(np.full(len(row), side))
     return np.concatenate(pixels), np.concatenate(sides)

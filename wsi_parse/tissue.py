@@ -1,4 +1,8 @@
-"""Which part of a slide is tissue: TissueMask, and detect_tissue."""
+"""Which part of a slide is tissue: TissueMask, and detect_tissue.
+
+Tissue is what is coloured. The spread of the optical density over red, green and blue does not change with the
+brightness of the lamp, with canvas beside glass, or with a shadow; dust, frames and glass show none of it.
+"""
 
 import math
 from dataclasses import dataclass
@@ -9,8 +13,27 @@ from scipy.ndimage import gaussian_filter
 from skimage.morphology import remove_small_holes, remove_small_objects
 
 from wsi_parse.geometry import Box, Frame
+from wsi_parse.pen_ink import Usual, dilated, faint_ink, joined, locally, strokes, strong_ink
 from wsi_parse.settings import TissueSettings
 from wsi_parse.slides.slide import Slide
+
+# Spread of the optical density that tissue has somewhere, and that its palest parts (fat) still have: 15 and 8 of
+# 240 grey levels.
+COLOURED = 0.03
+PALE = 0.015
+SMOOTHING_UM = 12.0
+# A pixel at least as bright was never scanned: canvas is 255, and glass never quite reaches that.
+CANVAS = 253
+DARKEST_GLASS = 90
+USUAL_GLASS = 244
+# Gaps up to twice as wide, between fibres or fat cells, are tissue.
+GAP_UM = 120.0
+# In a piece of this size so are clefts; and its torn rim is looked at, too.
+SECTION_UM2 = 4e6
+CLEFT_UM = 400.0
+RIM_UM = 80.0
+# A tiny slide is not a speck: its tissue may be as small as this part of it.
+LEAST_SHARE = 1 / 16
 
 
 @dataclass(frozen=True)
@@ -72,13 +95,96 @@ def detect_tissue(slide: Slide, settings: TissueSettings) -> TissueMask:
 
 
 def tissue_in_image(rgb: NDArray[np.uint8], mpp: float, settings: TissueSettings) -> NDArray[np.bool_]:
-    """Find the tissue of a picture."""
-    density = -np.log10((rgb.astype(np.float32) + 1) / 256)
-    chroma = gaussian_filter(density.max(axis=2) - density.min(axis=2), 12 / mpp)
-    mask = chroma > 0.04
-    smallest, hole = settings.smallest_um2 / mpp**2, settings.largest_hole_um2 / mpp**2
-    mask = remove_small_objects(mask, max_size=int(smallest))
-    return remove_small_holes(mask, max_size=int(hole))
+    """Find the tissue of a picture.
+
+    Parameters
+    ----------
+    rgb : uint8 array (h, w, 3)
+    mpp : float
+        Microns per pixel; best 4 to 50.
+    settings : TissueSettings
+
+    Returns
+    -------
+    bool array (h, w)
+    """
+    white = white_of(rgb)
+    if white is None:
+        return np.zeros(rgb.shape[:2], np.bool_)
+    sigma_px = SMOOTHING_UM / mpp
+    reach_px = _TRUNCATE * sigma_px + 1
+
+    def density(part: NDArray[np.uint8]) -> NDArray[np.float32]:
+        smooth = gaussian_filter(part.astype(np.float32), (sigma_px, sigma_px, 0), truncate=_TRUNCATE)
+        return _density(smooth, white)
+
+    found = locally(lambda part: np.ptp(density(part), axis=2) > PALE, rgb, reach_px)
+    surely = locally(lambda part: np.ptp(density(part), axis=2) > COLOURED, rgb, reach_px)
+    found = joined(surely, found)
+    strong = locally(lambda part: strong_ink(density(part)), rgb, reach_px)
+    ink = np.zeros_like(found)
+    if strong.any():
+        sample = _sample(rgb)
+        usual = Usual.of(_density(rgb[sample].astype(np.float32), white), (found & (strong == 0))[sample])
+        ink = strokes(strong, locally(lambda part: faint_ink(density(part), usual), rgb, reach_px), mpp)
+    smallest_um2 = min(settings.smallest_um2, LEAST_SHARE * found.size * mpp**2)
+    found = remove_small_objects(found & ~ink, max_size=int(smallest_um2 / mpp**2))
+    found = _closed(found, GAP_UM / mpp, 0)
+    found |= _closed(remove_small_objects(found, max_size=int(SECTION_UM2 / mpp**2)), CLEFT_UM / mpp, RIM_UM / mpp)
+    # What is open to the edge of the picture is no hole, however small the picture.
+    found = remove_small_holes(np.pad(found, 1), max_size=int(settings.largest_hole_um2 / mpp**2))[1:-1, 1:-1]
+    return remove_small_objects(found & ~ink, max_size=int(smallest_um2 / mpp**2))
+
+
+def white_of(rgb: NDArray[np.uint8]) -> NDArray[np.float32] | None:
+    """Estimate the colour of empty glass.
+
+    Parameters
+    ----------
+    rgb : uint8 array (h, w, 3)
+
+    Returns
+    -------
+    float32 array (3,) or None
+        None where nothing was scanned: all is canvas. Where no glass is seen, a grey as bright as the picture.
+    """
+    pixels = rgb[_sample(rgb)]
+    scanned = pixels.min(axis=2) < CANVAS
+    if not scanned.any():
+        return None
+    spread = np.ptp(_density(pixels.astype(np.float32), np.full(3, 255, np.float32)), axis=2)
+    steps = np.abs(np.diff(pixels.astype(np.int16), axis=1, prepend=pixels[:, :1])).max(axis=2)
+    # Glass is grey, or a tint that does not vary: tissue does.
+    glass = scanned & (pixels.min(axis=2) > DARKEST_GLASS) & ((spread < 0.02) | (spread < 0.06) & (steps <= 3))
+    if glass.sum() < 0.005 * scanned.sum():
+        brightest = float(np.percentile(pixels.max(axis=2), 99.5))
+        return np.full(3, np.clip(brightest, DARKEST_GLASS, USUAL_GLASS), np.float32)
+    # Shadows, dust and pale tissue are darker than most glass.
+    light = pixels[glass].sum(axis=1, dtype=np.int32)
+    return np.asarray(np.median(pixels[glass][light >= np.median(light)], axis=0), np.float32)
+
+
+_TRUNCATE = 3.0
+
+
+def _density(rgb: NDArray[np.float32], white: NDArray[np.float32]) -> NDArray[np.float32]:
+    density = np.log10((white + 1) / (rgb + 1))
+    return np.maximum(density, 0, out=density)
+
+
+def _sample(rgb: NDArray[np.uint8]) -> tuple[slice, slice]:
+    step = 1 + max(rgb.shape[:2]) // 1000
+    return slice(None, None, step), slice(None, None, step)
+
+
+def _closed(mask: NDArray[np.bool_], radius_px: float, rim_px: float) -> NDArray[np.bool_]:
+    """Close gaps of twice the radius, and leave a rim; the edge of the picture is no wall to close against."""
+    if not mask.any():
+        return mask
+    edge = math.ceil(radius_px) + 1
+    grown = locally(lambda part: dilated(part, radius_px), np.pad(mask, edge), radius_px)
+    shrunk = locally(lambda part: ~dilated(~part, radius_px - rim_px), grown, radius_px)
+    return shrunk[edge:-edge, edge:-edge]
 
 
 def _scanned(slide: Slide, frame: Frame) -> Box:

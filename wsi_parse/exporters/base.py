@@ -1,13 +1,17 @@
 """The contract of an exporter: batches of objects in, one file out, whole or not at all."""
 
+from abc import ABC, abstractmethod
 from collections.abc import Mapping
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar, Protocol
+from types import TracebackType
+from typing import Any, ClassVar, Protocol, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
+from wsi_parse.files import atomic
 from wsi_parse.prompts import Prompt
 
 RESEARCH_ONLY = "research use only, not for clinical decisions"
@@ -38,6 +42,15 @@ class ObjectBatch:
     def __len__(self) -> int:
         return len(self.geometry)
 
+    def part(self, start: int, stop: int) -> "ObjectBatch":
+        """Return the objects from `start` to before `stop`, as views."""
+        return ObjectBatch(
+            self.geometry[start:stop],
+            self.prompt[start:stop],
+            self.ids[start:stop],
+            {name: values[start:stop] for name, values in self.measurements.items()},
+        )
+
 
 @dataclass(frozen=True)
 class ExportContext:
@@ -60,9 +73,17 @@ class ExportContext:
 
 
 class Exporter(Protocol):
-    """Streams objects into one file. A context manager: left normally, the file appears; by an error, nothing does."""
+    """Streams objects into one file. A context manager: left normally, the file appears; by an error, nothing does.
 
-    suffix: ClassVar[str]
+    :class:`StreamingExporter` does the second half of that.
+
+    Attributes
+    ----------
+    file_name : str
+        What the file is called in a run folder.
+    """
+
+    file_name: ClassVar[str]
 
     def __init__(self, path: Path, context: ExportContext) -> None: ...
 
@@ -73,3 +94,53 @@ class Exporter(Protocol):
         ...
 
     def __exit__(self, error_type: type[BaseException] | None, *_: object) -> None: ...
+
+
+class StreamingExporter(ABC):
+    """An exporter that opens, streams and finishes; the file appears under its name only when all of that went well.
+
+    Parameters
+    ----------
+    path : Path
+    context : ExportContext
+    """
+
+    def __init__(self, path: Path, context: ExportContext) -> None:
+        self.path = path
+        self.context = context
+        self._stack = ExitStack()
+
+    @property
+    def provenance(self) -> dict[str, Any]:
+        """What the file says of its making; never without the words on its purpose."""
+        return {"notice": RESEARCH_ONLY, **self.context.provenance}
+
+    def __enter__(self) -> Self:
+        with ExitStack() as stack:
+            self._open(stack.enter_context(atomic(self.path)), stack)
+            self._stack = stack.pop_all()
+        return self
+
+    def __exit__(
+        self,
+        error_type: type[BaseException] | None,
+        error: BaseException | None = None,
+        traceback: TracebackType | None = None,
+    ) -> None:
+        if error_type is not None:
+            self._stack.__exit__(error_type, error, traceback)
+            return
+        with self._stack:
+            self._finish()
+
+    @abstractmethod
+    def _open(self, temporary: Path, stack: ExitStack) -> None:
+        """Begin the file; what must be closed goes on the stack."""
+
+    @abstractmethod
+    def write(self, batch: ObjectBatch) -> None:
+        """Add a batch; memory does not grow with their number."""
+
+    @abstractmethod
+    def _finish(self) -> None:
+        """Write what comes last."""

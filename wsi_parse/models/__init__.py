@@ -1,1 +1,1 @@
-"""TODO."""
+"""Models: what answers a prompt; each is one small module or package."""

@@ -1,6 +1,6 @@
 """The contract of a model: channels per tile, and how prompts make objects of channels.
 
-A model is asked in three steps. `plan(prompts)` needs no weights: it says at which scales tiles are read and
+A model is asked in three steps. `plan(prompts, field_um)` needs no weights: it says at which scales tiles are read and
 which channels come back, one :class:`Pass` a scale. `prepare(slide, tissue)` looks at a slide once and returns
 a small JSON-able state (a stain estimate); it is kept in the manifest. `predict(images, job, state)` turns a
 batch of tiles into channels. Tiles know nothing of prompts: a prompt chooses among the channels when objects
@@ -8,7 +8,7 @@ are made, by its :class:`Recipe`.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, ClassVar, Literal, Protocol
 
 import numpy as np
@@ -130,7 +130,7 @@ class ModelSpec:
     purpose: str = "research use only, not for clinical decisions"
     needs_device: bool = False
     weights_sha256: str | None = None
-    details: Mapping[str, str] = field(default_factory=dict)
+    cpu_seconds_a_tile: float = 0.0
 
 
 class Segmenter(Protocol):
@@ -139,8 +139,14 @@ class Segmenter(Protocol):
     spec: ClassVar[ModelSpec]
 
     @classmethod
-    def plan(cls, prompts: Sequence[Prompt]) -> tuple[Pass, ...]:
+    def plan(cls, prompts: Sequence[Prompt], field_um: float | None = None) -> tuple[Pass, ...]:
         """Say how `prompts` are answered: one pass a scale, every prompt in exactly one recipe.
+
+        Parameters
+        ----------
+        prompts : sequence of Prompt
+        field_um : float, optional
+            What a tile shall cover, where the user says so.
 
         Raises
         ------

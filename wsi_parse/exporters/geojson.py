@@ -1,0 +1,174 @@
+"""GeoJSON for QuPath, streamed: whole batches become text at once, and what is parsed back is exact.
+
+Text is built by Arrow: a table of decimals for the quarter pixels that occur, joined to points, rings, parts and
+features. There is no Python loop over objects or vertices.
+"""
+
+import gzip
+import json
+import uuid
+from contextlib import ExitStack
+from dataclasses import replace
+from pathlib import Path
+from typing import IO, Any, ClassVar
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import shapely
+from numpy.typing import NDArray
+
+from wsi_parse.exporters.base import ExportContext, ObjectBatch, StreamingExporter
+from wsi_parse.exporters.qupath import CELLS_A_PIXEL, OBJECT_TYPE, check, classification, grid_cells
+from wsi_parse.prompts import Prompt
+
+TISSUE = Prompt("tissue", "tissue", "region", "Tissue", (110, 140, 150), known=True)
+_TISSUE_IDS = uuid.UUID("5f0c7f0e-6f0b-5d3a-9c53-0d4b7a1f5c11")
+# Enough for a measurement (QuPath keeps seven), and a third shorter than all of them.
+_DIGITS = 5
+# Bounds the text held at once; the bytes written do not depend on it.
+_OBJECTS_AT_ONCE = 5_000
+_GZIP_LEVEL = 6
+_FRACTIONS = pa.array(["", ".25", ".5", ".75"])
+
+
+class GeoJsonExporter(StreamingExporter):
+    """A FeatureCollection, one feature a line; compressed where the path ends in ``.gz``.
+
+    Parameters
+    ----------
+    path : Path
+    context : ExportContext
+    locked : bool
+        Whether objects are locked against editing in QuPath.
+
+    Notes
+    -----
+    Coordinates are level-0 pixels minus the context's offset. The member ``wsi_parse`` holds the provenance.
+    Cells are detections, regions annotations. Measurements have 5 significant digits; what is not finite is left out.
+    """
+
+    file_name: ClassVar[str] = "annotations.geojson"
+
+    def __init__(self, path: Path, context: ExportContext, *, locked: bool = False) -> None:
+        super().__init__(path, context)
+        self._tails = pa.array([_tail(prompt, locked=locked) for prompt in context.prompts], pa.string())
+        self._empty = True
+        self._file: IO[bytes]
+
+    def _open(self, temporary: Path, stack: ExitStack) -> None:
+        self._file = stack.enter_context(temporary.open("wb"))
+        if self.path.suffix == ".gz":
+            # Neither name nor time, so that the same objects give the same bytes.
+            self._file = stack.enter_context(gzip.GzipFile("", "wb", _GZIP_LEVEL, self._file, mtime=0))  # type: ignore[arg-type]
+        told = json.dumps(self.provenance, separators=(",", ":"), allow_nan=False)
+        self._file.write(f'{{"type":"FeatureCollection","wsi_parse":{told},"features":['.encode())
+
+    def write(self, batch: ObjectBatch) -> None:
+        """Add a batch of objects."""
+        for start in range(0, len(batch), _OBJECTS_AT_ONCE):
+            self._write(batch.part(start, start + _OBJECTS_AT_ONCE))
+
+    def _write(self, batch: ObjectBatch) -> None:
+        check(batch)
+        features = pc.binary_join_element_wise(
+            '{"type":"Feature","id":"',
+            pa.array(batch.ids, pa.string()),
+            '","geometry":{"type":',
+            geometry_text(batch.geometry, self.context.offset_level0),
+            self._tails.take(pa.array(batch.prompt)),
+            measurements_text(batch.measurements, len(batch)),
+            "}}}",
+            "",
+        )
+        text = pc.binary_join(_lists(features, [0, len(features)]), ",\n")[0].as_buffer()
+        self._file.write(b"\n" if self._empty else b",\n")
+        self._file.write(text)
+        self._empty = False
+
+    def _finish(self) -> None:
+        self._file.write(b"\n]}\n")
+
+
+def write_tissue(path: Path, polygons: NDArray[np.object_], context: ExportContext) -> None:
+    """Write tissue as locked annotations.
+
+    Parameters
+    ----------
+    path : Path
+    polygons : object array (N,)
+        In level-0 pixels, fit for QuPath.
+    context : ExportContext
+        Its prompts are not looked at.
+    """
+    ids = [str(uuid.uuid5(_TISSUE_IDS, shape.hex())) for shape in shapely.to_wkb(polygons)]
+    batch = ObjectBatch(polygons, np.zeros(len(polygons), np.int16), np.array(ids, object), {})
+    with GeoJsonExporter(path, replace(context, prompts=(TISSUE,)), locked=True) as exporter:
+        exporter.write(batch)
+
+
+def geometry_text(geometry: NDArray[np.object_], offset_level0: tuple[int, int]) -> pa.StringArray:
+    """Write polygons as the inside of GeoJSON's geometry, from the type on.
+
+    Parameters
+    ----------
+    geometry : object array (N,)
+        Polygons and MultiPolygons in level-0 pixels, on QuPath's grid.
+    offset_level0 : (int, int)
+        Subtracted.
+    """
+    kind, points, offsets = shapely.to_ragged_array(geometry, include_z=False)
+    several = shapely.get_num_geometries(geometry) > 1
+    cells = grid_cells(points, offset_level0)
+    xy = pc.binary_join_element_wise(_decimals(cells[:, 0]), _decimals(cells[:, 1]), ",")
+    parts = pc.binary_join(_lists(pc.binary_join(_lists(xy, offsets[0]), "],["), offsets[1]), "]],[[")
+    if kind == shapely.GeometryType.MULTIPOLYGON:
+        parts = pc.binary_join(_lists(parts, offsets[2]), "]]],[[[")
+    which = pa.array(several.astype(np.int8))
+    head = pa.array(['"Polygon","coordinates":[[[', '"MultiPolygon","coordinates":[[[['])
+    return pc.binary_join_element_wise(head.take(which), parts, pa.array(["]]]", "]]]]"]).take(which), "")
+
+
+def measurements_text(measurements: dict[str, NDArray[np.float64]], count: int) -> pa.StringArray:
+    """Write the inside of each object's measurements: ``"name":number``, leaving out what is not finite."""
+    columns = [
+        pc.binary_join_element_wise(f"{json.dumps(name)}:", _rounded(values), "")
+        for name, values in measurements.items()
+    ]
+    if not columns:
+        return pa.array([""] * count, pa.string())
+    return pc.binary_join_element_wise(*columns, ",", null_handling="skip")
+
+
+def _tail(prompt: Prompt, *, locked: bool) -> str:
+    properties: dict[str, Any] = {"objectType": OBJECT_TYPE[prompt.kind], "classification": classification(prompt)}
+    if locked:
+        properties["isLocked"] = True
+    text = json.dumps({**properties, "measurements": {}}, separators=(",", ":"))
+    return f'}},"properties":{text.removesuffix("}}")}'
+
+
+def _decimals(cells: NDArray[np.int32]) -> pa.StringArray:
+    """Write whole quarter pixels as decimals of pixels, through a table where they lie close together."""
+    lowest, highest = int(cells.min()) // CELLS_A_PIXEL, int(cells.max())
+    if lowest < 0 or highest - lowest * CELLS_A_PIXEL > len(cells):
+        return pa.array(cells / CELLS_A_PIXEL).cast(pa.string())
+    wholes = pa.array(np.arange(lowest, highest // CELLS_A_PIXEL + 1)).cast(pa.string())
+    place = np.arange(len(wholes) * CELLS_A_PIXEL)
+    table = pc.binary_join_element_wise(
+        wholes.take(pa.array(place // CELLS_A_PIXEL)), _FRACTIONS.take(pa.array(place % CELLS_A_PIXEL)), ""
+    )
+    return table.take(pa.array(cells - lowest * CELLS_A_PIXEL))
+
+
+def _rounded(values: NDArray[np.float64]) -> pa.StringArray:
+    finite = np.isfinite(values)
+    safe = np.where(finite & (values != 0), values, 1.0)
+    # Dividing by a power of ten gives the double nearest to the decimal, and so its shortest text.
+    power = 10.0 ** (_DIGITS - 1 - np.floor(np.log10(np.abs(safe))))
+    rounded = np.where(values == 0, 0.0, np.rint(safe * power) / power)
+    return pa.array(rounded, mask=~finite).cast(pa.string())
+
+
+def _lists(values: pa.Array, offsets: Any) -> pa.ListArray:  # noqa: ANN401 - any integers
+    return pa.ListArray.from_arrays(pa.array(np.asarray(offsets, np.int32)), values)

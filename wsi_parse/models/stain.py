@@ -1,0 +1,172 @@
+"""The stain model: nuclei by colour deconvolution. Weight-free: it runs anywhere, and is the fallback."""
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import ndimage
+from skimage.filters import threshold_otsu
+
+from wsi_parse.errors import UnknownPromptError
+from wsi_parse.geometry import Box
+from wsi_parse.models.base import Channel, ModelSpec, Pass, Recipe, State
+from wsi_parse.prompts import Prompt
+from wsi_parse.slides.slide import Slide
+from wsi_parse.tissue import TissueMask
+
+READ_MPP = 0.5
+FIELD_UM = 512.0
+# Optical density of haematoxylin, eosin: Ruifrok and Johnston, Anal Quant Cytol Histol 23 (2001) 291.
+RUIFROK = np.array([[0.65, 0.70, 0.29], [0.07, 0.99, 0.11]])
+_SAMPLES, _SAMPLE_PX = 24, 320
+_LEAST_DENSITY = 0.15
+_PERCENTILE = 1.0
+_LEAST_PIXELS = 2_000
+_SMOOTH_UM = 0.6
+# The local level a nucleus must stand out from is a mean over this; less than half a tile's overlap (64 px).
+_AROUND_PX = 41
+_BOUNDS = (0.10, 0.60)
+_SOFTNESS = 0.05
+
+
+class StainModel:
+    """Nuclei are where the haematoxylin density, smoothed, exceeds a threshold estimated once a slide.
+
+    Parameters
+    ----------
+    device : str
+        Ignored: it runs on the CPU.
+    """
+
+    spec: ClassVar[ModelSpec] = ModelSpec(
+        name="stain",
+        summary="Nuclei by colour deconvolution of H&E; no weights, no training. A fallback: decent, not more.",
+        prompts=("nuclei",),
+        cpu_seconds_a_tile=0.35,
+    )
+
+    def __init__(self, device: str = "cpu") -> None:
+        del device
+
+    @classmethod
+    def plan(cls, prompts: Sequence[Prompt], field_um: float | None = None) -> tuple[Pass, ...]:
+        """Answer "nuclei"; see :class:`wsi_parse.models.base.Segmenter`."""
+        for prompt in prompts:
+            if prompt.name not in cls.spec.prompts:
+                raise UnknownPromptError(
+                    f"The stain model does not know {prompt.text!r}: it knows nuclei (or: cells).",
+                    "Classes of cells and free text need a trained model: see wsi-parse models.",
+                )
+        recipes = tuple(Recipe(prompt, "nucleus") for prompt in prompts)
+        return (Pass("stain", field_um or FIELD_UM, READ_MPP, (Channel("nucleus", "probability"),), recipes),)
+
+    def prepare(self, slide: Slide, tissue: TissueMask) -> State:
+        """Estimate white level, stain vectors and threshold on samples spread over the tissue."""
+        frame = slide.frame(READ_MPP)
+        images = [slide.read(box, frame) for box in sample_boxes(tissue, frame.scale_x, frame.scale_y)]
+        if not images:
+            return {"white": [245.0] * 3, "stains": RUIFROK.tolist(), "threshold": 0.25, "source": "no tissue"}
+        white = white_level(images)
+        density = np.concatenate([optical_density(image, white).reshape(-1, 3) for image in images])
+        stains, source = estimate_stains(density[:: max(1, len(density) // 400_000)])
+        smooth = np.concatenate([haematoxylin(image, white, stains)[0].ravel() for image in images])
+        stained = smooth[smooth > 0.02]
+        threshold = float(threshold_otsu(stained)) if len(stained) > _LEAST_PIXELS else 0.25
+        return {
+            "white": [round(float(value), 3) for value in white],
+            "stains": [[round(float(value), 6) for value in row] for row in stains],
+            "threshold": round(min(max(threshold, _BOUNDS[0]), _BOUNDS[1]), 6),
+            "source": source,
+        }
+
+    def predict(self, images: NDArray[np.uint8], job: Pass, state: State) -> Mapping[str, NDArray[Any]]:
+        """See :class:`wsi_parse.models.base.Segmenter`."""
+        del job
+        white, stains = np.array(state["white"]), np.array(state["stains"])
+        return {"nucleus": np.stack([self._probability(image, white, stains, state["threshold"]) for image in images])}
+
+    @staticmethod
+    def _probability(
+        image: NDArray[np.uint8], white: NDArray[Any], stains: NDArray[Any], threshold: float
+    ) -> NDArray[np.uint8]:
+        density, eosin = haematoxylin(image, white, stains)
+        around = ndimage.uniform_filter(density, _AROUND_PX, mode="nearest")
+        # In crowded fields everything is dark: a nucleus must then stand out from what is around it.
+        level = np.maximum(threshold, 0.55 * threshold + 0.5 * around)
+        excess = (density - level) / _SOFTNESS
+        np.clip(excess, -20, 20, out=excess)
+        return np.rint(255 / (1 + np.exp(-excess))).astype(np.uint8)
+
+
+def sample_boxes(tissue: TissueMask, scale_x: float, scale_y: float) -> list[Box]:
+    """Place sample boxes (in the read frame) on tissue, evenly in row-major order; always the same ones."""
+    rows, columns = np.nonzero(tissue.mask)
+    if not len(rows):
+        return []
+    pick = np.unique(np.linspace(0, len(rows) - 1, _SAMPLES).round().astype(int))
+    x = (columns[pick] + 0.5) * tissue.frame.scale_x / scale_x - _SAMPLE_PX / 2
+    y = (rows[pick] + 0.5) * tissue.frame.scale_y / scale_y - _SAMPLE_PX / 2
+    return [Box(int(left), int(top), _SAMPLE_PX, _SAMPLE_PX) for left, top in zip(x, y, strict=True)]
+
+
+def white_level(images: Sequence[NDArray[np.uint8]]) -> NDArray[np.float64]:
+    """Brightest colour that is common: the 99th percentile of each channel; at least mid-grey."""
+    pixels = np.concatenate([image[::4, ::4].reshape(-1, 3) for image in images])
+    return np.maximum(np.percentile(pixels, 99, axis=0), 128.0)
+
+
+def optical_density(image: NDArray[np.uint8], white: NDArray[Any]) -> NDArray[np.float32]:
+    """Base-10 optical density against white, by a table of 256 entries a channel."""
+    levels = np.arange(256, dtype=np.float64) + 1.0
+    table = np.maximum(-np.log10(levels[:, None] / (white + 1.0)), 0).astype(np.float32)
+    return np.stack([table[image[..., channel], channel] for channel in range(3)], axis=-1)
+
+
+def estimate_stains(density: NDArray[np.float32]) -> tuple[NDArray[np.float64], str]:
+    """Estimate the directions of haematoxylin and eosin, after Macenko et al. (ISBI 2009).
+
+    Parameters
+    ----------
+    density : float array (N, 3)
+
+    Returns
+    -------
+    stains : float array (2, 3)
+        Unit vectors; those of Ruifrok and Johnston where the estimate is not plausible.
+    source : str
+    """
+    reference = RUIFROK / np.linalg.norm(RUIFROK, axis=1, keepdims=True)
+    dense = density[(density > _LEAST_DENSITY).any(axis=1)].astype(np.float64)
+    if len(dense) < _LEAST_PIXELS:
+        return reference, "reference: little tissue"
+    _, vectors = np.linalg.eigh(np.cov(dense.T))
+    plane = vectors[:, [2, 1]]
+    plane *= np.where(plane.sum(axis=0) < 0, -1, 1)
+    angle = np.arctan2(*(dense @ plane).T[::-1])
+    low, high = np.percentile(angle, [_PERCENTILE, 100 - _PERCENTILE])
+    ends = np.stack([np.cos([low, high]), np.sin([low, high])], axis=1) @ plane.T
+    # Haematoxylin takes more red than eosin does.
+    stains = ends[np.argsort(-ends[:, 0] / np.linalg.norm(ends, axis=1))]
+    stains /= np.linalg.norm(stains, axis=1, keepdims=True)
+    off = np.degrees(np.arccos(np.clip((stains * reference).sum(axis=1), -1, 1)))
+    apart = math.degrees(math.acos(min(1.0, float(stains[0] @ stains[1]))))
+    if (stains < -0.05).any() or off.max() > 30 or apart < 12:
+        return reference, "reference: the estimate was not plausible"
+    return stains, "estimated"
+
+
+def haematoxylin(
+    image: NDArray[np.uint8], white: NDArray[Any], stains: NDArray[Any]
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Densities of haematoxylin, smoothed, and of eosin.
+
+    The third direction is the cross product of both stains, and takes what is neither.
+    """
+    basis = np.vstack([stains, np.cross(stains[0], stains[1])])
+    basis[2] /= np.linalg.norm(basis[2])
+    unmix = np.linalg.inv(basis)[:, :2].astype(np.float32)
+    parts = optical_density(image, white) @ unmix
+    smooth = ndimage.gaussian_filter(parts[..., 0], _SMOOTH_UM / READ_MPP, truncate=3.0)
+    return smooth, parts[..., 1]

@@ -1,0 +1,33 @@
+"""A numpy array as a slide of one level."""
+
+import hashlib
+
+import numpy as np
+from numpy.typing import NDArray
+
+from wsi_parse.errors import UnsupportedSlideError
+from wsi_parse.geometry import Box
+from wsi_parse.slides.base import Level, SlideInfo
+
+
+class ArrayReader:
+    """Reads uint8 RGB arrays (rows, columns, 3)."""
+
+    def __init__(
+        self, pixels: NDArray[np.uint8], name: str = "array", reader: str = "array", fingerprint: str | None = None
+    ) -> None:
+        if pixels.dtype != np.uint8 or pixels.ndim != 3 or pixels.shape[2] != 3 or not pixels.size:
+            raise UnsupportedSlideError(
+                f"An array of {pixels.dtype} {pixels.shape} is not a slide.", "Give uint8 RGB (rows, columns, 3)."
+            )
+        self._pixels = pixels
+        level = Level(pixels.shape[1], pixels.shape[0], 1.0, 1.0)
+        mark = fingerprint or hashlib.sha256(np.ascontiguousarray(pixels)).hexdigest()
+        self.info = SlideInfo(name, reader, reader, (level,), None, None, None, mark)
+
+    def read_level(self, level: int, box_level: Box) -> NDArray[np.uint8]:
+        """Read pixels; see :class:`wsi_parse.slides.base.Reader`."""
+        return self._pixels[box_level.slices]
+
+    def close(self) -> None:
+        """Nothing is held open."""

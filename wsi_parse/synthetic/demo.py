@@ -1,0 +1,17 @@
+"""The demo slide: small, all four kinds of nuclei, nests and glands side by side."""
+
+from pathlib import Path
+
+from wsi_parse.synthetic.slide import SyntheticSlide
+from wsi_parse.synthetic.truth import write_truth
+from wsi_parse.synthetic.writers import write_svs_like
+
+DEMO = SyntheticSlide(width=6000, height=5000, mpp=0.25, seed=17, tissue=0.7)
+
+
+def demo_slide(path: Path, *, truth: Path | None = None) -> SyntheticSlide:
+    """Write the demo slide as an SVS, and its true nuclei as GeoJSON where `truth` says; returns the slide."""
+    write_svs_like(path, DEMO, quality=82)
+    if truth is not None:
+        write_truth(truth, DEMO)
+    return DEMO
