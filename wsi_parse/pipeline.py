@@ -233,7 +233,8 @@ def _export(
     def batches() -> Iterator[ObjectBatch]:
         return collect(plan, prepared.prompts)
 
-    progress.start("export", sum(len(item.chunks.chunks(item.selection)) for item in plan.passes))
+    chunks_left = sum(len(item.chunks.chunks(item.selection)) for item in plan.passes)
+    progress.start("export", chunks_left)
     with clock.stage("export"), _named(prepared, "export"), ExitStack() as stack:
         exporters = []
         for name in settings.formats:
@@ -245,7 +246,10 @@ def _export(
             counts += np.bincount(batch.prompt, minlength=len(counts))
             for exporter in exporters:
                 exporter.write(batch)
-            progress.advance("export")
+            progress.advance("export", min(1, chunks_left))
+            chunks_left = max(0, chunks_left - 1)
+        # Chunks without objects give no batch.
+        progress.advance("export", chunks_left)
     manifest.counts = {prompt.name: int(count) for prompt, count in zip(prepared.prompts, counts, strict=True)}
     if plan.tissue.area_mm2:
         manifest.per_mm2 = {name: round(count / plan.tissue.area_mm2, 2) for name, count in manifest.counts.items()}

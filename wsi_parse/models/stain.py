@@ -71,7 +71,7 @@ class StainModel:
         white = white_level(images)
         density = np.concatenate([optical_density(image, white).reshape(-1, 3) for image in images])
         stains, source = estimate_stains(density[:: max(1, len(density) // 400_000)])
-        smooth = np.concatenate([haematoxylin(image, white, stains)[0].ravel() for image in images])
+        smooth = np.concatenate([haematoxylin(image, white, stains).ravel() for image in images])
         stained = smooth[smooth > 0.02]
         threshold = float(threshold_otsu(stained)) if len(stained) > _LEAST_PIXELS else 0.25
         return {
@@ -91,7 +91,7 @@ class StainModel:
     def _probability(
         image: NDArray[np.uint8], white: NDArray[Any], stains: NDArray[Any], threshold: float
     ) -> NDArray[np.uint8]:
-        density, eosin = haematoxylin(image, white, stains)
+        density = haematoxylin(image, white, stains)
         around = ndimage.uniform_filter(density, _AROUND_PX, mode="nearest")
         # In crowded fields everything is dark: a nucleus must then stand out from what is around it.
         level = np.maximum(threshold, 0.55 * threshold + 0.5 * around)
@@ -157,16 +157,15 @@ def estimate_stains(density: NDArray[np.float32]) -> tuple[NDArray[np.float64], 
     return stains, "estimated"
 
 
-def haematoxylin(
-    image: NDArray[np.uint8], white: NDArray[Any], stains: NDArray[Any]
-) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """Densities of haematoxylin, smoothed, and of eosin.
+def haematoxylin(image: NDArray[np.uint8], white: NDArray[Any], stains: NDArray[Any]) -> NDArray[np.float32]:
+    """Density of haematoxylin, smoothed.
 
     The third direction is the cross product of both stains, and takes what is neither.
     """
     basis = np.vstack([stains, np.cross(stains[0], stains[1])])
     basis[2] /= np.linalg.norm(basis[2])
-    unmix = np.linalg.inv(basis)[:, :2].astype(np.float32)
-    parts = optical_density(image, white) @ unmix
-    smooth = ndimage.gaussian_filter(parts[..., 0], _SMOOTH_UM / READ_MPP, truncate=3.0)
-    return smooth, parts[..., 1]
+    unmix = np.linalg.inv(basis)[:, 0].astype(np.float32)
+    density: NDArray[np.float32] = ndimage.gaussian_filter(
+        optical_density(image, white) @ unmix, _SMOOTH_UM / READ_MPP, truncate=3.0
+    )
+    return density

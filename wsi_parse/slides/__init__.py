@@ -19,9 +19,8 @@ READERS = {
     "tiffslide": "wsi_parse.slides.tiffslide_reader:TiffSlideReader",
     "image": "wsi_parse.slides.image_reader:ImageReader",
 }
-SUFFIXES = (
-    ".svs .tif .tiff .ndpi .vms .vmu .scn .mrxs .svslide .bif .czi .dcm .png .jpg .jpeg"
-).split()
+SUFFIXES = (".svs", ".tif", ".tiff", ".ndpi", ".vms", ".vmu", ".scn", ".mrxs", ".svslide", ".bif", ".czi", ".dcm")
+PICTURES = (".png", ".jpg", ".jpeg")
 _OVERVIEW_PX = 512
 
 
@@ -110,11 +109,11 @@ def list_slides(paths: list[Path]) -> list[Path]:
     found: list[Path] = []
     for path in paths:
         if path.is_dir() and path.suffix.lower() != ".zarr":
-            inside = [file for file in sorted(path.iterdir()) if file.suffix.lower() in SUFFIXES]
+            inside = [file for file in sorted(path.iterdir()) if file.suffix.lower() in SUFFIXES + PICTURES]
             dicom = [file for file in inside if file.suffix.lower() == ".dcm"]
             inside = [file for file in inside if file not in dicom[1:]]
             if not inside:
-                raise UsageError(f"No slide lies in {path}.", f"Known endings: {' '.join(SUFFIXES)}")
+                raise UsageError(f"No slide lies in {path}.", f"Known endings: {' '.join(SUFFIXES + PICTURES)}")
             found += inside
         elif path.exists():
             found.append(path)

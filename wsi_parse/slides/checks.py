@@ -3,6 +3,7 @@
 import hashlib
 import struct
 from pathlib import Path
+from typing import IO, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -34,54 +35,89 @@ def _ends(path: Path) -> bytes:
 def check_whole(path: Path) -> None:
     """Refuse a TIFF of which the end is missing: a reader may open it as fewer levels, and say nothing.
 
+    Follows all directories, their values and their stored tiles, and looks whether they end inside the file.
+
     Raises
     ------
     SlideOpenError
     """
+    # NDPI has offsets of 64 bits in a form of its own; OpenSlide checks it.
+    if path.suffix.lower() == ".ndpi":
+        return
     size = path.stat().st_size
     with path.open("rb") as file:
-        head = file.read(16)
-        order = {b"II": "<", b"MM": ">"}.get(head[:2])
-        if order is None or len(head) < 16 or path.suffix.lower() == ".ndpi":
+        form = _tiff_form(file)
+        if form is None:
             return
-        version = struct.unpack(order + "H", head[2:4])[0]
-        if version == 42:
-            offset, counts, entry, pointer = struct.unpack(order + "I", head[4:8])[0], "H", 12, "I"
-        elif version == 43:
-            offset, counts, entry, pointer = struct.unpack(order + "Q", head[8:16])[0], "Q", 20, "Q"
-        else:
-            return
-        seen: set[int] = set()
-        while offset and offset not in seen:
-            seen.add(offset)
-            file.seek(offset)
-            count_size, pointer_size = struct.calcsize(counts), struct.calcsize(pointer)
-            raw = file.read(count_size)
-            if len(raw) < count_size:
-                raise _truncated(path)
-            end = offset + count_size + struct.unpack(order + counts, raw)[0] * entry
-            file.seek(end)
-            raw = file.read(pointer_size)
-            if end > size or len(raw) < pointer_size:
-                raise _truncated(path)
-            offset = struct.unpack(order + pointer, raw)[0]
-    _check_tiles(path, size)
+        open_offsets, seen = [form.first], set[int]()
+        while open_offsets:
+            offset = open_offsets.pop()
+            if offset and offset not in seen:
+                seen.add(offset)
+                following, end = _read_directory(file, form, offset)
+                if end > size:
+                    raise _truncated(path)
+                open_offsets += following
 
 
-def _check_tiles(path: Path, size: int) -> None:
-    import tifffile
+class _Form(NamedTuple):
+    """How numbers of a TIFF are written: of a count of entries, and of offsets; size of an entry."""
 
+    count: str
+    offset: str
+    entry: int
+    first: int
+
+
+_SUB_DIRECTORIES, _STRIPS, _STRIP_SIZES, _TILES, _TILE_SIZES = 330, 273, 279, 324, 325
+_TYPES = {1: "B", 2: "s", 3: "H", 4: "I", 5: "II", 6: "b", 7: "s", 8: "h", 9: "i", 10: "ii", 11: "f", 12: "d"}
+_TYPES |= {13: "I", 16: "Q", 17: "q", 18: "Q"}
+_NOWHERE = 1 << 63
+
+
+def _tiff_form(file: IO[bytes]) -> _Form | None:
+    head = file.read(16)
+    order = {b"II": "<", b"MM": ">"}.get(head[:2])
+    if order is None or len(head) < 16:
+        return None
+    version = struct.unpack(order + "H", head[2:4])[0]
+    if version == 42:
+        return _Form(order + "H", order + "I", 12, struct.unpack(order + "I", head[4:8])[0])
+    if version == 43:
+        return _Form(order + "Q", order + "Q", 20, struct.unpack(order + "Q", head[8:16])[0])
+    return None
+
+
+def _read_directory(file: IO[bytes], form: _Form, offset: int) -> tuple[list[int], int]:
+    """Return the offsets of the directories that follow, and where all that this one names ends."""
     try:
-        with tifffile.TiffFile(path) as file:
-            ends = [
-                offset + count
-                for page in file.pages
-                for offset, count in zip(page.dataoffsets, page.databytecounts, strict=False)
-            ]
-    except (tifffile.TiffFileError, ValueError, AttributeError):
-        return
-    if ends and max(ends) > size:
-        raise _truncated(path)
+        count = _unpack(file, offset, form.count)[0]
+        start = offset + struct.calcsize(form.count)
+        arrays, end = {}, start + count * form.entry
+        for index in range(count):
+            place = start + index * form.entry
+            tag, kind = _unpack(file, place, form.offset[0] + "HH")
+            number = _unpack(file, place + 4, form.offset)[0]
+            letters = _TYPES.get(kind, "B")
+            length = struct.calcsize(form.offset[0] + letters) * number
+            value = place + 4 + struct.calcsize(form.offset)
+            if length > struct.calcsize(form.offset):
+                value = _unpack(file, value, form.offset)[0]
+                end = max(end, value + length)
+            if tag in (_SUB_DIRECTORIES, _STRIPS, _STRIP_SIZES, _TILES, _TILE_SIZES):
+                arrays[tag] = _unpack(file, value, f"{form.offset[0]}{number}{letters}")
+        following = [*arrays.get(_SUB_DIRECTORIES, ()), _unpack(file, start + count * form.entry, form.offset)[0]]
+    except struct.error:
+        return [], _NOWHERE
+    for places, sizes in ((_STRIPS, _STRIP_SIZES), (_TILES, _TILE_SIZES)):
+        parts = zip(arrays.get(places, ()), arrays.get(sizes, ()), strict=False)
+        end = max([end, *(place + length for place, length in parts)])
+    return following, end
+
+
+def _unpack(file: IO[bytes], offset: int, form: str) -> tuple[int, ...]:
+    file.seek(offset)
+    return struct.unpack(form, file.read(struct.calcsize(form)))
 
 
 def _truncated(path: Path) -> SlideOpenError:
@@ -99,5 +135,6 @@ def check_brightfield(name: str, overview: NDArray[np.uint8]) -> None:
     """
     if np.median(overview.max(axis=2)) < _DARK:
         raise UnsupportedSlideError(
-            f"{name} has a dark background: it looks like fluorescence.", "Only bright-field (H&E) slides are processed."
+            f"{name} has a dark background: it looks like fluorescence.",
+            "Only bright-field (H&E) slides are processed.",
         )

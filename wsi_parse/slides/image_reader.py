@@ -58,7 +58,8 @@ def _read_picture(path: Path) -> NDArray[np.uint8]:
 
 def _read_tiff(path: Path) -> tuple[NDArray[np.uint8], tuple[float, float] | None]:
     try:
-        with tifffile.TiffFile(path) as file:
+        with path.open("rb") as opened:
+            file = tifffile.TiffFile(opened, name=path.name)
             series = file.series[0]
             check_colour(path.name, series)
             page = series.pages[0]

@@ -4,6 +4,7 @@ import contextlib
 import threading
 from collections.abc import Mapping
 from pathlib import Path
+from typing import IO
 
 import numpy as np
 import openslide
@@ -39,6 +40,9 @@ class OpenSlideReader:
             raise SlideOpenError(str(error)) from error
         properties = self._slide.properties
         vendor = properties.get("openslide.vendor", "unknown")
+        if "<OME" in properties.get("tiff.ImageDescription", ""):
+            self._slide.close()
+            raise SlideOpenError("OME-TIFF: OpenSlide knows neither its levels nor its pixel size")
         width, height = self._slide.dimensions
         levels = tuple(
             Level(*size, downsample(width, size[0]), downsample(height, size[1]))
@@ -54,7 +58,7 @@ class OpenSlideReader:
             _number(properties.get("openslide.objective-power")),
             fingerprint(path),
         )
-        self._tiff: tifffile.TiffFile | None = None
+        self._file: IO[bytes] | None = None
         self.cells = [self._own_cells(index) for index in range(len(levels))]
         if vendor in _STORED:
             self._use_stored_tiles()
@@ -66,8 +70,8 @@ class OpenSlideReader:
     def close(self) -> None:
         """Release the file."""
         self._slide.close()
-        if self._tiff is not None:
-            self._tiff.close()
+        if self._file is not None:
+            self._file.close()
 
     def _own_cells(self, index: int) -> LevelCells:
         # OpenSlide takes level-0 positions and shifts by parts of a pixel where a downsample is not whole:
@@ -94,9 +98,11 @@ class OpenSlideReader:
 
     def _use_stored_tiles(self) -> None:
         """Take the faster way for each level whose first and middle tiles are the same pixels that way."""
+        file = self._path.open("rb")
         try:
-            tiff = tifffile.TiffFile(self._path)
+            tiff = tifffile.TiffFile(file, name=self._path.name)
         except (tifffile.TiffFileError, ValueError, AttributeError):
+            file.close()
             return
         pages = {
             (page.imagewidth, page.imagelength): page
@@ -111,9 +117,9 @@ class OpenSlideReader:
                 self.cells[index] = tiles
                 used = True
         if used:
-            self._tiff = tiff
+            self._file = file
         else:
-            tiff.close()
+            file.close()
 
     def _agrees(self, index: int, tiles: LevelCells) -> bool:
         width, height = tiles.cell

@@ -30,9 +30,7 @@ def from_openslide(properties: Mapping[str, str]) -> PixelSize | None:
     """Read what OpenSlide knows: the vendor's metadata, or the resolution tags of a plain TIFF."""
     vendor = properties.get("openslide.vendor", "")
     source = "TIFF resolution" if vendor == "generic-tiff" else f"{vendor} metadata"
-    return pixel_size_of(
-        _number(properties.get("openslide.mpp-x")), _number(properties.get("openslide.mpp-y")), source
-    )
+    return pixel_size_of(_number(properties.get("openslide.mpp-x")), _number(properties.get("openslide.mpp-y")), source)
 
 
 def from_ome_xml(xml: str) -> PixelSize | None:

@@ -63,9 +63,7 @@ def taps(start: int, stop: int, step: float, length: int) -> tuple[int, sparse.c
     return first, weights
 
 
-def apply_taps(
-    pixels: NDArray[np.uint8], rows: sparse.csr_array, columns: sparse.csr_array
-) -> NDArray[np.uint8]:
+def apply_taps(pixels: NDArray[np.uint8], rows: sparse.csr_array, columns: sparse.csr_array) -> NDArray[np.uint8]:
     """Resample an RGB array (rows, columns, 3) by the weights of both axes."""
     height, width, bands = pixels.shape
     tall = rows @ pixels.reshape(height, width * bands).astype(np.float32)

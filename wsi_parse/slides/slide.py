@@ -1,5 +1,6 @@
 """Slide: an open file, read at any scale on a fixed lattice; pickles as path + options."""
 
+import weakref
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -51,6 +52,8 @@ class Slide:
         self.source = source
         self.options = options
         self.info: SlideInfo = reader.info
+        # Once, here or when the slide is forgotten: one that unpickled in a worker has no `with` around it.
+        self._closing = weakref.finalize(self, reader.close)
 
     def __reduce__(self) -> Any:  # noqa: ANN401 - pickle's protocol
         from wsi_parse.slides import open_slide
@@ -68,7 +71,7 @@ class Slide:
 
     def close(self) -> None:
         """Release the file."""
-        self._reader.close()
+        self._closing()
 
     @property
     def name(self) -> str:
@@ -135,21 +138,15 @@ class Slide:
         step_x, step_y = _step(frame.scale_x, level.downsample_x), _step(frame.scale_y, level.downsample_y)
         out = np.full((*box_frame.shape, 3), WHITE, np.uint8)
         # A frame pixel counts as inside where its middle is.
-        inside = box_frame.intersection(
-            Box(0, 0, _inside(level.width, step_x), _inside(level.height, step_y))
-        )
+        inside = box_frame.intersection(Box(0, 0, _inside(level.width, step_x), _inside(level.height, step_y)))
         if not inside.area:
             return out
         rows_a_strip = max(16, int(_STRIP_SOURCE_PX / max(1.0, inside.width * step_x * step_y)))
         for strip in inside.strips(rows_a_strip):
-            out[strip.relative_to(box_frame).slices] = self._resampled(
-                strip, level_index, level, step_x, step_y
-            )
+            out[strip.relative_to(box_frame).slices] = self._resampled(strip, level_index, level, step_x, step_y)
         return out
 
-    def _resampled(
-        self, box: Box, level_index: int, level: Level, step_x: float, step_y: float
-    ) -> NDArray[np.uint8]:
+    def _resampled(self, box: Box, level_index: int, level: Level, step_x: float, step_y: float) -> NDArray[np.uint8]:
         if step_x == 1 and step_y == 1:
             return self._reader.read_level(level_index, box)
         left, columns = taps(box.x, box.right, step_x, level.width)

@@ -34,7 +34,7 @@ def stored_tiles(file: tifffile.TiffFile, page: Any, name: str) -> LevelCells | 
             pixels = page.decode(data, index, jpegtables=page.jpegtables)[0]
         except (ValueError, RuntimeError, IndexError, TypeError) as error:
             raise SlideReadError(
-                f"{name}: the stored tile at x {cell.x}, y {cell.y} of a level {level.width} px wide is damaged: {error}",
+                f"{name}: the stored tile at x {cell.x}, y {cell.y} (level of {level.width} px) is damaged: {error}",
                 "The file is damaged: copy it again from its source.",
             ) from error
         if pixels is None:

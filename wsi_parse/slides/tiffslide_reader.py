@@ -1,5 +1,6 @@
 """TiffSlide: OME-TIFF, and TIFFs that OpenSlide does not open; its levels by their stored tiles."""
 
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -22,28 +23,26 @@ class TiffSlideReader:
     """Reads tiled 8-bit RGB TIFFs."""
 
     def __init__(self, path: Path) -> None:
-        try:
-            self._tiff = tifffile.TiffFile(path)
-        except (tifffile.TiffFileError, AttributeError, ValueError) as error:
-            raise SlideOpenError(f"not a TIFF that can be read ({error})") from error
-        try:
+        with ExitStack() as stack:
+            # A file of our own: where a parser fails, what it opened itself stays open.
+            file = stack.enter_context(path.open("rb"))
+            try:
+                self._tiff = tifffile.TiffFile(file, name=path.name)
+            except (tifffile.TiffFileError, AttributeError, ValueError) as error:
+                raise SlideOpenError(f"not a TIFF that can be read ({error})") from error
             series = self._tiff.series[0]
             check_colour(path.name, series)
-            self._slide = self._opened(path)
-            pages = [level.pages[0] for level in series.levels]
-            cells = [stored_tiles(self._tiff, page, path.name) for page in pages]
+            cells = [stored_tiles(self._tiff, level.pages[0], path.name) for level in series.levels]
             if any(cell is None for cell in cells):
                 raise SlideOpenError("a TIFF without tiles of 8-bit RGB")
-        except BaseException:
-            self._tiff.close()
-            raise
+            self._slide = self._opened(path)
+            stack.callback(self._slide.close)
+            self._stack = stack.pop_all()
         self.cells: list[LevelCells] = [cell for cell in cells if cell is not None]
         width, height = self.cells[0].level.width, self.cells[0].level.height
         levels = tuple(
-            Level(
-                cell.level.width, cell.level.height, downsample(width, cell.level.width), downsample(height, cell.level.height)
-            )
-            for cell in self.cells
+            Level(*size, downsample(width, size[0]), downsample(height, size[1]))
+            for size in ((cell.level.width, cell.level.height) for cell in self.cells)
         )
         ome = self._tiff.ome_metadata
         size = (from_ome_xml(ome) if ome else None) or pixel_size_of(
@@ -56,7 +55,7 @@ class TiffSlideReader:
     def _opened(path: Path) -> TiffSlide:
         try:
             return TiffSlide(path)
-        except Exception as error:  # noqa: BLE001 - TiffSlide raises whatever its parsers raise
+        except Exception as error:
             raise SlideOpenError(f"TiffSlide: {error}") from error
 
     def read_level(self, level: int, box_level: Box) -> NDArray[np.uint8]:
@@ -65,8 +64,7 @@ class TiffSlideReader:
 
     def close(self) -> None:
         """Release the file."""
-        self._slide.close()
-        self._tiff.close()
+        self._stack.close()
 
 
 def check_colour(name: str, series: Any) -> None:  # noqa: ANN401 - a series of tifffile
@@ -84,9 +82,11 @@ def check_colour(name: str, series: Any) -> None:  # noqa: ANN401 - a series of 
             )
     if series.dtype != np.uint8:
         raise UnsupportedSlideError(
-            f"{name} holds {series.dtype} pixels, not 8-bit RGB.", "Convert it to 8-bit RGB, e.g. with QuPath or libvips."
+            f"{name} holds {series.dtype} pixels, not 8-bit RGB.",
+            "Convert it to 8-bit RGB, e.g. with QuPath or libvips.",
         )
     if sizes.get("C", 1) > 3 or (sizes.get("C", 1) > 1 and "S" not in sizes):
         raise UnsupportedSlideError(
-            f"{name} has {sizes['C']} separate channels: fluorescence, or not H&E.", "Only bright-field RGB is processed."
+            f"{name} has {sizes['C']} separate channels: fluorescence, or not H&E.",
+            "Only bright-field RGB is processed.",
         )
