@@ -35,6 +35,10 @@ class Registry:
         """Register an object made in this process (a model of a script or of a test)."""
         self._added[name] = plugin
 
+    def remove(self, name: str) -> None:
+        """Forget an object that was added."""
+        del self._added[name]
+
     def get(self, name: str) -> Any:  # noqa: ANN401 - any plug-in type
         """Import and return the plug-in called `name`.
 

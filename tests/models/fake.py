@@ -1,0 +1,57 @@
+"""A model of three channels at two strides: finds discs painted in exact hues, from pixels only."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import ndimage
+
+from wsi_parse.errors import UnknownPromptError
+from wsi_parse.models.base import Channel, ModelSpec, Pass, Recipe, State
+from wsi_parse.prompts import Prompt
+from wsi_parse.slides import Slide
+from wsi_parse.tissue import TissueMask
+
+TUMOUR, IMMUNE = (200, 30, 40), (40, 30, 200)
+_CLASSES = {"neoplastic cells": "tumour", "inflammatory cells": "immune"}
+
+
+class FakeClassModel:
+    """Nucleus and distance at stride 1, two classes at stride 2; class prompts vote over whole nuclei."""
+
+    spec: ClassVar[ModelSpec] = ModelSpec("fake", "for tests", ("nuclei", "neoplastic cells", "inflammatory cells"))
+
+    def __init__(self, device: str = "cpu") -> None:
+        self.device = device
+
+    @classmethod
+    def plan(cls, prompts: Sequence[Prompt], field_um: float | None = None) -> tuple[Pass, ...]:
+        recipes = []
+        for prompt in prompts:
+            if prompt.name not in cls.spec.prompts:
+                raise UnknownPromptError(f"fake does not know {prompt.text}", "It knows nuclei.")
+            answer = _CLASSES.get(prompt.name)
+            classes = tuple(_CLASSES.values()) if answer else ()
+            recipes.append(Recipe(prompt, "nucleus", "distance", classes, answer))
+        channels = (
+            Channel("nucleus", "probability", 1),
+            Channel("distance", "distance", 1),
+            Channel("tumour", "class", 2),
+            Channel("immune", "class", 2),
+        )
+        return (Pass("fake", field_um or 128.0, 0.5, channels, tuple(recipes)),)
+
+    def prepare(self, slide: Slide, tissue: TissueMask) -> State:
+        return {"tissue_mm2": tissue.area_mm2}
+
+    def predict(self, images: NDArray[np.uint8], job: Pass, state: State) -> Mapping[str, NDArray[Any]]:
+        tumour, immune = (np.abs(images.astype(int) - hue).max(axis=3) < 60 for hue in (TUMOUR, IMMUNE))
+        nucleus = tumour | immune
+        distance = np.stack([ndimage.distance_transform_edt(one) for one in nucleus])
+        return {
+            "nucleus": nucleus.astype(np.float32),
+            "distance": np.clip(distance / 20, 0, 1).astype(np.float32),
+            "tumour": tumour[:, ::2, ::2].astype(np.float32),
+            "immune": (immune[:, ::2, ::2] * 255).astype(np.uint8),
+        }
