@@ -125,9 +125,7 @@ class TestTruth:
             columns = slice(max(0, x - stamp.half_width), x + stamp.half_width + 1)
             part = inside[rows, columns]
             part |= stamp.inside[-part.shape[0] :, -part.shape[1] :] if part.shape[0] else False
-        around = ndimage.binary_dilation(inside, iterations=8) & ~ndimage.binary_dilation(
-            inside, iterations=3
-        )
+        around = ndimage.binary_dilation(inside, iterations=8) & ~ndimage.binary_dilation(inside, iterations=3)
         nucleus_colour, outer_colour = picture[inside].mean(axis=0), picture[around].mean(axis=0)
         assert (nucleus_colour < outer_colour - 10).all()
         assert nucleus_colour[2] - nucleus_colour[0] > outer_colour[2] - outer_colour[0] + 20
@@ -321,9 +319,7 @@ class TestWriters:
         write_leica_scn(path, region, offset=(4000, 3008), compression="deflate")
         with openslide.OpenSlide(path) as slide:
             assert slide.properties["openslide.vendor"] == "leica"
-            bounds = [
-                int(slide.properties[f"openslide.bounds-{part}"]) for part in ("x", "y", "width", "height")
-            ]
+            bounds = [int(slide.properties[f"openslide.bounds-{part}"]) for part in ("x", "y", "width", "height")]
             assert bounds == [4000, 3008, 1024, 768]
             assert float(slide.properties["openslide.mpp-x"]) == pytest.approx(0.25, rel=1e-4)
             assert slide.level_downsamples == (1.0, 4.0, 16.0)
@@ -355,7 +351,7 @@ class TestWriters:
 
     def test_memory_does_not_grow_with_the_height(self, tmp_path: Path) -> None:
         peaks = []
-        for height in (2048, 12288):
+        for height in (4096, 24576):
             slide = SyntheticSlide(1024, height, seed=3, tissue=0.0)
             with Pyramid(slide, (1, 4, 16), "deflate", 85, tmp_path) as pyramid:
                 tracemalloc.start()
@@ -363,7 +359,8 @@ class TestWriters:
                 peaks.append(tracemalloc.get_traced_memory()[1])
                 tracemalloc.stop()
             assert count == 4 * height // 256
-        assert peaks[1] < 1.2 * peaks[0] + 1e6
+        # Small caches of bounded size still fill up; the pixels of the taller slide are 63 MB more.
+        assert peaks[1] < peaks[0] + 6e6
 
     def test_demo(self, tmp_path: Path) -> None:
         path = tmp_path / "demo.svs"

@@ -142,10 +142,10 @@ def _climb(height: NDArray[np.int32], inside: NDArray[np.bool_], pixels: NDArray
     best = np.full(len(pixels), np.iinfo(np.int32).min, np.int32)
     for order, step in enumerate(steps):
         np.maximum(best, flat[centre + step] + np.int32(len(steps) - order), out=best)
-    order = len(steps) - (best & ((1 << _DIRECTION_BITS) - 1))
+    taken = len(steps) - (best & ((1 << _DIRECTION_BITS) - 1))
     index = np.empty(padded.size, np.int32)
     index[centre] = np.arange(len(pixels), dtype=np.int32)
-    return index[centre + steps[order]].astype(np.int64)
+    return index[centre + steps[taken]].astype(np.int64)
 
 
 def _join(

@@ -22,6 +22,7 @@ Mask = NDArray[np.bool_]
 Bits = NDArray[np.uint8]
 
 BLACK, COLD, WARM = 1, 2, 4
+ALL_INKS = BLACK | COLD | WARM
 
 # Strong ink that is narrower is pigment or dirt; faint ink that is wider is tissue, for no pen is so thick.
 NARROWEST_STROKE_UM = 80.0
@@ -41,19 +42,23 @@ class Usual:
         Density of red over that of green.
     least : float
         Density of the least absorbed channel.
+    pink : float
+        How much denser green is than red.
     """
 
     red_to_green: float = 0.4
     least: float = 0.1
+    pink: float = 0.1
 
     @classmethod
     def of(cls, density: Density, coloured: Mask) -> "Usual":
         """Measure it on the pixels of `coloured`."""
-        pixels = density[coloured]
-        if not len(pixels):
+        if not coloured.any():
             return cls()
-        ratio = pixels[:, 0] / np.maximum(pixels[:, 1], 0.01)
-        return cls(float(np.median(ratio)), float(np.median(pixels.min(axis=1))))
+        pixels = density[:, coloured]
+        red, green, _ = pixels
+        measured = red / np.maximum(green, 0.01), pixels.min(axis=0), green - red
+        return cls(*(float(np.median(values)) for values in measured))
 
 
 def strong_ink(density: Density) -> Bits:
@@ -61,7 +66,7 @@ def strong_ink(density: Density) -> Bits:
 
     Parameters
     ----------
-    density : float32 array (h, w, 3)
+    density : float32 array (3, h, w)
         Optical density (decadic) of red, green, blue against the slide's white.
 
     Returns
@@ -69,8 +74,8 @@ def strong_ink(density: Density) -> Bits:
     uint8 array (h, w)
         Bits `BLACK`, `COLD` (blue, green) and `WARM` (red).
     """
-    red, green, blue = np.moveaxis(density, 2, 0)
-    black = density.min(axis=2) > 0.6
+    red, green, blue = density
+    black = density.min(axis=0) > 0.6
     green_pen = (red - green > 0.2) & (red > 1.4 * green)
     blue_pen = (red > 0.5) & (red > 0.97 * green) & (red - blue > 0.35)
     warm = (green - red > 0.5) & (red < 0.3 * green) & (blue > 0.5 * green)
@@ -82,7 +87,7 @@ def faint_ink(density: Density, usual: Usual) -> Bits:
 
     Parameters
     ----------
-    density : float32 array (h, w, 3)
+    density : float32 array (3, h, w)
     usual : Usual
 
     Returns
@@ -90,14 +95,15 @@ def faint_ink(density: Density, usual: Usual) -> Bits:
     uint8 array (h, w)
         Bits as of :func:`strong_ink`.
     """
-    red, green, blue = np.moveaxis(density, 2, 0)
-    least = density.min(axis=2)
-    black = (least > np.clip(2 * usual.least, 0.2, 0.4)) & (least > 0.5 * density.max(axis=2))
+    red, green, blue = density
+    least = density.min(axis=0)
+    black = (least > np.clip(2 * usual.least, 0.2, 0.4)) & (least > 0.5 * density.max(axis=0))
     cold = (red > 1.15 * green) & (red - np.minimum(green, blue) > 0.05)
     # Over eosin blue ink looks like haematoxylin, but of more than any nuclei have at this scale.
     cold |= (red > 0.5) & (red > 0.75 * green) & (red - blue > 0.2)
-    warm = (red < np.clip(0.75 * usual.red_to_green, 0.22, 0.38) * green) & (green - red > 0.15)
-    return _bits(black, cold, warm & (blue > 0.4 * green))
+    warm = red < np.clip(0.75 * usual.red_to_green, 0.22, 0.38) * green
+    warm &= (green - red > max(0.15, 1.3 * usual.pink)) & (blue > 0.4 * green)
+    return _bits(black, cold, warm)
 
 
 def strokes(strong: Bits, faint: Bits, mpp: float) -> Mask:
@@ -106,7 +112,7 @@ def strokes(strong: Bits, faint: Bits, mpp: float) -> Mask:
     Parameters
     ----------
     strong, faint : uint8 array (h, w)
-        As of :func:`strong_ink` and :func:`faint_ink`.
+        As of :func:`strong_ink` and :func:`faint_ink`; other bits are not looked at.
     mpp : float
         Microns per pixel.
 
@@ -126,11 +132,11 @@ def strokes(strong: Bits, faint: Bits, mpp: float) -> Mask:
     return locally(lambda part: dilated(part, edge_px), ink, edge_px)
 
 
-def joined(sure: Mask, possible: Mask) -> Mask:
-    """Return what is sure, and what is possible and hangs together with it."""
+def joined(sure: Mask, possible: Mask, least_px: int = 1) -> Mask:
+    """Return the pieces of what is sure or possible that hold at least so many sure pixels."""
     labels, count = label(possible | sure)
-    kept = np.zeros(count + 1, np.bool_)
-    kept[labels[sure]] = True
+    kept = np.bincount(labels[sure], minlength=count + 1) >= least_px
+    kept[0] = False
     return kept[labels]
 
 

@@ -22,7 +22,7 @@ def run_demo(out: Path) -> int:
     slide, truth = out / "demo.svs", out / "demo_truth.geojson"
     if not (slide.exists() and truth.exists()):
         with console.status("Painting a synthetic slide …"):
-            demo_slide(slide, truth)
+            demo_slide(slide, truth=truth)
     code = run_slides([slide], out, RunSettings.load(prompts=("nuclei",)), dry_run=False, as_json=False)
     if code:
         return code

@@ -132,12 +132,13 @@ def geometry_text(geometry: NDArray[np.object_], offset_level0: tuple[int, int])
 def measurements_text(measurements: dict[str, NDArray[np.float64]], count: int) -> pa.StringArray:
     """Write the inside of each object's measurements: ``"name":number``, leaving out what is not finite."""
     columns = [
-        pc.binary_join_element_wise(f"{json.dumps(name)}:", _rounded(values), "")
+        # Null where the number is missing; a row without any is empty, not null.
+        pc.binary_join_element_wise(f",{json.dumps(name)}:", _rounded(values), "").fill_null("")
         for name, values in measurements.items()
     ]
     if not columns:
         return pa.array([""] * count, pa.string())
-    return pc.binary_join_element_wise(*columns, ",", null_handling="skip")
+    return pc.binary_replace_slice(pc.binary_join_element_wise(*columns, ""), 0, 1, "")
 
 
 def _tail(prompt: Prompt, *, locked: bool) -> str:

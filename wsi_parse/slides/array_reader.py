@@ -22,7 +22,7 @@ class ArrayReader:
             )
         self._pixels = pixels
         level = Level(pixels.shape[1], pixels.shape[0], 1.0, 1.0)
-        mark = fingerprint or hashlib.sha256(np.ascontiguousarray(pixels)).hexdigest()
+        mark = fingerprint or hashlib.sha256(np.ascontiguousarray(pixels).data).hexdigest()
         self.info = SlideInfo(name, reader, reader, (level,), None, None, None, mark)
 
     def read_level(self, level: int, box_level: Box) -> NDArray[np.uint8]:

@@ -63,7 +63,7 @@ def check_whole(path: Path) -> None:
 class _Form(NamedTuple):
     """How numbers of a TIFF are written: of a count of entries, and of offsets; size of an entry."""
 
-    count: str
+    number: str
     offset: str
     entry: int
     first: int
@@ -91,8 +91,8 @@ def _tiff_form(file: IO[bytes]) -> _Form | None:
 def _read_directory(file: IO[bytes], form: _Form, offset: int) -> tuple[list[int], int]:
     """Return the offsets of the directories that follow, and where all that this one names ends."""
     try:
-        count = _unpack(file, offset, form.count)[0]
-        start = offset + struct.calcsize(form.count)
+        count = _unpack(file, offset, form.number)[0]
+        start = offset + struct.calcsize(form.number)
         arrays, end = {}, start + count * form.entry
         for index in range(count):
             place = start + index * form.entry

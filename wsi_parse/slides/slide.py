@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image
 
 from wsi_parse.errors import PixelSizeError
 from wsi_parse.geometry import Box, Frame
@@ -136,9 +137,11 @@ class Slide:
         level_index = self.level_for(frame)
         level = self.info.levels[level_index]
         step_x, step_y = _step(frame.scale_x, level.downsample_x), _step(frame.scale_y, level.downsample_y)
-        out = np.full((*box_frame.shape, 3), WHITE, np.uint8)
         # A frame pixel counts as inside where its middle is.
         inside = box_frame.intersection(Box(0, 0, _inside(level.width, step_x), _inside(level.height, step_y)))
+        if step_x == step_y == 1 and inside == box_frame:
+            return self._reader.read_level(level_index, box_frame)
+        out = np.full((*box_frame.shape, 3), WHITE, np.uint8)
         if not inside.area:
             return out
         rows_a_strip = max(16, int(_STRIP_SOURCE_PX / max(1.0, inside.width * step_x * step_y)))
@@ -149,10 +152,18 @@ class Slide:
     def _resampled(self, box: Box, level_index: int, level: Level, step_x: float, step_y: float) -> NDArray[np.uint8]:
         if step_x == 1 and step_y == 1:
             return self._reader.read_level(level_index, box)
+        if step_x == int(step_x) and step_y == int(step_y):
+            return self._reduced(box, level_index, level, int(step_x), int(step_y))
         left, columns = taps(box.x, box.right, step_x, level.width)
         top, rows = taps(box.y, box.bottom, step_y, level.height)
         source = Box(left, top, columns.shape[1], rows.shape[1])
         return apply_taps(self._reader.read_level(level_index, source), rows, columns)
+
+    def _reduced(self, box: Box, level_index: int, level: Level, step_x: int, step_y: int) -> NDArray[np.uint8]:
+        """Average whole blocks of pixels: the same areas as :func:`taps` takes, several times faster."""
+        source = Box(box.x * step_x, box.y * step_y, box.width * step_x, box.height * step_y).intersection(level.box)
+        picture = Image.fromarray(self._reader.read_level(level_index, source))
+        return np.asarray(picture.reduce((step_x, step_y)))
 
 
 # Levels and frames that differ by less are the same scale.

@@ -21,6 +21,8 @@ def stored_tiles(file: tifffile.TiffFile, page: Any, name: str) -> LevelCells | 
     level = Box(0, 0, page.imagewidth, page.imagelength)
     across = -(-level.width // page.tilewidth)
     lock = threading.Lock()
+    # Both read the file when first asked for: not between another thread's seek and read.
+    decode, tables = page.decode, page.jpegtables
 
     def read(cell: Box) -> NDArray[np.uint8]:
         index = (cell.y // page.tilelength) * across + cell.x // page.tilewidth
@@ -31,7 +33,7 @@ def stored_tiles(file: tifffile.TiffFile, page: Any, name: str) -> LevelCells | 
             file.filehandle.seek(offset)
             data = file.filehandle.read(count)
         try:
-            pixels = page.decode(data, index, jpegtables=page.jpegtables)[0]
+            pixels = decode(data, index, jpegtables=tables)[0]
         except (ValueError, RuntimeError, IndexError, TypeError) as error:
             raise SlideReadError(
                 f"{name}: the stored tile at x {cell.x}, y {cell.y} (level of {level.width} px) is damaged: {error}",

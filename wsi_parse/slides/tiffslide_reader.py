@@ -42,13 +42,13 @@ class TiffSlideReader:
         width, height = self.cells[0].level.width, self.cells[0].level.height
         levels = tuple(
             Level(*size, downsample(width, size[0]), downsample(height, size[1]))
-            for size in ((cell.level.width, cell.level.height) for cell in self.cells)
+            for size in [(cell.level.width, cell.level.height) for cell in self.cells]
         )
         ome = self._tiff.ome_metadata
-        size = (from_ome_xml(ome) if ome else None) or pixel_size_of(
-            *(self._slide.properties.get(f"tiffslide.mpp-{axis}") for axis in "xy"), "TIFF resolution"
-        )
-        vendor = "ome-tiff" if ome else str(self._slide.properties.get("tiffslide.vendor", "generic-tiff"))
+        known = self._slide.properties
+        tags = pixel_size_of(known.get("tiffslide.mpp-x"), known.get("tiffslide.mpp-y"), "TIFF resolution")
+        size = (from_ome_xml(ome) if ome else None) or tags
+        vendor = "ome-tiff" if ome else str(known.get("tiffslide.vendor", "generic-tiff"))
         self.info = SlideInfo(path.name, "tiffslide", vendor, levels, size, None, None, fingerprint(path))
 
     @staticmethod

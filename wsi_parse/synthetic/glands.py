@@ -55,8 +55,7 @@ class Gland:
     def extent_um(self, toward: float) -> float:
         """Return the largest outer radius at and beside a direction; plain numbers, for it is asked often."""
         return self.radius_um * max(
-            1.0
-            + sum(size * math.cos(order * (toward + aside) + phase) for order, size, phase in self.ripples)
+            1.0 + sum(size * math.cos(order * (toward + aside) + phase) for order, size, phase in self.ripples)
             for aside in (-0.6, 0.0, 0.6)
         )
 

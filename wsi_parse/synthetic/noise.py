@@ -13,8 +13,8 @@ TEXTURE_SIZE = 1024
 """Period of every texture in pixels; a power of two, so that an index wraps with a bit mask."""
 
 WEIGHT_ONE = 1 << 10
-"""Sum of the spline weights. Whole weights times whole nodes below 2**13 stay below 2**24: float32 sums of them are exact in any order,
-so the pixels do not depend on which linear algebra library adds them up."""
+"""Sum of the spline weights. Whole weights times whole nodes below 2**13 stay below 2**24: float32 sums of them
+are exact in any order, so the pixels do not depend on which linear algebra library adds them up."""
 
 
 def hash_lattice(column: NDArray[np.int64], row: NDArray[np.int64], salt: int) -> NDArray[np.uint64]:
@@ -40,10 +40,7 @@ def spline_weights(position: NDArray[np.float64]) -> NDArray[np.float64]:
     """Return the four cubic B-spline weights (..., 4) of a place between two nodes (0..1)."""
     t = position[..., np.newaxis]
     return (
-        np.concatenate(
-            [(1 - t) ** 3, 3 * t**3 - 6 * t**2 + 4, -3 * t**3 + 3 * t**2 + 3 * t + 1, t**3], axis=-1
-        )
-        / 6.0
+        np.concatenate([(1 - t) ** 3, 3 * t**3 - 6 * t**2 + 4, -3 * t**3 + 3 * t**2 + 3 * t + 1, t**3], axis=-1) / 6.0
     )
 
 
@@ -125,9 +122,7 @@ def upsample(nodes: NDArray[np.floating[Any]], step: int) -> NDArray[np.float32]
 
 
 @lru_cache(maxsize=32)
-def texture(
-    salt: int, layers: Sequence[tuple[float, float, float]], mean: float, spread: float
-) -> NDArray[np.uint8]:
+def texture(salt: int, layers: Sequence[tuple[float, float, float]], mean: float, spread: float) -> NDArray[np.uint8]:
     """Make a periodic texture of filtered noise.
 
     Parameters

@@ -121,9 +121,7 @@ def tissue_of_cell(layout: Layout, column: int, row: int) -> NDArray[np.bool_]:
     return _tissue_weight(fields, _cloud(layout, column, row)) >= 64
 
 
-def _stamps(
-    layout: Layout, column: int, row: int, nuclei: NDArray[np.void]
-) -> Iterator[tuple[Stamp, int, int, Kind]]:
+def _stamps(layout: Layout, column: int, row: int, nuclei: NDArray[np.void]) -> Iterator[tuple[Stamp, int, int, Kind]]:
     """Yield each nucleus' stamp, where in the cell its top left pixel goes, and its kind."""
     left = np.floor(nuclei["x"]).astype(int) - column * CELL
     top = np.floor(nuclei["y"]).astype(int) - row * CELL
@@ -225,9 +223,7 @@ def _fibres(layout: Layout, fields: Fields, column: int, row: int) -> NDArray[np
     return _fibre_texture(_scale(layout)).take(index)
 
 
-def _ground(
-    layout: Layout, fields: Fields, column: int, row: int
-) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
+def _ground(layout: Layout, fields: Fields, column: int, row: int) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
     """Return haematoxylin and eosin (CELL, CELL) of everything but nuclei; 255 = FULL_OPTICAL_DENSITY."""
     fine = _window(((0.3, 1.0), (1.1, 0.8)), 5.0, layout, column, row)
     cloud = _cloud(layout, column, row)

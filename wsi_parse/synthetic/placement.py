@@ -40,8 +40,7 @@ def nuclei_of_cell(layout: Layout, column: int, row: int) -> NDArray[np.void]:
     if fields.blank or layout.density <= 0.0:
         return np.empty(0, NUCLEUS)
     candidates = np.concatenate(
-        [_scattered(layout, column, row, fields, kind) for kind in _LATTICE]
-        + [_in_glands(layout, column, row, fields)]
+        [_scattered(layout, column, row, fields, kind) for kind in _LATTICE] + [_in_glands(layout, column, row, fields)]
     )
     kept = candidates[_keeps_its_place(candidates, layout)]
     inside = (kept["x"] >= column * CELL) & (kept["x"] < min((column + 1) * CELL, layout.width))
@@ -96,16 +95,11 @@ def _in_glands(layout: Layout, column: int, row: int, fields: Fields) -> NDArray
     x_um, y_um, angle = places[near].T
     x, y = x_um / layout.mpp[0], y_um / layout.mpp[1]
     bits = hash_lattice(np.round(x_um * 1024).astype(np.int64), np.round(y_um * 1024).astype(np.int64), 8)
-    chosen = (
-        fraction(bits, 3)
-        < _chance(fields, Kind.EPITHELIAL, x - column * CELL, y - row * CELL) * layout.density
-    )
+    chosen = fraction(bits, 3) < _chance(fields, Kind.EPITHELIAL, x - column * CELL, y - row * CELL) * layout.density
     return _candidates(Kind.EPITHELIAL, x[chosen], y[chosen], angle[chosen], bits[chosen])
 
 
-def _chance(
-    fields: Fields, kind: Kind, x: NDArray[np.float64], y: NDArray[np.float64]
-) -> NDArray[np.float64]:
+def _chance(fields: Fields, kind: Kind, x: NDArray[np.float64], y: NDArray[np.float64]) -> NDArray[np.float64]:
     """Return how likely a candidate of a kind is at places of the cell, 0..1."""
     tissue = (fields.at("tissue", x, y) > 5.0).astype(np.float64)
     if kind is Kind.EPITHELIAL:

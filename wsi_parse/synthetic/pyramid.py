@@ -32,9 +32,7 @@ def encode(tile: NDArray[np.uint8], compression: Compression, quality: int) -> b
     if compression == "deflate":
         return bytes(imagecodecs.zlib_encode(pixels.tobytes(), level=4))
     return bytes(
-        imagecodecs.jpeg8_encode(
-            pixels, level=quality, colorspace="RGB", outcolorspace="YCBCR", subsampling="420"
-        )
+        imagecodecs.jpeg8_encode(pixels, level=quality, colorspace="RGB", outcolorspace="YCBCR", subsampling="420")
     )
 
 
@@ -171,9 +169,7 @@ class Pyramid:
         ):
             raise ValueError(f"each downsample must be 2 to 16 times the one before: {downsamples}")
         self.slide = slide
-        self.sizes = [
-            (max(1, slide.width // factor), max(1, slide.height // factor)) for factor in downsamples
-        ]
+        self.sizes = [(max(1, slide.width // factor), max(1, slide.height // factor)) for factor in downsamples]
         self._compression = compression
         self._encoder = partial(encode, compression=compression, quality=quality)
         self._levels = [

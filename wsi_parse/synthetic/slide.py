@@ -76,9 +76,7 @@ class SyntheticSlide:
     @property
     def layout(self) -> Layout:
         """Where tissue, nests, glands and fibres lie."""
-        return Layout(
-            self.width, self.height, self.mpp_xy, self.seed, self.tissue, self.density, self.touching
-        )
+        return Layout(self.width, self.height, self.mpp_xy, self.seed, self.tissue, self.density, self.touching)
 
     def cell(self, column: int, row: int) -> NDArray[np.uint8]:
         """Return the pixels (CELL, CELL, 3) of one cell; do not write into them.
@@ -142,9 +140,7 @@ class SyntheticSlide:
         return np.stack(rings) + centres[:, np.newaxis]
 
 
-def _gather(
-    box: Box, result: NDArray[Scalar], make: Callable[[int, int], NDArray[Scalar]]
-) -> NDArray[Scalar]:
+def _gather(box: Box, result: NDArray[Scalar], make: Callable[[int, int], NDArray[Scalar]]) -> NDArray[Scalar]:
     """Fill `result`, whose pixels are those of `box`, from the cells it touches."""
     cells = box.covering(CELL)
     for row in range(cells.y, cells.bottom):

@@ -95,9 +95,7 @@ def write_svs_like(
     mpp = slide.mpp_xy[0]
     keys = {"AppMag": f"{10 / mpp:g}", "MPP": f"{mpp:g}", **(identifiers or {})}
     size = f"{slide.width}x{slide.height} [0,0 {slide.width}x{slide.height}] ({TILE}x{TILE}) JPEG/RGB Q={quality}"
-    description = f"Aperio Synthetic v1\n{size}|" + "|".join(
-        f"{key} = {value}" for key, value in keys.items()
-    )
+    description = f"Aperio Synthetic v1\n{size}|" + "|".join(f"{key} = {value}" for key, value in keys.items())
     with (
         atomic(path) as temporary,
         Pyramid(slide, downsamples, compression, quality, path.parent) as pyramid,
