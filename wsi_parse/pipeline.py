@@ -16,7 +16,7 @@ from wsi_parse import __version__
 from wsi_parse.collect import collect
 from wsi_parse.compute.cluster import local_client
 from wsi_parse.compute.graph import open_work, run_graph
-from wsi_parse.compute.memory import MemorySampler
+from wsi_parse.compute.memory import MemorySampler, release
 from wsi_parse.compute.worker import Done, forget, load_model
 from wsi_parse.describe import describe_model, describe_pass, describe_prompts, describe_slide, provenance
 from wsi_parse.errors import StageError, StoreError, UsageError, WsiParseError
@@ -161,6 +161,7 @@ def _run(prepared: Prepared, folder: Path, manifest: RunManifest, clock: _Clock,
     manifest.model["state"] = dict(plan.state)
     try:
         _compute(plan, prepared, clock, progress)
+        release()
         _export(plan, prepared, folder, manifest, clock, progress)
     finally:
         forget(str(plan.path))
@@ -253,6 +254,7 @@ def _export(
     manifest.counts = {prompt.name: int(count) for prompt, count in zip(prepared.prompts, counts, strict=True)}
     if plan.tissue.area_mm2:
         manifest.per_mm2 = {name: round(count / plan.tissue.area_mm2, 2) for name, count in manifest.counts.items()}
+    release()
     with clock.stage("pictures"), _named(prepared, "pictures"):
         write_tissue(folder / "tissue.geojson", tissue_polygons(plan.tissue), context)
         outputs.append(folder / "tissue.geojson")

@@ -46,7 +46,8 @@ def local_client(settings: ComputeSettings, *, needs_device: bool) -> Iterator[C
                 processes=settings.workers > 0,
                 resources={DEVICE: 1 if needs_device else each},
                 memory_limit=None,
-                dashboard_address=None,
+                # A port of its own choice, on this machine only: two runs must not meet.
+                dashboard_address="127.0.0.1:0",
                 silence_logs=logging.CRITICAL,
             ) as cluster,
             Client(cluster) as client,

@@ -18,6 +18,8 @@ _USUAL_CELL_UM = 8.0
 _LONGEST_CELLS = 2048
 _BLUR_PX = 1.6
 _DEEPEST = 0.85
+_STRIP = 128
+_COARSER = 4
 
 
 class Density:
@@ -35,7 +37,7 @@ class Density:
         self.step_px = max(1, math.ceil(max(view.box.width, view.box.height) / _LONGEST_CELLS))
         self._shape = (-(-view.box.height // self.step_px), -(-view.box.width // self.step_px))
         self.count = np.zeros((len(prompts), *self._shape), np.int32)
-        self._cover: dict[int, NDArray[np.float64]] = {}
+        self._cover: dict[int, NDArray[np.float32]] = {}
 
     def add(self, batch: ObjectBatch) -> NDArray[np.bool_]:
         """Add a batch; return which of its objects are large enough to be outlined."""
@@ -52,7 +54,7 @@ class Density:
             np.add.at(self.count[index].ravel(), place[mine], 1)
             small = mine & ~large
             if small.any():
-                cover = self._cover.setdefault(index, np.zeros(self._shape[0] * self._shape[1]))
+                cover = self._cover.setdefault(index, np.zeros(self._shape[0] * self._shape[1], np.float32))
                 np.add.at(cover, place[small], area_px[small])
         return large
 
@@ -62,17 +64,19 @@ class Density:
             return picture
         blur = _BLUR_PX / self.step_px
         covers = {
-            index: ndimage.gaussian_filter(cover.reshape(self._shape).astype(np.float32), blur)
+            index: ndimage.gaussian_filter(cover.reshape(self._shape), blur)
             for index, cover in self._cover.items()
         }
-        total = np.sum([*covers.values()], axis=0)
-        colour = sum(
-            cover[..., None] * np.array(self._prompts[index].colour, np.float32) for index, cover in covers.items()
-        )
-        colour = colour / np.maximum(total, 1e-9)[..., None]
-        seen = total[total > total.max() / 1000]
-        opacity = _DEEPEST * np.clip(total / np.percentile(seen, 95), 0, 1) ** 0.6
-        layer = np.concatenate([colour, opacity[..., None] * 255], axis=2).clip(0, 255).astype(np.uint8)
+        total = sum(covers.values(), np.zeros(self._shape, np.float32))
+        deepest = np.percentile(total[total > total.max() / 1000], 95)
+        layer = np.empty((*self._shape, 4), np.uint8)
+        # Strip by strip: colours of a whole picture in floats would take more memory than the rest of a run.
+        for rows in (slice(top, top + _STRIP) for top in range(0, self._shape[0], _STRIP)):
+            weight = np.maximum(total[rows], 1e-9)
+            for band in range(3):
+                parts = (cover[rows] * np.float32(self._prompts[index].colour[band]) for index, cover in covers.items())
+                layer[rows, :, band] = np.clip(sum(parts) / weight, 0, 255)
+            layer[rows, :, 3] = _DEEPEST * 255 * np.clip(total[rows] / deepest, 0, 1) ** 0.6
         size = (self._shape[1] * self.step_px, self._shape[0] * self.step_px)
         tint = Image.fromarray(layer).resize(size, Image.Resampling.BILINEAR).crop((0, 0, *picture.size))
         return Image.alpha_composite(picture.convert("RGBA"), tint).convert("RGB")
@@ -84,12 +88,16 @@ class Density:
         """
         if not self.count.any():
             return None
-        columns = max(1, min(self._shape[1], round(width_px / self.step_px)))
-        rows = max(1, min(self._shape[0], round(height_px / self.step_px)))
-        score = np.zeros((self._shape[0] - rows + 1, self._shape[1] - columns + 1))
-        for count in self.count:
+        # On coarser cells: the place need not be exact, and sums over a picture take memory.
+        counts = np.add.reduceat(self.count, range(0, self._shape[0], _COARSER), axis=1)
+        counts = np.add.reduceat(counts, range(0, self._shape[1], _COARSER), axis=2)
+        step_px = self.step_px * _COARSER
+        columns = max(1, min(counts.shape[2], round(width_px / step_px)))
+        rows = max(1, min(counts.shape[1], round(height_px / step_px)))
+        score = np.zeros((counts.shape[1] - rows + 1, counts.shape[2] - columns + 1))
+        for count in counts:
             sums = np.pad(count.cumsum(axis=0).cumsum(axis=1), ((1, 0), (1, 0)))
             inside = sums[rows:, columns:] - sums[:-rows, columns:] - sums[rows:, :-columns] + sums[:-rows, :-columns]
             score += np.sqrt(inside)
         row, column = np.unravel_index(int(np.argmax(score)), score.shape)
-        return self._view.level0(np.array([column + columns / 2, row + rows / 2]) * self.step_px)
+        return self._view.level0(np.array([column + columns / 2, row + rows / 2]) * step_px)

@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 from wsi_parse.exporters.base import RESEARCH_ONLY
@@ -39,10 +38,9 @@ class Entry:
 
 def muted(picture: Image.Image) -> Image.Image:
     """Return the picture paler and greyer, so that what is drawn on it stands out."""
-    pixels = np.asarray(picture, np.float32)
-    grey = pixels.mean(axis=2, keepdims=True)
-    pale = 255 - 0.9 * (255 - (0.6 * grey + 0.4 * pixels))
-    return Image.fromarray(np.rint(pale).astype(np.uint8))
+    grey = picture.convert("L").convert("RGB")
+    pale = [round(255 - 0.9 * (255 - value)) for value in range(256)]
+    return Image.blend(picture, grey, 0.6).point(pale * 3)
 
 
 def font(size_px: int) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
