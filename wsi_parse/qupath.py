@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 GRID_PX = 0.25
 # Before anything else: numbers next to zero only trouble the geometry engine.
-_FINE = 1024.0
+_FINE = float(1 << 20)
 _POLYGON = int(shapely.GeometryType.POLYGON)
 _MOST_ROUNDS = 5
 

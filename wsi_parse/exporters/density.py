@@ -64,8 +64,7 @@ class Density:
             return picture
         blur = _BLUR_PX / self.step_px
         covers = {
-            index: ndimage.gaussian_filter(cover.reshape(self._shape), blur)
-            for index, cover in self._cover.items()
+            index: ndimage.gaussian_filter(cover.reshape(self._shape), blur) for index, cover in self._cover.items()
         }
         total = sum(covers.values(), np.zeros(self._shape, np.float32))
         deepest = np.percentile(total[total > total.max() / 1000], 95)
