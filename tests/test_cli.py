@@ -35,7 +35,7 @@ def test_a_slide_and_a_prompt_are_enough(slide: Path, tmp_path: Path) -> None:
 
 
 def test_options_may_come_first_and_json_is_one_line_a_slide(slide: Path, tmp_path: Path) -> None:
-    result = wsi_parse("-p", "cells", "-o", tmp_path, "--json", slide)
+    result = wsi_parse("-p", "nuclei", "-o", tmp_path, "--json", slide)
     told = json.loads(result.stdout)
     assert told["state"] == "done"
     assert told["counts"]["nuclei"] > 100

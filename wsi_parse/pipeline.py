@@ -227,7 +227,7 @@ def _export(
     plan: RunPlan, prepared: Prepared, folder: Path, manifest: RunManifest, clock: _Clock, progress: Progress
 ) -> None:
     settings = prepared.settings.export
-    context = ExportContext(prepared.prompts, prepared.offset_level0, provenance(prepared), settings.gzip)
+    context = ExportContext(prepared.prompts, prepared.offset_level0, provenance(prepared))
     counts = np.zeros(len(prepared.prompts), np.int64)
     outputs: list[Path] = []
 

@@ -18,8 +18,7 @@ PROMPTS = (Prompt.parse("neoplastic cells"), Prompt.parse("glands"), Prompt.pars
 PROVENANCE = {"notice": RESEARCH_ONLY, "wsi_parse": "0", "slide": {"name": "slide.svs"}, "frame": "qupath"}
 FARTHEST_PX = 200_000
 
-# In 4096ths of a pixel: what lies nearer to a line than that is on it, and which side it takes is anybody's guess.
-coordinates = st.integers(0, 40 * 4096).map(lambda whole: whole / 4096)
+coordinates = st.floats(0, 40, allow_nan=False, width=32)
 points = st.tuples(coordinates, coordinates)
 # Random rings cross themselves, double back, and collapse.
 rings = st.lists(points, min_size=3, max_size=9)
@@ -63,7 +62,8 @@ def outlines(draw: st.DrawFn) -> NDArray[np.object_]:
     """Some geometries of all kinds, near or far from the origin; few are valid."""
     shapes = np.array(draw(st.lists(st.one_of(one, several), min_size=1, max_size=6)), object)
     far = draw(st.tuples(st.floats(0, FARTHEST_PX), st.floats(0, FARTHEST_PX)))
-    return shapely.set_coordinates(shapes, shapely.get_coordinates(shapes) + far)
+    # In 4096ths of a pixel: what lies nearer to a line than that is on it, and which side it takes is anybody's guess.
+    return shapely.set_coordinates(shapes, np.rint((shapely.get_coordinates(shapes) + far) * 4096) / 4096)
 
 
 def context(offset: tuple[int, int] = (0, 0)) -> ExportContext:

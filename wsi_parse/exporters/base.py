@@ -63,13 +63,11 @@ class ExportContext:
         Subtracted from every x and y: the bounds' origin in the `qupath` frame, else (0, 0).
     provenance : mapping
         JSON-able, no clock, no patient data, no paths: written into the file where the format has a place.
-    gzip : bool
     """
 
     prompts: tuple[Prompt, ...]
     offset_level0: tuple[int, int]
     provenance: Mapping[str, Any]
-    gzip: bool = False
 
 
 class Exporter(Protocol):
