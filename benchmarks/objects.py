@@ -25,13 +25,15 @@ from wsi_parse.settings import RunSettings
 from wsi_parse.synthetic import SyntheticSlide, write_svs_like
 
 LIMIT = 10_000
+# Of the painted slide: about 9,000 nuclei per mm2, as in a cellular tumour.
+DENSITY = 6.0
 
 
 def measure(side: int, workers: int, folder: Path) -> dict[str, Any]:
     """Time the object stages of one run on a synthetic slide."""
     slide = folder / f"{side}.svs"
     if not slide.exists():
-        write_svs_like(slide, SyntheticSlide(side, side, seed=1))
+        write_svs_like(slide, SyntheticSlide(side, side, seed=1, tissue=0.95, density=DENSITY))
     settings = RunSettings.load(prompts=("nuclei",), model={"name": "stain"}, compute={"workers": workers})
     prepared = prepare(slide, settings)
     plan = lay_out(prepared, prepared.tissue(), folder / f"out-{workers}")

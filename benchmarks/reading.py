@@ -21,6 +21,8 @@ from wsi_parse.synthetic import SyntheticSlide, write_svs_like
 from wsi_parse.tiles import TileGrid
 
 LEAST_SHARE, MOST_DECODES = 0.5, 1.3
+# The best of some rounds: a shared machine only ever makes a round slower.
+ROUNDS = 3
 TILE, OVERLAP, BLOCK = 1024, 0.125, 4
 
 
@@ -37,7 +39,9 @@ def decode_once(path: Path) -> float:
 
 def blocks(slide: Slide) -> Iterator[tuple[Box, list[Box]]]:
     """What a block of tiles reads, and its tiles, at the slide's own scale."""
-    grid = TileGrid.of(slide.frame(slide.pixel_size.x_um), TILE, OVERLAP, 1, BLOCK)
+    grid = TileGrid.of(slide.frame(slide.pixel_size.x_um), # The best of some rounds: a shared machine only ever makes a round slower.
+ROUNDS = 3
+TILE, OVERLAP, 1, BLOCK)
     rows, columns = grid.block_shape
     for place in ((row, column) for row in range(rows) for column in range(columns)):
         tiles = [grid.tile(*tile).read for tile in grid.tiles_of(place)]
@@ -93,9 +97,11 @@ def main() -> None:
                 "openslide, tile by tile": lambda: per_tile(path, slide, openslide.OpenSlide),
                 "tiffslide, tile by tile": lambda: per_tile(path, slide, TiffSlide),
             }.items():
-                before, started = cells.reads, time.process_time()
-                pixels = float(work())  # type: ignore[no-untyped-call]
-                rates[name] = pixels / (time.process_time() - started) / 1e6
+                rates[name] = 0.0
+                for _ in range(ROUNDS):
+                    before, started = cells.reads, time.process_time()
+                    pixels = float(work())  # type: ignore[no-untyped-call]
+                    rates[name] = max(rates[name], pixels / (time.process_time() - started) / 1e6)
                 if name == "wsi-parse, blocks cut into tiles":
                     decodes = (cells.reads - before) / cells.count
     share = rates["wsi-parse, blocks cut into tiles"] / rates["decode each stored tile once"]
