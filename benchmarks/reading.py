@@ -39,9 +39,7 @@ def decode_once(path: Path) -> float:
 
 def blocks(slide: Slide) -> Iterator[tuple[Box, list[Box]]]:
     """What a block of tiles reads, and its tiles, at the slide's own scale."""
-    grid = TileGrid.of(slide.frame(slide.pixel_size.x_um), # The best of some rounds: a shared machine only ever makes a round slower.
-ROUNDS = 3
-TILE, OVERLAP, 1, BLOCK)
+    grid = TileGrid.of(slide.frame(slide.pixel_size.x_um), TILE, OVERLAP, 1, BLOCK)
     rows, columns = grid.block_shape
     for place in ((row, column) for row in range(rows) for column in range(columns)):
         tiles = [grid.tile(*tile).read for tile in grid.tiles_of(place)]
