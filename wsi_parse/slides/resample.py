@@ -14,7 +14,7 @@ from scipy import sparse
 UNIT = 1 << 14
 
 
-@lru_cache(maxsize=512)
+@lru_cache(maxsize=64)
 def taps(start: int, stop: int, step: float, length: int) -> tuple[int, sparse.csr_array]:
     """Weights that turn one axis of a level into frame pixels `start` to `stop`.
 
@@ -37,21 +37,28 @@ def taps(start: int, stop: int, step: float, length: int) -> tuple[int, sparse.c
     index = np.arange(start, stop, dtype=np.float64)
     if step >= 1:
         low, high = index * step, (index + 1) * step
-        positions = np.floor(low + _TINY).astype(np.int64)[:, None] + np.arange(int(np.ceil(step)) + 1)
-        cover = np.minimum(positions + 1, high[:, None]) - np.maximum(positions, low[:, None])
-        cover = np.where(cover > _TINY, cover, 0.0)
+        count = int(np.ceil(step)) + 1
     else:
         centre = (index + 0.5) * step - 0.5
-        positions = np.floor(centre + _TINY).astype(np.int64)[:, None] + np.arange(2)
+        low, high = centre, centre
+        count = 2
+    base = np.floor(low + _TINY).astype(np.int64)
+    positions = base[:, None] + np.arange(count)
+    if step >= 1:
+        cover = np.minimum(positions + 1, high[:, None]) - np.maximum(positions, low[:, None])
+        cover = np.where(cover > _TINY, cover, 0.0) / step
+    else:
         cover = np.maximum(0.0, 1.0 - np.abs(positions - centre[:, None]))
-    # Rounded sums, not summed roundings: weights stay positive and sum to UNIT however many there are.
-    sums = np.cumsum(cover, axis=1)
-    integers = np.diff(np.rint(sums * (UNIT / sums[:, -1:])).astype(np.int64), axis=1, prepend=0)
-    rows, places = np.nonzero(integers)
-    columns = np.clip(positions[rows, places], 0, length - 1)
-    first, needed = int(columns.min()), int(np.ptp(columns)) + 1
+    integers = np.rint(cover * UNIT).astype(np.int64)
+    largest = np.argmax(integers, axis=1)
+    integers[np.arange(len(index)), largest] += UNIT - integers.sum(axis=1)
+    positions = np.clip(positions, 0, length - 1)
+    first, needed = int(positions.min()), int(positions.max() - positions.min()) + 1
+    rows = np.repeat(np.arange(len(index)), count)
+    keep = integers.ravel() != 0
     weights = sparse.coo_array(
-        (integers[rows, places].astype(np.float32), (rows, columns - first)), shape=(len(index), needed)
+        (integers.ravel()[keep].astype(np.float32), (rows[keep], positions.ravel()[keep] - first)),
+        shape=(len(index), needed),
     ).tocsr()
     return first, weights
 
