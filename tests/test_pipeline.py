@@ -8,13 +8,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 import shapely
-from wsi_parse.models.stain import StainModel
 
 from tests.slides_for_runs import tissue_with_nuclei, write_slide
 from wsi_parse.compute import graph
 from wsi_parse.compute.worker import Done
 from wsi_parse.errors import ModelError, PixelSizeError, StageError, UnknownNameError, UnknownPromptError, UsageError
 from wsi_parse.manifest import RunManifest
+from wsi_parse.models.stain import StainModel
 from wsi_parse.pipeline import segment_slide
 from wsi_parse.settings import RunSettings
 
