@@ -57,7 +57,8 @@ class StainModel:
             if prompt.name not in cls.spec.prompts:
                 raise UnknownPromptError(
                     f"The stain model does not know {prompt.text!r}: it knows nuclei (or: cells).",
-                    "Classes of cells and free text need a trained model: see wsi-parse models.",
+                    "Classes of cells (mini) and free text (biomedparse) need trained models; "
+                    "wsi-parse models lists what is installed.",
                 )
         recipes = tuple(Recipe(prompt, "nucleus") for prompt in prompts)
         return (Pass("stain", field_um or FIELD_UM, READ_MPP, (Channel("nucleus", "probability"),), recipes),)
