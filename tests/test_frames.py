@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import shapely
 
+from tests.shared import shared_data_root
 from wsi_parse.pipeline import segment_slide
 from wsi_parse.settings import RunSettings
 from wsi_parse.slides import open_slide
@@ -71,3 +72,15 @@ def test_the_truth_lies_under_what_is_found(painted: Path, tmp_path: Path) -> No
     distances = nearest(inner, plain)
     assert (distances * 0.25 < 3).mean() > 0.85
     assert np.median(distances) < 1.5
+
+
+def test_one_slide_as_svs_and_as_dicom_gives_the_same_objects(tmp_path: Path) -> None:
+    slides = shared_data_root() / "slides"
+    settings = RunSettings.load(None, ["export.overlay_px=0"], prompts=("nuclei",), model={"name": "stain"})
+    features = []
+    for name in ("aperio/CMU-1-Small-Region.svs", "dicom/CMU-1-Small-Region/01.dcm"):
+        out = tmp_path / Path(name).suffix
+        segment_slide(slides / name, out, settings)
+        features.append(json.loads((out / "annotations.geojson").read_text())["features"])
+    assert len(features[0]) > 2000
+    assert features[0] == features[1]
