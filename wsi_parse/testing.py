@@ -44,6 +44,33 @@ class ReaderTests:
                 part = Box(x, y, width, int(rng.integers(1, whole_box.bottom - y)))
                 assert np.array_equal(slide.read(part, frame), whole[part.relative_to(whole_box).slices])
 
+    def test_a_level_read_in_parts_is_the_level(self, slide: Slide) -> None:
+        """The reader itself, at the far corner of every level, where cells and stored tiles are cut."""
+        for index, level in enumerate(slide.info.levels):
+            corner = Box(max(0, level.width - 300), max(0, level.height - 300), 300, 300).intersection(level.box)
+            whole = slide._reader.read_level(index, corner)
+            assert whole.shape == (*corner.shape, 3)
+            for part in (Box(corner.x + 7, corner.y + 3, 150, 5), Box(level.width - 1, level.height - 1, 1, 1)):
+                part = part.intersection(corner)
+                assert np.array_equal(slide._reader.read_level(index, part), whole[part.relative_to(corner).slices])
+
+    def test_what_was_read_belongs_to_who_read_it(self, slide: Slide) -> None:
+        """Writing into it changes nothing that is read later."""
+        for factor in (1, 2):
+            frame = slide.frame(slide.pixel_size.x_um * factor)
+            before = slide.read(Box(0, 0, 20, 20), frame)
+            slide.read(Box(0, 0, 20, 20), frame)[:] = 0
+            assert np.array_equal(slide.read(Box(0, 0, 20, 20), frame), before)
+
+    def test_what_is_known_is_whole(self, slide: Slide) -> None:
+        """A name without a folder, a reader, a fingerprint."""
+        info = slide.info
+        assert "/" not in info.name
+        assert info.reader
+        assert info.vendor
+        assert len(info.fingerprint) == 64
+        int(info.fingerprint, 16)
+
     def test_outside_is_white(self, slide: Slide) -> None:
         """Beyond every edge."""
         frame = slide.frame(slide.pixel_size.x_um)

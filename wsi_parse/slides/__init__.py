@@ -1,26 +1,27 @@
 """Slides: open_slide, list_slides, and what they return."""
 
-from importlib import import_module
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from wsi_parse.errors import SlideError, SlideOpenError, UnknownNameError, UnsupportedSlideError, UsageError
+from wsi_parse.errors import SlideError, SlideOpenError, UnknownNameError, UnsupportedSlideError
+from wsi_parse.registry import Registry
 from wsi_parse.slides.base import Level, PixelSize, Reader, SlideInfo
+from wsi_parse.slides.listing import list_slides
 from wsi_parse.slides.slide import Slide, SlideOptions
 
 __all__ = ["Level", "PixelSize", "Reader", "Slide", "SlideInfo", "SlideOptions", "list_slides", "open_slide"]
 
-# Tried in this order. OpenSlide first: the reference, and the vendor's metadata. TiffSlide opens OME-TIFF, which
-# OpenSlide does not. Pictures last: they are held whole.
-READERS = {
+# Tried in this order, then those of other packages (entry points "wsi_parse.readers"). OpenSlide first: the reference,
+# and the vendor's metadata. TiffSlide opens OME-TIFF, of which OpenSlide knows neither levels nor pixel size.
+# Pictures last: they are held whole.
+_BUILTIN = {
     "openslide": "wsi_parse.slides.openslide_reader:OpenSlideReader",
     "tiffslide": "wsi_parse.slides.tiffslide_reader:TiffSlideReader",
     "image": "wsi_parse.slides.image_reader:ImageReader",
 }
-SUFFIXES = (".svs", ".tif", ".tiff", ".ndpi", ".vms", ".vmu", ".scn", ".mrxs", ".svslide", ".bif", ".czi", ".dcm")
-PICTURES = (".png", ".jpg", ".jpeg")
+READERS = Registry("reader", _BUILTIN)
 _OVERVIEW_PX = 512
 
 
@@ -61,10 +62,11 @@ def open_slide(source: str | Path | NDArray[np.uint8], options: SlideOptions | N
 
 
 def _reader(path: Path, wanted: str | None) -> Reader:
-    from wsi_parse.slides.checks import check_whole
+    from wsi_parse.slides.whole import check_whole
 
-    if wanted is not None and wanted not in READERS:
-        raise UnknownNameError.of("reader", wanted, READERS)
+    names = [*_BUILTIN, *(name for name in READERS.names() if name not in _BUILTIN)]
+    if wanted is not None and wanted not in names:
+        raise UnknownNameError.of("reader", wanted, names)
     if not path.exists():
         raise SlideOpenError(f"There is no file {path}.", "Check the path.")
     if path.is_dir():
@@ -73,10 +75,9 @@ def _reader(path: Path, wanted: str | None) -> Reader:
         raise SlideOpenError(f"{path.name} is a folder.", "Give one of its files.")
     check_whole(path)
     reasons = []
-    for name in [wanted] if wanted else READERS:
-        module, _, kind = READERS[name].partition(":")
+    for name in [wanted] if wanted else names:
         try:
-            reader: Reader = getattr(import_module(module), kind)(path)
+            reader: Reader = READERS.get(name)(path)
         except UnsupportedSlideError:
             raise
         except SlideError as error:
@@ -96,27 +97,3 @@ def _check_light(reader: Reader) -> None:
     side = 4 * _OVERVIEW_PX
     box = Box(max(0, (level.width - side) // 2), max(0, (level.height - side) // 2), side, side)
     check_brightfield(reader.info.name, reader.read_level(index, box.intersection(level.box)))
-
-
-def list_slides(paths: list[Path]) -> list[Path]:
-    """Expand folders to the slides in them; a DICOM slide of many files counts once.
-
-    Raises
-    ------
-    UsageError
-        Where a path does not exist, or a folder holds no slide.
-    """
-    found: list[Path] = []
-    for path in paths:
-        if path.is_dir() and path.suffix.lower() != ".zarr":
-            inside = [file for file in sorted(path.iterdir()) if file.suffix.lower() in SUFFIXES + PICTURES]
-            dicom = [file for file in inside if file.suffix.lower() == ".dcm"]
-            inside = [file for file in inside if file not in dicom[1:]]
-            if not inside:
-                raise UsageError(f"No slide lies in {path}.", f"Known endings: {' '.join(SUFFIXES + PICTURES)}")
-            found += inside
-        elif path.exists():
-            found.append(path)
-        else:
-            raise UsageError(f"There is no file {path}.", "Check the path.")
-    return list(dict.fromkeys(found))

@@ -27,7 +27,8 @@ class ArrayReader:
 
     def read_level(self, level: int, box_level: Box) -> NDArray[np.uint8]:
         """Read pixels; see :class:`wsi_parse.slides.base.Reader`."""
-        return self._pixels[box_level.slices]
+        # A copy: whoever asked may write into it.
+        return self._pixels[box_level.slices].copy()
 
     def close(self) -> None:
         """Nothing is held open."""

@@ -44,6 +44,11 @@ class Level:
     downsample_y: float
 
     @property
+    def size(self) -> tuple[int, int]:
+        """Width and height."""
+        return self.width, self.height
+
+    @property
     def box(self) -> Box:
         """The whole level."""
         return Box(0, 0, self.width, self.height)

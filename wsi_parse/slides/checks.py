@@ -1,24 +1,26 @@
-"""Checks before a file is believed: whole, of 8-bit colour, not fluorescence; and its fingerprint."""
+"""Checks before a slide is believed: not fluorescence; and its fingerprint."""
 
 import hashlib
-import struct
 from pathlib import Path
-from typing import IO, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from wsi_parse.errors import SlideOpenError, UnsupportedSlideError
+from wsi_parse.errors import UnsupportedSlideError
+from wsi_parse.slides.dicom import series_files
 
 _PART = 1 << 20
 # Median of the brightest channel. Of 90 H&E pictures at hand the darkest has 97; a DAPI slide has 22.
 _DARK = 60
+# What only bright-field has: glass, bright in all channels. Then the dark is filling, or pen.
+_GLASS, _GLASS_SHARE = 180, 0.01
+# Less than this of a picture says nothing.
+_LEAST_SHARE = 0.1
 
 
 def fingerprint(path: Path) -> str:
-    """Hash the size and both ends of a file; of a DICOM slide, of all files of its folder."""
-    files = sorted(path.parent.glob("*.dcm")) if path.suffix.lower() == ".dcm" else [path]
-    parts = sorted(_ends(file) for file in files)
+    """Hash the size and both ends of a file; of a DICOM slide, of all files of its series."""
+    parts = sorted(_ends(file) for file in series_files(path))
     return hashlib.sha256(b"".join(parts)).hexdigest()
 
 
@@ -32,98 +34,6 @@ def _ends(path: Path) -> bytes:
     return digest.digest()
 
 
-def check_whole(path: Path) -> None:
-    """Refuse a TIFF of which the end is missing: a reader may open it as fewer levels, and say nothing.
-
-    Follows all directories, their values and their stored tiles, and looks whether they end inside the file.
-
-    Raises
-    ------
-    SlideOpenError
-    """
-    # NDPI has offsets of 64 bits in a form of its own; OpenSlide checks it.
-    if path.suffix.lower() == ".ndpi":
-        return
-    size = path.stat().st_size
-    with path.open("rb") as file:
-        form = _tiff_form(file)
-        if form is None:
-            return
-        open_offsets, seen = [form.first], set[int]()
-        while open_offsets:
-            offset = open_offsets.pop()
-            if offset and offset not in seen:
-                seen.add(offset)
-                following, end = _read_directory(file, form, offset)
-                if end > size:
-                    raise _truncated(path)
-                open_offsets += following
-
-
-class _Form(NamedTuple):
-    """How numbers of a TIFF are written: of a count of entries, and of offsets; size of an entry."""
-
-    number: str
-    offset: str
-    entry: int
-    first: int
-
-
-_SUB_DIRECTORIES, _STRIPS, _STRIP_SIZES, _TILES, _TILE_SIZES = 330, 273, 279, 324, 325
-_TYPES = {1: "B", 2: "s", 3: "H", 4: "I", 5: "II", 6: "b", 7: "s", 8: "h", 9: "i", 10: "ii", 11: "f", 12: "d"}
-_TYPES |= {13: "I", 16: "Q", 17: "q", 18: "Q"}
-_NOWHERE = 1 << 63
-
-
-def _tiff_form(file: IO[bytes]) -> _Form | None:
-    head = file.read(16)
-    order = {b"II": "<", b"MM": ">"}.get(head[:2])
-    if order is None or len(head) < 16:
-        return None
-    version = struct.unpack(order + "H", head[2:4])[0]
-    if version == 42:
-        return _Form(order + "H", order + "I", 12, struct.unpack(order + "I", head[4:8])[0])
-    if version == 43:
-        return _Form(order + "Q", order + "Q", 20, struct.unpack(order + "Q", head[8:16])[0])
-    return None
-
-
-def _read_directory(file: IO[bytes], form: _Form, offset: int) -> tuple[list[int], int]:
-    """Return the offsets of the directories that follow, and where all that this one names ends."""
-    try:
-        count = _unpack(file, offset, form.number)[0]
-        start = offset + struct.calcsize(form.number)
-        arrays, end = {}, start + count * form.entry
-        for index in range(count):
-            place = start + index * form.entry
-            tag, kind = _unpack(file, place, form.offset[0] + "HH")
-            number = _unpack(file, place + 4, form.offset)[0]
-            letters = _TYPES.get(kind, "B")
-            length = struct.calcsize(form.offset[0] + letters) * number
-            value = place + 4 + struct.calcsize(form.offset)
-            if length > struct.calcsize(form.offset):
-                value = _unpack(file, value, form.offset)[0]
-                end = max(end, value + length)
-            if tag in (_SUB_DIRECTORIES, _STRIPS, _STRIP_SIZES, _TILES, _TILE_SIZES):
-                arrays[tag] = _unpack(file, value, f"{form.offset[0]}{number}{letters}")
-        following = [*arrays.get(_SUB_DIRECTORIES, ()), _unpack(file, start + count * form.entry, form.offset)[0]]
-    except struct.error:
-        return [], _NOWHERE
-    for places, sizes in ((_STRIPS, _STRIP_SIZES), (_TILES, _TILE_SIZES)):
-        parts = zip(arrays.get(places, ()), arrays.get(sizes, ()), strict=False)
-        end = max([end, *(place + length for place, length in parts)])
-    return following, end
-
-
-def _unpack(file: IO[bytes], offset: int, form: str) -> tuple[int, ...]:
-    file.seek(offset)
-    return struct.unpack(form, file.read(struct.calcsize(form)))
-
-
-def _truncated(path: Path) -> SlideOpenError:
-    return SlideOpenError(f"{path.name} is damaged: its end is missing.", "Copy it again from its source.")
-
-
 def check_brightfield(name: str, overview: NDArray[np.uint8]) -> None:
     """Refuse slides on a dark background: fluorescence is not H&E.
 
@@ -133,7 +43,11 @@ def check_brightfield(name: str, overview: NDArray[np.uint8]) -> None:
     overview : uint8 array (rows, columns, 3)
         A small picture of the whole slide.
     """
-    if np.median(overview.max(axis=2)) < _DARK:
+    # White is what was not scanned, or empty glass: neither tells how bright the rest is.
+    looked = overview[(overview < 255).any(axis=2)]
+    if len(looked) < _LEAST_SHARE * overview.shape[0] * overview.shape[1]:
+        return
+    if np.median(looked.max(axis=1)) < _DARK and (looked.min(axis=1) > _GLASS).mean() < _GLASS_SHARE:
         raise UnsupportedSlideError(
             f"{name} has a dark background: it looks like fluorescence.",
             "Only bright-field (H&E) slides are processed.",

@@ -1,78 +1,75 @@
 """Plain images: PNG, JPEG, TIFF without tiles; held whole in memory."""
 
-import warnings
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import tifffile
 from numpy.typing import NDArray
-from PIL import Image, UnidentifiedImageError
+from PIL.ImageFile import ImageFile
+from PIL.JpegImagePlugin import JpegImageFile
+from PIL.PngImagePlugin import PngImageFile
 
 from wsi_parse.errors import SlideOpenError, UnsupportedSlideError
 from wsi_parse.slides.array_reader import ArrayReader
+from wsi_parse.slides.base import PixelSize
 from wsi_parse.slides.checks import fingerprint
-from wsi_parse.slides.openslide_reader import on_white
-from wsi_parse.slides.pixel_size import pixel_size_of
-from wsi_parse.slides.tiffslide_reader import check_colour
+from wsi_parse.slides.pixel_size import from_tiff_tags
+from wsi_parse.slides.tiff_colour import check_series, parsing
+from wsi_parse.slides.white import on_white
 
 LARGEST_PX = 1_000_000_000
-_TIFF = (".tif", ".tiff")
-# TIFF ResolutionUnit -> microns.
-_UNIT_UM = {2: 25_400.0, 3: 10_000.0}
+# Opened by class: `Image.open` would refuse large ones by a limit of its own, far below ours.
+_PICTURES: dict[bytes, type[ImageFile]] = {b"\x89PNG": PngImageFile, b"\xff\xd8\xff": JpegImageFile}
+_COLOUR = ("RGB", "RGBA", "P", "PA", "YCbCr")
+_ASSOCIATED_ALPHA, _ALPHA = 1, 2
+_PLANES = 2
 
 
 class ImageReader(ArrayReader):
-    """Reads a picture whole. Orientation tags are ignored, as QuPath and OpenSlide do."""
+    """Reads a picture whole. Orientation tags are ignored, as OpenSlide and QuPath do: pixels lie as stored."""
 
     def __init__(self, path: Path) -> None:
-        if path.suffix.lower() in _TIFF:
-            pixels, resolution = _read_tiff(path)
-        else:
-            pixels, resolution = _read_picture(path), None
+        with path.open("rb") as file:
+            head = file.read(4)
+        kinds = [kind for start, kind in _PICTURES.items() if head.startswith(start)]
+        pixels, size = (_read_picture(path, kinds[0]), None) if kinds else _read_tiff(path)
         super().__init__(pixels, path.name, "image", fingerprint(path))
-        if resolution is not None:
-            size = pixel_size_of(*resolution, "TIFF resolution")
-            if size is not None:
-                self.info = self.info.with_pixel_size(size)
+        if size is not None:
+            self.info = self.info.with_pixel_size(size)
 
 
-def _read_picture(path: Path) -> NDArray[np.uint8]:
+def _read_picture(path: Path, kind: type[ImageFile]) -> NDArray[np.uint8]:
     try:
-        with warnings.catch_warnings():
-            # Our own limit stands below.
-            warnings.simplefilter("ignore", Image.DecompressionBombWarning)
-            with Image.open(path) as picture:
-                _check_size(path.name, picture.width, picture.height)
-                if picture.mode.startswith(("I", "F")):
-                    raise UnsupportedSlideError(
-                        f"{path.name} holds {picture.mode} pixels, not 8-bit RGB.", "Convert it to 8-bit RGB."
-                    )
-                if "A" in picture.mode or "transparency" in picture.info:
-                    return on_white(np.asarray(picture.convert("RGBA")))
-                return np.asarray(picture.convert("RGB"))
-    except UnidentifiedImageError as error:
-        raise SlideOpenError("not a picture") from error
-    except (OSError, Image.DecompressionBombError, ValueError) as error:
-        raise SlideOpenError(str(error)) from error
+        with path.open("rb") as file, kind(file) as picture:
+            _check_size(path.name, picture.width, picture.height)
+            if picture.mode not in _COLOUR:
+                raise UnsupportedSlideError(
+                    f"{path.name} holds pixels of kind {picture.mode}, not 8-bit RGB.",
+                    "Only bright-field RGB is processed: convert it if it is.",
+                )
+            if "A" in picture.mode or "transparency" in picture.info:
+                return on_white(np.asarray(picture.convert("RGBA")))
+            return np.asarray(picture.convert("RGB"))
+    except (OSError, SyntaxError, ValueError) as error:
+        raise SlideOpenError(f"a damaged picture ({error})") from error
 
 
-def _read_tiff(path: Path) -> tuple[NDArray[np.uint8], tuple[float, float] | None]:
-    try:
-        with path.open("rb") as opened:
-            file = tifffile.TiffFile(opened, name=path.name)
-            series = file.series[0]
-            check_colour(path.name, series)
-            page = series.pages[0]
-            _check_size(path.name, page.imagewidth, page.imagelength)
-            pixels = page.asarray()
-            unit = _UNIT_UM.get(int(page.resolutionunit))
-            across, down = page.resolution
-            resolution = (unit / across, unit / down) if unit and across and down else None
-    except (tifffile.TiffFileError, ValueError, AttributeError, RuntimeError, OSError) as error:
-        raise SlideOpenError(f"not a TIFF that can be read ({error})") from error
-    if pixels.ndim == 2:
-        pixels = np.repeat(pixels[..., None], 3, axis=2)
-    return (on_white(pixels) if pixels.shape[2] == 4 else pixels[..., :3]), resolution
+def _read_tiff(path: Path) -> tuple[NDArray[np.uint8], PixelSize | None]:
+    with path.open("rb") as opened, parsing():
+        file = tifffile.TiffFile(opened, name=path.name)
+        series = file.series[0]
+        check_series(path.name, series)
+        page: Any = series.keyframe
+        _check_size(path.name, page.imagewidth, page.imagelength)
+        pixels = page.asarray()
+        size = from_tiff_tags(page)
+    if page.planarconfig == _PLANES:
+        pixels = np.moveaxis(pixels, 0, -1)
+    extra = page.extrasamples[0] if page.extrasamples else None
+    if pixels.shape[-1] == 4 and extra in (_ASSOCIATED_ALPHA, _ALPHA):
+        return on_white(pixels, premultiplied=extra == _ASSOCIATED_ALPHA), size
+    return np.ascontiguousarray(pixels[..., :3]), size
 
 
 def _check_size(name: str, width: int, height: int) -> None:

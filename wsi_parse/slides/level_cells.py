@@ -7,13 +7,50 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 
+from wsi_parse.errors import SlideReadError
 from wsi_parse.geometry import Box
 
 ReadCell = Callable[[Box], NDArray[np.uint8]]
+# Who reads the cells, row, column.
+Key = tuple[object, int, int]
+# A block of four by four tiles of 1024 px fits in, so that the next block finds the edge that it shares.
+CACHE_BYTES = 48_000_000
+
+
+class CellCache:
+    """The cells read last, of all levels of a slide; safe for threads.
+
+    Parameters
+    ----------
+    limit_bytes : int
+        What is kept at most; the last cell always is.
+    """
+
+    def __init__(self, limit_bytes: int = CACHE_BYTES) -> None:
+        self.held_bytes = 0
+        self._limit_bytes = limit_bytes
+        self._kept: OrderedDict[Key, NDArray[np.uint8]] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def get(self, key: Key) -> NDArray[np.uint8] | None:
+        """Return a cell, if it is still here."""
+        with self._lock:
+            if key in self._kept:
+                self._kept.move_to_end(key)
+            return self._kept.get(key)
+
+    def put(self, key: Key, pixels: NDArray[np.uint8]) -> None:
+        """Keep a cell, and forget those not asked for longest."""
+        with self._lock:
+            if key not in self._kept:
+                self._kept[key] = pixels
+                self.held_bytes += pixels.nbytes
+            while self.held_bytes > self._limit_bytes and len(self._kept) > 1:
+                self.held_bytes -= self._kept.popitem(last=False)[1].nbytes
 
 
 class LevelCells:
-    """Assembles boxes of a level from aligned cells, and keeps the last ones.
+    """Assembles boxes of a level from aligned cells.
 
     Parameters
     ----------
@@ -23,18 +60,16 @@ class LevelCells:
         Width and height of a cell.
     read : callable
         Gives the pixels (rows, columns, 3) of a cell's box, cut at the level's edge.
-    cache_bytes : int
-        What is kept at most.
+    cache : CellCache
+        Of the slide.
     """
 
-    def __init__(self, level: Box, cell: tuple[int, int], read: ReadCell, cache_bytes: int = 24_000_000) -> None:
+    def __init__(self, level: Box, cell: tuple[int, int], read: ReadCell, cache: CellCache) -> None:
         self.level = level
         self.cell = cell
         self.reads = 0
         self._read = read
-        self._keep = max(2, cache_bytes // (cell[0] * cell[1] * 3))
-        self._kept: OrderedDict[tuple[int, int], NDArray[np.uint8]] = OrderedDict()
-        self._lock = threading.Lock()
+        self._cache = cache
 
     @property
     def count(self) -> int:
@@ -53,15 +88,19 @@ class LevelCells:
         return out
 
     def _get(self, row: int, column: int, cell: Box) -> NDArray[np.uint8]:
-        with self._lock:
-            pixels = self._kept.get((row, column))
-            if pixels is not None:
-                self._kept.move_to_end((row, column))
-                return pixels
-        pixels = self._read(cell)
-        with self._lock:
+        key = (self, row, column)
+        pixels = self._cache.get(key)
+        if pixels is None:
+            pixels = self._read(cell)
             self.reads += 1
-            self._kept[row, column] = pixels
-            while len(self._kept) > self._keep:
-                self._kept.popitem(last=False)
+            self._cache.put(key, pixels)
         return pixels
+
+
+def unreadable(name: str, index: int, cell: Box, downsample: tuple[float, float], reason: object) -> SlideReadError:
+    """Build the error for a cell that cannot be read: slide, level and place in level-0 pixels."""
+    x_level0, y_level0 = round(cell.x * downsample[0]), round(cell.y * downsample[1])
+    return SlideReadError(
+        f"{name}: level {index} cannot be read at x {x_level0}, y {y_level0}: {reason}",
+        "The file is damaged: copy it again from its source.",
+    )

@@ -1,29 +1,31 @@
 """OpenSlide: all its formats, DICOM included; the reference for what a pixel is."""
 
-import contextlib
-import threading
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
 from pathlib import Path
-from typing import IO
 
 import numpy as np
 import openslide
 import tifffile
 from numpy.typing import NDArray
 
-from wsi_parse.errors import SlideOpenError, SlideReadError
+from wsi_parse.errors import SlideError, SlideOpenError, SlideReadError, UnsupportedSlideError
 from wsi_parse.geometry import Box
 from wsi_parse.slides.base import Level, SlideInfo
 from wsi_parse.slides.checks import fingerprint
-from wsi_parse.slides.level_cells import LevelCells
+from wsi_parse.slides.level_cells import CellCache, LevelCells, unreadable
 from wsi_parse.slides.levels import downsample
 from wsi_parse.slides.pixel_size import from_openslide
 from wsi_parse.slides.stored_tiles import stored_tiles
+from wsi_parse.slides.tiff_colour import check_page, parsing
+from wsi_parse.slides.white import on_white
 
 _CELL_PX = 1024
 # OpenSlide 4.0.1 reports bounds for these too; QuPath up to v0.7 (OpenSlide 4.0.0) does not crop to them.
 _NO_BOUNDS = ("generic-tiff", "argos")
 _STORED = ("aperio", "generic-tiff")
+_NO_SHIFT = 1e-6
+_ORIENTATION = 274
 
 
 class OpenSlideReader:
@@ -31,7 +33,8 @@ class OpenSlideReader:
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        self._lock = threading.Lock()
+        self._cache = CellCache()
+        self._files = ExitStack()
         try:
             self._slide = openslide.OpenSlide(path)
         except openslide.OpenSlideUnsupportedFormatError as error:
@@ -43,6 +46,9 @@ class OpenSlideReader:
         if "<OME" in properties.get("tiff.ImageDescription", ""):
             self._slide.close()
             raise SlideOpenError("OME-TIFF: OpenSlide knows neither its levels nor its pixel size")
+        if "FLUORESCENCE" in properties.get("mirax.GENERAL.SLIDE_TYPE", ""):
+            self._slide.close()
+            raise UnsupportedSlideError(f"{path.name} is fluorescence.", "Only bright-field slides are processed.")
         width, height = self._slide.dimensions
         levels = tuple(
             Level(*size, downsample(width, size[0]), downsample(height, size[1]))
@@ -58,10 +64,13 @@ class OpenSlideReader:
             _number(properties.get("openslide.objective-power")),
             fingerprint(path),
         )
-        self._file: IO[bytes] | None = None
         self.cells = [self._own_cells(index) for index in range(len(levels))]
         if vendor in _STORED:
-            self._use_stored_tiles()
+            try:
+                self._use_stored_tiles()
+            except SlideError:
+                self.close()
+                raise
 
     def read_level(self, level: int, box_level: Box) -> NDArray[np.uint8]:
         """Read pixels of one level; see :class:`wsi_parse.slides.base.Reader`."""
@@ -70,76 +79,87 @@ class OpenSlideReader:
     def close(self) -> None:
         """Release the file."""
         self._slide.close()
-        if self._file is not None:
-            self._file.close()
+        self._files.close()
 
     def _own_cells(self, index: int) -> LevelCells:
         # OpenSlide takes level-0 positions and shifts by parts of a pixel where a downsample is not whole:
         # with cells that never move, a pixel has one value.
         level = self.info.levels[index]
-        return LevelCells(level.box, (_CELL_PX, _CELL_PX), lambda cell: self._region(index, cell))
+        return LevelCells(level.box, (_CELL_PX, _CELL_PX), lambda cell: self._region(index, cell), self._cache)
 
     def _region(self, index: int, cell: Box) -> NDArray[np.uint8]:
-        # OpenSlide divides by its own mean of both axes' downsamples: this is the place that it takes for the cell.
-        scale = self._slide.level_downsamples[index]
-        place = round(cell.x * scale), round(cell.y * scale)
         try:
-            pixels = np.asarray(self._slide.read_region(place, index, (cell.width, cell.height)))
+            return self._painted(self._slide, index, cell)
+        except openslide.OpenSlideError:
+            # After an error a handle gives nothing any more, to no thread. A fresh one, unknown to the other threads,
+            # tells whether it was this place. The old one closes when the last thread lets go of it.
+            fresh = openslide.OpenSlide(self._path)
+        try:
+            pixels = self._painted(fresh, index, cell)
         except openslide.OpenSlideError as error:
-            # After an error an OpenSlide handle gives nothing any more.
-            with self._lock:
-                self._slide.close()
-                self._slide = openslide.OpenSlide(self._path)
-            raise SlideReadError(
-                f"{self.info.name}: level {index} cannot be read at x {place[0]}, y {place[1]}: {error}",
-                "The file is damaged: copy it again from its source.",
-            ) from error
-        return on_white(pixels)
+            self._slide = openslide.OpenSlide(self._path)
+            level = self.info.levels[index]
+            scale = level.downsample_x, level.downsample_y
+            raise unreadable(self.info.name, index, cell, scale, error) from error
+        self._slide = fresh
+        return pixels
+
+    @staticmethod
+    def _painted(slide: openslide.OpenSlide, index: int, cell: Box) -> NDArray[np.uint8]:
+        # OpenSlide divides by its own mean of both axes' downsamples: this is the place that it takes for the cell.
+        scale = slide.level_downsamples[index]
+        place = round(cell.x * scale), round(cell.y * scale)
+        return on_white(np.asarray(slide.read_region(place, index, (cell.width, cell.height))))
 
     def _use_stored_tiles(self) -> None:
-        """Take the faster way for each level whose first and middle tiles are the same pixels that way."""
-        file = self._path.open("rb")
-        try:
-            tiff = tifffile.TiffFile(file, name=self._path.name)
-        except (tifffile.TiffFileError, ValueError, AttributeError):
-            file.close()
-            return
-        pages = {
-            (page.imagewidth, page.imagelength): page
-            for page in tiff.pages
-            if isinstance(page, tifffile.TiffPage) and page.is_tiled
-        }
-        used = False
-        for index, level in enumerate(self.info.levels):
-            page = pages.get((level.width, level.height))
-            tiles = stored_tiles(tiff, page, self.info.name) if page is not None else None
-            if tiles is not None and self._agrees(index, tiles):
-                self.cells[index] = tiles
-                used = True
-        if used:
-            self._file = file
-        else:
-            file.close()
+        """Take the faster way for each level whose stored tiles are the same pixels that way.
 
-    def _agrees(self, index: int, tiles: LevelCells) -> bool:
+        Raises
+        ------
+        UnsupportedSlideError
+            OpenSlide shows 16-bit, grey and CMYK TIFFs as RGB; they are refused here.
+        """
+        with ExitStack() as stack:
+            file = stack.enter_context(self._path.open("rb"))
+            try:
+                with parsing():
+                    tiff = tifffile.TiffFile(file, name=self._path.name)
+                    pages = {(page.imagewidth, page.imagelength): page for page in tiff.pages if page.is_tiled}
+            except SlideOpenError:
+                return
+            if self.info.levels[0].size in pages:
+                first = pages[self.info.levels[0].size]
+                check_page(self.info.name, first)
+                if self.info.vendor == "generic-tiff" and first.tags.valueof(_ORIENTATION, 1) != 1:
+                    raise SlideOpenError("a TIFF with an orientation: OpenSlide turns each of its tiles, not the whole")
+            used = False
+            for index, level in enumerate(self.info.levels):
+                page = pages.get(level.size)
+                # OpenSlide makes a tile that is missing from those of the level above.
+                if page is None or 0 in page.databytecounts:
+                    continue
+                tiles = stored_tiles(tiff, page, self.info.name, index, level, self._cache)
+                if tiles is not None and self._agrees(index, tiles, page.databytecounts):
+                    self.cells[index] = tiles
+                    used = True
+            if used:
+                self._files = stack.pop_all()
+
+    def _agrees(self, index: int, tiles: LevelCells, sizes: Sequence[int]) -> bool:
+        """Compare the first tile, the last and the one with most in it, where OpenSlide paints without a shift."""
         width, height = tiles.cell
-        middle = (tiles.level.width // 2 // width * width, tiles.level.height // 2 // height * height)
-        last = ((tiles.level.width - 1) // width * width, (tiles.level.height - 1) // height * height)
-        for x, y in {(0, 0), middle, last}:
-            cell = Box(x, y, width, height).intersection(tiles.level)
-            with contextlib.suppress(SlideReadError):
+        across = -(-tiles.level.width // width)
+        scale = self._slide.level_downsamples[index]
+        for number in {0, tiles.count - 1, int(np.argmax(sizes)) % tiles.count}:
+            cell = Box(number % across * width, number // across * height, width, height).intersection(tiles.level)
+            if any(abs(round(place * scale) / scale - place) > _NO_SHIFT for place in (cell.x, cell.y)):
+                continue
+            try:
                 if not np.array_equal(tiles.read(cell), self._region(index, cell)):
                     return False
+            except SlideReadError:
+                return False
         return True
-
-
-def on_white(rgba: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """Lay RGBA pixels, premultiplied by nobody, on white paper."""
-    alpha = rgba[..., 3:]
-    if (alpha == 255).all():
-        return np.ascontiguousarray(rgba[..., :3])
-    share = alpha.astype(np.uint16)
-    return ((rgba[..., :3] * share + 255 * (255 - share) + 127) // 255).astype(np.uint8)
 
 
 def _bounds(properties: Mapping[str, str]) -> Box | None:

@@ -1,8 +1,10 @@
 """Microns per pixel, with where the number comes from; what is absurd counts as missing."""
 
+import math
 import re
 import xml.etree.ElementTree as ElementTree
 from collections.abc import Mapping
+from typing import Any
 
 from wsi_parse.errors import PixelSizeError
 from wsi_parse.slides.base import PixelSize, SlideInfo
@@ -12,6 +14,9 @@ from wsi_parse.slides.slide import SlideOptions
 PLAUSIBLE_UM = (0.02, 20.0)
 DISAGREES = 0.02
 _UNIT_UM = {"µm": 1.0, "μm": 1.0, "um": 1.0, "nm": 1e-3, "mm": 1e3, "cm": 1e4, "m": 1e6, "pm": 1e-6, "in": 25400.0}
+
+# TIFF ResolutionUnit.
+_RESOLUTION_UNIT_UM = {2: 25_400.0, 3: 10_000.0}
 
 
 def pixel_size_of(x_um: float | None, y_um: float | None, source: str) -> PixelSize | None:
@@ -31,6 +36,13 @@ def from_openslide(properties: Mapping[str, str]) -> PixelSize | None:
     vendor = properties.get("openslide.vendor", "")
     source = "TIFF resolution" if vendor == "generic-tiff" else f"{vendor} metadata"
     return pixel_size_of(_number(properties.get("openslide.mpp-x")), _number(properties.get("openslide.mpp-y")), source)
+
+
+def from_tiff_tags(page: Any) -> PixelSize | None:  # noqa: ANN401 - a page of tifffile
+    """Read the resolution tags of a TIFF."""
+    unit = _RESOLUTION_UNIT_UM.get(int(page.resolutionunit))
+    across, down = page.resolution
+    return pixel_size_of(unit / across, unit / down, "TIFF resolution") if unit and across and down else None
 
 
 def from_ome_xml(xml: str) -> PixelSize | None:
@@ -58,20 +70,24 @@ def settle(info: SlideInfo, options: SlideOptions) -> SlideInfo:
     PixelSizeError
         Where they disagree by more than 2 % and the user does not insist.
     """
-    if options.mpp is None:
+    found, said = info.pixel_size, options.mpp
+    if said is None:
+        if options.override_mpp:
+            raise PixelSizeError(f"{info.name}: --override-mpp without a number.", "Add it: --mpp 0.25.")
         return info
-    found = info.pixel_size
+    if not (math.isfinite(said) and said > 0):
+        raise PixelSizeError(f"{info.name}: {said:g} um per pixel cannot be.", "Usual are --mpp 0.25 and --mpp 0.5.")
     if found is None:
-        return info.with_pixel_size(PixelSize(options.mpp, options.mpp, "user"))
-    if max(abs(options.mpp / size - 1) for size in (found.x_um, found.y_um)) <= DISAGREES:
-        return info
-    if not options.override_mpp:
+        return info.with_pixel_size(PixelSize(said, said, "user"))
+    if options.override_mpp:
+        return info.with_pixel_size(PixelSize(said, said, f"user, overriding {found.source}"))
+    if max(abs(said / size - 1) for size in (found.x_um, found.y_um)) > DISAGREES:
         raise PixelSizeError(
-            f"{info.name}: --mpp says {options.mpp:g} um per pixel, the file says {found.x_um:g} x {found.y_um:g} "
+            f"{info.name}: --mpp says {said:g} um per pixel, the file says {found.x_um:g} x {found.y_um:g} "
             f"({found.source}).",
             "Leave --mpp out to believe the file, or add --override-mpp to insist.",
         )
-    return info.with_pixel_size(PixelSize(options.mpp, options.mpp, f"user, overriding {found.source}"))
+    return info
 
 
 def _number(text: str | None) -> float | None:

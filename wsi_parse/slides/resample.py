@@ -14,8 +14,8 @@ from scipy import sparse
 UNIT = 1 << 14
 
 
-@lru_cache(maxsize=64)
-def taps(start: int, stop: int, step: float, length: int) -> tuple[int, sparse.csr_array]:
+@lru_cache(maxsize=512)
+def taps(start: int, stop: int, step: float, length: int, bands: int = 1) -> tuple[int, sparse.csr_array]:
     """Weights that turn one axis of a level into frame pixels `start` to `stop`.
 
     Parameters
@@ -26,50 +26,44 @@ def taps(start: int, stop: int, step: float, length: int) -> tuple[int, sparse.c
         Level pixels per frame pixel.
     length : int
         Level pixels there are; beyond them the edge pixel is repeated.
+    bands : int
+        Values of a pixel that lie side by side along this axis.
 
     Returns
     -------
     first : int
         First level pixel needed.
-    weights : csr_array (stop - start, needed), float32
+    weights : csr_array ((stop - start) * bands, needed * bands), float32
         Integers; each row sums to `UNIT`.
     """
     index = np.arange(start, stop, dtype=np.float64)
     if step >= 1:
         low, high = index * step, (index + 1) * step
-        count = int(np.ceil(step)) + 1
+        positions = np.floor(low + _TINY).astype(np.int64)[:, None] + np.arange(int(np.ceil(step)) + 1)
+        cover = np.minimum(positions + 1, high[:, None]) - np.maximum(positions, low[:, None])
+        cover = np.where(cover > _TINY, cover, 0.0)
     else:
         centre = (index + 0.5) * step - 0.5
-        low, high = centre, centre
-        count = 2
-    base = np.floor(low + _TINY).astype(np.int64)
-    positions = base[:, None] + np.arange(count)
-    if step >= 1:
-        cover = np.minimum(positions + 1, high[:, None]) - np.maximum(positions, low[:, None])
-        cover = np.where(cover > _TINY, cover, 0.0) / step
-    else:
+        positions = np.floor(centre + _TINY).astype(np.int64)[:, None] + np.arange(2)
         cover = np.maximum(0.0, 1.0 - np.abs(positions - centre[:, None]))
-    integers = np.rint(cover * UNIT).astype(np.int64)
-    largest = np.argmax(integers, axis=1)
-    integers[np.arange(len(index)), largest] += UNIT - integers.sum(axis=1)
-    positions = np.clip(positions, 0, length - 1)
-    first, needed = int(positions.min()), int(positions.max() - positions.min()) + 1
-    rows = np.repeat(np.arange(len(index)), count)
-    keep = integers.ravel() != 0
+    # Rounded sums, not summed roundings: weights stay positive and sum to UNIT however many there are.
+    sums = np.cumsum(cover, axis=1)
+    integers = np.diff(np.rint(sums * (UNIT / sums[:, -1:])).astype(np.int64), axis=1, prepend=0)
+    rows, places = np.nonzero(integers)
+    columns = np.clip(positions[rows, places], 0, length - 1)
+    first, needed = int(columns.min()), int(np.ptp(columns)) + 1
     weights = sparse.coo_array(
-        (integers.ravel()[keep].astype(np.float32), (rows[keep], positions.ravel()[keep] - first)),
-        shape=(len(index), needed),
+        (integers[rows, places].astype(np.float32), (rows, columns - first)), shape=(len(index), needed)
     ).tocsr()
-    return first, weights
+    return first, weights if bands == 1 else sparse.kron(weights, sparse.eye_array(bands, dtype=np.float32), "csr")
 
 
 def apply_taps(pixels: NDArray[np.uint8], rows: sparse.csr_array, columns: sparse.csr_array) -> NDArray[np.uint8]:
-    """Resample an RGB array (rows, columns, 3) by the weights of both axes."""
+    """Resample an RGB array (rows, columns, 3) by the weights of both axes, those of columns made for 3 bands."""
     height, width, bands = pixels.shape
-    tall = rows @ pixels.reshape(height, width * bands).astype(np.float32)
-    tall = _rounded(tall).reshape(-1, width, bands).transpose(1, 0, 2)
-    wide = columns @ np.ascontiguousarray(tall).reshape(width, -1)
-    return _rounded(wide).reshape(columns.shape[0], -1, bands).transpose(1, 0, 2).astype(np.uint8)
+    tall = _rounded(rows @ pixels.reshape(height, width * bands).astype(np.float32))
+    wide = _rounded(columns @ np.ascontiguousarray(tall.T))
+    return wide.astype(np.uint8).T.reshape(rows.shape[0], -1, bands)
 
 
 def _rounded(sums: NDArray[np.float32]) -> NDArray[np.float32]:

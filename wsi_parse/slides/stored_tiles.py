@@ -7,40 +7,77 @@ import numpy as np
 import tifffile
 from numpy.typing import NDArray
 
-from wsi_parse.errors import SlideReadError
 from wsi_parse.geometry import Box
-from wsi_parse.slides.level_cells import LevelCells
+from wsi_parse.slides.base import Level
+from wsi_parse.slides.level_cells import CellCache, LevelCells, unreadable
+
+_PLANES = 2
+_JPEG_END = b"\xff\xd9"
 
 
-def stored_tiles(file: tifffile.TiffFile, page: Any, name: str) -> LevelCells | None:  # noqa: ANN401 - a TIFF page
-    """Read a page by its stored tiles; None where it has none that are 8-bit RGB."""
-    if not page.is_tiled or page.dtype != np.uint8 or page.samplesperpixel != 3 or page.planarconfig != 1:
+def stored_tiles(
+    file: tifffile.TiffFile,
+    page: Any,  # noqa: ANN401 - a page of tifffile
+    name: str,
+    index: int,
+    level: Level,
+    cache: CellCache,
+) -> LevelCells | None:
+    """Read a level by the stored tiles of its page; None where it has none that are 8-bit RGB."""
+    if not page.is_tiled or page.dtype != np.uint8 or page.samplesperpixel != 3 or page.tiledepth != 1:
         return None
     if not isinstance(page.compression, tifffile.COMPRESSION):
         return None
-    level = Box(0, 0, page.imagewidth, page.imagelength)
-    across = -(-level.width // page.tilewidth)
-    lock = threading.Lock()
-    # Both read the file when first asked for: not between another thread's seek and read.
-    decode, tables = page.decode, page.jpegtables
+    tiles = _Tiles(file, page, name, index, level)
+    if min(len(page.dataoffsets), len(page.databytecounts)) < tiles.count:
+        return None
+    return LevelCells(level.box, (page.tilewidth, page.tilelength), tiles.read, cache)
 
-    def read(cell: Box) -> NDArray[np.uint8]:
-        index = (cell.y // page.tilelength) * across + cell.x // page.tilewidth
-        offset, count = page.dataoffsets[index], page.databytecounts[index]
-        if count == 0:
+
+class _Tiles:
+    """Decodes the stored tiles of one page."""
+
+    def __init__(self, file: tifffile.TiffFile, page: Any, name: str, index: int, level: Level) -> None:  # noqa: ANN401
+        self._file, self._page = file, page
+        self._name, self._index, self._level = name, index, level
+        self._across = -(-level.width // page.tilewidth)
+        self._a_plane = self._across * -(-level.height // page.tilelength)
+        # Either one tile of three colours, or three tiles of one colour each.
+        self._planes = 3 if page.planarconfig == _PLANES else 1
+        self._is_jpeg = page.compression == tifffile.COMPRESSION.JPEG
+        self._lock = threading.Lock()
+        # All of these read the file when first asked for: not between another thread's seek and read.
+        self._decode, self._tables = page.decode, page.jpegtables
+        self._offsets, self._sizes = page.dataoffsets, page.databytecounts
+
+    @property
+    def count(self) -> int:
+        """Number of stored tiles."""
+        return self._a_plane * self._planes
+
+    def read(self, cell: Box) -> NDArray[np.uint8]:
+        """Decode the tile at a place of the level; white where none is stored: it was not scanned."""
+        first = cell.y // self._page.tilelength * self._across + cell.x // self._page.tilewidth
+        segments = [first + plane * self._a_plane for plane in range(self._planes)]
+        if any(self._sizes[segment] == 0 for segment in segments):
             return np.full((*cell.shape, 3), 255, np.uint8)
-        with lock:
-            file.filehandle.seek(offset)
-            data = file.filehandle.read(count)
         try:
-            pixels = decode(data, index, jpegtables=tables)[0]
-        except (ValueError, RuntimeError, IndexError, TypeError) as error:
-            raise SlideReadError(
-                f"{name}: the stored tile at x {cell.x}, y {cell.y} (level of {level.width} px) is damaged: {error}",
-                "The file is damaged: copy it again from its source.",
-            ) from error
-        if pixels is None:
-            return np.full((*cell.shape, 3), 255, np.uint8)
-        return np.ascontiguousarray(pixels.reshape(-1, *pixels.shape[-2:])[: cell.height, : cell.width])
+            parts = [self._part(segment, cell) for segment in segments]
+        except (ValueError, RuntimeError, IndexError, TypeError, AttributeError) as error:
+            scale = self._level.downsample_x, self._level.downsample_y
+            reason = f"its stored tile is damaged ({error})"
+            raise unreadable(self._name, self._index, cell, scale, reason) from error
+        return np.ascontiguousarray(parts[0]) if self._planes == 1 else np.concatenate(parts, axis=2)
 
-    return LevelCells(level, (page.tilewidth, page.tilelength), read)
+    def _part(self, segment: int, cell: Box) -> NDArray[np.uint8]:
+        with self._lock:
+            self._file.filehandle.seek(self._offsets[segment])
+            data = self._file.filehandle.read(self._sizes[segment])
+        # The decoder fills up what is missing with grey and says nothing; OpenSlide refuses such tiles too.
+        if self._is_jpeg and not data.rstrip(b"\0").endswith(_JPEG_END):
+            raise ValueError("its end is missing")
+        pixels = self._decode(data, segment, jpegtables=self._tables)[0]
+        pixels = pixels.reshape(-1, *pixels.shape[-2:])[: cell.height, : cell.width]
+        if pixels.shape != (*cell.shape, 3 // self._planes):
+            raise ValueError(f"its shape is {pixels.shape}")
+        return np.asarray(pixels)

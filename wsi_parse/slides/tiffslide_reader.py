@@ -9,54 +9,35 @@ import tifffile
 from numpy.typing import NDArray
 from tiffslide import TiffSlide
 
-from wsi_parse.errors import SlideOpenError, UnsupportedSlideError
+from wsi_parse.errors import SlideOpenError
 from wsi_parse.geometry import Box
-from wsi_parse.slides.base import Level, SlideInfo
+from wsi_parse.slides.base import Level, PixelSize, SlideInfo
 from wsi_parse.slides.checks import fingerprint
-from wsi_parse.slides.level_cells import LevelCells
+from wsi_parse.slides.level_cells import CellCache, LevelCells
 from wsi_parse.slides.levels import downsample
-from wsi_parse.slides.pixel_size import from_ome_xml, pixel_size_of
+from wsi_parse.slides.pixel_size import from_ome_xml, from_tiff_tags, pixel_size_of
 from wsi_parse.slides.stored_tiles import stored_tiles
+from wsi_parse.slides.tiff_colour import check_series, parsing
 
 
 class TiffSlideReader:
     """Reads tiled 8-bit RGB TIFFs."""
 
     def __init__(self, path: Path) -> None:
-        with ExitStack() as stack:
+        with ExitStack() as stack, parsing():
             # A file of our own: where a parser fails, what it opened itself stays open.
             file = stack.enter_context(path.open("rb"))
-            try:
-                self._tiff = tifffile.TiffFile(file, name=path.name)
-            except (tifffile.TiffFileError, AttributeError, ValueError) as error:
-                raise SlideOpenError(f"not a TIFF that can be read ({error})") from error
-            series = self._tiff.series[0]
-            check_colour(path.name, series)
-            cells = [stored_tiles(self._tiff, level.pages[0], path.name) for level in series.levels]
-            if any(cell is None for cell in cells):
-                raise SlideOpenError("a TIFF without tiles of 8-bit RGB")
-            self._slide = self._opened(path)
-            stack.callback(self._slide.close)
-            self._stack = stack.pop_all()
-        self.cells: list[LevelCells] = [cell for cell in cells if cell is not None]
-        width, height = self.cells[0].level.width, self.cells[0].level.height
-        levels = tuple(
-            Level(*size, downsample(width, size[0]), downsample(height, size[1]))
-            for size in [(cell.level.width, cell.level.height) for cell in self.cells]
-        )
-        ome = self._tiff.ome_metadata
-        known = self._slide.properties
-        tags = pixel_size_of(known.get("tiffslide.mpp-x"), known.get("tiffslide.mpp-y"), "TIFF resolution")
-        size = (from_ome_xml(ome) if ome else None) or tags
-        vendor = "ome-tiff" if ome else str(known.get("tiffslide.vendor", "generic-tiff"))
+            tiff = tifffile.TiffFile(file, name=path.name)
+            series = tiff.series[0]
+            check_series(path.name, series)
+            pages = [level.pages[0] for level in series.levels]
+            cells, levels = _cells(tiff, pages, path.name)
+            ome = tiff.ome_metadata
+            vendor, size = ("ome-tiff", from_ome_xml(ome)) if ome else _told(path)
+            size = size or from_tiff_tags(pages[0])
+            self._files = stack.pop_all()
+        self.cells = cells
         self.info = SlideInfo(path.name, "tiffslide", vendor, levels, size, None, None, fingerprint(path))
-
-    @staticmethod
-    def _opened(path: Path) -> TiffSlide:
-        try:
-            return TiffSlide(path)
-        except Exception as error:
-            raise SlideOpenError(f"TiffSlide: {error}") from error
 
     def read_level(self, level: int, box_level: Box) -> NDArray[np.uint8]:
         """Read pixels of one level; see :class:`wsi_parse.slides.base.Reader`."""
@@ -64,29 +45,28 @@ class TiffSlideReader:
 
     def close(self) -> None:
         """Release the file."""
-        self._stack.close()
+        self._files.close()
 
 
-def check_colour(name: str, series: Any) -> None:  # noqa: ANN401 - a series of tifffile
-    """Refuse what is not one plane of 8-bit RGB.
+def _cells(tiff: tifffile.TiffFile, pages: list[Any], name: str) -> tuple[list[LevelCells], tuple[Level, ...]]:
+    cache = CellCache()
+    cells, levels = [], []
+    for index, page in enumerate(pages):
+        width, height = page.imagewidth, page.imagelength
+        across, down = downsample(pages[0].imagewidth, width), downsample(pages[0].imagelength, height)
+        levels.append(Level(width, height, across, down))
+        cell = stored_tiles(tiff, page, name, index, levels[-1], cache)
+        if cell is None:
+            raise SlideOpenError("a TIFF without tiles of 8-bit RGB")
+        cells.append(cell)
+    return cells, tuple(levels)
 
-    Raises
-    ------
-    UnsupportedSlideError
-    """
-    sizes = dict(zip(series.axes, series.shape, strict=True))
-    for axis, meaning in (("Z", "focus planes"), ("T", "time points")):
-        if sizes.get(axis, 1) > 1:
-            raise UnsupportedSlideError(
-                f"{name} has {sizes[axis]} {meaning}.", "Export one plane as 8-bit RGB, e.g. with QuPath."
-            )
-    if series.dtype != np.uint8:
-        raise UnsupportedSlideError(
-            f"{name} holds {series.dtype} pixels, not 8-bit RGB.",
-            "Convert it to 8-bit RGB, e.g. with QuPath or libvips.",
-        )
-    if sizes.get("C", 1) > 3 or (sizes.get("C", 1) > 1 and "S" not in sizes):
-        raise UnsupportedSlideError(
-            f"{name} has {sizes['C']} separate channels: fluorescence, or not H&E.",
-            "Only bright-field RGB is processed.",
-        )
+
+def _told(path: Path) -> tuple[str, PixelSize | None]:
+    """Ask TiffSlide for the vendor and the pixel size of its metadata."""
+    with TiffSlide(path) as slide:
+        known = slide.properties
+    vendor = str(known.get("tiffslide.vendor", "generic-tiff"))
+    if vendor == "generic-tiff":
+        return vendor, None
+    return vendor, pixel_size_of(known.get("tiffslide.mpp-x"), known.get("tiffslide.mpp-y"), f"{vendor} metadata")

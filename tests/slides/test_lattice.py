@@ -1,0 +1,121 @@
+"""Reading is resampling on a fixed lattice, at every scale."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+
+from wsi_parse.geometry import Box
+from wsi_parse.slides import Level, PixelSize, Slide, SlideInfo, SlideOptions, open_slide
+from wsi_parse.slides.resample import UNIT, taps
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    mpp=st.tuples(st.floats(0.2, 1.0), st.floats(0.2, 1.0)),
+    read_mpp=st.floats(0.15, 3.0),
+    corner=st.tuples(st.integers(-20, 250), st.integers(-20, 250)),
+    size=st.tuples(st.integers(1, 120), st.integers(1, 120)),
+)
+def test_the_lattice_holds_for_every_scale_and_anisotropy(
+    mpp: tuple[float, float], read_mpp: float, corner: tuple[int, int], size: tuple[int, int]
+) -> None:
+    from tests.scene import ArrayReader
+
+    pixels = np.random.default_rng(1).integers(0, 256, (211, 307, 3), dtype=np.uint8)
+    slide = Slide(ArrayReader(pixels, mpp), pixels, SlideOptions())
+    frame = slide.frame(read_mpp)
+    around = Box(corner[0] - 13, corner[1] - 7, size[0] + 31, size[1] + 22)
+    part = Box(*corner, *size)
+    assert np.array_equal(slide.read(around, frame)[part.relative_to(around).slices], slide.read(part, frame))
+
+
+@pytest.mark.parametrize("factor", [2.0, 3.0, 2.5, 1.37, 0.5])
+def test_a_constant_slide_stays_constant_at_every_scale(factor: float) -> None:
+    slide = open_slide(np.full((300, 200, 3), 137, np.uint8), SlideOptions(mpp=0.5))
+    frame = slide.frame(0.5 * factor)
+    inner = slide.read(Box(0, 0, int(200 / factor), int(300 / factor)), frame)
+    assert (inner == 137).all()
+
+
+def test_shrinking_by_two_is_the_mean_of_four() -> None:
+    pixels = np.random.default_rng(0).integers(60, 256, (100, 100, 3), dtype=np.uint8)
+    slide = open_slide(pixels, SlideOptions(mpp=0.25))
+    half = slide.read(Box(0, 0, 50, 50), slide.frame(0.5)).astype(float)
+    mean = pixels.reshape(50, 2, 50, 2, 3).mean(axis=(1, 3))
+    assert np.abs(half - mean).max() <= 1.0
+
+
+@pytest.mark.parametrize("factor", [181.3, 300.5, 64.0, 1000.0])
+def test_a_constant_slide_stays_constant_however_coarse(factor: float) -> None:
+    slide = open_slide(np.full((1100, 2100, 3), 137, np.uint8), SlideOptions(mpp=0.5))
+    frame = slide.frame(0.5 * factor)
+    inner = slide.read(Box(0, 0, int(2100 / factor), int(1100 / factor)), frame)
+    assert inner.size
+    assert (inner == 137).all()
+
+
+@given(start=st.integers(0, 200), count=st.integers(1, 40), step=st.floats(0.05, 400.0))
+def test_weights_are_positive_and_sum_to_one(start: int, count: int, step: float) -> None:
+    first, weights = taps(start, start + count, step, 10**6)
+    assert first >= 0
+    assert weights.data.min() > 0
+    assert (weights.sum(axis=1) == UNIT).all()
+
+
+@given(step=st.floats(1.0, 20.0), place=st.integers(0, 1000))
+def test_the_weights_of_a_pixel_lie_around_its_middle(step: float, place: int) -> None:
+    first, weights = taps(place, place + 1, step, 10**6)
+    middles = first + 0.5 + np.arange(weights.shape[1])
+    assert (weights @ middles)[0] / UNIT == pytest.approx((place + 0.5) * step, abs=0.13)
+
+
+class _Watched:
+    """A wide slide of one level that remembers how much it was asked for at once."""
+
+    def __init__(self, width: int, height: int) -> None:
+        level = Level(width, height, 1.0, 1.0)
+        self.info = SlideInfo("wide", "none", "none", (level,), PixelSize(0.25, 0.25, "test"), None, None, "")
+        self.most = 0
+
+    def read_level(self, level: int, box_level: Box) -> NDArray[np.uint8]:
+        assert self.info.levels[level].box.contains(box_level)
+        self.most = max(self.most, box_level.area)
+        return np.full((*box_level.shape, 3), 137, np.uint8)
+
+    def close(self) -> None:
+        """Nothing is open."""
+
+
+@pytest.mark.parametrize("factor", [4.0, 37.3, 700.0])
+def test_what_is_read_at_a_time_is_bounded_whatever_the_slide(factor: float) -> None:
+    reader = _Watched(60_000, 1500)
+    slide = Slide(reader, Path("wide"), SlideOptions())
+    frame = slide.frame(0.25 * factor)
+    assert (slide.read(frame.box, frame)[0, :-1] == 137).all()
+    assert reader.most < 7_000_000
+
+
+def test_what_was_read_may_be_written_into() -> None:
+    pixels = np.full((60, 60, 3), 200, np.uint8)
+    slide = open_slide(pixels, SlideOptions(mpp=0.5))
+    for factor in (1, 2, 1.5):
+        slide.read(Box(0, 0, 20, 20), slide.frame(0.5 * factor))[:] = 0
+    assert (pixels == 200).all()
+
+
+def test_levels_of_an_odd_sized_slide_lie_on_each_other(slides: Path) -> None:
+    """OpenSlide calls the second level 2.0005 times smaller and paints it with a shift; stored tiles have none."""
+    with open_slide(slides / "aperio/tcga-cr-7395-01a-01-ts1.svs") as slide:
+        for x, y in ((300, 300), (1024, 1024), (1700, 1300)):
+            coarse = slide._reader.read_level(1, Box(x, y, 256, 256)).astype(float)
+            differ = []
+            for shift in (-1, 0, 1):
+                box = Box(2 * x + shift, 2 * y + shift, 512, 512)
+                fine = slide._reader.read_level(0, box).reshape(256, 2, 256, 2, 3).mean(axis=(1, 3))
+                differ.append(np.abs(coarse - fine).mean())
+            assert differ[1] < 0.7 * differ[0]
+            assert differ[0] == pytest.approx(differ[2], rel=0.03)

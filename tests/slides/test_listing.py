@@ -1,0 +1,111 @@
+"""Files and folders to slides; a slide keeps its fingerprint wherever it lies."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from wsi_parse.errors import SlideOpenError, UnknownNameError, UsageError
+from wsi_parse.geometry import Box
+from wsi_parse.slides import READERS, SlideOptions, list_slides, open_slide
+from wsi_parse.synthetic import IDENTIFIERS, SyntheticSlide, write_svs_like
+
+DICOM = "dicom/CMU-1-Small-Region"
+PIXELS = np.full((40, 50, 3), 200, np.uint8)
+
+
+def test_a_copy_elsewhere_keeps_its_fingerprint(painted: Path, tmp_path: Path) -> None:
+    copy = tmp_path / "another name.svs"
+    copy.write_bytes((painted / "a.svs").read_bytes())
+    assert open_slide(copy).info.fingerprint == open_slide(painted / "a.svs").info.fingerprint
+    assert open_slide(painted / "a.tif").info.fingerprint != open_slide(painted / "a.svs").info.fingerprint
+
+
+def test_all_files_of_a_dicom_slide_are_one_slide(slides: Path) -> None:
+    marks = {open_slide(path).info.fingerprint for path in sorted((slides / DICOM).iterdir())}
+    assert len(marks) == 1
+    assert len(list_slides([slides / DICOM])) == 1
+
+
+def test_unknown_readers_missing_files_and_empty_folders_are_said(tmp_path: Path, painted: Path) -> None:
+    with pytest.raises(UnknownNameError, match="openslide"):
+        open_slide(painted / "a.svs", SlideOptions(reader="nonsense"))
+    with pytest.raises(SlideOpenError, match="no file"):
+        open_slide(tmp_path / "missing.svs")
+    with pytest.raises(UsageError, match="No slide"):
+        list_slides([tmp_path])
+    with pytest.raises(SlideOpenError, match=r"missing\.svs"):
+        list_slides([tmp_path / "missing.svs"])
+    assert [path.name for path in list_slides([painted])] == ["a.ome.tif", "a.scn", "a.svs", "a.tif"]
+
+
+@pytest.fixture
+def two_series(tmp_path: Path, slides: Path) -> Path:
+    for file in (slides / DICOM).iterdir():
+        (tmp_path / file.name).write_bytes(file.read_bytes())
+    for name in ("boxes_0.dcm", "boxes_1.dcm"):
+        (tmp_path / name).write_bytes((slides / "odd/openslide-python" / name).read_bytes())
+    return tmp_path
+
+
+def test_two_dicom_slides_in_one_folder_are_two(two_series: Path) -> None:
+    assert [path.name for path in list_slides([two_series])] == ["01.dcm", "boxes_0.dcm"]
+    assert [path.name for path in list_slides(sorted(two_series.iterdir()))] == ["01.dcm", "boxes_0.dcm"]
+
+
+def test_the_fingerprint_of_a_dicom_slide_knows_nothing_of_its_neighbours(two_series: Path, slides: Path) -> None:
+    alone = open_slide(slides / DICOM / "03.dcm").info.fingerprint
+    (two_series / "02.dcm").rename(two_series / "renamed")
+    assert open_slide(two_series / "03.dcm").info.fingerprint == alone
+    assert open_slide(two_series / "boxes_0.dcm").info.fingerprint != alone
+
+
+def test_a_folder_of_dicom_folders_is_a_folder_of_slides(slides: Path) -> None:
+    assert [path.parent.name for path in list_slides([slides / "dicom"])] == ["CMU-1-Small-Region"]
+
+
+def test_shadows_and_companions_of_slides_are_no_slides(tmp_path: Path) -> None:
+    for name in ("._a.svs", ".hidden.tif", "b.svs", "notes.txt", "d.PNG"):
+        (tmp_path / name).touch()
+    assert [path.name for path in list_slides([tmp_path])] == ["b.svs", "d.PNG"]
+    for name in ("c.vms", "c_map2.jpg"):
+        (tmp_path / name).touch()
+    assert [path.name for path in list_slides([tmp_path])] == ["b.svs", "c.vms"]
+
+
+def test_a_slide_named_twice_is_done_once(painted: Path) -> None:
+    again = painted / ".." / painted.name / "a.svs"
+    assert list_slides([painted / "a.svs", str(again), painted])[0] == painted / "a.svs"
+    assert len(list_slides([painted / "a.svs", again, painted])) == 4
+
+
+def test_readers_of_other_packages_are_asked_last(tmp_path: Path) -> None:
+    class Own:
+        def __init__(self, path: Path) -> None:
+            from wsi_parse.slides.array_reader import ArrayReader
+
+            self.info = ArrayReader(PIXELS, path.name, "own").info
+
+        def read_level(self, level: int, box_level: Box) -> NDArray[np.uint8]:
+            return PIXELS[box_level.slices].copy()
+
+        def close(self) -> None:
+            """Nothing is open."""
+
+    (tmp_path / "a.own").write_text("own format")
+    READERS.add("own", Own)
+    try:
+        assert open_slide(tmp_path / "a.own").info.reader == "own"
+    finally:
+        READERS.remove("own")
+    with pytest.raises(SlideOpenError, match="cannot be opened"):
+        open_slide(tmp_path / "a.own")
+
+
+def test_what_is_known_of_a_slide_names_no_patient(tmp_path: Path) -> None:
+    path = tmp_path / "a.svs"
+    write_svs_like(path, SyntheticSlide(600, 500, seed=3), identifiers=IDENTIFIERS)
+    with open_slide(path) as slide:
+        assert "planted" not in repr(slide.info) + repr(slide)
+        assert str(tmp_path) not in repr(slide.info) + repr(slide)

@@ -1,0 +1,90 @@
+"""Which files are one DICOM slide: those of a folder that name the same series. Reads headers, never pixels."""
+
+import struct
+from pathlib import Path
+
+_HEAD_BYTES = 1 << 20
+_PREAMBLE = 128
+_SERIES = (0x0020, 0x000E)
+_TRANSFER_SYNTAX = (0x0002, 0x0010)
+_IMPLICIT, _DEFLATED, _BIG_ENDIAN = "1.2.840.10008.1.2", "1.2.840.10008.1.2.1.99", "1.2.840.10008.1.2.2"
+_LONG = {b"OB", b"OW", b"OF", b"OD", b"OL", b"OV", b"SQ", b"UT", b"UN", b"UC", b"UR", b"SV", b"UV"}
+_ITEM, _ITEM_END, _SEQUENCE_END = (0xFFFE, 0xE000), (0xFFFE, 0xE00D), (0xFFFE, 0xE0DD)
+_UNDEFINED = 0xFFFFFFFF
+
+
+def series_of(path: Path) -> str | None:
+    """Return the SeriesInstanceUID of a DICOM file; None for any other file."""
+    with path.open("rb") as file:
+        if file.read(_PREAMBLE + 4)[_PREAMBLE:] != b"DICM":
+            return None
+        file.seek(0)
+        head = file.read(_HEAD_BYTES)
+    try:
+        return _Header(head).series()
+    except (struct.error, RecursionError):
+        return None
+
+
+def series_files(path: Path) -> list[Path]:
+    """Return all files of the slide that `path` is a file of, sorted; only itself where it is not DICOM."""
+    series = series_of(path)
+    if series is None:
+        return [path]
+    return sorted(file for file in path.parent.iterdir() if file.is_file() and series_of(file) == series)
+
+
+class _Header:
+    """Walks over the elements of a header, DICOM part 5, section 7."""
+
+    def __init__(self, head: bytes) -> None:
+        self._head = head
+        self._place = _PREAMBLE + 4
+        self._explicit = True
+
+    def series(self) -> str | None:
+        syntax = ""
+        while self._place < len(self._head):
+            if self._tag()[0] > 2 and syntax:
+                if syntax in (_DEFLATED, _BIG_ENDIAN):
+                    return None
+                self._explicit, syntax = syntax != _IMPLICIT, ""
+            tag, length = self._element()
+            if tag > _SERIES:
+                return None
+            if tag in (_SERIES, _TRANSFER_SYNTAX):
+                value = self._head[self._place : self._place + length].rstrip(b"\0 ").decode("ascii", "replace")
+                if tag == _SERIES:
+                    return value
+                syntax = value
+            self._skip(length)
+        return None
+
+    def _unpack(self, form: str) -> tuple[int, ...]:
+        values = struct.unpack_from(form, self._head, self._place)
+        self._place += struct.calcsize(form)
+        return values
+
+    def _tag(self) -> tuple[int, int]:
+        group, element = struct.unpack_from("<HH", self._head, self._place)
+        return group, element
+
+    def _element(self) -> tuple[tuple[int, int], int]:
+        tag = self._tag()
+        self._place += 4
+        if not self._explicit or tag[0] == _ITEM[0]:
+            return tag, self._unpack("<I")[0]
+        kind = self._head[self._place : self._place + 2]
+        self._place += 2
+        return tag, self._unpack("<xxI" if kind in _LONG else "<H")[0]
+
+    def _skip(self, length: int) -> None:
+        """Go behind a value; one without a length is a sequence of items."""
+        if length != _UNDEFINED:
+            self._place += length
+            return
+        while True:
+            tag, length = self._element()
+            if tag in (_ITEM_END, _SEQUENCE_END):
+                return
+            self._skip(length)
