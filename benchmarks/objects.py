@@ -41,7 +41,7 @@ def measure(side: int, workers: int, folder: Path) -> dict[str, Any]:
     nothing: list[list[tuple[int, int]]] = [[] for _ in plan.passes]
     with local_client(settings.compute, needs_device=False) as client:
         run_graph(client, plan, blocks, nothing, lambda _: None)
-        with MemorySampler(0.1) as sampler:
+        with MemorySampler(0.5) as sampler:
             started = time.perf_counter()
             run_graph(client, plan, nothing, chunks, lambda _: None)
             outlined = time.perf_counter()

@@ -104,7 +104,11 @@ def test_killed_at_ten_random_moments(
 @pytest.mark.kill
 def test_interrupt_keeps_what_is_done_and_says_so(slide: Path, tmp_path: Path, reference: tuple[bytes, float]) -> None:
     process = subprocess.Popen(
-        [argument for argument in command(slide, tmp_path) if argument != "--json"], stderr=subprocess.PIPE, text=True
+        [argument for argument in command(slide, tmp_path) if argument != "--json"],
+        stderr=subprocess.PIPE,
+        text=True,
+        # Tests that run in the background ignore the signal, and what they start would inherit that.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
     )
     time.sleep(0.6 * reference[1])
     process.send_signal(signal.SIGINT)

@@ -11,9 +11,9 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import ndimage
 from scipy.spatial import KDTree
 
+from wsi_parse.depth import chessboard_depth, taxicab_depth
 from wsi_parse.geometry import Box
 
 # In row-major order: of equal neighbours the first one wins, everywhere.
@@ -109,8 +109,8 @@ def landscape(
         height = distance.astype(np.int32) * 8
     else:
         # Chessboard plus city-block distance: rounder than either, whole, and known from `depth` pixels around.
-        height = np.minimum(ndimage.distance_transform_cdt(inside, "chessboard"), depth).astype(np.int32)
-        height += np.minimum(ndimage.distance_transform_cdt(inside, "taxicab"), 2 * depth)
+        height = chessboard_depth(inside, depth).astype(np.int32)
+        height += taxicab_depth(inside, 2 * depth)
         height *= 64
         height += probability >> 2
     for axis in (0, 1):
@@ -137,15 +137,15 @@ def _climb(height: NDArray[np.int32], inside: NDArray[np.bool_], pixels: NDArray
     padded <<= _DIRECTION_BITS
     flat = padded.ravel()
     row, column = np.divmod(pixels, width)
-    centre = (row + 1) * (width + 2) + column + 1
-    steps = np.array([step_y * (width + 2) + step_x for step_y, step_x in _NEIGHBOURS])
+    corner = row * (width + 2) + column
+    steps = np.array([(step_y + 1) * (width + 2) + step_x + 1 for step_y, step_x in _NEIGHBOURS])
     best = np.full(len(pixels), np.iinfo(np.int32).min, np.int32)
     for order, step in enumerate(steps):
-        np.maximum(best, flat[centre + step] + np.int32(len(steps) - order), out=best)
+        np.maximum(best, flat[step:].take(corner) + np.int32(len(steps) - order), out=best)
     taken = len(steps) - (best & ((1 << _DIRECTION_BITS) - 1))
     index = np.empty(padded.size, np.int32)
-    index[centre] = np.arange(len(pixels), dtype=np.int32)
-    return index[centre + steps[taken]].astype(np.int64)
+    index[corner] = np.arange(len(pixels), dtype=np.int32)
+    return index.take(corner + steps[taken] - (width + 3)).astype(np.int64)
 
 
 def _join(
@@ -187,18 +187,19 @@ def _lowest_between(
 
 def _follow(
     parent: NDArray[np.int64], pixels: NDArray[np.int64], width: int
-) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+) -> tuple[NDArray[np.int64], NDArray[np.int32]]:
     """Each pixel's seed, and how far from it (larger of both axes) the way there strays."""
     seed = parent
     while True:
-        further = seed[seed]
+        further = seed.take(seed)
         if np.array_equal(further, seed):
             break
         seed = further
-    row, column = np.divmod(pixels, width)
-    farthest = np.maximum(np.abs(row - row[seed]), np.abs(column - column[seed]))
+    place = np.stack(np.divmod(pixels, width)).astype(np.int32)
+    away = np.abs(place - place.take(seed, axis=1))
+    farthest = np.maximum(away[0], away[1])
     jump = parent
     while not np.array_equal(jump, seed):
-        farthest = np.maximum(farthest, farthest[jump])
-        jump = jump[jump]
+        np.maximum(farthest, farthest.take(jump), out=farthest)
+        jump = jump.take(jump)
     return seed, farthest

@@ -1,8 +1,9 @@
 """Stored chunks -> finished objects in lattice order: the one order of all outputs, however they were computed."""
 
 import hashlib
-import uuid
-from collections.abc import Iterator
+from collections import deque
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import shapely
@@ -16,6 +17,8 @@ from wsi_parse.plan import PassPlan, RunPlan
 from wsi_parse.prompts import Prompt
 from wsi_parse.qupath import fit_for_qupath
 from wsi_parse.regions import Pieces, RegionJoiner
+
+_AHEAD = 2
 
 
 def collect(plan: RunPlan, prompts: tuple[Prompt, ...]) -> Iterator[ObjectBatch]:
@@ -40,10 +43,12 @@ def _of_pass(
     rows: dict[int, list[int]] = {}
     for row, column in item.chunks.chunks(item.selection):
         rows.setdefault(row, []).append(column)
+    chunks = [(row, column) for row in sorted(rows) for column in rows[row]]
+    stored = _ahead(lambda chunk: ChunkObjects.load(plan.objects_path(index, chunk)), chunks)
     for row in range(item.chunks.shape[0] + 1):
         pieces: dict[int, dict[int, Pieces]] = {number: {} for number in joiners}
         for column in rows.get(row, []):
-            found = ChunkObjects.load(plan.objects_path(index, (row, column)))
+            found = next(stored)
             for number, part in found.pieces.items():
                 pieces[number][column] = part
             if len(found.cells):
@@ -55,6 +60,17 @@ def _of_pass(
                 batch = _regions(plan, item, *ended, order[number], prompts, stains=rules.stains)
                 if len(batch):
                     yield batch
+
+
+def _ahead(load: Callable[[tuple[int, int]], ChunkObjects], chunks: list[tuple[int, int]]) -> Iterator[ChunkObjects]:
+    """Load chunks one after another, the next ones while the caller is busy with the last."""
+    with ThreadPoolExecutor(1) as pool:
+        under_way = deque(pool.submit(load, chunk) for chunk in chunks[:_AHEAD])
+        for number in range(len(chunks)):
+            found = under_way.popleft().result()
+            if number + _AHEAD < len(chunks):
+                under_way.append(pool.submit(load, chunks[number + _AHEAD]))
+            yield found
 
 
 def _regions(
@@ -84,12 +100,13 @@ def content_ids(
     """UUIDs (version 8, RFC 9562) made of an object's outline and prompt: the same object keeps its id."""
     names = [prompt.name.encode() for prompt in prompts]
     ids = [
-        _uuid(hashlib.blake2b(shape, digest_size=16, key=names[which][:64]).digest())
+        _uuid(hashlib.blake2b(shape, digest_size=16, key=names[which][:64]).hexdigest())
         for shape, which in zip(shapely.to_wkb(shapes), prompt.tolist(), strict=True)
     ]
     return np.array(ids, object)
 
 
-def _uuid(digest: bytes) -> str:
-    value = int.from_bytes(digest) & ~(0xF000 << 64) | (8 << 76)
-    return str(uuid.UUID(int=value & ~(0xC000 << 48) | (0x8000 << 48)))
+def _uuid(digest: str) -> str:
+    # Version 8 in the 13th digit, variant in the two highest bits of the 17th.
+    variant = "89ab"[int(digest[16], 16) & 3]
+    return f"{digest[:8]}-{digest[8:12]}-8{digest[13:16]}-{variant}{digest[17:20]}-{digest[20:]}"

@@ -15,6 +15,9 @@ GRID_PX = 0.25
 _FINE = float(1 << 20)
 _POLYGON = int(shapely.GeometryType.POLYGON)
 _MOST_ROUNDS = 5
+# Larger rings are left to the geometry engine: the check looks at all pairs of a vertex and a side.
+_MOST_CORNERS = 64
+_PAIRS_AT_ONCE = 1 << 19
 
 
 def fit_for_qupath(geometry: NDArray[np.object_]) -> NDArray[np.object_]:
@@ -30,8 +33,60 @@ def fit_for_qupath(geometry: NDArray[np.object_]) -> NDArray[np.object_]:
     object array (N,)
         Polygons, or MultiPolygons of two parts or more; None where no area is left.
     """
+    fitted = np.array(geometry, object)
+    moving = ~stands_still(fitted)
+    fitted[moving] = _fit(fitted[moving])
+    return fitted
+
+
+def stands_still(geometry: NDArray[np.object_]) -> NDArray[np.bool_]:
+    """Return which shapes are fit already: snapping would give them back as they are.
+
+    Snapping moves a side to each vertex whose cell of the grid it crosses. A valid ring on the grid has none of these
+    where each vertex is farther than half the diagonal of a cell from all sides but its own two.
+
+    Parameters
+    ----------
+    geometry : object array (N,)
+
+    Returns
+    -------
+    bool array (N,)
+        Never true for shapes with holes, of several parts, or with more than 64 corners.
+    """
+    corners = shapely.get_num_coordinates(geometry) - 1
+    still = (shapely.get_type_id(geometry) == _POLYGON) & (corners <= _MOST_CORNERS) & shapely.is_valid(geometry)
+    still &= (shapely.get_num_interior_rings(geometry) == 0) & (shapely.area(geometry) > 0)
+    # Rings of equal length at once, and not too many.
+    for count in np.unique(corners[still]):
+        which = np.flatnonzero(still & (corners == count))
+        for part in np.array_split(which, -(-len(which) * count**2 // _PAIRS_AT_ONCE)):
+            # Every ring ends with its first point once more.
+            cells = shapely.get_coordinates(geometry[part]).reshape(len(part), count + 1, 2)[:, :-1] / GRID_PX
+            on_grid = (cells == np.rint(cells)).all(axis=(1, 2))
+            still[part] = on_grid & ~_comes_near(cells[..., 0], cells[..., 1])
+    return still
+
+
+def _comes_near(x: NDArray[np.float64], y: NDArray[np.float64]) -> NDArray[np.bool_]:
+    """Return which rings (rows of x and y, whole numbers) have a corner within sqrt(1/2) of another's side."""
+    along_x, along_y = np.roll(x, -1, 1) - x, np.roll(y, -1, 1) - y
+    length2 = (along_x**2 + along_y**2)[:, None]
+    # (ring, corner, side): from the side's begin to the corner.
+    from_x, from_y = x[:, :, None] - x[:, None], y[:, :, None] - y[:, None]
+    forward = from_x * along_x[:, None] + from_y * along_y[:, None]
+    aside = from_x * along_y[:, None] - from_y * along_x[:, None]
+    near = (forward >= 0) & (forward <= length2) & (2 * aside**2 <= length2)
+    corner = np.arange(x.shape[1])
+    # The two sides that a corner ends.
+    near[:, corner, corner] = near[:, corner, corner - 1] = False
+    near[:, corner, corner] = (along_x == 0) & (along_y == 0)
+    return np.asarray(near.any(axis=(1, 2)))
+
+
+def _fit(geometry: NDArray[np.object_]) -> NDArray[np.object_]:
     points = np.rint(shapely.get_coordinates(geometry) * _FINE) / _FINE
-    moved = shapely.set_coordinates(np.array(geometry, object), points)
+    moved = shapely.set_coordinates(geometry, points)
     try:
         fitted = _snapped(moved)
     except shapely.GEOSException:
