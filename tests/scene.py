@@ -1,7 +1,7 @@
 """One pass over an array, without Dask: predict every block, outline every chunk, collect. For property tests."""
 
 import dataclasses
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -14,11 +14,11 @@ from wsi_parse.collect import collect
 from wsi_parse.exporters.base import ObjectBatch
 from wsi_parse.geometry import Box
 from wsi_parse.inference import predict_block
-from wsi_parse.models.base import Channel, ModelSpec, Pass, Recipe
+from wsi_parse.models.base import Channel, ModelSpec, Pass, Recipe, Segmenter
 from wsi_parse.objects import outline_chunk
 from wsi_parse.plan import PassPlan, RunPlan
 from wsi_parse.prompts import Prompt
-from wsi_parse.settings import RunSettings
+from wsi_parse.settings import ModelSettings, RunSettings
 from wsi_parse.slides.base import Level, PixelSize, SlideInfo
 from wsi_parse.slides.slide import Slide, SlideOptions
 from wsi_parse.tissue import TissueMask
@@ -41,11 +41,15 @@ class ArrayReader:
         pass
 
 
-class PaintModel:
+class PaintModel(Segmenter):
     """Finds what is painted: red below 128 counts as probability 255 - red when soft, else as 0 or 255."""
 
     spec = ModelSpec("paint", "finds ink", ("nuclei",))
     soft = False
+
+    @classmethod
+    def plan(cls, prompts: Sequence[Prompt], settings: ModelSettings) -> tuple[Pass, ...]:
+        raise AssertionError("scenarios lay out their own pass")
 
     def predict(self, images: NDArray[np.uint8], job: Pass, state: Mapping[str, Any]) -> dict[str, NDArray[np.uint8]]:
         dark = 255 - images[..., 0]
@@ -94,7 +98,7 @@ class Scenario:
         tissue = self.tissue(TissueMask(np.ones(frame.box.shape, bool), frame))
         laid = PassPlan.of(slide, job, tissue, None, settings)
         self.work.mkdir(parents=True, exist_ok=True)
-        plan = RunPlan(slide, "paint", settings, {}, tissue, None, (laid,), self.work)
+        plan = RunPlan(slide, "paint", None, settings, {}, tissue, None, (laid,), self.work)
         plan.objects_path(0, (0, 0)).parent.mkdir(parents=True, exist_ok=True)
         return plan
 
@@ -103,8 +107,8 @@ class Scenario:
         item, scene = plan.passes[0], plan.scenes[0]
         blocks = item.selection.blocks()
         for block in reversed(blocks) if reverse else blocks:
-            tiles = predict_block(plan.slide, self.model, item.job, {}, item.selection, block, 2)
-            scene.store.write_block(block, tiles)
+            tiles, noted = predict_block(plan.slide, self.model, item.job, {}, item.selection, block, 2)
+            scene.store.write_block(block, tiles, noted)
         return plan
 
     def batches(self, reverse: bool = False) -> list[ObjectBatch]:

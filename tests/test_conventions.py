@@ -369,8 +369,8 @@ class TestSettings:
             RunSettings().tiles.block = 3  # type: ignore[misc]
 
 
-# What may be changed between a run and its resumption. `slide.roi` enters by its content, not by its path.
-NOT_OF_THE_RESULT = {"compute.workers", "compute.threads", "tiles.block", "slide.roi"}
+# What may be changed between a run and its resumption. Region and weights enter by their content, not by their path.
+NOT_OF_THE_RESULT = {"compute.workers", "compute.threads", "tiles.block", "slide.roi", "model.weights"}
 
 
 def leaves() -> dict[str, object]:
@@ -381,6 +381,9 @@ def leaves() -> dict[str, object]:
         "reader": "other",
         "name": "stain",
         "device": "cuda",
+        "weights": "a.safetensors",
+        "precision": "bfloat16",
+        "organ": "breast",
         "frame": "level0",
     }
     changed: dict[str, object] = {"prompts": "[nuclei]"}

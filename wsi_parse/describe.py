@@ -5,6 +5,7 @@ from typing import Any
 from wsi_parse import __version__
 from wsi_parse.exporters.base import RESEARCH_ONLY
 from wsi_parse.models.base import ModelSpec
+from wsi_parse.models.weights import Weights
 from wsi_parse.plan import PassPlan
 from wsi_parse.preparation import Prepared
 from wsi_parse.prompts import Prompt
@@ -24,6 +25,7 @@ def describe_pass(item: PassPlan) -> dict[str, Any]:
         "blocks": len(item.selection.blocks()),
         "chunks": len(item.chunks.chunks(item.selection)),
         "prompts": [recipe.prompt.name for recipe in item.job.recipes],
+        "words": [recipe.words or recipe.prompt.name for recipe in item.job.recipes],
     }
 
 
@@ -46,14 +48,15 @@ def describe_slide(slide: Slide) -> dict[str, Any]:
     }
 
 
-def describe_model(spec: ModelSpec) -> dict[str, Any]:
+def describe_model(spec: ModelSpec, weights: Weights | None = None) -> dict[str, Any]:
     """Tell what a model is, under which licence, from which weights."""
     return {
         "name": spec.name,
         "summary": spec.summary,
         "licence": spec.licence,
         "purpose": spec.purpose,
-        "weights_sha256": spec.weights_sha256,
+        "weights_sha256": weights.sha256 if weights else None,
+        "weights_revision": weights.revision if weights else None,
     }
 
 
@@ -73,7 +76,7 @@ def provenance(prepared: Prepared) -> dict[str, Any]:
         "slide": describe_slide(prepared.slide),
         "frame": prepared.settings.export.frame,
         "offset_level0_px": list(prepared.offset_level0),
-        "model": describe_model(prepared.spec),
+        "model": describe_model(prepared.spec, prepared.weights),
         "prompts": describe_prompts(prepared.prompts),
         "digest": prepared.digest,
     }

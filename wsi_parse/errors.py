@@ -13,6 +13,9 @@
     │   ├── UnsupportedSlideError           opened, but not something we process
     │   └── PixelSizeError (ValueError)     the microns per pixel are missing or disagree
     ├── ModelError (RuntimeError)           a model failed, or answered out of contract
+    ├── WeightsError (OSError)              weights are missing, damaged, or of another network
+    │   └── DownloadError                   they could not be fetched
+    │       └── MissingFileError            the repository does not hold them
     ├── StoreError (OSError)                an intermediate result is damaged
     └── StageError (RuntimeError)           where a run failed: slide, stage and place
 """
@@ -83,6 +86,18 @@ class PixelSizeError(SlideError, ValueError):
 
 class ModelError(WsiParseError, RuntimeError):
     """A model failed or answered out of contract."""
+
+
+class WeightsError(WsiParseError, OSError):
+    """Weights of a model are missing, damaged, or of another network."""
+
+
+class DownloadError(WeightsError):
+    """Weights could not be fetched; the message says why, the remedy what to do."""
+
+
+class MissingFileError(DownloadError):
+    """The repository is there, the file is not."""
 
 
 class StoreError(WsiParseError, OSError):

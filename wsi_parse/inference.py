@@ -16,6 +16,7 @@ from wsi_parse.tiles import Selection
 logger = logging.getLogger(__name__)
 
 TileValues = dict[str, dict[tuple[int, int], NDArray[np.uint8]]]
+TileNotes = dict[str, dict[tuple[int, int], list[float]]]
 
 
 def predict_block(
@@ -26,7 +27,7 @@ def predict_block(
     selection: Selection,
     block: tuple[int, int],
     batch: int,
-) -> TileValues:
+) -> tuple[TileValues, TileNotes]:
     """Predict the chosen tiles of a block.
 
     Parameters
@@ -44,6 +45,8 @@ def predict_block(
     Returns
     -------
     dict of channel -> place -> uint8 array (t, t)
+    dict of channel -> place -> list of float
+        What the model noted of each tile.
     """
     places = selection.of_block(block)
     boxes = [selection.grid.tile(*place).read for place in places]
@@ -55,14 +58,18 @@ def predict_block(
     )
     pixels = slide.read(around, selection.grid.frame)
     images = [pixels[box.relative_to(around).slices] for box in boxes]
-    answers = _in_batches(model, job, state, images, batch)
-    return {channel.name: dict(zip(places, answers[channel.name], strict=True)) for channel in job.channels}
+    answers, notes = _in_batches(model, job, state, images, batch)
+    return (
+        {channel.name: dict(zip(places, answers[channel.name], strict=True)) for channel in job.channels},
+        {name: dict(zip(places, noted, strict=True)) for name, noted in notes.items()},
+    )
 
 
 def _in_batches(
     model: Segmenter, job: Pass, state: State, images: Sequence[NDArray[np.uint8]], batch: int
-) -> dict[str, list[NDArray[np.uint8]]]:
+) -> tuple[dict[str, list[NDArray[np.uint8]]], dict[str, list[list[float]]]]:
     answers: dict[str, list[NDArray[np.uint8]]] = {channel.name: [] for channel in job.channels}
+    notes: dict[str, list[list[float]]] = {}
     done = 0
     while done < len(images):
         part = images[done : done + batch]
@@ -77,10 +84,13 @@ def _in_batches(
             batch //= 2
             logger.warning("Out of memory: going on with %d tiles at a time.", batch)
             continue
-        for name, values in _checked(given, job, batch).items():
-            answers[name].extend(values[: len(part)])
+        checked = {name: values[: len(part)] for name, values in _checked(given, job, batch).items()}
+        for name, values in checked.items():
+            answers[name].extend(values)
+        for name, noted in model.observe(stack[: len(part)], checked, job).items():
+            notes.setdefault(name, []).extend(noted.tolist())
         done += len(part)
-    return answers
+    return answers, notes
 
 
 def _out_of_memory(error: BaseException) -> bool:

@@ -22,6 +22,9 @@ _PACKAGES = (
     "scipy",
     "shapely",
     "tiffslide",
+    "timm",
+    "torch",
+    "transformers",
     "zarr",
 )
 
@@ -47,10 +50,12 @@ class RunManifest(BaseModel):
     settings: dict[str, Any]
     model: dict[str, Any]
     prompts: list[dict[str, Any]]
+    notes: list[str] = []
     passes: list[dict[str, Any]] = []
     tissue_mm2: float | None = None
     counts: dict[str, int] = {}
     per_mm2: dict[str, float] = {}
+    existence: dict[str, dict[str, Any]] = {}
     seconds: dict[str, float] = {}
     peak_memory_mb: float | None = None
     outputs: dict[str, str] = {}

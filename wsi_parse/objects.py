@@ -117,6 +117,14 @@ class Scene:
         part = box.relative_to(coarse.multiplied(factor)).slices
         return _repeated(values, factor)[part], _repeated(covered, factor)[part]
 
+    def outlined(self, recipe: Recipe, box: Box) -> tuple[NDArray[np.uint8], NDArray[np.bool_]]:
+        """Stitch what cells are outlined in: the recipe's probability, or the highest of its rivals."""
+        first, *others = recipe.rivals or (recipe.probability,)
+        values, covered = self.channel(first, box)
+        for name in others:
+            np.maximum(values, self.channel(name, box)[0], out=values)
+        return values, covered
+
 
 def _repeated(values: NDArray[Any], factor: int) -> NDArray[Any]:
     return values.repeat(factor, axis=0).repeat(factor, axis=1)
@@ -136,13 +144,13 @@ def outline_chunk(scene: Scene, chunk: tuple[int, int]) -> ChunkObjects:
         Cells whose seed the chunk owns, whole; regions cut at its border.
     """
     recipes = list(enumerate(scene.job.recipes))
-    groups: dict[tuple[str, str | None], list[int]] = {}
+    groups: dict[tuple[str | tuple[str, ...], str | None], list[int]] = {}
     pieces: dict[int, Pieces] = {}
     for index, recipe in recipes:
         if recipe.prompt.kind == "region":
             pieces[index] = _regions(scene, chunk, recipe)
         else:
-            groups.setdefault((recipe.probability, recipe.distance), []).append(index)
+            groups.setdefault((recipe.rivals or recipe.probability, recipe.distance), []).append(index)
     parts = [_cells(scene, chunk, members) for members in groups.values()]
     parts = [part for part in parts if len(part[0])]
     if not parts:
@@ -176,11 +184,11 @@ _Found = tuple[NDArray[np.object_], NDArray[np.int16], dict[str, NDArray[np.floa
 
 
 def _cells(scene: Scene, chunk: tuple[int, int], members: Sequence[int]) -> _Found:
-    """Outline the cells of the recipes that share a probability channel."""
+    """Outline the cells of the recipes that share their probability channels."""
     rules, frame = scene.rules, scene.chunks.frame
     recipes = scene.job.recipes
     core, window = scene.chunks.core(chunk), scene.chunks.window(chunk)
-    values, covered = scene.channel(recipes[members[0]].probability, window)
+    values, covered = scene.outlined(recipes[members[0]], window)
     inside = covered & (values >= rules.level)
     if not inside.any():
         return np.empty(0, object), np.empty(0, np.int16), {}
@@ -260,4 +268,13 @@ def _vote(
     for index in members:
         if recipes[index].answer is not None:
             answer[winner == names.index(str(recipes[index].answer))] = index
-    return answer, {"class_probability": votes.max(axis=0) / size / 255}
+    mean = np.sort(votes, axis=0)[::-1] / size / 255
+    told = {"class_probability": mean[0]}
+    if len(names) > 1:
+        told["runner_up_probability"] = mean[1]
+    if recipes[members[0]].rivals:
+        # Each rival answers a prompt of its own: its share tells who the runner-up was.
+        told |= {
+            f"probability_{name.replace(' ', '_')}": vote / size / 255 for name, vote in zip(names, votes, strict=True)
+        }
+    return answer, told

@@ -1,7 +1,9 @@
 """segment_slide: one slide and words in, polygons and a manifest out; resumes what was interrupted."""
 
+import json
 import shutil
 import time
+import zlib
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
@@ -108,6 +110,8 @@ def segment_slide(path: Path, folder: Path, settings: RunSettings, progress: Pro
             progress.note("Already done with these settings; outputs verified.")
             return earlier
         manifest = _manifest(prepared)
+        for note in prepared.notes:
+            progress.note(note)
         with _named(prepared, "opening the output folder"):
             folder.mkdir(parents=True, exist_ok=True)
             manifest.save(folder)
@@ -161,6 +165,7 @@ def _run(prepared: Prepared, folder: Path, manifest: RunManifest, clock: _Clock,
     manifest.model["state"] = dict(plan.state)
     try:
         _compute(plan, prepared, clock, progress)
+        manifest.existence = _existence(plan)
         release()
         _export(plan, prepared, folder, manifest, clock, progress)
     finally:
@@ -173,16 +178,19 @@ def lay_out(prepared: Prepared, tissue: TissueMask, folder: Path) -> RunPlan:
     What an earlier run with the same settings left in `folder` is found again; what others left is removed.
     """
     settings = prepared.settings
-    model = load_model(settings.model.name, settings.model.device)
+    model = load_model(settings.model.name, settings.model, prepared.weights)
     state = model.prepare(prepared.slide, tissue)
-    # Tiles a block decide how the store is laid out, and nothing else.
-    work = folder.absolute() / WORK / f"{prepared.digest}-{settings.tiles.block}"
+    # Tiles a block decide how the store is laid out, and nothing else; the state may tell of the device.
+    seen = zlib.crc32(json.dumps(dict(state), sort_keys=True).encode())
+    work = folder.absolute() / WORK / f"{prepared.digest}-{settings.tiles.block}-{seen:08x}"
     for other in (folder / WORK).glob("*"):
         if other.name != work.name:
             shutil.rmtree(other, ignore_errors=True)
     work.mkdir(parents=True, exist_ok=True)
     passes = prepared.passes(tissue)
-    plan = RunPlan(prepared.slide, settings.model.name, settings, state, tissue, prepared.roi, passes, work)
+    plan = RunPlan(
+        prepared.slide, settings.model.name, prepared.weights, settings, state, tissue, prepared.roi, passes, work
+    )
     plan.save()
     return plan
 
@@ -211,6 +219,15 @@ def _compute(plan: RunPlan, prepared: Prepared, clock: _Clock, progress: Progres
         local_client(prepared.settings.compute, needs_device=prepared.spec.needs_device) as client,
     ):
         run_graph(client, plan, blocks, chunks, report)
+
+
+def _existence(plan: RunPlan) -> dict[str, dict[str, Any]]:
+    """What the model noted of all tiles, summarised a prompt."""
+    model = load_model(plan.model_name, plan.settings.model, plan.weights)
+    found: dict[str, dict[str, Any]] = {}
+    for item, scene in zip(plan.passes, plan.scenes, strict=True):
+        found |= model.summarise(scene.store.notes(item.selection.blocks()), item.job)
+    return found
 
 
 def _check_space(plan: RunPlan, tiles: int) -> None:
@@ -296,13 +313,16 @@ def _manifest(prepared: Prepared) -> RunManifest:
     settings = prepared.settings.model_dump(mode="json")
     if prepared.settings.slide.roi is not None:
         settings["slide"]["roi"] = prepared.settings.slide.roi.name
+    if prepared.weights is not None and prepared.settings.model.weights is not None:
+        settings["model"]["weights"] = prepared.weights.path.name
     return RunManifest(
         wsi_parse=__version__,
         state="running",
         digest=prepared.digest,
         slide=describe_slide(prepared.slide),
         settings=settings,
-        model=describe_model(prepared.spec),
+        model=describe_model(prepared.spec, prepared.weights),
         prompts=describe_prompts(prepared.prompts),
+        notes=list(prepared.notes),
         versions=versions(),
     )

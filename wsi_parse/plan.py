@@ -12,6 +12,7 @@ from wsi_parse.errors import StoreError
 from wsi_parse.files import atomic
 from wsi_parse.geometry import Box
 from wsi_parse.models.base import Pass, State
+from wsi_parse.models.weights import Weights
 from wsi_parse.objects import ObjectRules, Scene, chunk_grid
 from wsi_parse.settings import RunSettings
 from wsi_parse.slides.slide import Slide
@@ -71,6 +72,7 @@ class RunPlan:
     slide : Slide
         Pickles as path + options.
     model_name : str
+    weights : Weights or None
     settings : RunSettings
     state : mapping
         What the model prepared.
@@ -84,6 +86,7 @@ class RunPlan:
 
     slide: Slide
     model_name: str
+    weights: Weights | None
     settings: RunSettings
     state: State
     tissue: TissueMask

@@ -1,18 +1,20 @@
 """Prepared: a run decided before anything is computed: prompts, model, slide, region, and the hash of them all."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from wsi_parse import __version__
-from wsi_parse.errors import UsageError
+from wsi_parse.errors import UnknownPromptError, UsageError, WeightsError
 from wsi_parse.manifest import sha256_of
-from wsi_parse.models.base import ModelSpec, Pass
+from wsi_parse.models.base import ModelSpec, Pass, one_class
+from wsi_parse.models.weights import Weights
 from wsi_parse.plan import PassPlan
 from wsi_parse.prompts import Prompt
 from wsi_parse.registry import MODELS
 from wsi_parse.roi import read_roi
-from wsi_parse.settings import RunSettings
+from wsi_parse.settings import ModelSettings, RunSettings
 from wsi_parse.slides import Slide, SlideOptions, open_slide
 from wsi_parse.tissue import TissueMask, detect_tissue
 
@@ -27,19 +29,24 @@ class Prepared:
     settings : RunSettings
     prompts : tuple of Prompt
     spec : ModelSpec
+    weights : Weights or None
     jobs : tuple of Pass
     roi : shapely geometry or None
         Level-0 pixels.
     digest : str
+    notes : tuple of str
+        What the user should know before it starts.
     """
 
     slide: Slide
     settings: RunSettings
     prompts: tuple[Prompt, ...]
     spec: ModelSpec
+    weights: Weights | None
     jobs: tuple[Pass, ...]
     roi: Any
     digest: str
+    notes: tuple[str, ...] = ()
 
     @property
     def offset_level0(self) -> tuple[int, int]:
@@ -58,8 +65,15 @@ class Prepared:
         return tuple(PassPlan.of(self.slide, job, tissue, self.roi, self.settings) for job in self.jobs)
 
 
-def prepare(path: Path, settings: RunSettings) -> Prepared:
+def prepare(path: Path, settings: RunSettings, *, to_run: bool = True) -> Prepared:
     """Open a slide and decide a run; reads no pixels.
+
+    Parameters
+    ----------
+    path : Path
+    settings : RunSettings
+    to_run : bool
+        False: only to say what a run would be; weights that are not installed are a note then, not an error.
 
     Raises
     ------
@@ -68,14 +82,21 @@ def prepare(path: Path, settings: RunSettings) -> Prepared:
     SlideError
         Where the slide cannot be used.
     """
-    prompts = parse_prompts(settings.prompts)
-    name = choose_model(settings.model.name, prompts)
-    model = MODELS.get(name)
-    jobs = model.plan(prompts, settings.model.field_um)
+    settings, prompts, notes = choose(settings, to_run=to_run)
+    model = MODELS.get(settings.model.name)
+    weights = None
+    try:
+        weights = model.find_weights(settings.model)
+    except WeightsError as error:
+        if to_run:
+            raise
+        notes += (str(error),)
+    jobs = model.plan(prompts, settings.model)
+    if settings.objects.one_class:
+        jobs = tuple(one_class(job) for job in jobs)
     opened = SlideOptions(settings.slide.mpp, settings.slide.override_mpp, settings.slide.reader)
     slide = open_slide(path, opened)
     _ = slide.pixel_size
-    settings = settings.model_copy(update={"model": settings.model.model_copy(update={"name": name})})
     roi, roi_hash = None, ""
     if settings.slide.roi is not None:
         roi_hash = sha256_of(settings.slide.roi) or ""
@@ -83,36 +104,95 @@ def prepare(path: Path, settings: RunSettings) -> Prepared:
         in_qupath = settings.export.frame == "qupath" and bounds is not None
         roi = read_roi(settings.slide.roi, (bounds.x, bounds.y) if in_qupath and bounds else (0, 0))
     digest = settings.result_digest(
-        __version__, slide.info.fingerprint, name, str(model.spec.weights_sha256), roi_hash, repr(jobs)
+        __version__, slide.info.fingerprint, str(weights and weights.sha256), roi_hash, repr(jobs)
     )
-    return Prepared(slide, settings, prompts, model.spec, jobs, roi, digest)
+    notes += tuple(note for job in jobs for note in job.notes)
+    return Prepared(slide, settings, prompts, model.spec, weights, jobs, roi, digest, notes)
 
 
-def parse_prompts(texts: tuple[str, ...]) -> tuple[Prompt, ...]:
-    """Resolve the words of a run; two that mean the same become one.
+EVERYTHING = "all"
+
+
+def choose(settings: RunSettings, *, to_run: bool = True) -> tuple[RunSettings, tuple[Prompt, ...], tuple[str, ...]]:
+    """Decide what is looked for, and by which model.
+
+    Parameters
+    ----------
+    settings : RunSettings
+    to_run : bool
+        False: a model that is not installed may be chosen.
+
+    Returns
+    -------
+    settings : RunSettings
+        With the model's name in place of "auto", and the targets in place of "all".
+    prompts : tuple of Prompt
+        Words that mean the same are one.
+    notes : tuple of str
 
     Raises
     ------
     UsageError
-        Where there are none.
+        Where there are no prompts, or no model for them.
     """
-    prompts = {prompt.name: prompt for prompt in (Prompt.parse(text) for text in texts if text.strip())}
-    if not prompts:
+    texts = [text.strip() for text in settings.prompts if text.strip()]
+    if not texts:
         raise UsageError("Nothing to look for.", 'Say it in words: --prompt "nuclei".')
-    return tuple(prompts.values())
+    everything = any(text.lower() == EVERYTHING for text in texts)
+    asked = _resolved([text for text in texts if text.lower() != EVERYTHING])
+    name, notes = choose_model(settings.model, asked, to_run=to_run)
+    model = settings.model.model_copy(update={"name": name})
+    settings = settings.model_copy(update={"model": model})
+    if everything:
+        texts = [*MODELS.get(name).targets(model), *(text for text in texts if text.lower() != EVERYTHING)]
+        objects = settings.objects.model_copy(update={"one_class": True})
+        settings = settings.model_copy(update={"prompts": tuple(texts), "objects": objects})
+    return settings, _resolved(texts), notes
+
+
+def _resolved(texts: Sequence[str]) -> tuple[Prompt, ...]:
+    return tuple({prompt.name: prompt for prompt in map(Prompt.parse, texts)}.values())
 
 
 # Best first; one that is not installed is passed over.
 _PREFERENCE = ("biomedparse", "mini", "stain")
 
 
-def choose_model(name: str, prompts: tuple[Prompt, ...]) -> str:
-    """Resolve "auto" to the best model that knows every prompt; the last one's error where none does."""
-    if name != "auto":
-        return name
+def choose_model(settings: ModelSettings, prompts: Sequence[Prompt], *, to_run: bool) -> tuple[str, tuple[str, ...]]:
+    """Resolve "auto": the best installed model that has a name for every prompt, else the best that reads any words.
+
+    Returns
+    -------
+    name : str
+    notes : tuple of str
+        Says so where a better model would know the prompts, and is not installed.
+
+    Raises
+    ------
+    UnknownPromptError
+        Where no installed model has an answer; says which one would.
+    """
+    if settings.name != "auto":
+        return settings.name, ()
+    if settings.weights is not None:
+        raise UsageError("--weights is of one model.", "Say which: --model biomedparse.")
     known = [candidate for candidate in _PREFERENCE if candidate in MODELS.names()]
+    missing: dict[str, WeightsError] = {}
     for candidate in known:
-        spec = MODELS.get(candidate).spec
-        if spec.free_text or all(prompt.name in spec.prompts for prompt in prompts):
-            return candidate
-    return known[-1]
+        try:
+            MODELS.get(candidate).find_weights(settings)
+        except WeightsError as error:
+            missing[candidate] = error
+    there = [candidate for candidate in known if candidate not in missing]
+    able = [name for name in known if all(prompt.name in MODELS.get(name).spec.prompts for prompt in prompts)]
+    able += [name for name in known if name not in able and MODELS.get(name).spec.free_text]
+    for name in able:
+        if name in there:
+            better = able[: able.index(name)]
+            return name, tuple(f"Using {name}. {missing[other]}" for other in better)
+    if not to_run and able:
+        return able[0], ()
+    words = ", ".join(repr(prompt.text) for prompt in prompts)
+    here = "; ".join(f"{name} knows {', '.join(MODELS.get(name).spec.prompts)}" for name in there)
+    would = " ".join(str(missing[name]) for name in able)
+    raise UnknownPromptError(f"No installed model knows {words} ({here}).", would)

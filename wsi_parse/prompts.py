@@ -98,6 +98,8 @@ class Prompt:
         RGB, 0..255.
     known : bool
         Whether the words name a target of :data:`TARGETS`.
+    site : str or None
+        The organ, where the words name it: "glands in colon pathology".
     """
 
     text: str
@@ -106,6 +108,7 @@ class Prompt:
     class_name: str
     colour: Rgb
     known: bool
+    site: str | None = None
 
     @classmethod
     def parse(cls, text: str) -> "Prompt":
@@ -113,17 +116,24 @@ class Prompt:
 
         >>> Prompt.parse("Lymphocytes").name
         'inflammatory cells'
+        >>> Prompt.parse("tumour cells in Breast pathology").site
+        'breast'
         >>> Prompt.parse("blue dots").known
         False
         """
         words = normalise(text)
+        placed = _IN_PATHOLOGY.fullmatch(words)
+        bare, site = (placed[1], placed[2]) if placed else (words, None)
         for target in TARGETS:
-            if words == target.name or words in target.synonyms:
-                return cls(text.strip(), target.name, target.kind, target.class_name, target.colour, True)
-        return cls(text.strip(), words, "region", words.capitalize(), _UNKNOWN_COLOUR, False)
+            if bare == target.name or bare in target.synonyms:
+                return cls(text.strip(), target.name, target.kind, target.class_name, target.colour, True, site)
+        kind: Kind = "cell" if _CELLS.search(bare) else "region"
+        return cls(text.strip(), words, kind, words.capitalize(), _UNKNOWN_COLOUR, False, site)
 
 
 _UNKNOWN_COLOUR: Rgb = (255, 200, 0)
+_IN_PATHOLOGY = re.compile(r"(.+) in (.+) pathology")
+_CELLS = re.compile(r"\b(?:cells?|nuclei|nucleus|\w+cytes?|\w+blasts?)$")
 
 
 def normalise(text: str) -> str:

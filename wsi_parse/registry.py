@@ -61,7 +61,13 @@ class Registry:
         return entry_points(group=f"wsi_parse.{self.kind}s")
 
 
-MODELS = Registry("model", {"stain": "wsi_parse.models.stain:StainModel"})
+MODELS = Registry(
+    "model",
+    {
+        "biomedparse": "wsi_parse.models.biomedparse.segmenter:BiomedParseModel",
+        "stain": "wsi_parse.models.stain:StainModel",
+    },
+)
 EXPORTERS = Registry(
     "exporter",
     {

@@ -38,9 +38,16 @@ class ModelSettings(_Section):
     """Which model, and how it runs."""
 
     name: str = Field("auto", description="auto, or a name of `wsi-parse models`")
+    weights: Path | None = Field(None, description="file of weights; null: those that are installed")
     device: str = Field("auto", description="auto, cpu, cuda, cuda:1, …")
-    batch: int = Field(4, ge=1, description="tiles a model call")
+    precision: Literal["auto", "float32", "bfloat16"] = Field(
+        "auto", description="auto: bfloat16 where the processor computes in it"
+    )
+    batch: int | None = Field(None, ge=1, description="tiles a model call; null: what memory holds")
     field_um: float | None = Field(None, gt=0, description="what a tile covers; null: the model's own")
+    organ: str | None = Field(
+        None, description="where the tissue is from, for models that read words: breast, colon, …"
+    )
 
 
 class TileSettings(_Section):
@@ -54,6 +61,7 @@ class ObjectSettings(_Section):
     """How objects are made of channels. Lengths in microns, so that they mean the same on every slide."""
 
     threshold: float = Field(0.5, gt=0, lt=1, description="probability of the outline")
+    one_class: bool = Field(False, description="a cell that several prompts claim goes to the most probable one")
     chunk_px: int = Field(1024, ge=128, description="side of a chunk in output pixels; part of the result")
     smallest_cell_um2: float = Field(8.0, ge=0, description="smaller cells are dropped")
     largest_cell_um: float = Field(30.0, gt=0, description="farther from its seed nothing belongs to a cell")
@@ -125,7 +133,8 @@ class RunSettings(_Section):
 
     def result_digest(self, *more: str) -> str:
         """Hash what decides the result: not where it is computed, nor how tiles are grouped."""
-        values = self.model_dump(mode="json", exclude={"compute": True, "tiles": {"block"}, "slide": {"roi"}})
+        where: Any = {"compute": True, "tiles": {"block"}, "slide": {"roi"}, "model": {"weights"}}
+        values = self.model_dump(mode="json", exclude=where)
         text = json.dumps([values, *more], sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()[:16]
 

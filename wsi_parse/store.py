@@ -2,7 +2,7 @@
 
 import json
 import zlib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 import numpy as np
@@ -64,7 +64,10 @@ class TileStore:
         return self.grid.tile_px // self.strides[channel]
 
     def write_block(
-        self, block: tuple[int, int], tiles: Mapping[str, Mapping[tuple[int, int], NDArray[np.uint8]]]
+        self,
+        block: tuple[int, int],
+        tiles: Mapping[str, Mapping[tuple[int, int], NDArray[np.uint8]]],
+        notes: Mapping[str, Mapping[tuple[int, int], list[float]]] | None = None,
     ) -> None:
         """Write a block whole, then its marker.
 
@@ -73,6 +76,8 @@ class TileStore:
         block : (row, column)
         tiles : channel -> place of the tile in the grid -> uint8 array (t, t)
             Places left out were not looked at.
+        notes : channel -> place -> numbers, optional
+            What the model noted of the tiles; kept with the marker.
         """
         places = self.grid.tiles_of(block)
         # zarr looks into a shard that is there already, and fails where it is damaged.
@@ -89,15 +94,24 @@ class TileStore:
             area = Box(left * side, top * side, values.shape[1], values.shape[0])
             array[area.slices] = values
         sums = {channel: self._checksum(channel, block) for channel in self._arrays}
-        write_text(self._marker(block), json.dumps(sums))
+        noted = {channel: list(of_tiles.values()) for channel, of_tiles in (notes or {}).items()}
+        write_text(self._marker(block), json.dumps({"sums": sums, "notes": noted}))
 
     def is_whole(self, block: tuple[int, int]) -> bool:
         """Return whether a block was written and is still as written."""
         try:
-            sums = json.loads(self._marker(block).read_text(encoding="utf-8"))
-        except (OSError, ValueError):
+            sums = json.loads(self._marker(block).read_text(encoding="utf-8"))["sums"]
+        except (OSError, ValueError, KeyError, TypeError):
             return False
         return sums == {channel: self._checksum(channel, block) for channel in self._arrays}
+
+    def notes(self, blocks: Iterable[tuple[int, int]]) -> dict[str, NDArray[np.float64]]:
+        """Read what the model noted of the tiles of whole blocks: channel -> (tiles, K), in the order of `blocks`."""
+        found: dict[str, list[list[float]]] = {}
+        for block in blocks:
+            for channel, noted in json.loads(self._marker(block).read_text(encoding="utf-8"))["notes"].items():
+                found.setdefault(channel, []).extend(noted)
+        return {channel: np.array(noted, np.float64) for channel, noted in found.items()}
 
     def read(self, channel: str, box_stored: Box) -> NDArray[np.uint8]:
         """Read pixels as they are stored: tiles side by side, the one at (row, column) from column * t, row * t.

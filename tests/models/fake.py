@@ -8,8 +8,9 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from wsi_parse.errors import UnknownPromptError
-from wsi_parse.models.base import Channel, ModelSpec, Pass, Recipe, State
+from wsi_parse.models.base import Channel, ModelSpec, Pass, Recipe, Segmenter, State
 from wsi_parse.prompts import Prompt
+from wsi_parse.settings import ModelSettings
 from wsi_parse.slides import Slide
 from wsi_parse.tissue import TissueMask
 
@@ -17,16 +18,13 @@ TUMOUR, IMMUNE = (200, 30, 40), (40, 30, 200)
 _CLASSES = {"neoplastic cells": "tumour", "inflammatory cells": "immune"}
 
 
-class FakeClassModel:
+class FakeClassModel(Segmenter):
     """Nucleus and distance at stride 1, two classes at stride 2; class prompts vote over whole nuclei."""
 
     spec: ClassVar[ModelSpec] = ModelSpec("fake", "for tests", ("nuclei", "neoplastic cells", "inflammatory cells"))
 
-    def __init__(self, device: str = "cpu") -> None:
-        self.device = device
-
     @classmethod
-    def plan(cls, prompts: Sequence[Prompt], field_um: float | None = None) -> tuple[Pass, ...]:
+    def plan(cls, prompts: Sequence[Prompt], settings: ModelSettings) -> tuple[Pass, ...]:
         recipes = []
         for prompt in prompts:
             if prompt.name not in cls.spec.prompts:
@@ -40,7 +38,7 @@ class FakeClassModel:
             Channel("tumour", "class", 2),
             Channel("immune", "class", 2),
         )
-        return (Pass("fake", field_um or 128.0, 0.5, channels, tuple(recipes)),)
+        return (Pass("fake", settings.field_um or 128.0, 0.5, channels, tuple(recipes)),)
 
     def prepare(self, slide: Slide, tissue: TissueMask) -> State:
         return {"tissue_mm2": tissue.area_mm2}

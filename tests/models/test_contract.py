@@ -16,7 +16,7 @@ from wsi_parse.models.base import Pass, to_uint8
 from wsi_parse.pipeline import segment_slide
 from wsi_parse.prompts import Prompt
 from wsi_parse.registry import MODELS
-from wsi_parse.settings import RunSettings
+from wsi_parse.settings import ModelSettings, RunSettings
 from wsi_parse.slides import SlideOptions, open_slide
 from wsi_parse.testing import SegmenterTests
 
@@ -94,7 +94,7 @@ def test_words_that_mean_the_same_are_one_prompt(tmp_path: Path) -> None:
 
 def test_what_the_model_does_not_know_is_an_error() -> None:
     with pytest.raises(UnknownPromptError):
-        FakeClassModel.plan([Prompt.parse("glands")])
+        FakeClassModel.plan([Prompt.parse("glands")], ModelSettings())
 
 
 class TestFake(SegmenterTests):
@@ -104,7 +104,7 @@ class TestFake(SegmenterTests):
 
     @pytest.fixture
     def job(self) -> Pass:
-        return FakeClassModel.plan([Prompt.parse("neoplastic cells")])[0]
+        return FakeClassModel.plan([Prompt.parse("neoplastic cells")], ModelSettings())[0]
 
     @pytest.fixture
     def state(self) -> dict[str, float]:
@@ -131,12 +131,12 @@ class Hungry(FakeClassModel):
 
 
 def test_a_batch_too_large_is_halved_and_nothing_is_lost() -> None:
-    job = FakeClassModel.plan([Prompt.parse("nuclei")])[0]
+    job = FakeClassModel.plan([Prompt.parse("nuclei")], ModelSettings())[0]
     whole = discs(CENTRES)
     images = [whole[y : y + 256, x : x + 256] for x, y in ((0, 0), (200, 100), (300, 300))]
     model = Hungry()
-    frugal = _in_batches(model, job, {}, images, 4)
-    plain = _in_batches(FakeClassModel(), job, {}, images, 4)
+    frugal, _ = _in_batches(model, job, {}, images, 4)
+    plain, _ = _in_batches(FakeClassModel(), job, {}, images, 4)
     assert model.asked == [4, 2, 1, 1, 1]
     for channel in job.channels:
         assert np.array_equal(np.stack(frugal[channel.name]), np.stack(plain[channel.name]))
@@ -154,7 +154,7 @@ def test_an_answer_out_of_contract_is_an_error(answer: dict[str, np.ndarray]) ->
         def predict(self, images: np.ndarray, job: Pass, state: Any) -> Any:
             return answer
 
-    job = FakeClassModel.plan([Prompt.parse("nuclei")])[0]
+    job = FakeClassModel.plan([Prompt.parse("nuclei")], ModelSettings())[0]
     with pytest.raises(ModelError, match="nucleus"):
         _in_batches(Wrong(), job, {}, [np.zeros((256, 256, 3), np.uint8)], 1)
 

@@ -15,7 +15,7 @@ from wsi_parse.models.base import Pass
 from wsi_parse.models.stain import RUIFROK, StainModel, estimate_stains, optical_density
 from wsi_parse.pipeline import segment_slide
 from wsi_parse.prompts import Prompt
-from wsi_parse.settings import RunSettings
+from wsi_parse.settings import ModelSettings, RunSettings
 from wsi_parse.slides import SlideOptions, open_slide
 from wsi_parse.testing import SegmenterTests
 from wsi_parse.tissue import TissueMask
@@ -24,7 +24,7 @@ MATCH_UM = 6.0
 
 
 def job(field_um: float | None = None) -> Pass:
-    return StainModel.plan([Prompt.parse("cells")], field_um)[0]
+    return StainModel.plan([Prompt.parse("cells")], ModelSettings(field_um=field_um))[0]
 
 
 def stained(haematoxylin: np.ndarray, eosin: np.ndarray, white: float = 245.0) -> np.ndarray:
@@ -70,7 +70,7 @@ def test_it_knows_nuclei_and_names_what_knows_more() -> None:
     assert StainModel.spec.prompts == ("nuclei",)
     assert job().tile_px == 1024
     with pytest.raises(UnknownPromptError, match=r"nuclei.*wsi-parse models"):
-        StainModel.plan([Prompt.parse("neoplastic cells")])
+        StainModel.plan([Prompt.parse("neoplastic cells")], ModelSettings())
 
 
 def test_its_state_survives_json_and_is_the_same_twice(field: np.ndarray) -> None:

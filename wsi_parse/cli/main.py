@@ -60,6 +60,8 @@ OneSlide = Annotated[Path, typer.Argument(help="A slide.", show_default=False)]
 Mpp = Annotated[float | None, typer.Option("--mpp", help="Microns per pixel, where the file does not tell.")]
 Override = Annotated[bool, typer.Option("--override-mpp", help="Believe --mpp also where the file disagrees.")]
 Config = Annotated[Path | None, typer.Option("--config", help="YAML file of settings.")]
+Organ = Annotated[str | None, typer.Option("--organ", help="Where the tissue is from: breast, colon, …")]
+FieldUm = Annotated[float | None, typer.Option("--field-um", help="Microns that a tile covers.")]
 Set = Annotated[list[str] | None, typer.Option("--set", help="section.key=value; see wsi-parse settings.")]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON instead of tables.")]
 
@@ -68,9 +70,13 @@ Json = Annotated[bool, typer.Option("--json", help="Print JSON instead of tables
 def run(
     slides: Slides,
     prompt: Annotated[
-        list[str] | None, typer.Option("--prompt", "-p", help="What to look for; may be repeated.")
+        list[str] | None,
+        typer.Option("--prompt", "-p", help='What to look for; may be repeated; "all": what is known.'),
     ] = None,
     model: Annotated[str | None, typer.Option("--model", help="See wsi-parse models.")] = None,
+    weights: Annotated[Path | None, typer.Option("--weights", help="Its weights; else those installed.")] = None,
+    organ: Organ = None,
+    field_um: FieldUm = None,
     out: Annotated[Path, typer.Option("--out", "-o", help="Folder of the results.")] = Path("wsi-parse-out"),
     mpp: Mpp = None,
     override_mpp: Override = False,
@@ -90,7 +96,7 @@ def run(
         settings or (),
         prompts=tuple(prompt or ()),
         slide={"mpp": mpp, "override_mpp": override_mpp or None, "roi": roi},
-        model={"name": model},
+        model={"name": model, "weights": weights, "organ": organ, "field_um": field_um},
         compute={"workers": workers},
     )
     raise typer.Exit(run_slides(slides, out, chosen, dry_run=dry_run, as_json=as_json))
@@ -108,6 +114,9 @@ def info(slide: OneSlide, mpp: Mpp = None, override_mpp: Override = False, as_js
 def preview(
     slide: OneSlide,
     prompt: Annotated[list[str] | None, typer.Option("--prompt", "-p", help="What would be looked for.")] = None,
+    model: Annotated[str | None, typer.Option("--model", help="See wsi-parse models.")] = None,
+    organ: Organ = None,
+    field_um: FieldUm = None,
     out: Annotated[Path, typer.Option("--out", "-o", help="Folder of the results.")] = Path("wsi-parse-out"),
     mpp: Mpp = None,
     override_mpp: Override = False,
@@ -125,16 +134,52 @@ def preview(
         settings or (),
         prompts=tuple(prompt or ("nuclei",)),
         slide={"mpp": mpp, "override_mpp": override_mpp or None, "roi": roi},
+        model={"name": model, "organ": organ, "field_um": field_um},
     )
     show_preview(slide, out, chosen, as_json=as_json)
 
 
-@app.command()
-def models(as_json: Json = False) -> None:
+models = typer.Typer(help="List the models; get and verify their weights.", invoke_without_command=True)
+app.add_typer(models, name="models")
+ModelName = Annotated[str, typer.Argument(help="A model that has weights: biomedparse.", show_default=False)]
+
+
+@models.callback()
+def list_models(context: typer.Context, as_json: Json = False) -> None:
     """List the models, what they know, and their licences."""
     from wsi_parse.cli.show import show_models
 
-    show_models(as_json=as_json)
+    if context.invoked_subcommand is None:
+        show_models(as_json=as_json)
+
+
+@models.command("get")
+def get_model(
+    name: ModelName,
+    file: Annotated[Path | None, typer.Option("--from", help="A checkpoint that is downloaded already.")] = None,
+    revision: Annotated[str, typer.Option("--revision", help="Branch, tag or commit of the repository.")] = "main",
+) -> None:
+    """Download the weights of a model, check them, and install them."""
+    from wsi_parse.cli.weights import get_weights
+
+    get_weights(name, file, revision)
+
+
+@models.command("verify")
+def verify_model(
+    name: ModelName,
+    weights: Annotated[Path | None, typer.Option("--weights", help="Its weights; else those installed.")] = None,
+    labelled: Annotated[
+        Path | None, typer.Option("--labelled", help="Folder of tiles (images/) with masks of the same names (masks/).")
+    ] = None,
+    prompt: Annotated[str, typer.Option("--prompt", "-p", help="What the masks show.")] = "neoplastic cells",
+    mpp: Annotated[float, typer.Option("--mpp", help="Microns per pixel of the labelled tiles.")] = 0.25,
+    as_json: Json = False,
+) -> None:
+    """Check installed weights: keys, hash, a prediction, and Dice on labelled tiles."""
+    from wsi_parse.cli.weights import verify_weights
+
+    verify_weights(name, weights, labelled, prompt, mpp, as_json=as_json)
 
 
 @app.command()

@@ -74,8 +74,15 @@ def _print_result(manifest: RunManifest, folder: Path, console: Console) -> None
     for name, count in manifest.counts.items():
         table.add_row(name, f"{count:,}", f"{manifest.per_mm2.get(name, 0):,.0f}")
     console.print(table)
+    for name, facts in manifest.existence.items():
+        if facts["tiles_with_mask"]:
+            console.print(
+                f"{name}: masks of {facts['share_below_0.05']:.0%} of {facts['tiles_with_mask']:,} tiles are unlike "
+                "those of the training data (p < 0.05); nothing was dropped for it",
+                highlight=False,
+            )
     console.print(
-        f"tissue {manifest.tissue_mm2:.2f} mm² · model {manifest.model['name']} · "
+        f"tissue {manifest.tissue_mm2:.2f} mm² · model {manifest.model['name']} ({manifest.model['licence']}) · "
         f"peak memory {(manifest.peak_memory_mb or 0) / 1000:.2f} GB",
         highlight=False,
     )
@@ -90,7 +97,7 @@ def _print_result(manifest: RunManifest, folder: Path, console: Console) -> None
 
 
 def _plan(slide: Path, folder: Path, settings: RunSettings, console: Console, *, as_json: bool) -> None:
-    prepared = prepare(slide, settings)
+    prepared = prepare(slide, settings, to_run=False)
     with prepared.slide:
         tissue = prepared.tissue()
         passes = prepared.passes(tissue)
@@ -99,6 +106,8 @@ def _plan(slide: Path, folder: Path, settings: RunSettings, console: Console, *,
     if as_json:
         typer.echo(json.dumps({"slide": slide.name, "folder": str(folder), "tissue_mm2": tissue.area_mm2, **figures}))
         return
+    for note in prepared.notes:
+        console.print(note, highlight=False, markup=False)
     console.print(
         f"[bold]{escape(slide.name)}[/bold] {size.x_um:.4g} um/px ({size.source}) · tissue {tissue.area_mm2:.2f} mm² · "
         f"{in_words(figures)} → {folder}",

@@ -3,6 +3,8 @@
 import json
 import os
 from collections.abc import Sequence
+from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -13,14 +15,17 @@ from rich.console import Console
 from rich.table import Table
 
 from wsi_parse.describe import describe_model, describe_slide
+from wsi_parse.errors import WeightsError
 from wsi_parse.exporters.overlay import draw_preview
 from wsi_parse.geometry import Box
+from wsi_parse.models.weights import Weights
 from wsi_parse.names import output_folders
 from wsi_parse.plan import PassPlan
 from wsi_parse.preparation import Prepared, prepare
 from wsi_parse.registry import MODELS
-from wsi_parse.settings import RunSettings
+from wsi_parse.settings import ModelSettings, RunSettings
 from wsi_parse.slides import SlideOptions, open_slide
+from wsi_parse.tissue import TissueMask
 
 
 def expected(prepared: Prepared, passes: Sequence[PassPlan]) -> dict[str, Any]:
@@ -37,9 +42,23 @@ def expected(prepared: Prepared, passes: Sequence[PassPlan]) -> dict[str, Any]:
 
 def in_words(figures: dict[str, Any]) -> str:
     """Put :func:`expected` into words."""
-    minutes, seconds = divmod(round(figures["expected_seconds"]), 60)
-    time = f"{minutes} min {seconds} s" if minutes else f"{seconds} s"
-    return f"{figures['tiles']:,} tiles in {figures['blocks']:,} blocks · about {time} with {figures['model']}"
+    time = duration(figures["expected_seconds"])
+    return (
+        f"{figures['tiles']:,} tiles in {figures['blocks']:,} blocks · about {time} on this CPU with {figures['model']}"
+    )
+
+
+def duration(seconds: float) -> str:
+    """Put seconds into the two units that matter.
+
+    >>> duration(59.6), duration(3 * 3600 + 125), duration(90000)
+    ('1 min 0 s', '3 h 2 min', '1 d 1 h')
+    """
+    left = round(seconds)
+    for (large, size), (small, part) in pairwise((("d", 86400), ("h", 3600), ("min", 60), ("s", 1))):
+        if left >= size:
+            return f"{left // size} {large} {left % size // part} {small}"
+    return f"{left} s"
 
 
 def show_slide(path: Path, mpp: float | None, *, override_mpp: bool, as_json: bool) -> None:
@@ -67,7 +86,7 @@ def show_slide(path: Path, mpp: float | None, *, override_mpp: bool, as_json: bo
 
 def show_preview(path: Path, out: Path, settings: RunSettings, *, as_json: bool) -> None:
     """Draw tissue and tiles; say what a run would cost."""
-    prepared = prepare(path, settings)
+    prepared = prepare(path, settings, to_run=False)
     folder = output_folders([path], out)[0]
     with prepared.slide:
         tissue = prepared.tissue()
@@ -75,11 +94,33 @@ def show_preview(path: Path, out: Path, settings: RunSettings, *, as_json: bool)
         folder.mkdir(parents=True, exist_ok=True)
         target = folder / "preview.png"
         draw_preview(prepared.slide, tissue, [box for item in passes for box in _cores_level0(item)], target)
-    figures = {"tissue_mm2": round(tissue.area_mm2, 4), **expected(prepared, passes), "picture": str(target)}
+        choices = {field_um: _at_field(prepared, tissue, field_um) for field_um in prepared.spec.fields_um}
+    figures = {
+        "tissue_mm2": round(tissue.area_mm2, 4),
+        **expected(prepared, passes),
+        "fields_um": {f"{field_um:g}": told for field_um, told in choices.items()},
+        "notes": list(prepared.notes),
+        "picture": str(target),
+    }
     if as_json:
         typer.echo(json.dumps(figures))
-    else:
-        typer.echo(f"tissue {tissue.area_mm2:.2f} mm² · {in_words(figures)}\n→ {target}")
+        return
+    for note in prepared.notes:
+        typer.echo(note)
+    typer.echo(f"tissue {tissue.area_mm2:.2f} mm² · {in_words(figures)}\n→ {target}")
+    for field_um, told in choices.items():
+        typer.echo(f"  --field-um {field_um:<4g} {in_words(told)}")
+    if choices:
+        trained = ", ".join(f"{item.job.field_um:g}" for item in passes)
+        typer.echo(f"Smaller fields cost more tiles and show finer objects; chosen now: {trained} um.")
+
+
+def _at_field(prepared: Prepared, tissue: TissueMask, field_um: float) -> dict[str, Any]:
+    """What a run would cost if every tile covered so much."""
+    model = prepared.settings.model.model_copy(update={"field_um": field_um})
+    jobs = MODELS.get(prepared.spec.name).plan(prepared.prompts, model)
+    other = replace(prepared, jobs=jobs)
+    return expected(other, other.passes(tissue))
 
 
 def _cores_level0(item: PassPlan) -> list[Box]:
@@ -95,17 +136,35 @@ def _cores_level0(item: PassPlan) -> list[Box]:
 
 def show_models(*, as_json: bool) -> None:
     """List the models."""
-    specs = [MODELS.get(name).spec for name in MODELS.names()]
+    found = [(MODELS.get(name).spec, *_installed(name)) for name in MODELS.names()]
     if as_json:
-        typer.echo(json.dumps([{**describe_model(spec), "prompts": list(spec.prompts)} for spec in specs]))
+        told = [
+            {**describe_model(spec, weights), "prompts": list(spec.prompts), "missing": missing or None}
+            for spec, weights, missing in found
+        ]
+        typer.echo(json.dumps(told))
         return
-    table = Table(show_edge=False)
-    for column in ("model", "knows", "what it is", "licence", "purpose"):
-        table.add_column(column)
-    for spec in specs:
-        knows = ", ".join(spec.prompts) + (", free text" if spec.free_text else "")
-        table.add_row(spec.name, knows, spec.summary, spec.licence, spec.purpose)
-    Console().print(table)
+    console = Console()
+    for spec, weights, missing in found:
+        knows = ", ".join(spec.prompts) + (", and free text" if spec.free_text else "")
+        state = missing or (f"installed, sha256 {weights.sha256[:12]}…" if weights else "none needed")
+        table = Table(title=f"[bold]{spec.name}[/bold]", title_justify="left", show_header=False, box=None)
+        for name, text in (
+            ("", spec.summary),
+            ("knows", knows),
+            ("licence", f"{spec.licence}; {spec.purpose}"),
+            ("weights", state),
+        ):
+            table.add_row(name, text)
+        console.print(table)
+
+
+def _installed(name: str) -> tuple[Weights | None, str]:
+    """Weights of a model, or why there are none."""
+    try:
+        return MODELS.get(name).find_weights(ModelSettings()), ""
+    except WeightsError as error:
+        return None, str(error)
 
 
 def show_settings(settings: RunSettings) -> None:

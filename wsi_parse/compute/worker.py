@@ -11,13 +11,15 @@ from wsi_parse.errors import StageError, WsiParseError
 from wsi_parse.geometry import Box, Frame
 from wsi_parse.inference import predict_block
 from wsi_parse.models.base import Segmenter
+from wsi_parse.models.weights import Weights
 from wsi_parse.objects import outline_chunk
 from wsi_parse.plan import RunPlan
 from wsi_parse.registry import MODELS
+from wsi_parse.settings import ModelSettings
 
 _lock = threading.Lock()
 _plans: dict[str, RunPlan] = {}
-_models: dict[tuple[str, str], Segmenter] = {}
+_models: dict[tuple[str, ModelSettings, Weights | None], Segmenter] = {}
 
 
 @dataclass(frozen=True)
@@ -40,12 +42,14 @@ class Done:
     ended: float
 
 
-def load_model(name: str, device: str) -> Segmenter:
-    """Return this process's instance of a model, loaded once."""
+def load_model(name: str, settings: ModelSettings, weights: Weights | None) -> Segmenter:
+    """Return this process's instance of a model; the last one used is kept."""
+    key = name, settings, weights
     with _lock:
-        if (name, device) not in _models:
-            _models[name, device] = MODELS.get(name)(device=device)
-        return _models[name, device]
+        if key not in _models:
+            _models.clear()
+            _models[key] = MODELS.get(name)(settings, weights)
+        return _models[key]
 
 
 def _plan(path: str) -> RunPlan:
@@ -78,10 +82,10 @@ def predict_task(path: str, index: int, block: tuple[int, int]) -> Done:
     box = Box.from_corners(first.x, first.y, last.right, last.bottom)
 
     def work() -> int:
-        model = load_model(plan.model_name, plan.settings.model.device)
-        batch = plan.settings.model.batch if model.spec.needs_device else 1
-        tiles = predict_block(plan.slide, model, item.job, plan.state, item.selection, block, batch)
-        plan.scenes[index].store.write_block(block, tiles)
+        model = load_model(plan.model_name, plan.settings.model, plan.weights)
+        batch = plan.settings.model.batch or model.batch
+        tiles, notes = predict_block(plan.slide, model, item.job, plan.state, item.selection, block, batch)
+        plan.scenes[index].store.write_block(block, tiles, notes)
         return len(item.selection.of_block(block))
 
     return Done("predict", _explained(plan, "prediction", grid.frame, box, work), started, time.time())

@@ -1,21 +1,24 @@
 """The contract of a model: channels per tile, and how prompts make objects of channels.
 
-A model is asked in three steps. `plan(prompts, field_um)` needs no weights: it says at which scales tiles are read and
+A model is asked in three steps. `plan(prompts, settings)` needs no weights: it says at which scales tiles are read and
 which channels come back, one :class:`Pass` a scale. `prepare(slide, tissue)` looks at a slide once and returns
 a small JSON-able state (a stain estimate); it is kept in the manifest. `predict(images, job, state)` turns a
 batch of tiles into channels. Tiles know nothing of prompts: a prompt chooses among the channels when objects
 are made, by its :class:`Recipe`.
 """
 
+from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any, ClassVar, Literal, Protocol
+from dataclasses import dataclass, replace
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from wsi_parse.errors import ModelError
+from wsi_parse.models.weights import Weights
 from wsi_parse.prompts import Prompt
+from wsi_parse.settings import ModelSettings
 from wsi_parse.slides.slide import Slide
 from wsi_parse.tissue import TissueMask
 
@@ -57,6 +60,10 @@ class Recipe:
         Class channels that vote over each cell; empty where the prompt takes all cells.
     answer : str or None
         The class channel of this prompt: a cell is its object where this channel wins the vote.
+    rivals : tuple of str
+        Probability channels that claim the same cells: these are outlined where the highest of all is above 0.5.
+    words : str
+        What the model is told, where it reads words.
     """
 
     prompt: Prompt
@@ -64,6 +71,8 @@ class Recipe:
     distance: str | None = None
     classes: tuple[str, ...] = ()
     answer: str | None = None
+    rivals: tuple[str, ...] = ()
+    words: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +90,8 @@ class Pass:
     channels : tuple of Channel
     recipes : tuple of Recipe
         One a prompt.
+    notes : tuple of str
+        What the user should know of how the prompts are answered.
     """
 
     name: str
@@ -88,6 +99,7 @@ class Pass:
     read_mpp: float
     channels: tuple[Channel, ...]
     recipes: tuple[Recipe, ...]
+    notes: tuple[str, ...] = ()
 
     @property
     def tile_px(self) -> int:
@@ -101,6 +113,21 @@ class Pass:
     def channel(self, name: str) -> Channel:
         """Return the channel called `name`."""
         return next(channel for channel in self.channels if channel.name == name)
+
+
+def one_class(job: Pass) -> Pass:
+    """Let the cell prompts of a pass compete: a cell is outlined once and belongs to the most probable of them.
+
+    Recipes that vote over classes already do so, and are left as they are.
+    """
+    rivals = tuple(r.probability for r in job.recipes if r.prompt.kind == "cell" and not r.classes)
+    if len(rivals) < 2:
+        return job
+    recipes = tuple(
+        replace(r, rivals=rivals, classes=rivals, answer=r.probability) if r.probability in rivals else r
+        for r in job.recipes
+    )
+    return replace(job, recipes=recipes)
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,8 +145,10 @@ class ModelSpec:
         Licence of the weights, and what they may be used for.
     needs_device : bool
         Whether it profits from an accelerator; then one task a device runs at a time.
-    weights_sha256 : str or None
-        None for a model without weights.
+    cpu_seconds_a_tile : float
+        Core-seconds; for estimates.
+    fields_um : tuple of float
+        Fields to choose among, for models whose cost depends on it.
     """
 
     name: str
@@ -129,36 +158,69 @@ class ModelSpec:
     licence: str = "Apache-2.0"
     purpose: str = "research use only, not for clinical decisions"
     needs_device: bool = False
-    weights_sha256: str | None = None
     cpu_seconds_a_tile: float = 0.0
+    fields_um: tuple[float, ...] = ()
 
 
-class Segmenter(Protocol):
-    """A model. One instance lives in each worker process and serves many slides from several threads."""
+class Segmenter(ABC):
+    """A model. One instance lives in each worker process and serves many slides from several threads.
+
+    Parameters
+    ----------
+    settings : ModelSettings
+    weights : Weights, optional
+        What :meth:`find_weights` found.
+    """
 
     spec: ClassVar[ModelSpec]
+    #: Tiles a call of `predict`, where the settings do not say; one shape for a whole run.
+    batch: int = 1
+
+    def __init__(self, settings: ModelSettings | None = None, weights: Weights | None = None) -> None:
+        self.settings = settings or ModelSettings()
+        self.weights = weights
 
     @classmethod
-    def plan(cls, prompts: Sequence[Prompt], field_um: float | None = None) -> tuple[Pass, ...]:
+    def find_weights(cls, settings: ModelSettings) -> Weights | None:
+        """Find the weights without loading them; None for a model that has none.
+
+        Raises
+        ------
+        WeightsError
+            Where they are not installed; says how to get them.
+        """
+        del settings
+        return None
+
+    @classmethod
+    def targets(cls, settings: ModelSettings) -> tuple[str, ...]:
+        """Names of all targets that can be asked for at once: what `--prompt all` means."""
+        del settings
+        return cls.spec.prompts
+
+    @classmethod
+    @abstractmethod
+    def plan(cls, prompts: Sequence[Prompt], settings: ModelSettings) -> tuple[Pass, ...]:
         """Say how `prompts` are answered: one pass a scale, every prompt in exactly one recipe.
 
         Parameters
         ----------
         prompts : sequence of Prompt
-        field_um : float, optional
-            What a tile shall cover, where the user says so.
+        settings : ModelSettings
+            Among them what a tile shall cover, where the user says so.
 
         Raises
         ------
         UnknownPromptError
             Lists what the model knows, and which models know more.
         """
-        ...
 
     def prepare(self, slide: Slide, tissue: TissueMask) -> State:
-        """Look at a slide once; deterministic. Returns a small JSON-able state."""
-        ...
+        """Look at a slide once; deterministic on one kind of device. Returns a small JSON-able state."""
+        del slide, tissue
+        return {}
 
+    @abstractmethod
     def predict(self, images: NDArray[np.uint8], job: Pass, state: State) -> Mapping[str, NDArray[Any]]:
         """Answer a batch of tiles.
 
@@ -175,7 +237,39 @@ class Segmenter(Protocol):
         mapping of channel name to array (B, tile_px / stride, tile_px / stride)
             uint8 0..255, or floats in [0, 1].
         """
-        ...
+
+    def observe(
+        self, images: NDArray[np.uint8], answers: Mapping[str, NDArray[np.uint8]], job: Pass
+    ) -> Mapping[str, NDArray[np.float64]]:
+        """Note a few numbers of each tile, for :meth:`summarise`.
+
+        Parameters
+        ----------
+        images : uint8 array (B, tile_px, tile_px, 3)
+        answers : mapping of channel name to uint8 array (B, tile_px / stride, tile_px / stride)
+        job : Pass
+
+        Returns
+        -------
+        mapping of channel name to float array (B, K)
+        """
+        del images, answers, job
+        return {}
+
+    def summarise(self, noted: Mapping[str, NDArray[np.float64]], job: Pass) -> dict[str, Any]:
+        """Say what the numbers noted of all tiles mean for the slide.
+
+        Parameters
+        ----------
+        noted : mapping of channel name to float array (tiles, K)
+        job : Pass
+
+        Returns
+        -------
+        dict of prompt name to JSON-able facts
+        """
+        del noted, job
+        return {}
 
 
 def to_uint8(name: str, values: NDArray[Any]) -> NDArray[np.uint8]:

@@ -11,8 +11,9 @@ from skimage.filters import threshold_otsu
 
 from wsi_parse.errors import UnknownPromptError
 from wsi_parse.geometry import Box
-from wsi_parse.models.base import Channel, ModelSpec, Pass, Recipe, State
+from wsi_parse.models.base import Channel, ModelSpec, Pass, Recipe, Segmenter, State
 from wsi_parse.prompts import Prompt
+from wsi_parse.settings import ModelSettings
 from wsi_parse.slides.slide import Slide
 from wsi_parse.tissue import TissueMask
 
@@ -31,13 +32,10 @@ _BOUNDS = (0.10, 0.60)
 _SOFTNESS = 0.05
 
 
-class StainModel:
+class StainModel(Segmenter):
     """Nuclei are where the haematoxylin density, smoothed, exceeds a threshold estimated once a slide.
 
-    Parameters
-    ----------
-    device : str
-        Ignored: it runs on the CPU.
+    Runs on the CPU whatever the settings say.
     """
 
     spec: ClassVar[ModelSpec] = ModelSpec(
@@ -47,21 +45,17 @@ class StainModel:
         cpu_seconds_a_tile=0.35,
     )
 
-    def __init__(self, device: str = "cpu") -> None:
-        del device
-
     @classmethod
-    def plan(cls, prompts: Sequence[Prompt], field_um: float | None = None) -> tuple[Pass, ...]:
+    def plan(cls, prompts: Sequence[Prompt], settings: ModelSettings) -> tuple[Pass, ...]:
         """Answer "nuclei"; see :class:`wsi_parse.models.base.Segmenter`."""
         for prompt in prompts:
             if prompt.name not in cls.spec.prompts:
                 raise UnknownPromptError(
                     f"The stain model does not know {prompt.text!r}: it knows nuclei (or: cells).",
-                    "Classes of cells (mini) and free text (biomedparse) need trained models; "
-                    "wsi-parse models lists what is installed.",
+                    "BiomedParse knows classes of cells, glands and free text: wsi-parse models get biomedparse.",
                 )
         recipes = tuple(Recipe(prompt, "nucleus") for prompt in prompts)
-        return (Pass("stain", field_um or FIELD_UM, READ_MPP, (Channel("nucleus", "probability"),), recipes),)
+        return (Pass("stain", settings.field_um or FIELD_UM, READ_MPP, (Channel("nucleus", "probability"),), recipes),)
 
     def prepare(self, slide: Slide, tissue: TissueMask) -> State:
         """Estimate white level, stain vectors and threshold on samples spread over the tissue."""

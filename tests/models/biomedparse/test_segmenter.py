@@ -1,0 +1,199 @@
+"""The model as the pipeline meets it: the contract, what is counted, what is refused."""
+
+import json
+import shutil
+from collections import Counter
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from tests.models.biomedparse.test_existence import PARAMETERS, published
+from wsi_parse.errors import ModelError, SettingsError, WeightsError
+from wsi_parse.geometry import Box
+from wsi_parse.models.base import Pass, Segmenter, one_class
+from wsi_parse.models.biomedparse.segmenter import BiomedParseModel
+from wsi_parse.models.biomedparse.targets import CELLS
+from wsi_parse.models.device import choose_device, choose_precision
+from wsi_parse.models.weights import Weights, installed, weights_path, write_card
+from wsi_parse.preparation import choose
+from wsi_parse.prompts import Prompt
+from wsi_parse.settings import ModelSettings, RunSettings
+from wsi_parse.synthetic import SyntheticSlide
+from wsi_parse.testing import SegmenterTests
+
+
+def made(file: Path, **settings: object) -> BiomedParseModel:
+    chosen = ModelSettings.model_validate({"weights": file, "device": "cpu", **settings})
+    return BiomedParseModel(chosen, BiomedParseModel.find_weights(chosen))
+
+
+def pass_of(*texts: str, **settings: object) -> Pass:
+    return BiomedParseModel.plan([Prompt.parse(text) for text in texts], ModelSettings.model_validate(settings))[0]
+
+
+@pytest.fixture(scope="module")
+def images() -> np.ndarray:
+    slide = SyntheticSlide(800, 600, seed=4)
+    return np.stack([slide.pixels(Box(x, 120, 256, 256)) for x in (64, 300)])
+
+
+class TestBiomedParse(SegmenterTests):
+    @pytest.fixture
+    def model(self, tiny_file: Path) -> Segmenter:
+        return made(tiny_file)
+
+    @pytest.fixture
+    def job(self) -> Pass:
+        return pass_of("neoplastic cells", "inflammatory cells")
+
+    @pytest.fixture
+    def state(self, model: BiomedParseModel) -> object:
+        return model.runs_on
+
+
+def test_the_image_is_looked_at_once_and_words_are_read_once(
+    tiny_file: Path, images: np.ndarray, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from wsi_parse.models.biomedparse.pixel_decoder import PixelDecoder
+    from wsi_parse.models.biomedparse.text import Text
+    from wsi_parse.models.biomedparse.vision import Vision
+
+    counted: Counter[str] = Counter()
+    for part in (Vision, PixelDecoder, Text):
+
+        def counting(self, argument, part=part, forward=part.forward):  # type: ignore[no-untyped-def] # noqa: ANN001, ANN202
+            counted[part.__name__] += len(argument) if part is Vision else 1
+            return forward(self, argument)
+
+        monkeypatch.setattr(part, "forward", counting)
+    model, job = made(tiny_file), pass_of(*CELLS)
+    for _ in range(3):
+        given = model.predict(images, job, model.runs_on)
+    assert len(given) == 4
+    assert counted == {"Vision": 3 * len(images), "PixelDecoder": 3, "Text": 1}
+
+
+def test_nothing_is_enlarged_to_the_input(tiny_file: Path, images: np.ndarray) -> None:
+    model = made(tiny_file)
+    given = model.predict(images, pass_of("neoplastic cells"), model.runs_on)["neoplastic cells"]
+    assert given.shape == (2, 256, 256)
+    assert given.dtype == np.uint8
+
+
+def test_numbers_that_are_none_are_an_error(tiny_file: Path, images: np.ndarray) -> None:
+    model = made(tiny_file)
+    model.network.grounding.mask_embed[4].bias = torch.nn.Parameter(torch.full((64,), torch.nan))
+    with pytest.raises(ModelError, match="numbers that are none"):
+        model.predict(images[:1], pass_of("neoplastic cells"), model.runs_on)
+
+
+def test_precision_is_chosen_once_and_kept_to(tiny_file: Path, images: np.ndarray) -> None:
+    exact, coarse = made(tiny_file), made(tiny_file, precision="bfloat16")
+    job = pass_of("neoplastic cells")
+    assert exact.runs_on["precision"] == choose_precision("auto", torch.device("cpu"))
+    assert coarse.runs_on["precision"] == "bfloat16"
+    one, other = (model.predict(images[:1], job, model.runs_on)[job.channels[0].name] for model in (exact, coarse))
+    assert not np.array_equal(one, other)
+    # The state rules, wherever it is obeyed.
+    assert np.array_equal(exact.predict(images[:1], job, coarse.runs_on)[job.channels[0].name], other)
+
+
+def test_devices_that_are_not_there_are_refused() -> None:
+    assert choose_device("cpu") == torch.device("cpu")
+    for name, words in (("nonsense", "No device"), ("meta", "not supported"), ("cuda:99", "not there")):
+        with pytest.raises(SettingsError, match=words):
+            choose_device(name)
+
+
+def test_weights_that_changed_since_the_plan_are_refused(tiny_file: Path, tmp_path: Path, images: np.ndarray) -> None:
+    path = Path(shutil.copy(tiny_file, tmp_path / "w.safetensors"))
+    model = made(path)
+    data = bytearray(path.read_bytes())
+    data[-1] ^= 1
+    path.write_bytes(data)
+    with pytest.raises(WeightsError, match="not what they were"):
+        model.predict(images[:1], pass_of("neoplastic cells"), model.runs_on)
+
+
+def test_existence_is_noted_of_each_tile_and_summed_up(tiny_file: Path, tmp_path: Path, images: np.ndarray) -> None:
+    path = Path(shutil.copy(tiny_file, tmp_path / "w.safetensors"))
+    published(tmp_path / "target_dist.json")
+    model, job = made(path), pass_of("neoplastic cells", "inflammatory cells")
+    given = model.predict(images, job, model.runs_on)
+    noted = model.observe(images, given, job)
+    assert noted.keys() == {"neoplastic cells"}
+    assert noted["neoplastic cells"].shape == (2, 5)
+    assert model.summarise(noted, job)["neoplastic cells"]["tiles"] == 2
+    assert PARAMETERS.shape == (4, 2)
+    assert made(tiny_file).observe(images, given, job) == {}
+
+
+def test_one_class_lets_cell_prompts_compete_and_leaves_regions() -> None:
+    cells, glands = BiomedParseModel.plan(
+        [Prompt.parse(text) for text in ("neoplastic cells", "lymphocytes", "glands")], ModelSettings()
+    )
+    settled = one_class(cells)
+    assert {recipe.rivals for recipe in settled.recipes} == {("neoplastic cells", "inflammatory cells")}
+    assert [recipe.answer for recipe in settled.recipes] == ["neoplastic cells", "inflammatory cells"]
+    assert one_class(glands) == glands
+    assert one_class(pass_of("neoplastic cells")) == pass_of("neoplastic cells")
+
+
+@pytest.fixture
+def with_biomedparse(tiny_file: Path) -> Weights:
+    """The tiny twin where the installed weights would be."""
+    path = weights_path("biomedparse")
+    path.parent.mkdir(parents=True)
+    shutil.copy(tiny_file, path)
+    return write_card("biomedparse", {"revision": "abc", "licence": "CC-BY-NC-SA-4.0"})
+
+
+def chosen(*texts: str) -> tuple[str, tuple[str, ...]]:
+    settings, _, notes = choose(RunSettings.load(prompts=texts))
+    return settings.model.name, notes
+
+
+@pytest.mark.usefixtures("with_biomedparse")
+def test_the_best_installed_model_that_knows_the_words_is_taken() -> None:
+    assert chosen("tumour cells", "glands") == ("biomedparse", ())
+    assert chosen("nuclei") == ("stain", ())
+    assert chosen("purple haze") == ("biomedparse", ())
+    assert chosen("nuclei", "glands") == ("biomedparse", ())
+
+
+@pytest.mark.usefixtures("with_biomedparse")
+def test_all_is_what_the_model_and_the_organ_know_and_gives_each_cell_one_class() -> None:
+    settings, prompts, _ = choose(RunSettings.load(prompts=("all",), model={"organ": "colon"}))
+    assert [prompt.name for prompt in prompts] == ["glandular structure", "neoplastic cells"]
+    assert settings.objects.one_class
+    assert settings.prompts == ("glandular structure", "neoplastic cells")
+    everything = choose(RunSettings.load(prompts=("all", "mitoses")))[1]
+    assert [prompt.name for prompt in everything][-1] == "mitoses"
+    assert len(everything) == 6
+
+
+def test_without_weights_all_is_what_the_fallback_knows() -> None:
+    settings, prompts, notes = choose(RunSettings.load(prompts=("all",)))
+    assert settings.model.name == "stain"
+    assert [prompt.name for prompt in prompts] == ["nuclei"]
+    assert "wsi-parse models get biomedparse" in notes[0]
+
+
+def test_installed_weights_are_whole_or_not_installed(with_biomedparse: Weights) -> None:
+    assert installed("biomedparse") == with_biomedparse
+    with_biomedparse.check()
+    with_biomedparse.path.write_bytes(with_biomedparse.path.read_bytes()[:-1])
+    with pytest.raises(WeightsError, match="not whole"):
+        installed("biomedparse")
+    with_biomedparse.path.unlink()
+    with pytest.raises(WeightsError, match="damaged"):
+        installed("biomedparse")
+    card = with_biomedparse.folder / "weights.json"
+    card.write_text(json.dumps({"sha256": "x"}))
+    with pytest.raises(WeightsError, match="damaged"):
+        installed("biomedparse")
+    card.unlink()
+    with pytest.raises(WeightsError, match="models get biomedparse"):
+        installed("biomedparse")

@@ -1,0 +1,57 @@
+"""Commands about weights: getting them, and verifying them."""
+
+import json
+from pathlib import Path
+
+import typer
+from rich.console import Console
+
+from wsi_parse.errors import UsageError
+from wsi_parse.models.base import ModelSpec
+from wsi_parse.registry import MODELS
+
+_WITH_WEIGHTS = ("biomedparse",)
+
+
+def _spec(name: str) -> ModelSpec:
+    spec: ModelSpec = MODELS.get(name).spec
+    if name not in _WITH_WEIGHTS:
+        raise UsageError(f"{name} has no weights to get or verify.", f"These have: {', '.join(_WITH_WEIGHTS)}.")
+    return spec
+
+
+def get_weights(name: str, file: Path | None, revision: str) -> None:
+    """Download (or take a file), check, convert and install."""
+    spec = _spec(name)
+    console = Console(stderr=True)
+    console.print(
+        f"{spec.name}: {spec.summary}\nLicence {spec.licence}; {spec.purpose}.", highlight=False, soft_wrap=True
+    )
+    from wsi_parse.models.biomedparse.install import install_download, install_file
+
+    with console.status("Checking and converting …" if file else "Downloading (1.8 GB), checking and converting …"):
+        weights = install_file(file, spec) if file else install_download(spec, revision)
+    console.print(
+        f"Installed in {weights.folder}\nsha256 {weights.sha256}"
+        + (f" · revision {weights.revision}" if weights.revision else ""),
+        highlight=False,
+        soft_wrap=True,
+    )
+    console.print(f"Next: wsi-parse models verify {name}", highlight=False)
+
+
+def verify_weights(
+    name: str, file: Path | None, labelled: Path | None, prompt: str, mpp: float, *, as_json: bool
+) -> None:
+    """Check keys and hash, predict a picture, measure Dice on labelled tiles."""
+    spec = _spec(name)
+    from wsi_parse.models.biomedparse.verify import verify
+
+    facts = verify(file, labelled, prompt, mpp)
+    if as_json:
+        typer.echo(json.dumps({**facts, "licence": spec.licence, "purpose": spec.purpose}))
+        return
+    console = Console()
+    for key, value in facts.items():
+        console.print(f"{key:<22} {value}", highlight=False, soft_wrap=True)
+    console.print(f"{spec.licence}; {spec.purpose}.", highlight=False)

@@ -1,0 +1,135 @@
+"""Is the target there at all? The published statistic of BiomedParse, as a measurement: it never drops anything.
+
+The network always draws a mask. `target_dist.json`, published beside the weights, holds for each target the Beta
+distributions, over the training images, of four means over the mask's pixels: probability, red, green and blue, each
+0..255 and scaled by 1/256. An image whose means are unlikely (p below 0.05) is, to the authors, one without the target.
+It looks at colour, so another stain or scanner makes it small too.
+"""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.stats import beta
+
+from wsi_parse.errors import WeightsError
+
+FILE_NAME = "target_dist.json"
+ABSENT_BELOW = 0.05
+_MODALITY = "pathology"
+_MEANS = 4
+_INSIDE = 128
+
+
+@dataclass(frozen=True)
+class TargetDistributions:
+    """Beta parameters by target.
+
+    Parameters
+    ----------
+    parameters : mapping of target to float array (4, 2)
+        (a, b) of probability, red, green, blue.
+    """
+
+    parameters: Mapping[str, NDArray[np.float64]]
+
+    @classmethod
+    def load(cls, path: Path) -> "TargetDistributions":
+        """Read `target_dist.json`; all sites of pathology.
+
+        Raises
+        ------
+        WeightsError
+            Where it is not such a file.
+        """
+        try:
+            told = json.loads(path.read_text(encoding="utf-8"))
+            found = {
+                target: np.array(values, np.float64)
+                for modality, targets in told.items()
+                if _MODALITY in modality.lower()
+                for target, values in targets.items()
+            }
+        except (OSError, ValueError, AttributeError, TypeError) as error:
+            raise WeightsError(f"{path.name} cannot be read: {error}.", "Get it again, or remove it.") from error
+        odd = [name for name, values in found.items() if values.shape != (_MEANS, 2) or not (values > 0).all()]
+        if odd:
+            raise WeightsError(
+                f"{path.name}: {odd[0]!r} has no four Beta distributions.", "Get it again, or remove it."
+            )
+        return cls(found)
+
+    def of(self, target: str) -> NDArray[np.float64] | None:
+        """Parameters of a target, (4, 2); None where none are published."""
+        return self.parameters.get(target)
+
+
+def mask_means(images: NDArray[np.uint8], probability: NDArray[np.uint8]) -> NDArray[np.float64]:
+    """Means over the pixels of each mask.
+
+    Parameters
+    ----------
+    images : uint8 array (B, H, W, 3)
+        RGB.
+    probability : uint8 array (B, H / s, W / s)
+        0..255; at least 128 is mask.
+
+    Returns
+    -------
+    float array (B, 5)
+        Pixels of the mask; then the means of probability, red, green and blue, all 0..255; 0 without a mask.
+    """
+    batch, height, width = probability.shape
+    stride = images.shape[1] // height
+    colour = images.reshape(batch, height, stride, width, stride, 3).mean(axis=(2, 4), dtype=np.float32)
+    told = np.concatenate([probability[..., None], colour], axis=3, dtype=np.float32).reshape(batch, -1, _MEANS)
+    mask = (probability >= _INSIDE).reshape(batch, 1, -1)
+    sums = (mask.astype(np.float32) @ told)[:, 0].astype(np.float64)
+    count = mask.sum(axis=2).astype(np.float64)
+    return np.concatenate([count, (sums / np.maximum(count, 1)).round(3)], axis=1)
+
+
+def likelihood(means: NDArray[np.float64], parameters: NDArray[np.float64]) -> NDArray[np.float64]:
+    """How well masks fit what was seen in training: the geometric mean of four two-sided p values.
+
+    Parameters
+    ----------
+    means : float array (N, 4)
+        Probability, red, green, blue: 0..255.
+    parameters : float array (4, 2)
+
+    Returns
+    -------
+    float array (N,)
+        0..1.
+    """
+    below = beta.cdf(means / 256, parameters[:, 0], parameters[:, 1])
+    return np.asarray((2 * np.minimum(below, 1 - below)).prod(axis=1) ** (1 / _MEANS))
+
+
+def summarise(noted: NDArray[np.float64], parameters: NDArray[np.float64]) -> dict[str, Any]:
+    """Say of a slide how well its tiles' masks fit.
+
+    Parameters
+    ----------
+    noted : float array (tiles, 5)
+        Of :func:`mask_means`.
+    parameters : float array (4, 2)
+
+    Returns
+    -------
+    dict
+        Tiles with a mask, the median of their p, and the share the authors would call "absent".
+    """
+    found = noted[noted[:, 0] > 0]
+    p = likelihood(found[:, 1:], parameters)
+    return {
+        "tiles": len(noted),
+        "tiles_with_mask": len(found),
+        "p_median": round(float(np.median(p)), 4) if len(p) else None,
+        "share_below_0.05": round(float((p < ABSENT_BELOW).mean()), 4) if len(p) else None,
+    }

@@ -1,0 +1,104 @@
+"""Install BiomedParse: from the hub, or from a checkpoint that is here already."""
+
+import shutil
+from pathlib import Path
+from typing import Any
+
+from wsi_parse.errors import MissingFileError, StoreError
+from wsi_parse.models.base import ModelSpec
+from wsi_parse.models.biomedparse import existence
+from wsi_parse.models.biomedparse.sizes import RELEASED
+from wsi_parse.models.hub import fetch, look_up, no_space
+from wsi_parse.models.weights import CACHE_VARIABLE, Weights, forget, model_folder, weights_path, write_card
+
+REPOSITORY = "microsoft/BiomedParse"
+CHECKPOINT = "biomedparse_v1.pt"
+# 340 M parameters in float32.
+CONVERTED_BYTES = 1_370_000_000
+
+
+def install_file(file: Path, spec: ModelSpec) -> Weights:
+    """Check, convert and install a checkpoint; `target_dist.json` beside it comes along.
+
+    Raises
+    ------
+    WeightsError
+        Where it is not the released network; what was installed before stays.
+    """
+    folder = _make_folder(spec.name)
+    if (free := shutil.disk_usage(folder).free) < CONVERTED_BYTES:
+        raise no_space(f"{CONVERTED_BYTES / 1e9:.1f} GB are needed and {free / 1e9:.1f} GB are free in {folder}.")
+    _convert(file, spec)
+    return _declare(spec, file.parent / existence.FILE_NAME, {"source": file.name})
+
+
+def install_download(spec: ModelSpec, revision: str) -> Weights:
+    """Download, check, convert and install.
+
+    Raises
+    ------
+    DownloadError
+        Says which of the ways it failed.
+    WeightsError
+        Where what came is not the released network.
+    """
+    folder = _make_folder(spec.name)
+    checkpoint = look_up(REPOSITORY, CHECKPOINT, revision)
+    incoming = folder / "download"
+    incoming.mkdir(exist_ok=True)
+    path = fetch(checkpoint, incoming, spare_bytes=CONVERTED_BYTES)
+    distributions = _optional(incoming, checkpoint.revision)
+    _convert(path, spec)
+    facts = {
+        "source": f"{REPOSITORY}/{CHECKPOINT}",
+        "revision": checkpoint.revision,
+        "source_sha256": checkpoint.sha256,
+    }
+    weights = _declare(spec, distributions, facts)
+    shutil.rmtree(incoming, ignore_errors=True)
+    return weights
+
+
+def _optional(incoming: Path, revision: str) -> Path | None:
+    """Fetch the existence statistic; a repository without it is complete all the same."""
+    try:
+        file = look_up(REPOSITORY, existence.FILE_NAME, revision)
+    except MissingFileError:
+        return None
+    return fetch(file, incoming)
+
+
+def _make_folder(name: str) -> Path:
+    folder = model_folder(name)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise StoreError(
+            f"{folder} cannot be made: {error.strerror or error}.", f"Name another folder in {CACHE_VARIABLE}."
+        ) from error
+    return folder
+
+
+def _convert(checkpoint: Path, spec: ModelSpec) -> None:
+    # Here, so that a download that cannot be is said without loading torch.
+    from wsi_parse.models.biomedparse.convert import convert
+
+    convert(checkpoint, _new(spec.name), RELEASED)
+
+
+def _new(name: str) -> Path:
+    return weights_path(name).with_name("new.safetensors")
+
+
+def _declare(spec: ModelSpec, distributions: Path | None, facts: dict[str, Any]) -> Weights:
+    """Put what is new in the place of what was there; the card is written last."""
+    path = weights_path(spec.name)
+    forget(spec.name)
+    _new(spec.name).replace(path)
+    beside = path.with_name(existence.FILE_NAME)
+    if distributions is not None and distributions.exists():
+        existence.TargetDistributions.load(distributions)
+        shutil.copyfile(distributions, beside)
+    else:
+        beside.unlink(missing_ok=True)
+    return write_card(spec.name, {"licence": spec.licence, "purpose": spec.purpose, **facts})

@@ -1,0 +1,112 @@
+"""What BiomedParse was trained to find in pathology, at which scale, and in which words.
+
+Scales: its cells are PanNuke's (256 px at 0.25 um/px), its glands GlaS's (775 px at 0.62 um/px, enlarged to 1024).
+Organs: the model card's list.
+"""
+
+from dataclasses import dataclass
+
+from wsi_parse.errors import SettingsError
+from wsi_parse.prompts import Kind, Prompt
+
+CELLS = ("neoplastic cells", "epithelial cells", "connective tissue cells", "inflammatory cells")
+GLANDS = ("glandular structure",)
+KNOWN = (*CELLS, *GLANDS)
+
+_OF_ORGAN: dict[str, tuple[str, ...]] = {
+    **dict.fromkeys(
+        ("bladder", "cervix", "esophagus", "kidney", "prostate", "skin", "stomach", "uterus"), ("neoplastic cells",)
+    ),
+    **dict.fromkeys(("breast", "liver", "ovarian", "thyroid"), ("epithelial cells", "neoplastic cells")),
+    "colon": ("glandular structure", "neoplastic cells"),
+    "testis": ("epithelial cells",),
+}
+_ORGAN_SYNONYMS = {
+    "cervical": "cervix",
+    "colorectal": "colon",
+    "gastric": "stomach",
+    "hepatic": "liver",
+    "oesophagus": "esophagus",
+    "ovary": "ovarian",
+    "renal": "kidney",
+    "testicular": "testis",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Scale:
+    """At which scale the training images of a kind of target were.
+
+    Parameters
+    ----------
+    field_um : float
+        What an image covered.
+    mpp : float
+        Microns per pixel of the images, before they were enlarged.
+    """
+
+    field_um: float
+    mpp: float
+
+
+SCALES: dict[Kind, Scale] = {"cell": Scale(64.0, 0.25), "region": Scale(480.0, 0.625)}
+
+
+def organ_name(organ: str) -> str:
+    """Resolve an organ's synonyms and its spelling.
+
+    >>> organ_name(" Colorectal")
+    'colon'
+    """
+    words = " ".join(organ.lower().split())
+    return _ORGAN_SYNONYMS.get(words, words)
+
+
+def targets_of(organ: str | None) -> tuple[str, ...]:
+    """All that can be asked for: all known targets, or those of an organ in the model card's list.
+
+    Raises
+    ------
+    SettingsError
+        Where the list has no such organ.
+    """
+    if organ is None:
+        return KNOWN
+    try:
+        return _OF_ORGAN[organ_name(organ)]
+    except KeyError:
+        raise SettingsError(
+            f"BiomedParse's list has no organ {organ!r}.",
+            f"It has: {', '.join(sorted(_OF_ORGAN))}. Or name the targets one by one.",
+        ) from None
+
+
+def words_of(prompt: Prompt, organ: str | None) -> str:
+    """Words for the network: as in its training, "{target} in {site} pathology"; free text as it is.
+
+    >>> words_of(Prompt.parse("tumour cells"), "breast")
+    'neoplastic cells in breast pathology'
+    """
+    site = prompt.site or organ
+    if not prompt.known:
+        return prompt.name
+    return f"{prompt.name} in {organ_name(site)} pathology" if site else prompt.name
+
+
+def notes_on(prompt: Prompt, organ: str | None, field_um: float) -> list[str]:
+    """Say what the user should know of an answer to this prompt."""
+    site = prompt.site or organ
+    if prompt.name not in KNOWN:
+        return [
+            f"BiomedParse was not trained on {prompt.text!r} in pathology and may answer with something else. It is "
+            f"taken for {'cells' if prompt.kind == 'cell' else 'regions'} in fields of {field_um:g} um (--field-um). "
+            f"Known: {', '.join(KNOWN)}."
+        ]
+    if site is None:
+        return []
+    trained = _OF_ORGAN.get(organ_name(site))
+    if trained is None:
+        return [f"BiomedParse's list has no organ {site!r}: {', '.join(sorted(_OF_ORGAN))}."]
+    if prompt.name not in trained:
+        return [f"BiomedParse's list for {organ_name(site)} has {' and '.join(trained)}, not {prompt.name}."]
+    return []

@@ -1,0 +1,69 @@
+"""The image side's backbone: timm's FocalNet-L with four focal levels, and a LayerNorm on each of its four outputs."""
+
+import torch
+from timm.layers import LayerNorm2d
+from timm.models.focalnet import FocalNet
+from torch import Tensor, nn
+
+from wsi_parse.models.biomedparse.focal import focal_block
+from wsi_parse.models.biomedparse.sizes import FOCAL_LEVELS, FOCAL_WINDOW, STAGES, Sizes
+
+# Of the pixels' 0..255 scale, RGB: the means and deviations of ImageNet.
+PIXEL_MEAN = (123.675, 116.28, 103.53)
+PIXEL_STD = (58.395, 57.12, 57.375)
+_EPS = 1e-5
+
+
+class Vision(nn.Module):
+    """Pixels to features at strides 4, 8, 16 and 32.
+
+    Parameters
+    ----------
+    sizes : Sizes
+
+    Notes
+    -----
+    As configured for BiomedParse: overlapping downsampling, norms after each branch, layer scale, and the
+    sum over focal levels divided by their number ("scaling modulator").
+    """
+
+    def __init__(self, sizes: Sizes) -> None:
+        super().__init__()
+        trunk = FocalNet(
+            embed_dim=sizes.vision_width,
+            depths=sizes.depths,
+            focal_levels=(FOCAL_LEVELS,) * STAGES,
+            focal_windows=(FOCAL_WINDOW,) * STAGES,
+            use_overlap_down=True,
+            use_post_norm=True,
+            normalize_modulator=True,
+            layerscale_value=1e-4,
+        )
+        # timm's last norm and its classifier have no part here.
+        self.stem, self.layers = trunk.stem, trunk.layers
+        self.norms = nn.ModuleList(LayerNorm2d(width, eps=_EPS) for width in sizes.vision_widths)
+
+    def forward(self, pixels: Tensor) -> list[Tensor]:
+        """Look at images.
+
+        Parameters
+        ----------
+        pixels : float tensor (B, 3, H, W)
+            RGB on the scale 0..255; H and W multiples of 32.
+
+        Returns
+        -------
+        list of four float tensors (B, C_s, H / s, W / s)
+            s = 4, 8, 16, 32; C_s doubles from `sizes.vision_width` on.
+        """
+        mean, std = (pixels.new_tensor(values).view(1, 3, 1, 1) for values in (PIXEL_MEAN, PIXEL_STD))
+        x = self.stem(((pixels - mean) / std).contiguous(memory_format=torch.channels_last))
+        features = []
+        for stage, norm in zip(self.layers, self.norms, strict=True):
+            x = stage.downsample(x)
+            pixels = x.movedim(1, 3).contiguous()
+            for block in stage.blocks:
+                pixels = focal_block(block, pixels)
+            x = pixels.movedim(3, 1)
+            features.append(norm(x))
+        return features

@@ -1,0 +1,63 @@
+"""Where a network runs, and in which numbers."""
+
+from typing import Literal
+
+import torch
+
+from wsi_parse.errors import SettingsError
+
+Precision = Literal["float32", "bfloat16"]
+# The first GPUs that multiply bfloat16 matrices in hardware (Ampere).
+_BFLOAT16_CAPABILITY = 8
+
+
+def choose_device(name: str) -> torch.device:
+    """Resolve "auto" (a GPU where there is one), or check what was asked for.
+
+    Raises
+    ------
+    SettingsError
+        Where the device is not there.
+    """
+    if name == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        device = torch.device(name)
+    except RuntimeError as error:
+        raise SettingsError(f"No device is called {name!r}.", "Say cpu, cuda, or cuda:1.") from error
+    if device.type not in {"cpu", "cuda"}:
+        raise SettingsError(f"Device {name!r} is not supported.", "Say cpu, cuda, or cuda:1.")
+    if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
+        raise SettingsError(
+            f"Device {name!r} is not there: {torch.cuda.device_count()} GPUs are visible.",
+            "Check the driver (nvidia-smi), or say --set model.device=cpu.",
+        )
+    return device
+
+
+def choose_precision(wanted: str, device: torch.device) -> Precision:
+    """Resolve "auto": bfloat16 where the device multiplies it in hardware, else float32."""
+    if wanted == "float32":
+        return "float32"
+    if wanted == "bfloat16":
+        return "bfloat16"
+    if device.type == "cuda":
+        fast = torch.cuda.get_device_capability(device)[0] >= _BFLOAT16_CAPABILITY
+    else:
+        capabilities = torch.cpu.get_capabilities()
+        fast = bool(capabilities.get("avx512_bf16") or capabilities.get("amx_bf16"))
+    return "bfloat16" if fast else "float32"
+
+
+def device_name(device: torch.device) -> str:
+    """Name the hardware, for the manifest."""
+    if device.type == "cuda":
+        return torch.cuda.get_device_name(device)
+    return f"{torch.cpu.get_capabilities().get('cpu_name', 'cpu')}, {torch.get_num_threads()} threads"
+
+
+def memory_bytes(device: torch.device) -> int | None:
+    """All memory of a GPU; None for the CPU."""
+    if device.type != "cuda":
+        return None
+    return int(torch.cuda.get_device_properties(device).total_memory)

@@ -1,0 +1,171 @@
+"""Files of a gated repository on the Hugging Face hub; each way it can fail is told in words.
+
+The user's token is found as always: `HF_TOKEN`, or what `hf auth login` stored. `HF_ENDPOINT` names another hub.
+"""
+
+import errno
+import hashlib
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from wsi_parse.errors import DownloadError, MissingFileError
+
+_CHUNK = 1 << 20
+
+
+@dataclass(frozen=True)
+class RemoteFile:
+    """A file of the hub, before it is fetched.
+
+    Parameters
+    ----------
+    repository, name : str
+    revision : str
+        Commit.
+    bytes : int
+    sha256 : str or None
+        Where the hub tells it (it does for large files).
+    """
+
+    repository: str
+    name: str
+    revision: str
+    bytes: int
+    sha256: str | None
+
+
+def look_up(repository: str, name: str, revision: str) -> RemoteFile:
+    """Ask for size, hash and commit of a file.
+
+    Raises
+    ------
+    DownloadError
+        No token, a token that is refused, conditions not accepted, no such file, no connection.
+    """
+    from huggingface_hub import get_hf_file_metadata, hf_hub_url
+
+    with explained(repository, name):
+        facts = get_hf_file_metadata(hf_hub_url(repository, name, revision=revision))
+    if facts.size is None or facts.commit_hash is None:
+        raise DownloadError(f"The hub tells no size or revision of {name}.", "Try again later.")
+    etag = facts.etag or ""
+    return RemoteFile(repository, name, facts.commit_hash, facts.size, etag if len(etag) == _SHA256_DIGITS else None)
+
+
+_SHA256_DIGITS = 64
+
+
+def fetch(file: RemoteFile, folder: Path, *, spare_bytes: int = 0) -> Path:
+    """Download a file, going on where an earlier try was interrupted.
+
+    Parameters
+    ----------
+    file : RemoteFile
+    folder : Path
+    spare_bytes : int
+        What must be free besides the file.
+
+    Raises
+    ------
+    DownloadError
+        As for :func:`look_up`, and a full disk, or a file that is not what the hub says.
+    """
+    from huggingface_hub import hf_hub_download
+
+    free, needed = shutil.disk_usage(folder).free, file.bytes + spare_bytes
+    if free < needed:
+        raise no_space(f"{needed / 1e9:.1f} GB are needed and {free / 1e9:.1f} GB are free in {folder}.")
+    with explained(file.repository, file.name):
+        path = Path(hf_hub_download(file.repository, file.name, revision=file.revision, local_dir=folder))
+    if path.stat().st_size != file.bytes or (file.sha256 and _sha256(path) != file.sha256):
+        path.unlink()
+        raise DownloadError(f"{file.name} arrived damaged and was removed.", "Run the command again.")
+    return path
+
+
+@contextmanager
+def explained(repository: str, name: str) -> Iterator[None]:
+    """Turn what the hub's library raises into one sentence and a remedy."""
+    try:
+        yield
+    except Exception as error:
+        told = _refusal(error, repository) or _absence(error, repository, name) or _failure(error, name)
+        if told is None:
+            raise
+        raise told from error
+
+
+def _refusal(error: Exception, repository: str) -> DownloadError | None:
+    """The hub answers, and will not give it to this user."""
+    from huggingface_hub import errors
+
+    page = f"{_HUB}/{repository}"
+    token = f"Make one at {_HUB}/settings/tokens, then: hf auth login. Accept the conditions at {page}."
+    if isinstance(error, errors.GatedRepoError):
+        if _status(error) == _UNAUTHORISED:
+            return DownloadError(f"{repository} is gated, and no valid token was sent.", token)
+        return DownloadError(
+            f"{repository} is gated, and your account has not accepted its conditions (or waits for approval).",
+            f"Accept them at {page}, then run the command again.",
+        )
+    if isinstance(error, errors.RepositoryNotFoundError):
+        return DownloadError(f"The hub does not show you {repository}: no token, or one that is not valid.", token)
+    if isinstance(error, errors.HfHubHTTPError) and _status(error) == _UNAUTHORISED:
+        return DownloadError("The hub refuses your token.", token)
+    return None
+
+
+def _absence(error: Exception, repository: str, name: str) -> DownloadError | None:
+    """It cannot be asked, or does not have it."""
+    from huggingface_hub import errors
+
+    check = "Leave --revision out, or check it."
+    if isinstance(error, errors.RevisionNotFoundError):
+        return DownloadError(f"{repository} has no such revision.", check)
+    if isinstance(error, errors.OfflineModeIsEnabled | errors.LocalEntryNotFoundError):
+        return DownloadError(f"The hub cannot be reached for {name}.", _ELSEWHERE)
+    if isinstance(error, errors.EntryNotFoundError):
+        return MissingFileError(f"{repository} holds no {name}.", check)
+    return None
+
+
+def _failure(error: Exception, name: str) -> DownloadError | None:
+    """The network or the disk gave up; None where it is none of these."""
+    from huggingface_hub import errors
+
+    if isinstance(error, errors.HfHubHTTPError):
+        return DownloadError(f"The hub answered with an error: {_first(error)}.", "Try again later.")
+    if isinstance(error, OSError) and error.errno in {errno.ENOSPC, errno.EDQUOT}:
+        return no_space("The disk is full.")
+    # The hub's library hands on what its HTTP client raises, and changes that client between versions.
+    if isinstance(error, OSError) or type(error).__module__.partition(".")[0] in _HTTP_CLIENTS:
+        return DownloadError(f"The hub cannot be reached for {name}: {_first(error)}.", _ELSEWHERE)
+    return None
+
+
+_HUB = "https://huggingface.co"
+_ELSEWHERE = "Connect, or download it elsewhere and say --from FILE."
+_UNAUTHORISED = 401
+_HTTP_CLIENTS = {"httpcore", "httpcore2", "httpx", "httpx2", "requests", "urllib3"}
+
+
+def no_space(reason: str) -> DownloadError:
+    """Build the error of a disk that is too full."""
+    return DownloadError(reason, "Free some space, or name another folder in WSI_PARSE_CACHE.")
+
+
+def _status(error: Any) -> int | None:  # noqa: ANN401 - of several libraries
+    return getattr(getattr(error, "response", None), "status_code", None)
+
+
+def _first(error: BaseException) -> str:
+    return next(iter(str(error).splitlines()), type(error).__name__)[:200].rstrip(".")
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -1,0 +1,148 @@
+"""Weights of a model: where they lie, what they are, and whether they still are what was installed."""
+
+import hashlib
+import json
+import os
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import platformdirs
+
+from wsi_parse.errors import WeightsError
+from wsi_parse.files import write_text
+
+CACHE_VARIABLE = "WSI_PARSE_CACHE"
+_FILE = "weights.safetensors"
+_CARD = "weights.json"
+
+
+@dataclass(frozen=True)
+class Weights:
+    """A file of weights.
+
+    Parameters
+    ----------
+    path : Path
+    sha256 : str
+        Of the file.
+    revision : str or None
+        Of the repository it came from, where known.
+    """
+
+    path: Path
+    sha256: str
+    revision: str | None = None
+
+    @classmethod
+    def of_file(cls, path: Path) -> "Weights":
+        """Take any file.
+
+        Raises
+        ------
+        WeightsError
+            Where it cannot be read.
+        """
+        try:
+            facts = path.stat()
+            return cls(path.absolute(), _hash_of(path.absolute(), facts.st_size, facts.st_mtime_ns))
+        except OSError as error:
+            raise WeightsError(
+                f"The weights {path.name} cannot be read: {error.strerror or error}.", "Check --weights."
+            ) from error
+
+    @property
+    def folder(self) -> Path:
+        """Where the file lies, and what came with it."""
+        return self.path.parent
+
+    def check(self) -> None:
+        """Hash the file again.
+
+        Raises
+        ------
+        WeightsError
+            Where it is not what it was.
+        """
+        if Weights.of_file(self.path).sha256 != self.sha256:
+            raise WeightsError(
+                f"The weights {self.path.name} are not what they were when the run was planned.",
+                "Install them again, or run again.",
+            )
+
+
+def cache_folder() -> Path:
+    """Folder of downloaded models: `WSI_PARSE_CACHE`, else the user's cache folder."""
+    named = os.environ.get(CACHE_VARIABLE)
+    return Path(named) if named else platformdirs.user_cache_path("wsi-parse", appauthor=False)
+
+
+def model_folder(name: str) -> Path:
+    """Folder of one model in the cache."""
+    return cache_folder() / "models" / name
+
+
+def installed(name: str) -> Weights:
+    """Find installed weights by the card beside them; the file is not read.
+
+    Raises
+    ------
+    WeightsError
+        Where they are not installed, or not whole.
+    """
+    folder = model_folder(name)
+    remedy = f"Get them: wsi-parse models get {name}"
+    card = read_card(name)
+    if card is None:
+        raise WeightsError(f"The weights of {name} are not installed.", remedy)
+    try:
+        whole = (folder / _FILE).stat().st_size == card["bytes"]
+        weights = Weights(folder / _FILE, str(card["sha256"]), card.get("revision"))
+    except (OSError, KeyError) as error:
+        raise WeightsError(f"The installed weights of {name} are damaged: {error}.", remedy) from error
+    if not whole:
+        raise WeightsError(f"The installed weights of {name} are not whole.", remedy)
+    return weights
+
+
+def read_card(name: str) -> dict[str, Any] | None:
+    """Read what is known of installed weights (source, revision, licence, hashes); None where there are none."""
+    try:
+        card = json.loads((model_folder(name) / _CARD).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+    return card if isinstance(card, dict) else None
+
+
+def weights_path(name: str) -> Path:
+    """Where the weights of a model are to be put before :func:`write_card` makes them count."""
+    return model_folder(name) / _FILE
+
+
+def write_card(name: str, facts: dict[str, Any]) -> Weights:
+    """Declare the weights in place installed: last step of an installation.
+
+    Parameters
+    ----------
+    name : str
+    facts : dict
+        Source, revision, licence, purpose: JSON-able. Size and hash are added.
+    """
+    path = weights_path(name)
+    weights = Weights.of_file(path)
+    told = {**facts, "sha256": weights.sha256, "bytes": path.stat().st_size}
+    write_text(path.with_name(_CARD), json.dumps(told, indent=2) + "\n")
+    return Weights(path, weights.sha256, facts.get("revision"))
+
+
+def forget(name: str) -> None:
+    """Take the card away: what lies there is no longer installed."""
+    (model_folder(name) / _CARD).unlink(missing_ok=True)
+
+
+@lru_cache(maxsize=8)
+def _hash_of(path: Path, size: int, changed_ns: int) -> str:
+    del size, changed_ns
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
