@@ -3,7 +3,7 @@
 import subprocess
 import sys
 
-MODULES = ("reading", "objects", "exporters", "tissue", "memory")
+MODULES = ("reading", "objects", "exporters", "tissue", "memory", "biomedparse")
 
 
 def main() -> None:

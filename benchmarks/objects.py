@@ -39,7 +39,7 @@ def measure(side: int, workers: int, folder: Path) -> dict[str, Any]:
     plan = lay_out(prepared, prepared.tissue(), folder / f"out-{workers}")
     blocks, chunks = open_work(plan)
     nothing: list[list[tuple[int, int]]] = [[] for _ in plan.passes]
-    with local_client(settings.compute, needs_device=False) as client:
+    with local_client(settings.compute) as client:
         run_graph(client, plan, blocks, nothing, lambda _: None)
         with MemorySampler(0.5) as sampler:
             started = time.perf_counter()

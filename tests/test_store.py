@@ -1,15 +1,18 @@
 """A block is whole or it is not: a torn, lost or changed shard is seen."""
 
+import re
 from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from tests.scene import Scenario, white
 from wsi_parse.chunk_objects import ChunkObjects
 from wsi_parse.errors import StoreError
 from wsi_parse.geometry import Box
-from wsi_parse.store import TileStore
+from wsi_parse.store import TileStore, folder_name
 
 
 @pytest.fixture
@@ -73,3 +76,29 @@ def test_damaged_objects_are_an_error_that_says_what_to_do(tmp_path: Path) -> No
         ChunkObjects.load(path)
     with pytest.raises(StoreError):
         ChunkObjects.load(tmp_path / "missing.npz")
+
+
+@given(st.text(max_size=80), st.text(max_size=80))
+def test_any_words_are_a_folder_of_their_own_inside_the_store(one: str, other: str) -> None:
+    for channel in (one, other):
+        name = folder_name(channel)
+        assert re.fullmatch(r"[a-z0-9_-][a-z0-9_ -]*", name), name
+        assert len(name) <= 60
+        assert name not in {"done", "objects"}
+    assert (folder_name(one) == folder_name(other)) == (one == other)
+
+
+def test_what_the_model_noted_comes_back_in_order(store: TileStore) -> None:
+    def tiles(block: tuple[int, int]) -> dict[str, dict[tuple[int, int], np.ndarray]]:
+        return {
+            name: {place: np.zeros((store.side(name),) * 2, np.uint8) for place in store.grid.tiles_of(block)}
+            for name in store.strides
+        }
+
+    for block in ((0, 1), (0, 0)):
+        noted = {place: [float(place[0]), float(place[1]), 0.5] for place in store.grid.tiles_of(block)}
+        store.write_block(block, tiles(block), {"a": noted})
+    expected = [[*place, 0.5] for block in ((0, 0), (0, 1)) for place in store.grid.tiles_of(block)]
+    assert store.notes([(0, 0), (0, 1)])["a"].tolist() == expected
+    filled(store, (0, 0))
+    assert store.notes([(0, 0)]) == {}

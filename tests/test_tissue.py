@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import shapely
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
@@ -13,12 +14,12 @@ from skimage.draw import disk
 
 from benchmarks import tissue as measured
 from tests.shared import shared_data_root
-from wsi_parse.geometry import Box
+from wsi_parse.geometry import Box, Frame
 from wsi_parse.settings import TissueSettings
 from wsi_parse.slides import SlideOptions, open_slide
 from wsi_parse.slides.base import Level, PixelSize, SlideInfo
 from wsi_parse.slides.slide import Slide
-from wsi_parse.tissue import detect_tissue, tissue_in_image, white_of
+from wsi_parse.tissue import TissueMask, detect_tissue, tissue_in_image, white_of
 
 SETTINGS = TissueSettings()
 PINK = (220, 130, 180)
@@ -241,3 +242,15 @@ def test_the_mask_is_never_finer_than_the_slide() -> None:
     tissue = detect_tissue(slide, SETTINGS)
     assert tissue.frame.mpp_x == 20.0
     assert not tissue.mask.any()
+
+
+@given(st.integers(0, 60), st.integers(0, 60), st.integers(1, 80), st.integers(1, 80))
+def test_area_counts_what_lies_in_the_region(x: int, y: int, width: int, height: int) -> None:
+    mask = np.zeros((10, 12), bool)
+    mask[2:8, 3:9] = True
+    frame = Frame(12, 10, 8.0, 8.0, 4.0, 4.0)
+    region = shapely.box(x, y, x + width, y + height)
+    tissue = shapely.box(3 * 4.0, 2 * 4.0, 9 * 4.0, 8 * 4.0)
+    expected_um2 = shapely.intersection(region, tissue).area * 4
+    assert TissueMask(mask, frame, region).area_mm2 == pytest.approx(expected_um2 / 1e6)
+    assert TissueMask(mask, frame).area_mm2 == pytest.approx(36 * 64 / 1e6)

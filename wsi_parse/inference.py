@@ -82,6 +82,8 @@ def _in_batches(
             if not _out_of_memory(error) or batch == 1:
                 raise
             batch //= 2
+            # The next block need not run into it again.
+            model.batch = min(model.batch, batch)
             logger.warning("Out of memory: going on with %d tiles at a time.", batch)
             continue
         checked = {name: values[: len(part)] for name, values in _checked(given, job, batch).items()}

@@ -214,9 +214,10 @@ def _compute(plan: RunPlan, prepared: Prepared, clock: _Clock, progress: Progres
         name = f"{done.stage} (all workers)"
         clock.seconds[name] = clock.seconds.get(name, 0.0) + done.ended - done.started
 
+    model = load_model(plan.model_name, plan.settings.model, plan.weights)
     with (
         clock.stage("predict and outline"),
-        local_client(prepared.settings.compute, needs_device=prepared.spec.needs_device) as client,
+        local_client(prepared.settings.compute, at_once=model.at_once) as client,
     ):
         run_graph(client, plan, blocks, chunks, report)
 

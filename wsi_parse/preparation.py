@@ -1,7 +1,7 @@
 """Prepared: a run decided before anything is computed: prompts, model, slide, region, and the hash of them all."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -57,8 +57,8 @@ class Prepared:
         return bounds.x, bounds.y
 
     def tissue(self) -> TissueMask:
-        """Find the tissue."""
-        return detect_tissue(self.slide, self.settings.tissue)
+        """Find the tissue; what counts of it is what lies in the region."""
+        return replace(detect_tissue(self.slide, self.settings.tissue), region=self.roi)
 
     def passes(self, tissue: TissueMask) -> tuple[PassPlan, ...]:
         """Lay tiles and chunks over the slide."""

@@ -1,6 +1,7 @@
 """TileStore: what the model said of each tile, one zarr shard a block, with a checksum that says "whole"."""
 
 import json
+import re
 import zlib
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -37,6 +38,7 @@ class TileStore:
         self.folder = folder
         self.grid = grid
         self.strides = dict(strides)
+        self._folders = {name: folder / folder_name(name) for name in self.strides}
         (folder / "done").mkdir(parents=True, exist_ok=True)
         self._arrays = {name: self._open(name) for name in self.strides}
 
@@ -45,7 +47,7 @@ class TileStore:
         shard = self.grid.block * side
         inner = next(shard // parts for parts in range(-(-shard // _INNER_PX), shard + 1) if shard % parts == 0)
         rows, columns = self.grid.shape
-        path = self.folder / channel
+        path = self._folders[channel]
         if (path / "zarr.json").exists():
             return zarr.open_array(str(path), mode="r+")
         return zarr.create_array(
@@ -135,7 +137,7 @@ class TileStore:
         return self.folder / "done" / f"{block[0]}.{block[1]}.json"
 
     def _shard(self, channel: str, block: tuple[int, int]) -> Path:
-        return self.folder / channel / "c" / str(block[0]) / str(block[1])
+        return self._folders[channel] / "c" / str(block[0]) / str(block[1])
 
     def _checksum(self, channel: str, block: tuple[int, int]) -> int | None:
         try:
@@ -143,3 +145,18 @@ class TileStore:
         except FileNotFoundError:
             # zarr writes no file for a shard of zeros.
             return None
+
+
+def folder_name(channel: str) -> str:
+    """Name a channel's folder: its own name, or one made of it where that is no safe name (free text is a channel's).
+
+    >>> folder_name("neoplastic cells"), folder_name("../a")
+    ('neoplastic cells', 'a-7bd30558')
+    """
+    if _SAFE.fullmatch(channel) and channel not in {"done", "objects"}:
+        return channel
+    return f"{'-'.join(_WORDS.findall(channel))[:40]}-{zlib.crc32(channel.encode()):08x}"
+
+
+_SAFE = re.compile(r"[a-z0-9_][a-z0-9_ -]{0,59}")
+_WORDS = re.compile(r"[a-z0-9]+")

@@ -6,10 +6,11 @@ brightness of the lamp, with canvas beside glass, or with a shadow; dust, frames
 
 import math
 from dataclasses import dataclass
-from functools import partial
+from functools import cached_property, partial
 from typing import Any
 
 import numpy as np
+import shapely
 from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter
 from skimage.morphology import remove_small_holes, remove_small_objects
@@ -48,15 +49,30 @@ class TissueMask:
     mask : bool array (frame.height, frame.width)
     frame : Frame
         Lattice of the mask, a few microns per pixel.
+    region : shapely geometry or None
+        Level-0 pixels; where only a part of the slide is looked at.
     """
 
     mask: NDArray[np.bool_]
     frame: Frame
+    region: Any = None
 
-    @property
+    @cached_property
     def area_mm2(self) -> float:
-        """Tissue area in square millimetres."""
-        return float(self.mask.sum()) * self.frame.pixel_area_um2 / 1e6
+        """Area of the tissue (in the region) in square millimetres."""
+        return self._pixels_looked_at() * self.frame.pixel_area_um2 / 1e6
+
+    def _pixels_looked_at(self) -> float:
+        if self.region is None:
+            return float(self.mask.sum())
+        corner = np.argwhere(self.mask)[:, ::-1]
+        (left, top), (right, bottom) = (self.frame.to_level0(corner + step).T for step in (0, 1))
+        pixels = shapely.box(left, top, right, bottom)
+        shapely.prepare(self.region)
+        inside = shapely.contains_properly(self.region, pixels)
+        cut = pixels[~inside & shapely.intersects(self.region, pixels)]
+        whole = self.frame.scale_x * self.frame.scale_y
+        return float(inside.sum()) + float(shapely.area(shapely.intersection(cut, self.region)).sum()) / whole
 
     def touches(self, box_frame: Box, frame: Frame) -> bool:
         """Return whether any tissue lies in a box of `frame` (of the same slide)."""

@@ -16,15 +16,15 @@ _ONE_THREAD = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
 
 
 @contextmanager
-def local_client(settings: ComputeSettings, *, needs_device: bool) -> Iterator[Client]:
+def local_client(settings: ComputeSettings, *, at_once: int | None = None) -> Iterator[Client]:
     """Start a cluster, give its client, and take all down again.
 
     Parameters
     ----------
     settings : ComputeSettings
         `workers` 0 runs threads of this process.
-    needs_device : bool
-        Then each worker predicts one block at a time; else as many as it has threads.
+    at_once : int, optional
+        Blocks that a worker predicts at once; as many as it has threads where this is None.
     """
     threads = settings.threads or os.cpu_count() or 1
     workers = max(1, settings.workers)
@@ -47,7 +47,7 @@ def local_client(settings: ComputeSettings, *, needs_device: bool) -> Iterator[C
                 n_workers=workers,
                 threads_per_worker=each,
                 processes=settings.workers > 0,
-                resources={DEVICE: 1 if needs_device else each},
+                resources={DEVICE: at_once or each},
                 memory_limit=None,
                 # A port of its own choice, on this machine only: two runs must not meet.
                 dashboard_address="127.0.0.1:0",

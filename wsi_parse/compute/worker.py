@@ -72,7 +72,6 @@ def forget(path: str) -> None:
 
 def predict_task(path: str, index: int, block: tuple[int, int]) -> Done:
     """Predict a block of a pass and store it."""
-    started = time.time()
     plan = _plan(path)
     item = plan.passes[index]
     grid = item.selection.grid
@@ -81,14 +80,20 @@ def predict_task(path: str, index: int, block: tuple[int, int]) -> Done:
     last = grid.tile(places.rows[-1], places.columns[-1]).core
     box = Box.from_corners(first.x, first.y, last.right, last.bottom)
 
+    started = time.time()
+
     def work() -> int:
+        nonlocal started
         model = load_model(plan.model_name, plan.settings.model, plan.weights)
+        model.warm_up(item.job, plan.state)
+        started = time.time()
         batch = plan.settings.model.batch or model.batch
         tiles, notes = predict_block(plan.slide, model, item.job, plan.state, item.selection, block, batch)
         plan.scenes[index].store.write_block(block, tiles, notes)
         return len(item.selection.of_block(block))
 
-    return Done("predict", _explained(plan, "prediction", grid.frame, box, work), started, time.time())
+    count = _explained(plan, "prediction", grid.frame, box, work)
+    return Done("predict", count, started, time.time())
 
 
 def outline_task(path: str, index: int, chunk: tuple[int, int], *_blocks: Any) -> Done:  # noqa: ANN401

@@ -143,8 +143,6 @@ class ModelSpec:
         Whether it also takes words outside `prompts`.
     licence, purpose : str
         Licence of the weights, and what they may be used for.
-    needs_device : bool
-        Whether it profits from an accelerator; then one task a device runs at a time.
     cpu_seconds_a_tile : float
         Core-seconds; for estimates.
     fields_um : tuple of float
@@ -157,7 +155,6 @@ class ModelSpec:
     free_text: bool = False
     licence: str = "Apache-2.0"
     purpose: str = "research use only, not for clinical decisions"
-    needs_device: bool = False
     cpu_seconds_a_tile: float = 0.0
     fields_um: tuple[float, ...] = ()
 
@@ -175,6 +172,8 @@ class Segmenter(ABC):
     spec: ClassVar[ModelSpec]
     #: Tiles a call of `predict`, where the settings do not say; one shape for a whole run.
     batch: int = 1
+    #: Blocks that a process predicts at once; None: one a thread.
+    at_once: int | None = None
 
     def __init__(self, settings: ModelSettings | None = None, weights: Weights | None = None) -> None:
         self.settings = settings or ModelSettings()
@@ -219,6 +218,10 @@ class Segmenter(ABC):
         """Look at a slide once; deterministic on one kind of device. Returns a small JSON-able state."""
         del slide, tissue
         return {}
+
+    def warm_up(self, job: Pass, state: State) -> None:
+        """Load, and whatever else only the first prediction would wait for; what it takes counts to no tile."""
+        del job, state
 
     @abstractmethod
     def predict(self, images: NDArray[np.uint8], job: Pass, state: State) -> Mapping[str, NDArray[Any]]:

@@ -44,7 +44,6 @@ class BiomedParseModel(Segmenter):
         free_text=True,
         licence="CC-BY-NC-SA-4.0",
         purpose="research use only, non-commercial, not for clinical use",
-        needs_device=True,
         cpu_seconds_a_tile=42.0,
         fields_um=(64.0, 128.0, 256.0),
     )
@@ -52,6 +51,7 @@ class BiomedParseModel(Segmenter):
     def __init__(self, settings: ModelSettings | None = None, weights: Weights | None = None) -> None:
         super().__init__(settings, weights)
         self._lock = threading.Lock()
+        self._computing = threading.Lock()
         self._network: Any = None
         self._words: dict[tuple[str, ...], Any] = {}
 
@@ -93,6 +93,11 @@ class BiomedParseModel(Segmenter):
         fit = max(1, min(_LARGEST_BATCH, memory // _GPU_BYTES_A_TILE))
         return 1 << (fit.bit_length() - 1)
 
+    @cached_property
+    def at_once(self) -> int:  # type: ignore[override]
+        """Two on a GPU, so that one block is read while the other is computed; one on the CPU, which does both."""
+        return 2 if self.device.type == "cuda" else 1
+
     def prepare(self, slide: Slide, tissue: TissueMask) -> State:
         """Decide device and precision once, for all workers; the slide plays no part."""
         del slide, tissue
@@ -114,7 +119,7 @@ class BiomedParseModel(Segmenter):
 
         network = self.network
         bfloat16 = state["precision"] == "bfloat16"
-        with torch.inference_mode():
+        with self._computing, torch.inference_mode():
             words = self._encoded(tuple(recipe.words for recipe in job.recipes))
             pixels = resized(to_device(images, self.device), INPUT_PX)
             with torch.autocast(self.device.type, torch.bfloat16, enabled=bfloat16):
@@ -126,6 +131,18 @@ class BiomedParseModel(Segmenter):
                 )
             answers = (probability * 255).round_().to(torch.uint8).cpu().numpy()
         return {channel.name: answers[:, number] for number, channel in enumerate(job.channels)}
+
+    def warm_up(self, job: Pass, state: State) -> None:
+        """Load, encode the words, and on a GPU let its libraries choose their algorithms."""
+        words = tuple(recipe.words for recipe in job.recipes)
+        with self._computing:
+            if words in self._words:
+                return
+            self._encoded(words)
+        if self.device.type == "cuda":
+            self.predict(
+                np.zeros((self.settings.batch or self.batch, job.tile_px, job.tile_px, 3), np.uint8), job, state
+            )
 
     @property
     def network(self) -> Any:  # noqa: ANN401 - the network; importing torch takes seconds
@@ -139,8 +156,10 @@ class BiomedParseModel(Segmenter):
 
     def _encoded(self, texts: tuple[str, ...]) -> Any:  # noqa: ANN401 - Words
         """Words of a pass, encoded in float32 when they are first asked for."""
+        import torch
+
         network = self.network
-        with self._lock:
+        with self._lock, torch.inference_mode():
             if texts not in self._words:
                 self._words[texts] = network.read(texts)
             return self._words[texts]

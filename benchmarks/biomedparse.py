@@ -1,0 +1,144 @@
+"""BiomedParse's network at full size: seconds a tile against the processor's own rate, prompts, batches, memory.
+
+Weights are random: speed does not depend on their values. `python -m benchmarks.biomedparse`; a GPU is used where there
+is one.
+"""
+
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import psutil
+import torch
+
+from wsi_parse.compute.memory import MemorySampler, total_bytes
+from wsi_parse.models.biomedparse.convert import convert
+from wsi_parse.models.biomedparse.load import load
+from wsi_parse.models.biomedparse.names import published_shapes
+from wsi_parse.models.biomedparse.network import BiomedParse
+from wsi_parse.models.biomedparse.sizes import RELEASED
+from wsi_parse.models.biomedparse.targets import CELLS
+from wsi_parse.models.device import choose_precision, device_name
+from wsi_parse.models.weights import Weights
+
+# Of one 1024 x 1024 tile and one prompt as published: facts/biomedparse.md.
+TILE_FLOP = 2.39e12
+GPU_TILE_FLOP = 2.36e12
+SIDE = 1024
+LIMITS = {"float32": 1.35, "bfloat16": 0.5, "prompts": 1.15, "memory": 1.3}
+_ROUNDS = 3
+
+
+def main() -> None:
+    """Print a table and the ratios; exit code 1 where one misses its limit."""
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    with tempfile.TemporaryDirectory() as folder, torch.inference_mode():
+        network, memory = load_measured(random_weights(Path(folder)), device)
+        print(f"{device_name(device)}, torch {torch.__version__}")
+        held = within("memory of loading / parameters", memory, LIMITS["memory"])
+        held &= on_gpu(network, device) if device.type == "cuda" else on_cpu(network, device)
+    sys.exit(not held)
+
+
+def random_weights(folder: Path) -> Weights:
+    """A full-size checkpoint, converted as a published one would be."""
+    generator = torch.Generator().manual_seed(0)
+    tensors = {
+        name: torch.randn(shape, generator=generator) * (0.02 if len(shape) > 1 else 0.1)
+        for name, shape in published_shapes(RELEASED).items()
+    }
+    torch.save(tensors, folder / "random.pt")
+    convert(folder / "random.pt", folder / "random.safetensors", RELEASED)
+    (folder / "random.pt").unlink()
+    return Weights.of_file(folder / "random.safetensors")
+
+
+def load_measured(weights: Weights, device: torch.device) -> tuple[BiomedParse, float]:
+    """Load, touching every parameter; and the most memory that took, in sizes of all parameters."""
+    before = total_bytes(psutil.Process())
+    with MemorySampler(0.02) as sampler:
+        network = load(weights, device)
+        for parameter in network.parameters():
+            parameter.sum()
+        touched = total_bytes(psutil.Process())
+    needed = sum(parameter.numel() * 4 for parameter in network.parameters())
+    return network, (max(touched, sampler.peak_bytes) - before) / needed
+
+
+def within(name: str, value: float, limit: float) -> bool:
+    """Print a ratio beside its limit."""
+    print(f"{name}: {value:.2f} (limit {limit:g})", flush=True)
+    return value <= limit
+
+
+def seconds(work: Callable[[], object], device: torch.device, rounds: int = _ROUNDS) -> float:
+    """Least seconds of some rounds, after one that warms up."""
+    best = float("inf")
+    for number in range(rounds + 1):
+        started = time.perf_counter()
+        work()
+        if device.type == "cuda":
+            torch.cuda.synchronize(device)
+        if number:
+            best = min(best, time.perf_counter() - started)
+    return best
+
+
+def matrix_rate(device: torch.device, dtype: torch.dtype, side: int) -> float:
+    """Floating point operations a second of a matrix product."""
+    one, other = (torch.randn(side, side, device=device, dtype=dtype) for _ in range(2))
+    return 2 * side**3 / seconds(lambda: one @ other, device, 4 * _ROUNDS)
+
+
+def tile_seconds(network: BiomedParse, device: torch.device, prompts: int, batch: int, dtype: torch.dtype) -> float:
+    """Seconds of one tile in a batch."""
+    pixels = torch.rand(batch, 3, SIDE, SIDE, device=device) * 255
+    words = network.read(CELLS[:prompts])
+
+    def work() -> None:
+        with torch.autocast(device.type, torch.bfloat16, enabled=dtype == torch.bfloat16):
+            network(pixels, words)
+
+    return seconds(work, device) / batch
+
+
+def on_cpu(network: BiomedParse, device: torch.device) -> bool:
+    """One tile against the rate of a float32 matrix product in the same run."""
+    rate = max(matrix_rate(device, torch.float32, side) for side in (2048, 4096))
+    one = tile_seconds(network, device, 1, 1, torch.float32)
+    four = tile_seconds(network, device, 4, 1, torch.float32)
+    rate = max(rate, *(matrix_rate(device, torch.float32, side) for side in (2048, 4096)))
+    floor = TILE_FLOP / rate
+    print(f"float32 matrix products: {rate / 1e9:.0f} GFLOP/s; 2.39 TFLOP at that rate: {floor:.1f} s")
+    print(f"a tile: {one:.1f} s with 1 prompt, {four:.1f} s with 4")
+    held = within("a tile / its operations at that rate", one / floor, LIMITS["float32"])
+    held &= within("4 prompts / 1 prompt", four / one, LIMITS["prompts"])
+    if choose_precision("auto", device) == "bfloat16":
+        half = tile_seconds(network, device, 1, 1, torch.bfloat16)
+        held &= within("bfloat16 / float32", half / one, LIMITS["bfloat16"])
+    else:
+        print("bfloat16: this processor does not compute in it")
+    return held
+
+
+def on_gpu(network: BiomedParse, device: torch.device) -> bool:
+    """Tiles a second by precision, batch and number of prompts, with the floor of the device's own rate."""
+    rate = matrix_rate(device, torch.bfloat16, 8192)
+    floor = GPU_TILE_FLOP / rate
+    print(f"bfloat16 matrix products: {rate / 1e12:.0f} TFLOP/s; floor {floor * 1e3:.1f} ms, {1 / floor:.0f} tiles/s")
+    for dtype in (torch.float32, torch.bfloat16):
+        for batch in (1, 4, 8, 16):
+            for prompts in (1, 4):
+                torch.cuda.reset_peak_memory_stats(device)
+                took = tile_seconds(network, device, prompts, batch, dtype)
+                peak = torch.cuda.max_memory_allocated(device) / 1e9
+                what = f"{str(dtype).removeprefix('torch.'):<9} batch {batch:>2}, {prompts} prompts"
+                print(f"{what}: {1 / took:6.1f} tiles/s, {took / floor:4.1f} x floor, {peak:5.1f} GB", flush=True)
+    one, four = (tile_seconds(network, device, prompts, 8, torch.bfloat16) for prompts in (1, 4))
+    return within("4 prompts / 1 prompt, bfloat16, batch 8", four / one, LIMITS["prompts"])
+
+
+if __name__ == "__main__":
+    main()
