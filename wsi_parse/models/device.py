@@ -1,5 +1,7 @@
 """Where a network runs, and in which numbers."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Literal
 
 import torch
@@ -47,6 +49,20 @@ def choose_precision(wanted: str, device: torch.device) -> Precision:
         capabilities = torch.cpu.get_capabilities()
         fast = bool(capabilities.get("avx512_bf16") or capabilities.get("amx_bf16"))
     return "bfloat16" if fast else "float32"
+
+
+@contextmanager
+def computing_in(precision: str, device: torch.device) -> Iterator[None]:
+    """Compute in a precision, the same way each time.
+
+    float32 is exact: no TensorFloat-32, which cuDNN else uses for convolutions. Not for several threads at once.
+    """
+    bfloat16 = precision == "bfloat16"
+    with (
+        torch.backends.cudnn.flags(enabled=True, deterministic=True, allow_tf32=bfloat16),
+        torch.autocast(device.type, torch.bfloat16, enabled=bfloat16),
+    ):
+        yield
 
 
 def device_name(device: torch.device) -> str:

@@ -104,7 +104,7 @@ class GroundingDecoder(nn.Module):
     def _where_to_look(self, queries: Tensor, features: Tensor) -> Tensor:
         """Where each query's present mask is: bool tensor (B, 1, N Q, H W); everywhere where it is nowhere."""
         vectors = self.mask_embed(self.decoder_norm(queries)).flatten(1, 2)
-        inside = torch.bmm(vectors, features).sigmoid() >= 0.5
+        inside = torch.bmm(vectors, features).float().sigmoid() >= 0.5
         return (inside | ~inside.any(dim=2, keepdim=True))[:, None]
 
     def choose(self, queries: Tensor, sentences: Tensor) -> Choice:

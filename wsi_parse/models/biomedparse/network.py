@@ -68,7 +68,7 @@ class BiomedParse(nn.Module):
     def answer(self, image: ImageFeatures, words: Words) -> Answer:
         """Answer N prompts on B images, each on its own."""
         choice = self.grounding.choose(self.grounding(image, words), words.sentences)
-        return Answer(choice, self.pixel_decoder.draw(choice.vector, image.finest).float())
+        return Answer(choice, self.pixel_decoder.draw(choice.vector, image.finest))
 
     def forward(self, pixels: Tensor, words: Words) -> Tensor:
         """Probability of N prompts on B images.

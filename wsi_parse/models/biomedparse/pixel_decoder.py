@@ -115,8 +115,13 @@ class PixelDecoder(nn.Module):
 
         Returns
         -------
-        float tensor (B, N, H / 4, W / 4)
+        float32 tensor (B, N, H / 4, W / 4)
+            In float32 also under autocast: it is little work, and what a threshold is applied to.
         """
+        with torch.autocast(finest.device.type, enabled=False):
+            return self._drawn(vectors.float(), finest.float())
+
+    def _drawn(self, vectors: Tensor, finest: Tensor) -> Tensor:
         batch, count = vectors.shape[:2]
         size = self.mask_features.kernel_size[0]
         # Of each vector one kernel; its taps are applied to each pixel first, and what they gave is moved and summed.

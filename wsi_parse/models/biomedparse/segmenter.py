@@ -116,13 +116,13 @@ class BiomedParseModel(Segmenter):
         import torch
 
         from wsi_parse.models.biomedparse.picture import resized, to_device
+        from wsi_parse.models.device import computing_in
 
         network = self.network
-        bfloat16 = state["precision"] == "bfloat16"
         with self._computing, torch.inference_mode():
             words = self._encoded(tuple(recipe.words for recipe in job.recipes))
             pixels = resized(to_device(images, self.device), INPUT_PX)
-            with torch.autocast(self.device.type, torch.bfloat16, enabled=bfloat16):
+            with computing_in(state["precision"], self.device):
                 probability = network(pixels, words)
             if not bool(torch.isfinite(probability).all()):
                 raise ModelError(
@@ -140,9 +140,8 @@ class BiomedParseModel(Segmenter):
                 return
             self._encoded(words)
         if self.device.type == "cuda":
-            self.predict(
-                np.zeros((self.settings.batch or self.batch, job.tile_px, job.tile_px, 3), np.uint8), job, state
-            )
+            batch = self.settings.batch or self.batch
+            self.predict(np.zeros((batch, job.tile_px, job.tile_px, 3), np.uint8), job, state)
 
     @property
     def network(self) -> Any:  # noqa: ANN401 - the network; importing torch takes seconds
