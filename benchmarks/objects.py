@@ -45,7 +45,7 @@ def measure(side: int, workers: int, folder: Path) -> dict[str, Any]:
             started = time.perf_counter()
             run_graph(client, plan, nothing, chunks, lambda _: None)
             outlined = time.perf_counter()
-            context = ExportContext(prepared.prompts, (0, 0), provenance(prepared))
+            context = ExportContext(prepared.prompts, (0, 0), provenance(prepared, plan.state))
             objects = 0
             with (
                 GeoJsonExporter(folder / "a.geojson", context) as geojson,

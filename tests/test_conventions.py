@@ -370,7 +370,7 @@ class TestSettings:
 
 
 # What may be changed between a run and its resumption. Region and weights enter by their content, not by their path.
-NOT_OF_THE_RESULT = {"compute.workers", "compute.threads", "tiles.block", "slide.roi", "model.weights"}
+NOT_OF_THE_RESULT = {"compute.workers", "compute.threads", "tiles.block", "slide.roi", "model.weights", "model.threads"}
 
 
 def leaves() -> dict[str, object]:
@@ -383,6 +383,7 @@ def leaves() -> dict[str, object]:
         "device": "cuda",
         "weights": "a.safetensors",
         "precision": "bfloat16",
+        "free_text_kind": "cell",
         "organ": "breast",
         "frame": "level0",
     }

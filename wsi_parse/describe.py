@@ -4,7 +4,7 @@ from typing import Any
 
 from wsi_parse import __version__
 from wsi_parse.exporters.base import RESEARCH_ONLY
-from wsi_parse.models.base import ModelSpec
+from wsi_parse.models.base import ModelSpec, State
 from wsi_parse.models.weights import Weights
 from wsi_parse.plan import PassPlan
 from wsi_parse.preparation import Prepared
@@ -68,7 +68,7 @@ def describe_prompts(prompts: tuple[Prompt, ...]) -> list[dict[str, Any]]:
     ]
 
 
-def provenance(prepared: Prepared) -> dict[str, Any]:
+def provenance(prepared: Prepared, state: State) -> dict[str, Any]:
     """Tell what every output says of its making; no clock, so that the same run gives the same bytes."""
     return {
         "notice": RESEARCH_ONLY,
@@ -76,7 +76,7 @@ def provenance(prepared: Prepared) -> dict[str, Any]:
         "slide": describe_slide(prepared.slide),
         "frame": prepared.settings.export.frame,
         "offset_level0_px": list(prepared.offset_level0),
-        "model": describe_model(prepared.spec, prepared.weights),
+        "model": {**describe_model(prepared.spec, prepared.weights), "precision": state.get("precision")},
         "prompts": describe_prompts(prepared.prompts),
         "digest": prepared.digest,
     }

@@ -68,6 +68,7 @@ def predict_block(
 def _in_batches(
     model: Segmenter, job: Pass, state: State, images: Sequence[NDArray[np.uint8]], batch: int
 ) -> tuple[dict[str, list[NDArray[np.uint8]]], dict[str, list[list[float]]]]:
+    batch = min(batch, model.largest_batch or batch)
     answers: dict[str, list[NDArray[np.uint8]]] = {channel.name: [] for channel in job.channels}
     notes: dict[str, list[list[float]]] = {}
     done = 0
@@ -83,7 +84,7 @@ def _in_batches(
                 raise
             batch //= 2
             # The next block need not run into it again.
-            model.batch = min(model.batch, batch)
+            model.largest_batch = batch
             logger.warning("Out of memory: going on with %d tiles at a time.", batch)
             continue
         checked = {name: values[: len(part)] for name, values in _checked(given, job, batch).items()}

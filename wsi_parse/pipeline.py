@@ -29,6 +29,7 @@ from wsi_parse.manifest import RunManifest, sha256_of, versions
 from wsi_parse.objects import to_level0
 from wsi_parse.plan import RunPlan
 from wsi_parse.preparation import Prepared, prepare
+from wsi_parse.qupath import fit_for_qupath
 from wsi_parse.regions import polygons_of_mask
 from wsi_parse.registry import EXPORTERS
 from wsi_parse.settings import RunSettings
@@ -206,7 +207,7 @@ def _compute(plan: RunPlan, prepared: Prepared, clock: _Clock, progress: Progres
     _check_space(plan, tiles)
     progress.start("predict", tiles)
     progress.start("outline", sum(map(len, chunks)))
-    if not any(chunks):
+    if not (any(blocks) or any(chunks)):
         return
 
     def report(done: Done) -> None:
@@ -245,7 +246,7 @@ def _export(
     plan: RunPlan, prepared: Prepared, folder: Path, manifest: RunManifest, clock: _Clock, progress: Progress
 ) -> None:
     settings = prepared.settings.export
-    context = ExportContext(prepared.prompts, prepared.offset_level0, provenance(prepared))
+    context = ExportContext(prepared.prompts, prepared.offset_level0, provenance(prepared, plan.state))
     counts = np.zeros(len(prepared.prompts), np.int64)
     outputs: list[Path] = []
 
@@ -305,8 +306,10 @@ def _named(prepared: Prepared, stage: str) -> Iterator[None]:
 
 
 def tissue_polygons(tissue: TissueMask) -> Any:  # noqa: ANN401 - an object array of shapely polygons
-    """Outline the tissue in level-0 pixels, fit for QuPath."""
+    """Outline the tissue (in the region of interest) in level-0 pixels, fit for QuPath."""
     shapes = to_level0(polygons_of_mask(tissue.mask, 0.5), tissue.frame)
+    if tissue.region is not None:
+        shapes = fit_for_qupath(shapely.intersection(shapes[~shapely.is_missing(shapes)], tissue.region))
     return shapes[~shapely.is_missing(shapes)]
 
 
@@ -314,8 +317,8 @@ def _manifest(prepared: Prepared) -> RunManifest:
     settings = prepared.settings.model_dump(mode="json")
     if prepared.settings.slide.roi is not None:
         settings["slide"]["roi"] = prepared.settings.slide.roi.name
-    if prepared.weights is not None and prepared.settings.model.weights is not None:
-        settings["model"]["weights"] = prepared.weights.path.name
+    if prepared.settings.model.weights is not None:
+        settings["model"]["weights"] = prepared.settings.model.weights.name
     return RunManifest(
         wsi_parse=__version__,
         state="running",

@@ -1,17 +1,18 @@
 """Prepared: a run decided before anything is computed: prompts, model, slide, region, and the hash of them all."""
 
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from wsi_parse import __version__
-from wsi_parse.errors import UnknownPromptError, UsageError, WeightsError
+from wsi_parse.errors import ModelError, UnknownPromptError, UsageError, WeightsError
 from wsi_parse.manifest import sha256_of
 from wsi_parse.models.base import ModelSpec, Pass, one_class
 from wsi_parse.models.weights import Weights
 from wsi_parse.plan import PassPlan
-from wsi_parse.prompts import Prompt
+from wsi_parse.prompts import Prompt, normalise, singular
 from wsi_parse.registry import MODELS
 from wsi_parse.roi import read_roi
 from wsi_parse.settings import ModelSettings, RunSettings
@@ -83,6 +84,7 @@ def prepare(path: Path, settings: RunSettings, *, to_run: bool = True) -> Prepar
         Where the slide cannot be used.
     """
     settings, prompts, notes = choose(settings, to_run=to_run)
+    settings = _with_threads(settings)
     model = MODELS.get(settings.model.name)
     weights = None
     try:
@@ -91,7 +93,15 @@ def prepare(path: Path, settings: RunSettings, *, to_run: bool = True) -> Prepar
         if to_run:
             raise
         notes += (str(error),)
+    if settings.model.weights is not None and weights is None and to_run:
+        raise UsageError(f"The model {settings.model.name} has no weights.", "Leave --weights out, or say --model.")
+    if settings.model.organ is not None and not model.spec.free_text:
+        notes += (f"The model {settings.model.name} reads no words: --organ changes nothing.",)
     jobs = model.plan(prompts, settings.model)
+    if len({job.name for job in jobs}) < len(jobs):
+        raise ModelError(
+            f"Two passes of {settings.model.name} have one name.", "This is a defect of the model plug-in."
+        )
     if settings.objects.one_class:
         jobs = tuple(one_class(job) for job in jobs)
     opened = SlideOptions(settings.slide.mpp, settings.slide.override_mpp, settings.slide.reader)
@@ -103,11 +113,20 @@ def prepare(path: Path, settings: RunSettings, *, to_run: bool = True) -> Prepar
         bounds = slide.info.bounds_level0
         in_qupath = settings.export.frame == "qupath" and bounds is not None
         roi = read_roi(settings.slide.roi, (bounds.x, bounds.y) if in_qupath and bounds else (0, 0))
+    decided = repr([replace(job, notes=()) for job in jobs])
     digest = settings.result_digest(
-        __version__, slide.info.fingerprint, str(weights and weights.sha256), roi_hash, repr(jobs)
+        __version__, slide.info.fingerprint, str(weights and weights.sha256), roi_hash, decided
     )
     notes += tuple(note for job in jobs for note in job.notes)
     return Prepared(slide, settings, prompts, model.spec, weights, jobs, roi, digest, notes)
+
+
+def _with_threads(settings: RunSettings) -> RunSettings:
+    """Decide how many threads a network computes with: a worker's share of the processor."""
+    if settings.model.threads is not None:
+        return settings
+    threads = max(1, (os.cpu_count() or 1) // max(1, settings.compute.workers))
+    return settings.model_copy(update={"model": settings.model.model_copy(update={"threads": threads})})
 
 
 EVERYTHING = "all"
@@ -139,7 +158,7 @@ def choose(settings: RunSettings, *, to_run: bool = True) -> tuple[RunSettings, 
     if not texts:
         raise UsageError("Nothing to look for.", 'Say it in words: --prompt "nuclei".')
     everything = any(text.lower() == EVERYTHING for text in texts)
-    asked = _resolved([text for text in texts if text.lower() != EVERYTHING])
+    asked = _resolved([text for text in texts if text.lower() != EVERYTHING], settings.objects.free_text_kind)
     name, notes = choose_model(settings.model, asked, to_run=to_run)
     model = settings.model.model_copy(update={"name": name})
     settings = settings.model_copy(update={"model": model})
@@ -147,11 +166,42 @@ def choose(settings: RunSettings, *, to_run: bool = True) -> tuple[RunSettings, 
         texts = [*MODELS.get(name).targets(model), *(text for text in texts if text.lower() != EVERYTHING)]
         objects = settings.objects.model_copy(update={"one_class": True})
         settings = settings.model_copy(update={"prompts": tuple(texts), "objects": objects})
-    return settings, _resolved(texts), notes
+        notes += (_all_means(name, model),)
+    prompts = _resolved(texts, settings.objects.free_text_kind)
+    return settings, prompts, notes + _renamed(texts)
 
 
-def _resolved(texts: Sequence[str]) -> tuple[Prompt, ...]:
-    return tuple({prompt.name: prompt for prompt in map(Prompt.parse, texts)}.values())
+def _all_means(name: str, model: ModelSettings) -> str:
+    """Say what "all" is, and what it leaves out."""
+    chosen, known = MODELS.get(name).targets(model), MODELS.get(name).spec.prompts
+    where = f" in {model.organ}" if model.organ and len(chosen) < len(known) else ""
+    left = [target for target in known if target not in chosen]
+    out = f"; not in its list, and left out: {', '.join(left)}" if left else ""
+    return f'"all" is what {name} knows{where}: {", ".join(chosen)}{out}.'
+
+
+def _renamed(texts: Sequence[str]) -> tuple[str, ...]:
+    """Say which words are taken for others."""
+    parsed = [(text, Prompt.parse(text)) for text in texts]
+    return tuple(
+        f"{text!r} is taken as {prompt.name!r}."
+        for text, prompt in parsed
+        if prompt.known and singular(prompt.name) not in singular(normalise(text))
+    )
+
+
+def _resolved(texts: Sequence[str], free_text_kind: Literal["auto", "cell", "region"]) -> tuple[Prompt, ...]:
+    """Prompts of these words, each name once."""
+    found: dict[str, Prompt] = {}
+    for prompt in map(Prompt.parse, texts):
+        if not prompt.known and free_text_kind != "auto":
+            prompt = replace(prompt, kind=free_text_kind)
+        earlier = found.setdefault(prompt.name, prompt)
+        if earlier.site != prompt.site:
+            raise UsageError(
+                f"{earlier.text!r} and {prompt.text!r} ask for the same at two sites.", "Run them one after the other."
+            )
+    return tuple(found.values())
 
 
 # Best first; one that is not installed is passed over.

@@ -48,6 +48,8 @@ TARGETS: tuple[Target, ...] = (
             "tumour",
             "cancer cells",
             "malignant cells",
+            "cancer",
+            "carcinoma cells",
         ),
     ),
     Target(
@@ -62,14 +64,14 @@ TARGETS: tuple[Target, ...] = (
         "cell",
         "Immune cells",
         (160, 90, 160),
-        ("inflammatory cell", "immune cells", "lymphocytes", "lymphocyte", "leukocytes", "inflammation"),
+        ("inflammatory cell", "immune cells", "lymphocytes", "leukocytes", "leucocytes", "inflammation"),
     ),
     Target(
         "connective tissue cells",
         "cell",
         "Stroma",
         (150, 200, 150),
-        ("connective tissue cell", "connective cells", "stromal cells", "stroma cells", "fibroblasts"),
+        ("connective tissue cell", "connective cells", "stromal cells", "stroma cells", "fibroblasts", "stroma"),
     ),
     Target(
         "glandular structure",
@@ -122,24 +124,44 @@ class Prompt:
         False
         """
         words = normalise(text)
-        placed = _IN_PATHOLOGY.fullmatch(words)
-        bare, site = (placed[1], placed[2]) if placed else (words, None)
-        for target in TARGETS:
-            if bare == target.name or bare in target.synonyms:
-                return cls(text.strip(), target.name, target.kind, target.class_name, target.colour, True, site)
+        placed = _AT_SITE.fullmatch(words)
+        bare, site = (placed[1], placed[2]) if placed and singular(placed[1]) in _BY_WORDS else (words, None)
+        target = _BY_WORDS.get(singular(bare))
+        if target is not None:
+            return cls(text.strip(), target.name, target.kind, target.class_name, target.colour, True, site)
         kind: Kind = "cell" if _CELLS.search(bare) else "region"
         return cls(text.strip(), words, kind, words.capitalize(), _UNKNOWN_COLOUR, False, site)
 
 
 _UNKNOWN_COLOUR: Rgb = (255, 200, 0)
-_IN_PATHOLOGY = re.compile(r"(.+) in (.+) pathology")
-_CELLS = re.compile(r"\b(?:cells?|nuclei|nucleus|\w+cytes?|\w+blasts?)$")
+_AT_SITE = re.compile(r"(.+?) in (.+?)(?: pathology)?")
+_CELLS = re.compile(r"\b(?:cells?|nuclei|nucleus|mitos[ie]s|mitotic figures?|\w+(?:cyte|blast|phage|phil)s?)$")
 
 
 def normalise(text: str) -> str:
-    """Lower case, white space folded.
+    """Lower case, white space folded, without a full stop at the end.
 
-    >>> normalise("  Neoplastic   Cells ")
+    >>> normalise("  Neoplastic   Cells. ")
     'neoplastic cells'
     """
-    return re.sub(r"\s+", " ", text).strip().lower()
+    words = re.sub(r"\s+", " ", text).strip().lower()
+    return words.rstrip(".!?").rstrip() or words
+
+
+def singular(words: str) -> str:
+    """Bring each word to its singular, and British spelling to American: what synonyms are compared by.
+
+    >>> singular("tumours"), singular("all nuclei"), singular("lymphocytes"), singular("connective tissue cells")
+    ('tumor', 'all nucleus', 'lymphocyte', 'connective tissue cell')
+    """
+    return " ".join(_singular(word) for word in words.split())
+
+
+def _singular(word: str) -> str:
+    word = word.replace("tumour", "tumor")
+    if word.endswith("nuclei"):
+        return word.removesuffix("i") + "us"
+    return word.removesuffix("s") if word.endswith("s") and not word.endswith(("us", "ss", "is")) else word
+
+
+_BY_WORDS = {singular(words): target for target in TARGETS for words in (target.name, *target.synonyms)}

@@ -40,6 +40,7 @@ class ModelSettings(_Section):
     name: str = Field("auto", description="auto, or a name of `wsi-parse models`")
     weights: Path | None = Field(None, description="file of weights; null: those that are installed")
     device: str = Field("auto", description="auto, cpu, cuda, cuda:1, …")
+    threads: int | None = Field(None, ge=1, description="of the processor, for networks; null: this process's share")
     precision: Literal["auto", "float32", "bfloat16"] = Field(
         "auto", description="auto: bfloat16 where the processor computes in it"
     )
@@ -61,6 +62,9 @@ class ObjectSettings(_Section):
     """How objects are made of channels. Lengths in microns, so that they mean the same on every slide."""
 
     threshold: float = Field(0.5, gt=0, lt=1, description="probability of the outline")
+    free_text_kind: Literal["auto", "cell", "region"] = Field(
+        "auto", description="what words that no model knows ask for; auto: cells where the words say so"
+    )
     one_class: bool = Field(False, description="a cell that several prompts claim goes to the most probable one")
     chunk_px: int = Field(1024, ge=128, description="side of a chunk in output pixels; part of the result")
     smallest_cell_um2: float = Field(8.0, ge=0, description="smaller cells are dropped")
@@ -85,7 +89,7 @@ class ExportSettings(_Section):
 
 
 class ComputeSettings(_Section):
-    """Where the work is done; never changes the result."""
+    """Where the work is done; never changes the result (a network's by 1/255 at most)."""
 
     workers: int = Field(0, ge=0, description="processes; 0: threads of this one")
     threads: int | None = Field(None, ge=1, description="threads in all; null: one a core")
@@ -133,7 +137,7 @@ class RunSettings(_Section):
 
     def result_digest(self, *more: str) -> str:
         """Hash what decides the result: not where it is computed, nor how tiles are grouped."""
-        where: Any = {"compute": True, "tiles": {"block"}, "slide": {"roi"}, "model": {"weights"}}
+        where: Any = {"compute": True, "tiles": {"block"}, "slide": {"roi"}, "model": {"weights", "threads"}}
         values = self.model_dump(mode="json", exclude=where)
         text = json.dumps([values, *more], sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()[:16]

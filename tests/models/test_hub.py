@@ -25,6 +25,7 @@ class Hub(ThreadingHTTPServer):
         self.files: dict[str, bytes] = {}
         self.accepted = True
         self.broken = False
+        self.forbids = False
         self.lies = False
         self.asked: list[tuple[str, str]] = []
 
@@ -51,29 +52,30 @@ class Handler(BaseHTTPRequestHandler):
         self.send_header("Content-Length", "0")
         self.end_headers()
 
+    def _refusal(self) -> tuple[int, str, str] | None:
+        """Status, the hub's code, and its words; None where the file is given."""
+        hub, token = self.server, self.headers.get("Authorization", "")
+        revision, _, name = self.path.removeprefix(REPOSITORY).partition("/")
+        refusals = (
+            (hub.broken, 503, "", ""),
+            (not self.path.startswith(REPOSITORY), 404, "RepoNotFound", "Repository not found"),
+            (hub.forbids, 403, "", "Please enable access to public gated repositories"),
+            (token == "Bearer hf_wrong", 401, "", "Invalid credentials in Authorization header"),
+            (token != f"Bearer {TOKEN}", 401, "GatedRepo", "Access to this resource is restricted"),
+            (not hub.accepted, 403, "GatedRepo", "You are not in the authorized list"),
+            (revision not in {"main", COMMIT}, 404, "RevisionNotFound", "Invalid rev id"),
+            (name not in hub.files, 404, "EntryNotFound", "Entry not found"),
+        )
+        return next(((status, code, words) for refused, status, code, words in refusals if refused), None)
+
     def _answer(self, *, body: bool) -> None:
         hub = self.server
         hub.asked.append((self.command, self.path))
-        if hub.broken:
-            self._refuse(503, "", "")
+        refusal = self._refusal()
+        if refusal is not None:
+            self._refuse(*refusal)
             return
-        if not self.path.startswith(REPOSITORY):
-            self._refuse(404, "RepoNotFound", "Repository not found")
-            return
-        token = self.headers.get("Authorization", "")
-        if token != f"Bearer {TOKEN}":
-            self._refuse(401, "GatedRepo", "Access to this resource is restricted")
-            return
-        if not hub.accepted:
-            self._refuse(403, "GatedRepo", "You are not in the authorized list")
-            return
-        revision, _, name = self.path.removeprefix(REPOSITORY).partition("/")
-        if revision not in {"main", COMMIT}:
-            self._refuse(404, "RevisionNotFound", "Invalid rev id")
-            return
-        if name not in hub.files:
-            self._refuse(404, "EntryNotFound", "Entry not found")
-            return
+        name = self.path.removeprefix(REPOSITORY).partition("/")[2]
         data = hub.files[name]
         sha256 = hashlib.sha256(data).hexdigest()
         start = 0
@@ -140,7 +142,16 @@ def test_no_token(hub: Hub, tmp_path: Path) -> None:
 def test_a_token_that_is_not_valid(hub: Hub, tmp_path: Path) -> None:
     said = get(hub, tmp_path, token="hf_wrong")
     assert said.returncode == 1
-    assert "token" in said.stderr
+    assert "not valid" in said.stderr or "refuses your token" in said.stderr
+    assert "huggingface.co/settings/tokens" in said.stderr
+    assert "Traceback" not in said.stderr
+
+
+def test_a_token_without_the_right(hub: Hub, tmp_path: Path) -> None:
+    hub.forbids = True
+    said = get(hub, tmp_path)
+    assert said.returncode == 1
+    assert "read access to gated repositories" in said.stderr
 
 
 def test_conditions_not_accepted(hub: Hub, tmp_path: Path) -> None:

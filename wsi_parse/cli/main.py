@@ -60,6 +60,7 @@ OneSlide = Annotated[Path, typer.Argument(help="A slide.", show_default=False)]
 Mpp = Annotated[float | None, typer.Option("--mpp", help="Microns per pixel, where the file does not tell.")]
 Override = Annotated[bool, typer.Option("--override-mpp", help="Believe --mpp also where the file disagrees.")]
 Config = Annotated[Path | None, typer.Option("--config", help="YAML file of settings.")]
+Weights = Annotated[Path | None, typer.Option("--weights", help="Its weights; else those installed.")]
 Organ = Annotated[str | None, typer.Option("--organ", help="Where the tissue is from: breast, colon, …")]
 FieldUm = Annotated[float | None, typer.Option("--field-um", help="Microns that a tile covers.")]
 Set = Annotated[list[str] | None, typer.Option("--set", help="section.key=value; see wsi-parse settings.")]
@@ -74,7 +75,7 @@ def run(
         typer.Option("--prompt", "-p", help='What to look for; may be repeated; "all": what is known.'),
     ] = None,
     model: Annotated[str | None, typer.Option("--model", help="See wsi-parse models.")] = None,
-    weights: Annotated[Path | None, typer.Option("--weights", help="Its weights; else those installed.")] = None,
+    weights: Weights = None,
     organ: Organ = None,
     field_um: FieldUm = None,
     out: Annotated[Path, typer.Option("--out", "-o", help="Folder of the results.")] = Path("wsi-parse-out"),
@@ -115,6 +116,7 @@ def preview(
     slide: OneSlide,
     prompt: Annotated[list[str] | None, typer.Option("--prompt", "-p", help="What would be looked for.")] = None,
     model: Annotated[str | None, typer.Option("--model", help="See wsi-parse models.")] = None,
+    weights: Weights = None,
     organ: Organ = None,
     field_um: FieldUm = None,
     out: Annotated[Path, typer.Option("--out", "-o", help="Folder of the results.")] = Path("wsi-parse-out"),
@@ -134,7 +136,7 @@ def preview(
         settings or (),
         prompts=tuple(prompt or ("nuclei",)),
         slide={"mpp": mpp, "override_mpp": override_mpp or None, "roi": roi},
-        model={"name": model, "organ": organ, "field_um": field_um},
+        model={"name": model, "weights": weights, "organ": organ, "field_um": field_um},
     )
     show_preview(slide, out, chosen, as_json=as_json)
 
@@ -168,12 +170,12 @@ def get_model(
 @models.command("verify")
 def verify_model(
     name: ModelName,
-    weights: Annotated[Path | None, typer.Option("--weights", help="Its weights; else those installed.")] = None,
+    weights: Weights = None,
     labelled: Annotated[
         Path | None, typer.Option("--labelled", help="Folder of tiles (images/) with masks of the same names (masks/).")
     ] = None,
     prompt: Annotated[str, typer.Option("--prompt", "-p", help="What the masks show.")] = "neoplastic cells",
-    mpp: Annotated[float, typer.Option("--mpp", help="Microns per pixel of the labelled tiles.")] = 0.25,
+    mpp: Annotated[float, typer.Option("--mpp", min=0.01, help="Microns per pixel of the labelled tiles.")] = 0.25,
     as_json: Json = False,
 ) -> None:
     """Check installed weights: keys, hash, a prediction, and Dice on labelled tiles."""

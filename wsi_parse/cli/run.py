@@ -15,7 +15,8 @@ from wsi_parse.exporters.base import RESEARCH_ONLY
 from wsi_parse.manifest import RunManifest
 from wsi_parse.names import output_folders
 from wsi_parse.pipeline import Progress, Silent, segment_slide
-from wsi_parse.preparation import prepare
+from wsi_parse.preparation import choose, prepare
+from wsi_parse.registry import MODELS
 from wsi_parse.settings import RunSettings
 from wsi_parse.slides import list_slides
 
@@ -30,13 +31,20 @@ def run_slides(paths: list[Path], out: Path, settings: RunSettings, *, dry_run: 
     """
     console = Console(stderr=True, quiet=as_json)
     slides = list_slides(paths)
+    # Once for all slides: a cohort never mixes models.
+    settings, _, notes = choose(settings, to_run=not dry_run)
+    for note in notes:
+        console.print(note, highlight=False, markup=False)
+    if not dry_run:
+        # What every slide would fail on is said once, before any.
+        MODELS.get(settings.model.name).find_weights(settings.model)
     failed = 0
     for slide, folder in zip(slides, output_folders(slides, out), strict=True):
         try:
             if dry_run:
-                _plan(slide, folder, settings, console, as_json=as_json)
+                _plan(slide, folder, settings, console, notes, as_json=as_json)
             else:
-                _segment(slide, folder, settings, console, as_json=as_json)
+                _segment(slide, folder, settings, console, notes, as_json=as_json)
         except UsageError:
             raise
         except WsiParseError as error:
@@ -56,12 +64,14 @@ def run_slides(paths: list[Path], out: Path, settings: RunSettings, *, dry_run: 
     return 1 if failed else 0
 
 
-def _segment(slide: Path, folder: Path, settings: RunSettings, console: Console, *, as_json: bool) -> None:
+def _segment(
+    slide: Path, folder: Path, settings: RunSettings, console: Console, said: tuple[str, ...], *, as_json: bool
+) -> None:
     if as_json:
         manifest = segment_slide(slide, folder, settings, Silent())
         typer.echo(json.dumps({"folder": str(folder), **manifest.model_dump(mode="json")}))
         return
-    with Screen(console, slide.name) as screen:
+    with Screen(console, slide.name, said) as screen:
         progress: Progress = screen
         manifest = segment_slide(slide, folder, settings, progress)
     _print_result(manifest, folder, console)
@@ -82,7 +92,7 @@ def _print_result(manifest: RunManifest, folder: Path, console: Console) -> None
                 highlight=False,
             )
     console.print(
-        f"tissue {manifest.tissue_mm2:.2f} mm² · model {manifest.model['name']} ({manifest.model['licence']}) · "
+        f"tissue {manifest.tissue_mm2:.3g} mm² · model {manifest.model['name']} ({manifest.model['licence']}) · "
         f"peak memory {(manifest.peak_memory_mb or 0) / 1000:.2f} GB",
         highlight=False,
     )
@@ -96,7 +106,9 @@ def _print_result(manifest: RunManifest, folder: Path, console: Console) -> None
     )
 
 
-def _plan(slide: Path, folder: Path, settings: RunSettings, console: Console, *, as_json: bool) -> None:
+def _plan(
+    slide: Path, folder: Path, settings: RunSettings, console: Console, said: tuple[str, ...], *, as_json: bool
+) -> None:
     prepared = prepare(slide, settings, to_run=False)
     with prepared.slide:
         tissue = prepared.tissue()
@@ -107,9 +119,10 @@ def _plan(slide: Path, folder: Path, settings: RunSettings, console: Console, *,
         typer.echo(json.dumps({"slide": slide.name, "folder": str(folder), "tissue_mm2": tissue.area_mm2, **figures}))
         return
     for note in prepared.notes:
-        console.print(note, highlight=False, markup=False)
+        if note not in said:
+            console.print(note, highlight=False, markup=False)
     console.print(
-        f"[bold]{escape(slide.name)}[/bold] {size.x_um:.4g} um/px ({size.source}) · tissue {tissue.area_mm2:.2f} mm² · "
+        f"[bold]{escape(slide.name)}[/bold] {size.x_um:.4g} um/px ({size.source}) · tissue {tissue.area_mm2:.3g} mm² · "
         f"{in_words(figures)} → {folder}",
         highlight=False,
         soft_wrap=True,

@@ -1,5 +1,6 @@
 """What a person sees while a run goes: a bar a stage, with rate and time left."""
 
+from collections.abc import Collection
 from types import TracebackType
 
 from rich.console import Console
@@ -33,9 +34,12 @@ class Screen:
     console : Console
     title : str
         Name of the slide.
+    said : collection of str
+        Notes that were printed for all slides, and are not printed again.
     """
 
-    def __init__(self, console: Console, title: str) -> None:
+    def __init__(self, console: Console, title: str, said: Collection[str] = ()) -> None:
+        self._said = said
         self._console = console
         self._title = title
         self._tasks: dict[str, TaskID] = {}
@@ -68,4 +72,6 @@ class Screen:
 
     def note(self, text: str) -> None:
         """Print a line above the bars."""
+        if text in self._said:
+            return
         self._bars.console.print(f"  {text}", highlight=False)

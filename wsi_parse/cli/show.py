@@ -107,7 +107,7 @@ def show_preview(path: Path, out: Path, settings: RunSettings, *, as_json: bool)
         return
     for note in prepared.notes:
         typer.echo(note)
-    typer.echo(f"tissue {tissue.area_mm2:.2f} mm² · {in_words(figures)}\n→ {target}")
+    typer.echo(f"tissue {tissue.area_mm2:.3g} mm² · {in_words(figures)}\n→ {target}")
     for field_um, told in choices.items():
         typer.echo(f"  --field-um {field_um:<4g} {in_words(told)}")
     if choices:

@@ -45,13 +45,17 @@ def verify_weights(
 ) -> None:
     """Check keys and hash, predict a picture, measure Dice on labelled tiles."""
     spec = _spec(name)
-    from wsi_parse.models.biomedparse.verify import verify
+    from wsi_parse.verify import verify
 
     facts = verify(file, labelled, prompt, mpp)
     if as_json:
         typer.echo(json.dumps({**facts, "licence": spec.licence, "purpose": spec.purpose}))
         return
     console = Console()
+    console.print("All names and shapes are as they must be, and the file is what was installed.", highlight=False)
     for key, value in facts.items():
-        console.print(f"{key:<22} {value}", highlight=False, soft_wrap=True)
+        told = "not known" if value is None else f"{value:,}" if isinstance(value, int) else value
+        console.print(f"  {key.replace('_', ' '):<28} {told}", highlight=False, soft_wrap=True)
+    if "dice_mean" in facts:
+        console.print("The authors report mean / median Dice of .745 / .826 for neoplastic cells.", highlight=False)
     console.print(f"{spec.licence}; {spec.purpose}.", highlight=False)

@@ -20,20 +20,16 @@ def open_work(plan: RunPlan) -> tuple[list[list[tuple[int, int]]], list[list[tup
     Returns
     -------
     blocks, chunks : lists of (row, column), one list a pass
-        Chunks whose objects are not whole on disk, and the blocks under those that are not whole either.
+        Blocks that are not whole on disk (what the model noted of them is needed to the end), and chunks whose objects
+        are not.
     """
     blocks, chunks = [], []
     for index, item in enumerate(plan.passes):
         open_chunks = [
             chunk for chunk in item.chunks.chunks(item.selection) if not _is_whole(plan.objects_path(index, chunk))
         ]
-        under = {
-            block
-            for chunk in open_chunks
-            for block in item.selection.blocks_under(item.chunks.window_in_read_frame(chunk))
-        }
         store = plan.scenes[index].store
-        blocks.append([block for block in sorted(under) if not store.is_whole(block)])
+        blocks.append([block for block in item.selection.blocks() if not store.is_whole(block)])
         chunks.append(open_chunks)
     return blocks, chunks
 

@@ -96,6 +96,9 @@ def draw_preview(slide: Slide, tissue: TissueMask, boxes_level0: Sequence[Box], 
 def _draw_tissue(ink: Ink, tissue: TissueMask) -> None:
     shapes = polygons_of_mask(tissue.mask, 0.5)
     shapes = shapely.set_coordinates(shapes, tissue.frame.to_level0(shapely.get_coordinates(shapes)))
+    if tissue.region is not None:
+        shapes = shapely.get_parts(shapely.intersection(shapely.make_valid(shapes), tissue.region))
+        shapes = shapes[shapely.get_type_id(shapes) == shapely.GeometryType.POLYGON]
     ink.shapes(shapes, TISSUE_COLOUR, fill=0, width_px=1.5)
 
 

@@ -172,6 +172,8 @@ class Segmenter(ABC):
     spec: ClassVar[ModelSpec]
     #: Tiles a call of `predict`, where the settings do not say; one shape for a whole run.
     batch: int = 1
+    #: What memory turned out to hold.
+    largest_batch: int | None = None
     #: Blocks that a process predicts at once; None: one a thread.
     at_once: int | None = None
 

@@ -52,11 +52,14 @@ def choose_precision(wanted: str, device: torch.device) -> Precision:
 
 
 @contextmanager
-def computing_in(precision: str, device: torch.device) -> Iterator[None]:
+def computing_in(precision: str, device: torch.device, threads: int | None) -> Iterator[None]:
     """Compute in a precision, the same way each time.
 
-    float32 is exact: no TensorFloat-32, which cuDNN else uses for convolutions. Not for several threads at once.
+    float32 is exact: no TensorFloat-32, which cuDNN else uses for convolutions; the number of threads decides in which
+    order sums are taken. Not for several callers at once.
     """
+    if threads is not None and threads != torch.get_num_threads():
+        torch.set_num_threads(threads)
     bfloat16 = precision == "bfloat16"
     with (
         torch.backends.cudnn.flags(enabled=True, deterministic=True, allow_tf32=bfloat16),
@@ -69,7 +72,7 @@ def device_name(device: torch.device) -> str:
     """Name the hardware, for the manifest."""
     if device.type == "cuda":
         return torch.cuda.get_device_name(device)
-    return f"{torch.cpu.get_capabilities().get('cpu_name', 'cpu')}, {torch.get_num_threads()} threads"
+    return str(torch.cpu.get_capabilities().get("cpu_name", "cpu"))
 
 
 def memory_bytes(device: torch.device) -> int | None:

@@ -76,7 +76,8 @@ def fetch(file: RemoteFile, folder: Path, *, spare_bytes: int = 0) -> Path:
     """
     from huggingface_hub import hf_hub_download
 
-    free, needed = shutil.disk_usage(folder).free, file.bytes + spare_bytes
+    arrived = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
+    free, needed = shutil.disk_usage(folder).free, max(0, file.bytes - arrived) + spare_bytes
     if free < needed:
         raise no_space(f"{needed / 1e9:.1f} GB are needed and {free / 1e9:.1f} GB are free in {folder}.")
     with explained(file.repository, file.name):
@@ -114,8 +115,11 @@ def _refusal(error: Exception, repository: str) -> DownloadError | None:
         )
     if isinstance(error, errors.RepositoryNotFoundError):
         return DownloadError(f"The hub does not show you {repository}: no token, or one that is not valid.", token)
-    if isinstance(error, errors.HfHubHTTPError) and _status(error) == _UNAUTHORISED:
-        return DownloadError("The hub refuses your token.", token)
+    if isinstance(error, errors.HfHubHTTPError) and _status(error) in {_UNAUTHORISED, _FORBIDDEN}:
+        return DownloadError(
+            f"The hub refuses your token: {_first(error)}.",
+            f"It needs read access to gated repositories. {token}",
+        )
     return None
 
 
@@ -149,7 +153,7 @@ def _failure(error: Exception, name: str) -> DownloadError | None:
 
 _HUB = "https://huggingface.co"
 _ELSEWHERE = "Connect, or download it elsewhere and say --from FILE."
-_UNAUTHORISED = 401
+_UNAUTHORISED, _FORBIDDEN = 401, 403
 _HTTP_CLIENTS = {"httpcore", "httpcore2", "httpx", "httpx2", "requests", "urllib3"}
 
 

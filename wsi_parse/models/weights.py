@@ -100,7 +100,8 @@ def installed(name: str) -> Weights:
         whole = (folder / _FILE).stat().st_size == card["bytes"]
         weights = Weights(folder / _FILE, str(card["sha256"]), card.get("revision"))
     except (OSError, KeyError) as error:
-        raise WeightsError(f"The installed weights of {name} are damaged: {error}.", remedy) from error
+        # Not the error's own words: they hold the path of a user's home.
+        raise WeightsError(f"The installed weights of {name} are damaged.", remedy) from error
     if not whole:
         raise WeightsError(f"The installed weights of {name} are not whole.", remedy)
     return weights

@@ -3,11 +3,16 @@
 import json
 import pickle
 import struct
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 from safetensors.torch import save_file
 
 from tests.models.biomedparse.reference import checkpoint, keys, sizes_of
@@ -120,6 +125,43 @@ def test_a_truncated_checkpoint_is_refused(tiny_checkpoint: Path, tmp_path: Path
         convert(tmp_path / "torn.pt", tmp_path / "new.safetensors", sizes_of("keys_tiny"))
 
 
+@given(st.binary(max_size=60))
+def test_bytes_that_are_no_checkpoint_are_refused(data: bytes) -> None:
+    with TemporaryDirectory() as folder:
+        path = Path(folder) / "odd.pt"
+        path.write_bytes(data)
+        with pytest.raises(WeightsError, match=r"odd\.pt"):
+            convert(path, Path(folder) / "new.safetensors", RELEASED)
+
+
+def test_tensors_that_share_memory_or_lie_crosswise_are_written_out(tmp_path: Path) -> None:
+    state = checkpoint("keys_tiny", everything=False)
+    name = "sem_seg_head.predictor.class_embed"
+    expected = state[name].clone()
+    state[name] = expected.T.contiguous().T
+    state["sem_seg_head.predictor.query_embed.weight"] = state["sem_seg_head.predictor.query_feat.weight"]
+    torch.save(state, tmp_path / "tied.pt")
+    convert(tmp_path / "tied.pt", tmp_path / "new.safetensors", sizes_of("keys_tiny"))
+    tensors = read_converted(tmp_path / "new.safetensors")[1]
+    assert torch.equal(tensors[name], expected)
+    assert torch.equal(*(tensors[f"sem_seg_head.predictor.query_{part}.weight"] for part in ("embed", "feat")))
+
+
+def test_a_disk_that_fills_up_is_said_and_leaves_nothing(tiny_checkpoint: Path, tmp_path: Path) -> None:
+    code = (
+        "import resource, signal, sys; from pathlib import Path\n"
+        "from wsi_parse.models.biomedparse.convert import convert; from wsi_parse.errors import StoreError\n"
+        "from tests.models.biomedparse.reference import sizes_of\n"
+        "signal.signal(signal.SIGXFSZ, signal.SIG_IGN); resource.setrlimit(resource.RLIMIT_FSIZE, (10**6, 10**6))\n"
+        "try: convert(Path(sys.argv[1]), Path(sys.argv[2]), sizes_of('keys_tiny'))\n"
+        "except StoreError as error: print(error)"
+    )
+    command = [sys.executable, "-c", code, str(tiny_checkpoint), str(tmp_path / "new.safetensors")]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=300)
+    assert "WSI_PARSE_CACHE" in done.stdout, done.stderr
+    assert not list(tmp_path.iterdir())
+
+
 @pytest.mark.parametrize("value", [[1, 2], torch.zeros(3), {"a": {"b": torch.zeros(1)}}])
 def test_what_is_no_set_of_tensors_is_refused(tmp_path: Path, value: object) -> None:
     torch.save(value, tmp_path / "odd.pt")
@@ -142,7 +184,7 @@ def test_converted_weights_that_are_damaged_are_refused(tiny_file: Path, tmp_pat
     data = tiny_file.read_bytes()
     path = tmp_path / "bad.safetensors"
     path.write_bytes(data[:-100])
-    with pytest.raises(WeightsError, match="no file of converted weights"):
+    with pytest.raises(WeightsError, match=r"converted weights|damaged"):
         read_converted(path)
     path.write_bytes(b"PK not at all")
     with pytest.raises(WeightsError, match="--from FILE"):

@@ -63,10 +63,10 @@ def test_the_whole_file_is_installed_and_verified(cache: Path) -> None:
         (small / kind).mkdir(parents=True)
         (small / kind / "01_1.png").write_bytes((labelled / kind / "01_1.png").read_bytes())
     told = json.loads(wsi_parse(cache, "models", "verify", "biomedparse", "--labelled", small, "--json").stdout)
-    assert told["parameters"] == "340,360,952"
+    assert told["parameters"] == 340_360_952
     assert told["network"] == "as released"
     assert told["sha256"] == card["sha256"]
-    assert told["labelled fields"] == 4
+    assert told["labelled_fields"] == 4
 
 
 @pytest.mark.parametrize("harm", ["missing", "extra", "shape", "truncated", "code"])

@@ -13,7 +13,7 @@ from tests.models.biomedparse.test_existence import published
 from tests.shared import shared_data_root
 from tests.slides_for_runs import tissue_with_nuclei, write_slide
 from wsi_parse.compute.worker import predict_task
-from wsi_parse.errors import ModelError, StageError
+from wsi_parse.errors import ModelError, StageError, UsageError
 from wsi_parse.exporters.geojson import GeoJsonExporter
 from wsi_parse.geometry import Box
 from wsi_parse.manifest import RunManifest, sha256_of
@@ -174,6 +174,49 @@ def test_existence_is_told_in_the_manifest_and_drops_nothing(
     assert told.existence["neoplastic cells"]["tiles"] == told.passes[0]["tiles"]
     assert told.counts == plain.counts
     assert told.outputs[GeoJsonExporter.file_name] == plain.outputs[GeoJsonExporter.file_name]
+
+
+def test_cells_and_glands_in_one_field_keep_their_own_objects(
+    slide: Path, tiny_file: Path, roi: Path, tmp_path: Path
+) -> None:
+    prompts = ("glands", "neoplastic cells")
+    alone = {}
+    for prompt in prompts:
+        settings = settings_of(tiny_file, prompt, roi=roi, field_um=128.0)
+        alone |= segment_slide(slide, tmp_path / prompt, settings).counts
+    both = segment_slide(slide, tmp_path / "both", settings_of(tiny_file, *prompts, roi=roi, field_um=128.0))
+    assert both.counts == alone
+    assert len(set(alone.values())) == 2
+
+
+def test_what_was_noted_and_lost_is_made_again(slide: Path, tiny_file: Path, roi: Path, tmp_path: Path) -> None:
+    """Interrupted at the export: every chunk is outlined, and a block's marker is torn or gone."""
+    import wsi_parse.pipeline as pipeline
+
+    settings = settings_of(tiny_file, "neoplastic cells", roi=roi, field_um=256.0)
+    clean = segment_slide(slide, tmp_path / "clean", settings)
+
+    def failing(*_: object) -> None:
+        raise ModelError("Interrupted.")
+
+    for harm in ("torn", "gone"):
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(pipeline, "_export", failing)
+            with pytest.raises(ModelError, match="Interrupted"):
+                segment_slide(slide, tmp_path / harm, settings)
+        (marker,) = list((tmp_path / harm).glob(".work/*/*/done/*.json"))[:1]
+        if harm == "torn":
+            marker.write_text(marker.read_text()[:7])
+        else:
+            marker.unlink()
+        assert segment_slide(slide, tmp_path / harm, settings).outputs == clean.outputs
+
+
+def test_weights_for_a_model_that_has_none_are_refused(slide: Path, tiny_file: Path, tmp_path: Path) -> None:
+    settings = RunSettings.load(prompts=("nuclei",), model={"name": "stain", "weights": tiny_file})
+    with pytest.raises(UsageError, match="has no weights"):
+        segment_slide(slide, tmp_path / "out", settings)
+    assert not (tmp_path / "out").exists()
 
 
 def test_preview_shows_what_each_field_costs_without_weights(slide: Path, tmp_path: Path) -> None:

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 import torch
 
-from tests.models.biomedparse.test_existence import PARAMETERS, published
-from wsi_parse.errors import ModelError, SettingsError, WeightsError
+from tests.models.biomedparse.test_existence import published
+from wsi_parse.errors import ModelError, SettingsError, UsageError, WeightsError
 from wsi_parse.geometry import Box
 from wsi_parse.models.base import Pass, Segmenter, one_class
 from wsi_parse.models.biomedparse.segmenter import BiomedParseModel
@@ -126,7 +126,6 @@ def test_existence_is_noted_of_each_tile_and_summed_up(tiny_file: Path, tmp_path
     assert noted.keys() == {"neoplastic cells"}
     assert noted["neoplastic cells"].shape == (2, 5)
     assert model.summarise(noted, job)["neoplastic cells"]["tiles"] == 2
-    assert PARAMETERS.shape == (4, 2)
     assert made(tiny_file).observe(images, given, job) == {}
 
 
@@ -139,6 +138,49 @@ def test_one_class_lets_cell_prompts_compete_and_leaves_regions() -> None:
     assert [recipe.answer for recipe in settled.recipes] == ["neoplastic cells", "inflammatory cells"]
     assert one_class(glands) == glands
     assert one_class(pass_of("neoplastic cells")) == pass_of("neoplastic cells")
+
+
+def test_a_gpu_takes_batches_that_its_memory_holds_and_two_blocks_at_once(
+    tiny_file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from wsi_parse.models import device
+
+    for memory_gb, batch in ((80, 8), (24, 8), (16, 4), (4, 1)):
+        model = made(tiny_file)
+        model.__dict__["device"] = torch.device("cuda")
+        monkeypatch.setattr(device, "memory_bytes", lambda _, memory_gb=memory_gb: memory_gb << 30)
+        assert (model.batch, model.at_once) == (batch, 2)
+    assert (made(tiny_file).batch, made(tiny_file).at_once) == (1, 1)
+
+
+def test_threads_are_part_of_what_the_numbers_depend_on(tiny_file: Path, images: np.ndarray) -> None:
+    before = torch.get_num_threads()
+    try:
+        one = made(tiny_file, threads=1)
+        assert one.runs_on["threads"] == 1
+        one.predict(images[:1], pass_of("neoplastic cells"), one.runs_on)
+        assert torch.get_num_threads() == 1
+    finally:
+        torch.set_num_threads(before)
+
+
+def test_weights_that_are_not_converted_are_refused_before_a_run(tiny_checkpoint: Path) -> None:
+    with pytest.raises(WeightsError, match="--from FILE"):
+        BiomedParseModel.find_weights(ModelSettings(weights=tiny_checkpoint))
+
+
+def test_what_free_text_asks_for_can_be_said() -> None:
+    for kind in ("cell", "region"):
+        settings = RunSettings.load(
+            prompts=("purple haze", "glands"), model={"name": "biomedparse"}, objects={"free_text_kind": kind}
+        )
+        assert [prompt.kind for prompt in choose(settings)[1]] == [kind, "region"]
+
+
+def test_the_same_target_at_two_sites_is_refused() -> None:
+    texts = ("neoplastic cells in liver pathology", "tumour cells in breast")
+    with pytest.raises(UsageError, match="two sites"):
+        choose(RunSettings.load(prompts=texts, model={"name": "biomedparse"}))
 
 
 @pytest.fixture
@@ -157,15 +199,17 @@ def chosen(*texts: str) -> tuple[str, tuple[str, ...]]:
 
 @pytest.mark.usefixtures("with_biomedparse")
 def test_the_best_installed_model_that_knows_the_words_is_taken() -> None:
-    assert chosen("tumour cells", "glands") == ("biomedparse", ())
+    assert chosen("neoplastic cells", "glandular structures in colon") == ("biomedparse", ())
     assert chosen("nuclei") == ("stain", ())
     assert chosen("purple haze") == ("biomedparse", ())
-    assert chosen("nuclei", "glands") == ("biomedparse", ())
+    assert chosen("lymphocytes") == ("biomedparse", ("'lymphocytes' is taken as 'inflammatory cells'.",))
+    assert chosen("nuclei", "glandular structure") == ("biomedparse", ())
 
 
 @pytest.mark.usefixtures("with_biomedparse")
 def test_all_is_what_the_model_and_the_organ_know_and_gives_each_cell_one_class() -> None:
-    settings, prompts, _ = choose(RunSettings.load(prompts=("all",), model={"organ": "colon"}))
+    settings, prompts, notes = choose(RunSettings.load(prompts=("all",), model={"organ": "colon"}))
+    assert "left out: epithelial cells, connective tissue cells, inflammatory cells" in notes[0]
     assert [prompt.name for prompt in prompts] == ["glandular structure", "neoplastic cells"]
     assert settings.objects.one_class
     assert settings.prompts == ("glandular structure", "neoplastic cells")

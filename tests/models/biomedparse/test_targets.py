@@ -2,7 +2,7 @@
 
 import pytest
 
-from wsi_parse.errors import SettingsError
+from wsi_parse.errors import SettingsError, UnknownPromptError
 from wsi_parse.models.biomedparse.segmenter import OUTPUT_PX, BiomedParseModel, read_px
 from wsi_parse.models.biomedparse.targets import CELLS, GLANDS, KNOWN, targets_of
 from wsi_parse.prompts import TARGETS, Prompt
@@ -24,13 +24,35 @@ def test_cells_and_glands_are_read_as_they_were_in_training() -> None:
 
 
 @pytest.mark.parametrize("field_um", [32.0, 64.0, 100.0, 128.0, 256.0, 480.0, 1000.0])
-def test_a_field_of_ones_own_is_answered_by_256_pixels(field_um: float) -> None:
-    (only,) = (
-        plan("neoplastic cells", "glands", field_um=field_um) if field_um == 1000 else plan("cell", field_um=field_um)
-    )
+def test_a_field_of_ones_own_is_one_pass_answered_by_256_pixels(field_um: float) -> None:
+    (only,) = plan("glands", "neoplastic cells", field_um=field_um)
     assert only.field_um == field_um
-    assert only.tile_px == only.channels[0].stride * OUTPUT_PX <= 1024
+    assert {only.tile_px // channel.stride for channel in only.channels} == {OUTPUT_PX}
+    assert only.tile_px <= 1024
     assert only.read_mpp == pytest.approx(field_um / only.tile_px)
+
+
+def test_passes_of_one_run_have_names_of_their_own() -> None:
+    """A name is a folder: two passes of one name would take each other's objects."""
+    passes = plan("glands", "neoplastic cells")
+    assert len({item.name for item in passes}) == len(passes) == 2
+
+
+@pytest.mark.parametrize("field_um", [1.0, 7.0, 5000.0])
+def test_fields_that_make_no_sense_are_refused(field_um: float) -> None:
+    with pytest.raises(SettingsError, match="16 to 4096 um"):
+        plan("neoplastic cells", field_um=field_um)
+
+
+def test_fields_too_coarse_for_cells_are_noted() -> None:
+    assert "2.0 um" in plan("neoplastic cells", field_um=512.0)[0].notes[0]
+    assert not plan("glands", field_um=512.0)[0].notes
+    assert not plan("neoplastic cells", field_um=256.0)[0].notes
+
+
+def test_words_that_would_not_be_read_to_their_end_are_refused_before_a_run() -> None:
+    with pytest.raises(UnknownPromptError, match="tokens"):
+        plan("cells that " * 60)
 
 
 def test_tiles_are_read_no_coarser_than_trained_unless_the_input_is_full() -> None:
@@ -49,6 +71,10 @@ def test_tiles_are_read_no_coarser_than_trained_unless_the_input_is_full() -> No
         ("gland", "colorectal", "glandular structure in colon pathology"),
         ("neoplastic cells in liver pathology", "breast", "neoplastic cells in liver pathology"),
         ("Mitotic Figures", "breast", "mitotic figures"),
+        ("tumor cell", "breast", "neoplastic cells in breast pathology"),
+        ("neoplastic cells.", None, "neoplastic cells"),
+        ("tumours in breast", None, "neoplastic cells in breast pathology"),
+        ("holes in fat", None, "holes in fat"),
     ],
 )
 def test_words_are_those_of_the_training(text: str, organ: str | None, words: str) -> None:

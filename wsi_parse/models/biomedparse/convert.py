@@ -6,19 +6,18 @@ import warnings
 from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
-from zipfile import BadZipFile
 
 import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
-from wsi_parse.errors import WeightsError
+from wsi_parse.errors import StoreError, WeightsError
 from wsi_parse.files import atomic
 from wsi_parse.models.biomedparse.names import UNUSED, published_shapes
-from wsi_parse.models.biomedparse.sizes import Sizes
+from wsi_parse.models.biomedparse.sizes import SIZES_KEY, Sizes, read_sizes
+from wsi_parse.models.weights import CACHE_VARIABLE
 
-_SIZES = "sizes"
 _SHOWN = 5
 _REMEDY = "Take biomedparse_v1.pt of microsoft/BiomedParse, and download it again if it is damaged."
 
@@ -45,12 +44,12 @@ def read_checkpoint(path: Path) -> dict[str, Tensor]:
         found = _load(path)
     except pickle.UnpicklingError as error:
         raise WeightsError(
-            f"{path.name} holds more than tensors (or is no checkpoint), and is not opened: {_first(error)}.", _REMEDY
+            f"{path.name} is no checkpoint, or holds more than tensors; it is not opened.", _REMEDY
         ) from error
     except OSError as error:
         raise WeightsError(f"{path.name} cannot be read: {error.strerror or error}.", "Check the path.") from error
-    except (RuntimeError, EOFError, BadZipFile, ValueError, KeyError) as error:
-        raise WeightsError(f"{path.name} is damaged or truncated: {_first(error)}.", _REMEDY) from error
+    except Exception as error:
+        raise WeightsError(f"{path.name} is no checkpoint, or is damaged or truncated.", _REMEDY) from error
     if not isinstance(found, dict) or not all(isinstance(value, Tensor) for value in found.values()):
         raise WeightsError(f"{path.name} is not a plain set of tensors.", _REMEDY)
     return {name: value for name, value in found.items() if not UNUSED.fullmatch(name)}
@@ -118,8 +117,20 @@ def convert(checkpoint: Path, target: Path, sizes: Sizes) -> None:
     """
     tensors = read_checkpoint(checkpoint)
     check(tensors, sizes, checkpoint.name)
-    with atomic(target) as temporary:
-        save_file(tensors, temporary, {_SIZES: json.dumps(asdict(sizes))})
+    # What shares memory or lies crosswise is written out; that is rare.
+    seen: set[int] = set()
+    for name, value in tensors.items():
+        if not value.is_contiguous() or value.untyped_storage().data_ptr() in seen:
+            tensors[name] = value.contiguous().clone()
+        seen.add(tensors[name].untyped_storage().data_ptr())
+    try:
+        with atomic(target) as temporary:
+            save_file(tensors, temporary, {SIZES_KEY: json.dumps(asdict(sizes))})
+    except (OSError, SafetensorError) as error:
+        raise StoreError(
+            f"The converted weights could not be written: {_first(error)}.",
+            f"Free some space, or name another folder in {CACHE_VARIABLE}.",
+        ) from error
 
 
 def read_converted(path: Path) -> tuple[Sizes, dict[str, Tensor]]:
@@ -135,16 +146,11 @@ def read_converted(path: Path) -> tuple[Sizes, dict[str, Tensor]]:
     WeightsError
         Where the file is damaged, or not of this package.
     """
-    remedy = "Convert a checkpoint: wsi-parse models get biomedparse --from FILE"
+    sizes = read_sizes(path)
     try:
         with safe_open(path, "pt") as file:
-            told = (file.metadata() or {}).get(_SIZES)
-            if told is None:
-                raise WeightsError(f"{path.name} does not tell the sizes of its network.", remedy)
-            values = json.loads(told)
-            sizes = Sizes(**{**values, "depths": tuple(values["depths"])})
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - no mapping
-    except (SafetensorError, OSError, ValueError, TypeError, KeyError) as error:
-        raise WeightsError(f"{path.name} is no file of converted weights: {_first(error)}.", remedy) from error
+    except (SafetensorError, OSError) as error:
+        raise WeightsError(f"{path.name} is damaged: {_first(error)}.", "Install or convert it again.") from error
     check(tensors, sizes, path.name)
     return sizes, tensors

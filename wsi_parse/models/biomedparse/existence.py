@@ -55,7 +55,7 @@ class TargetDistributions:
                 for target, values in targets.items()
             }
         except (OSError, ValueError, AttributeError, TypeError) as error:
-            raise WeightsError(f"{path.name} cannot be read: {error}.", "Get it again, or remove it.") from error
+            raise WeightsError(f"{path.name} cannot be read.", "Get it again, or remove it.") from error
         odd = [name for name, values in found.items() if values.shape != (_MEANS, 2) or not (values > 0).all()]
         if odd:
             raise WeightsError(

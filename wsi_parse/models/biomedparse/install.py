@@ -1,10 +1,11 @@
 """Install BiomedParse: from the hub, or from a checkpoint that is here already."""
 
 import shutil
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from wsi_parse.errors import MissingFileError, StoreError
+from wsi_parse.errors import MissingFileError, StoreError, WeightsError
 from wsi_parse.models.base import ModelSpec
 from wsi_parse.models.biomedparse import existence
 from wsi_parse.models.biomedparse.sizes import RELEASED
@@ -28,8 +29,15 @@ def install_file(file: Path, spec: ModelSpec) -> Weights:
     folder = _make_folder(spec.name)
     if (free := shutil.disk_usage(folder).free) < CONVERTED_BYTES:
         raise no_space(f"{CONVERTED_BYTES / 1e9:.1f} GB are needed and {free / 1e9:.1f} GB are free in {folder}.")
-    _convert(file, spec)
-    return _declare(spec, file.parent / existence.FILE_NAME, {"source": file.name})
+    beside = file.parent / existence.FILE_NAME
+    statistic = _checked(beside if beside.exists() else None)
+    try:
+        _convert(file, spec)
+    except WeightsError:
+        with suppress(OSError):
+            folder.rmdir()
+        raise
+    return _declare(spec, statistic, {"source": file.name})
 
 
 def install_download(spec: ModelSpec, revision: str) -> Weights:
@@ -47,14 +55,19 @@ def install_download(spec: ModelSpec, revision: str) -> Weights:
     incoming = folder / "download"
     incoming.mkdir(exist_ok=True)
     path = fetch(checkpoint, incoming, spare_bytes=CONVERTED_BYTES)
-    distributions = _optional(incoming, checkpoint.revision)
-    _convert(path, spec)
+    statistic = _checked(_optional(incoming, checkpoint.revision))
+    try:
+        _convert(path, spec)
+    except WeightsError:
+        # It arrived as the hub has it, and is of no use.
+        shutil.rmtree(incoming, ignore_errors=True)
+        raise
     facts = {
         "source": f"{REPOSITORY}/{CHECKPOINT}",
         "revision": checkpoint.revision,
         "source_sha256": checkpoint.sha256,
     }
-    weights = _declare(spec, distributions, facts)
+    weights = _declare(spec, statistic, facts)
     shutil.rmtree(incoming, ignore_errors=True)
     return weights
 
@@ -90,15 +103,21 @@ def _new(name: str) -> Path:
     return weights_path(name).with_name("new.safetensors")
 
 
-def _declare(spec: ModelSpec, distributions: Path | None, facts: dict[str, Any]) -> Weights:
+def _checked(statistic: Path | None) -> Path | None:
+    """Read the existence statistic before anything is replaced."""
+    if statistic is not None:
+        existence.TargetDistributions.load(statistic)
+    return statistic
+
+
+def _declare(spec: ModelSpec, statistic: Path | None, facts: dict[str, Any]) -> Weights:
     """Put what is new in the place of what was there; the card is written last."""
     path = weights_path(spec.name)
     forget(spec.name)
     _new(spec.name).replace(path)
     beside = path.with_name(existence.FILE_NAME)
-    if distributions is not None and distributions.exists():
-        existence.TargetDistributions.load(distributions)
-        shutil.copyfile(distributions, beside)
-    else:
+    if statistic is None:
         beside.unlink(missing_ok=True)
+    else:
+        shutil.copyfile(statistic, beside)
     return write_card(spec.name, {"licence": spec.licence, "purpose": spec.purpose, **facts})

@@ -3,15 +3,17 @@
 import threading
 from collections.abc import Mapping, Sequence
 from functools import cached_property
+from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from wsi_parse.errors import ModelError
+from wsi_parse.errors import ModelError, SettingsError
 from wsi_parse.models.base import Channel, ModelSpec, Pass, Recipe, Segmenter, State
 from wsi_parse.models.biomedparse import existence
-from wsi_parse.models.biomedparse.targets import KNOWN, SCALES, notes_on, targets_of, words_of
+from wsi_parse.models.biomedparse.sizes import RELEASED, read_sizes
+from wsi_parse.models.biomedparse.targets import KNOWN, SCALES, Scale, notes_on, targets_of, words_of
 from wsi_parse.models.weights import Weights, installed
 from wsi_parse.prompts import Prompt
 from wsi_parse.settings import ModelSettings
@@ -23,9 +25,13 @@ INPUT_PX = 1024
 OUTPUT_PX = 256
 # A pixel size a little coarser than the trained one is no reason to read four times the pixels.
 _TOLERANCE = 1.02
-# Estimated for 1024 px in bfloat16, not measured; too large a batch is halved.
+_FIELDS_UM = (16.0, 4096.0)
+# Where a pixel of the answer is 1 um, and a nucleus 6 of them.
+_COARSE_FIELD_UM = 256.0
+# Estimated for 1024 px, not measured; too large a batch is halved.
 _GPU_BYTES_A_TILE = 3 << 30
-_LARGEST_BATCH = 16
+# Half a block: larger ones would be padded more often than they would be filled.
+_LARGEST_BATCH = 8
 
 
 class BiomedParseModel(Segmenter):
@@ -44,7 +50,7 @@ class BiomedParseModel(Segmenter):
         free_text=True,
         licence="CC-BY-NC-SA-4.0",
         purpose="research use only, non-commercial, not for clinical use",
-        cpu_seconds_a_tile=42.0,
+        cpu_seconds_a_tile=36.0,
         fields_um=(64.0, 128.0, 256.0),
     )
 
@@ -58,7 +64,11 @@ class BiomedParseModel(Segmenter):
     @classmethod
     def find_weights(cls, settings: ModelSettings) -> Weights:
         """See :class:`wsi_parse.models.base.Segmenter`."""
-        return Weights.of_file(settings.weights) if settings.weights else installed(NAME)
+        if settings.weights is None:
+            return installed(NAME)
+        weights = Weights.of_file(settings.weights)
+        read_sizes(weights.path)
+        return weights
 
     @classmethod
     def targets(cls, settings: ModelSettings) -> tuple[str, ...]:
@@ -68,12 +78,19 @@ class BiomedParseModel(Segmenter):
     @classmethod
     def plan(cls, prompts: Sequence[Prompt], settings: ModelSettings) -> tuple[Pass, ...]:
         """One pass a field; see :class:`wsi_parse.models.base.Segmenter`."""
+        if settings.field_um is not None and not _FIELDS_UM[0] <= settings.field_um <= _FIELDS_UM[1]:
+            raise SettingsError(
+                f"A field of {settings.field_um:g} um makes no sense for BiomedParse.",
+                f"Say {_FIELDS_UM[0]:g} to {_FIELDS_UM[1]:g} um; cells were trained at 64, glands at 480.",
+            )
         by_scale: dict[tuple[float, int], list[Prompt]] = {}
         for prompt in prompts:
             scale = SCALES[prompt.kind]
-            field_um = settings.field_um or scale.field_um
-            by_scale.setdefault((field_um, read_px(field_um, scale.mpp)), []).append(prompt)
-        return tuple(_pass(field_um, side, asked, settings.organ) for (field_um, side), asked in by_scale.items())
+            if settings.field_um is not None:
+                # One field for all is looked at once, at the finest scale that is asked for.
+                scale = Scale(settings.field_um, min(SCALES[one.kind].mpp for one in prompts))
+            by_scale.setdefault((scale.field_um, read_px(scale.field_um, scale.mpp)), []).append(prompt)
+        return tuple(_pass(field_um, side, asked, settings) for (field_um, side), asked in by_scale.items())
 
     @cached_property
     def device(self) -> Any:  # noqa: ANN401 - torch.device; importing torch takes seconds
@@ -105,11 +122,18 @@ class BiomedParseModel(Segmenter):
 
     @cached_property
     def runs_on(self) -> State:
-        """Kind and name of the device, and the precision."""
+        """What the numbers depend on besides the weights; a run that is resumed on something else starts anew."""
         from wsi_parse.models.device import choose_precision, device_name
 
-        precision = choose_precision(self.settings.precision, self.device)
-        return {"device": self.device.type, "device_name": device_name(self.device), "precision": precision}
+        statistic = self._statistic_file
+        return {
+            "device": self.device.type,
+            "device_name": device_name(self.device),
+            "threads": self.settings.threads if self.device.type == "cpu" else None,
+            "precision": choose_precision(self.settings.precision, self.device),
+            "batch": self.settings.batch or self.batch,
+            "existence_sha256": Weights.of_file(statistic).sha256 if statistic.exists() else None,
+        }
 
     def predict(self, images: NDArray[np.uint8], job: Pass, state: State) -> Mapping[str, NDArray[Any]]:
         """See :class:`wsi_parse.models.base.Segmenter`."""
@@ -122,7 +146,7 @@ class BiomedParseModel(Segmenter):
         with self._computing, torch.inference_mode():
             words = self._encoded(tuple(recipe.words for recipe in job.recipes))
             pixels = resized(to_device(images, self.device), INPUT_PX)
-            with computing_in(state["precision"], self.device):
+            with computing_in(state["precision"], self.device, state["threads"]):
                 probability = network(pixels, words)
             if not bool(torch.isfinite(probability).all()):
                 raise ModelError(
@@ -140,8 +164,7 @@ class BiomedParseModel(Segmenter):
                 return
             self._encoded(words)
         if self.device.type == "cuda":
-            batch = self.settings.batch or self.batch
-            self.predict(np.zeros((batch, job.tile_px, job.tile_px, 3), np.uint8), job, state)
+            self.predict(np.zeros((1, job.tile_px, job.tile_px, 3), np.uint8), job, state)
 
     @property
     def network(self) -> Any:  # noqa: ANN401 - the network; importing torch takes seconds
@@ -189,9 +212,12 @@ class BiomedParseModel(Segmenter):
 
     @cached_property
     def _distributions(self) -> existence.TargetDistributions | None:
-        weights = self.weights or self.find_weights(self.settings)
-        path = weights.folder / existence.FILE_NAME
+        path = self._statistic_file
         return existence.TargetDistributions.load(path) if path.exists() else None
+
+    @property
+    def _statistic_file(self) -> Path:
+        return (self.weights or self.find_weights(self.settings)).folder / existence.FILE_NAME
 
 
 def read_px(field_um: float, trained_mpp: float) -> int:
@@ -204,13 +230,36 @@ def read_px(field_um: float, trained_mpp: float) -> int:
     return times * OUTPUT_PX
 
 
-def _pass(field_um: float, side: int, prompts: Sequence[Prompt], organ: str | None) -> Pass:
-    recipes = tuple(Recipe(prompt, prompt.name, words=words_of(prompt, organ)) for prompt in prompts)
+def _checked(words: str) -> str:
+    """Refuse words that the network would not read to their end."""
+    # A token has at least a character: only long texts need the tokenizer, which takes seconds to load.
+    if len(words) > RELEASED.text_length - 2:
+        from wsi_parse.models.biomedparse.tokens import tokenise
+
+        tokenise(words, RELEASED.text_length)
+    return words
+
+
+def _pass(field_um: float, side: int, prompts: Sequence[Prompt], settings: ModelSettings) -> Pass:
+    organ = settings.organ
+    recipes = tuple(Recipe(prompt, prompt.name, words=_checked(words_of(prompt, organ))) for prompt in prompts)
     return Pass(
-        f"field-{field_um:g}um",
+        f"field-{field_um:g}um-{side}px",
         field_um,
         field_um / side,
         tuple(Channel(prompt.name, "probability", side // OUTPUT_PX) for prompt in prompts),
         recipes,
-        tuple(note for prompt in prompts for note in notes_on(prompt, organ, field_um)),
+        _notes(field_um, prompts, settings),
     )
+
+
+def _notes(field_um: float, prompts: Sequence[Prompt], settings: ModelSettings) -> tuple[str, ...]:
+    notes = [note for prompt in prompts for note in notes_on(prompt, settings.organ, field_um)]
+    if field_um > _COARSE_FIELD_UM and any(prompt.kind == "cell" for prompt in prompts):
+        notes.append(
+            f"In fields of {field_um:g} um a pixel of the answer is {field_um / OUTPUT_PX:.1f} um wide: "
+            "cells are missed or merged."
+        )
+    if settings.weights is not None and read_sizes(settings.weights) != RELEASED:
+        notes.append(f"{settings.weights.name} is a smaller network, not the released BiomedParse.")
+    return tuple(notes)

@@ -1,7 +1,11 @@
 """How large a BiomedParse network is: the released one, or a smaller one of the same build."""
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
+
+from safetensors import SafetensorError, safe_open
 
 from wsi_parse.errors import WeightsError
 
@@ -112,3 +116,26 @@ class Sizes:
 
 
 RELEASED = Sizes()
+SIZES_KEY = "sizes"
+
+
+def read_sizes(path: Path) -> Sizes:
+    """Read the sizes that converted weights tell of themselves; no tensor is read.
+
+    Raises
+    ------
+    WeightsError
+        Where the file is damaged, or not of this package.
+    """
+    remedy = "Convert a checkpoint: wsi-parse models get biomedparse --from FILE"
+    try:
+        with safe_open(path, "np") as file:
+            told = (file.metadata() or {}).get(SIZES_KEY)
+        if told is None:
+            raise WeightsError(f"{path.name} does not tell the sizes of its network.", remedy)
+        values = json.loads(told)
+        return Sizes(**{**values, "depths": tuple(values["depths"])})
+    except (SafetensorError, OSError, ValueError, TypeError, KeyError) as error:
+        if isinstance(error, WeightsError):
+            raise
+        raise WeightsError(f"{path.name} is no file of converted weights.", remedy) from error

@@ -5,6 +5,7 @@ Organs: the model card's list.
 """
 
 from dataclasses import dataclass
+from difflib import get_close_matches
 
 from wsi_parse.errors import SettingsError
 from wsi_parse.prompts import Kind, Prompt
@@ -98,15 +99,20 @@ def notes_on(prompt: Prompt, organ: str | None, field_um: float) -> list[str]:
     site = prompt.site or organ
     if prompt.name not in KNOWN:
         return [
-            f"BiomedParse was not trained on {prompt.text!r} in pathology and may answer with something else. It is "
-            f"taken for {'cells' if prompt.kind == 'cell' else 'regions'} in fields of {field_um:g} um (--field-um). "
-            f"Known: {', '.join(KNOWN)}."
+            f"BiomedParse was not trained on {prompt.text!r} in pathology and may answer with something else. "
+            f"It is taken for {'cells' if prompt.kind == 'cell' else 'regions'} (--set objects.free_text_kind=…) in "
+            f"fields of {field_um:g} um (--field-um). Known: {', '.join(KNOWN)}."
         ]
     if site is None:
         return []
     trained = _OF_ORGAN.get(organ_name(site))
     if trained is None:
-        return [f"BiomedParse's list has no organ {site!r}: {', '.join(sorted(_OF_ORGAN))}."]
+        near = get_close_matches(organ_name(site), _OF_ORGAN, 1)
+        hint = f" Did you mean {near[0]}?" if near else ""
+        return [
+            f"BiomedParse's list has no organ {site!r}; the word is used as it is.{hint} It has: "
+            f"{', '.join(sorted(_OF_ORGAN))}."
+        ]
     if prompt.name not in trained:
         return [f"BiomedParse's list for {organ_name(site)} has {' and '.join(trained)}, not {prompt.name}."]
     return []

@@ -1,4 +1,4 @@
-"""Verify real weights in one command: are they whole, do they answer, and how well."""
+"""Verify BiomedParse's weights in one command: are they whole, do they answer, and how well."""
 
 import time
 from collections.abc import Iterator
@@ -10,15 +10,17 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from wsi_parse.errors import UsageError
+from wsi_parse.evaluate import dice
 from wsi_parse.geometry import Box
 from wsi_parse.models.base import Pass
 from wsi_parse.models.biomedparse.convert import read_converted
 from wsi_parse.models.biomedparse.segmenter import BiomedParseModel
+from wsi_parse.models.biomedparse.sizes import RELEASED
 from wsi_parse.prompts import Prompt
 from wsi_parse.settings import ModelSettings
 from wsi_parse.synthetic import SyntheticSlide
 
-_SUFFIXES = {".png", ".jpg", ".jpeg", ".tif", ".tiff", ".npy"}
+_SUFFIXES = {".png", ".jpg", ".jpeg", ".tif", ".tiff"}
 _INSIDE = 128
 
 
@@ -53,11 +55,11 @@ def verify(file: Path | None, labelled: Path | None, text: str, mpp: float) -> d
     weights.check()
     sizes, tensors = read_converted(weights.path)
     facts: dict[str, Any] = {
-        "keys": f"{len(tensors)}, all expected ones and no other",
-        "parameters": f"{sum(tensor.numel() for tensor in tensors.values()):,}",
-        "network": "as released" if sizes == type(sizes)() else f"not the released one: {sizes.width} channels",
+        "keys": len(tensors),
+        "parameters": sum(tensor.numel() for tensor in tensors.values()),
+        "network": "as released" if sizes == RELEASED else "smaller: not BiomedParse's",
         "sha256": weights.sha256,
-        "revision": weights.revision or "not known",
+        "revision": weights.revision,
     }
     model = BiomedParseModel(settings, weights)
     job = BiomedParseModel.plan([Prompt.parse(text)], settings)[0]
@@ -67,10 +69,8 @@ def verify(file: Path | None, labelled: Path | None, text: str, mpp: float) -> d
     return facts
 
 
-def _answer(model: BiomedParseModel, job: Pass, images: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    state = model.runs_on
-    answers = [model.predict(image[None], job, state)[job.channels[0].name][0] for image in images]
-    return np.stack(answers)
+def _answer(model: BiomedParseModel, job: Pass, image: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    return np.asarray(model.predict(image[None], job, model.runs_on)[job.channels[0].name][0])
 
 
 def _on_the_packages_picture(model: BiomedParseModel, job: Pass) -> dict[str, Any]:
@@ -78,32 +78,35 @@ def _on_the_packages_picture(model: BiomedParseModel, job: Pass) -> dict[str, An
     slide = SyntheticSlide(1024, 1024, seed=1)
     image = slide.pixels(Box(384, 384, job.tile_px, job.tile_px))
     started = time.perf_counter()
-    answer = _answer(model, job, image[None])[0]
+    answer = _answer(model, job, image)
     state = model.runs_on
     return {
-        "device": f"{state['device_name']}, {state['precision']}",
-        "painted picture": f"{(answer >= _INSIDE).mean():.1%} mask, highest probability {answer.max() / 255:.2f}",
+        "device": state["device_name"],
+        "precision": state["precision"],
+        "painted_mask_share": round(float((answer >= _INSIDE).mean()), 4),
+        "painted_highest_probability": round(float(answer.max() / 255), 4),
         "seconds": round(time.perf_counter() - started, 2),
     }
 
 
 def _on_labelled(model: BiomedParseModel, job: Pass, folder: Path, mpp: float) -> dict[str, Any]:
-    scores = []
-    for name, image, mask in _pairs(folder):
-        side = round(job.field_um / mpp)
+    """Dice of each field that has any mask, true or found; the published measure."""
+    side = round(job.field_um / mpp)
+    fields, scores = 0, []
+    for image, mask in _pairs(folder):
         for tile, truth in _tiles(image, mask, side):
             read = np.asarray(Image.fromarray(tile).resize((job.tile_px, job.tile_px), Image.Resampling.BICUBIC))
-            probability = _answer(model, job, read[None])[0]
-            found = np.asarray(Image.fromarray(probability).resize((side, side), Image.Resampling.BILINEAR)) >= _INSIDE
-            total = int(found.sum()) + int(truth.sum())
-            if total:
-                scores.append(2 * int((found & truth).sum()) / total)
-        if not scores:
-            raise UsageError(f"{name} is smaller than a field of {job.field_um:g} um, or empty.", "Check --mpp.")
-    return {
-        "labelled fields": len(scores),
-        "Dice mean / median": f"{np.mean(scores):.3f} / {np.median(scores):.3f}",
-    }
+            probability = Image.fromarray(_answer(model, job, read))
+            found = np.asarray(probability.resize((side, side), Image.Resampling.BILINEAR)) >= _INSIDE
+            fields += 1
+            if found.any() or truth.any():
+                scores.append(dice(found, truth))
+    if not fields:
+        raise UsageError(f"No tile of {folder.name} holds a field of {job.field_um:g} um ({side} px).", "Check --mpp.")
+    told: dict[str, Any] = {"labelled_fields": fields, "labelled_fields_with_mask": len(scores)}
+    if scores:
+        told |= {"dice_mean": round(float(np.mean(scores)), 4), "dice_median": round(float(np.median(scores)), 4)}
+    return told
 
 
 def _tiles(
@@ -115,19 +118,33 @@ def _tiles(
             yield image[part], mask[part]
 
 
-def _pairs(folder: Path) -> Iterator[tuple[str, NDArray[np.uint8], NDArray[np.bool_]]]:
+def _pairs(folder: Path) -> Iterator[tuple[NDArray[np.uint8], NDArray[np.bool_]]]:
+    """Images (rows, columns, 3), and masks (rows, columns) that are true where any label is."""
     images = {path.stem: path for path in sorted((folder / "images").glob("*")) if path.suffix.lower() in _SUFFIXES}
     masks = {path.stem: path for path in sorted((folder / "masks").glob("*")) if path.suffix.lower() in _SUFFIXES}
     if not images or images.keys() - masks.keys():
         missing = ", ".join(sorted(images.keys() - masks.keys())[:3]) or "images"
         raise UsageError(
             f"{folder.name} is not a folder of labelled tiles: {missing} missing.",
-            "Put tiles into images/ and masks of the same names into masks/.",
+            "Put tiles into images/ and masks of the same names into masks/ (PNG, JPEG or TIFF).",
         )
     for stem, path in images.items():
-        mask = _read(masks[stem])
-        yield stem, _read(path)[..., :3], (mask if mask.ndim == 2 else mask.max(axis=2)) > 0
+        image, mask = np.asarray(_opened(path).convert("RGB")), _mask_of(_opened(masks[stem]))
+        if image.shape[:2] != mask.shape:
+            raise UsageError(f"The mask of {stem} has another size than its tile.", "Give masks of the tiles' size.")
+        yield image, mask
 
 
-def _read(path: Path) -> NDArray[np.uint8]:
-    return np.load(path, allow_pickle=False) if path.suffix == ".npy" else np.asarray(Image.open(path))
+def _mask_of(picture: Image.Image) -> NDArray[np.bool_]:
+    """Where any label is; how opaque a pixel is plays no part."""
+    labels = np.asarray(picture.convert(picture.mode[:-1]) if picture.mode in {"RGBA", "LA"} else picture)
+    return np.asarray(np.atleast_3d(labels).max(axis=2) > 0)
+
+
+def _opened(path: Path) -> Image.Image:
+    try:
+        with Image.open(path) as picture:
+            picture.load()
+            return picture
+    except (OSError, ValueError) as error:
+        raise UsageError(f"{path.name} cannot be read as a picture.", "Give PNG, JPEG or TIFF.") from error
