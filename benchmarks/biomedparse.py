@@ -20,7 +20,7 @@ from wsi_parse.models.biomedparse.names import published_shapes
 from wsi_parse.models.biomedparse.network import BiomedParse
 from wsi_parse.models.biomedparse.sizes import RELEASED
 from wsi_parse.models.biomedparse.targets import CELLS
-from wsi_parse.models.device import choose_precision, device_name
+from wsi_parse.models.device import choose_precision, computing_in, device_name
 from wsi_parse.models.weights import Weights
 
 # Of one 1024 x 1024 tile and one prompt as published: facts/biomedparse.md.
@@ -92,13 +92,13 @@ def matrix_rate(device: torch.device, dtype: torch.dtype, side: int) -> float:
     return 2 * side**3 / seconds(lambda: one @ other, device, 4 * _ROUNDS)
 
 
-def tile_seconds(network: BiomedParse, device: torch.device, prompts: int, batch: int, dtype: torch.dtype) -> float:
-    """Seconds of one tile in a batch."""
+def tile_seconds(network: BiomedParse, device: torch.device, prompts: int, batch: int, precision: str) -> float:
+    """Seconds of one tile in a batch, computed as a run computes it."""
     pixels = torch.rand(batch, 3, SIDE, SIDE, device=device) * 255
     words = network.read(CELLS[:prompts])
 
     def work() -> None:
-        with torch.autocast(device.type, torch.bfloat16, enabled=dtype == torch.bfloat16):
+        with computing_in(precision, device, None):
             network(pixels, words)
 
     return seconds(work, device) / batch
@@ -107,16 +107,17 @@ def tile_seconds(network: BiomedParse, device: torch.device, prompts: int, batch
 def on_cpu(network: BiomedParse, device: torch.device) -> bool:
     """One tile against the rate of a float32 matrix product in the same run."""
     rate = max(matrix_rate(device, torch.float32, side) for side in (2048, 4096))
-    one = tile_seconds(network, device, 1, 1, torch.float32)
-    four = tile_seconds(network, device, 4, 1, torch.float32)
+    with MemorySampler(0.1) as sampler:
+        one = tile_seconds(network, device, 1, 1, "float32")
+    four = tile_seconds(network, device, 4, 1, "float32")
     rate = max(rate, *(matrix_rate(device, torch.float32, side) for side in (2048, 4096)))
     floor = TILE_FLOP / rate
     print(f"float32 matrix products: {rate / 1e9:.0f} GFLOP/s; 2.39 TFLOP at that rate: {floor:.1f} s")
-    print(f"a tile: {one:.1f} s with 1 prompt, {four:.1f} s with 4")
+    print(f"a tile: {one:.1f} s with 1 prompt, {four:.1f} s with 4; peak memory {sampler.peak_bytes / 1e9:.2f} GB")
     held = within("a tile / its operations at that rate", one / floor, LIMITS["float32"])
     held &= within("4 prompts / 1 prompt", four / one, LIMITS["prompts"])
     if choose_precision("auto", device) == "bfloat16":
-        half = tile_seconds(network, device, 1, 1, torch.bfloat16)
+        half = tile_seconds(network, device, 1, 1, "bfloat16")
         held &= within("bfloat16 / float32", half / one, LIMITS["bfloat16"])
     else:
         print("bfloat16: this processor does not compute in it")
@@ -128,15 +129,19 @@ def on_gpu(network: BiomedParse, device: torch.device) -> bool:
     rate = matrix_rate(device, torch.bfloat16, 8192)
     floor = GPU_TILE_FLOP / rate
     print(f"bfloat16 matrix products: {rate / 1e12:.0f} TFLOP/s; floor {floor * 1e3:.1f} ms, {1 / floor:.0f} tiles/s")
-    for dtype in (torch.float32, torch.bfloat16):
+    for precision in ("float32", "bfloat16"):
         for batch in (1, 4, 8, 16):
             for prompts in (1, 4):
+                what = f"{precision:<9} batch {batch:>2}, {prompts} prompts"
                 torch.cuda.reset_peak_memory_stats(device)
-                took = tile_seconds(network, device, prompts, batch, dtype)
+                try:
+                    took = tile_seconds(network, device, prompts, batch, precision)
+                except torch.OutOfMemoryError:
+                    print(f"{what}: more than the device's memory")
+                    continue
                 peak = torch.cuda.max_memory_allocated(device) / 1e9
-                what = f"{str(dtype).removeprefix('torch.'):<9} batch {batch:>2}, {prompts} prompts"
                 print(f"{what}: {1 / took:6.1f} tiles/s, {took / floor:4.1f} x floor, {peak:5.1f} GB", flush=True)
-    one, four = (tile_seconds(network, device, prompts, 8, torch.bfloat16) for prompts in (1, 4))
+    one, four = (tile_seconds(network, device, prompts, 8, "bfloat16") for prompts in (1, 4))
     return within("4 prompts / 1 prompt, bfloat16, batch 8", four / one, LIMITS["prompts"])
 
 

@@ -111,6 +111,8 @@ def segment_slide(path: Path, folder: Path, settings: RunSettings, progress: Pro
             progress.note("Already done with these settings; outputs verified.")
             return earlier
         manifest = _manifest(prepared)
+        if earlier is not None and earlier.state == "done" and earlier.digest != prepared.digest:
+            progress.note("This folder holds results of other settings: they are replaced when this run is done.")
         for note in prepared.notes:
             progress.note(note)
         with _named(prepared, "opening the output folder"):

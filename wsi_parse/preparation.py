@@ -117,7 +117,7 @@ def prepare(path: Path, settings: RunSettings, *, to_run: bool = True) -> Prepar
     digest = settings.result_digest(
         __version__, slide.info.fingerprint, str(weights and weights.sha256), roi_hash, decided
     )
-    notes += tuple(note for job in jobs for note in job.notes)
+    notes = tuple(dict.fromkeys((*notes, *(note for job in jobs for note in job.notes))))
     return Prepared(slide, settings, prompts, model.spec, weights, jobs, roi, digest, notes)
 
 

@@ -29,7 +29,7 @@ def tokenise(text: str, length: int) -> list[int]:
         Where there are more: the end would be cut off in silence.
 
     >>> tokenise("neoplastic cells", 77)
-    [49406, 538, 1219, 18711, 4353, 49407]
+    [49406, 557, 36270, 1561, 8890, 49407]
     """
     tokens = [START, *_tokenizer().encode(text), END]
     if len(tokens) > length:
