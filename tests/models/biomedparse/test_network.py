@@ -130,13 +130,28 @@ def test_padding_of_shorter_prompts_is_not_read(tiny: BiomedParse) -> None:
     assert (tiny.answer(image, spoilt).mask_logits - tiny.answer(image, words).mask_logits).abs().max() < CLOSE
 
 
-def test_bfloat16_chooses_the_same_queries_and_stays_close(tiny: BiomedParse) -> None:
-    for name in ("tiny256_p1", "tiny256_p4", "tiny256_pg"):
-        image = torch.from_numpy(golden(name)["image"]).movedim(2, 0)[None].float()
-        words = tiny.read([str(text) for text in golden(name)["prompts"]])
-        exact = tiny.answer(tiny.look(image), words)
-        with torch.autocast("cpu", torch.bfloat16):
-            coarse = tiny.answer(tiny.look(image), words)
-        assert torch.equal(coarse.choice.query, exact.choice.query)
-        assert coarse.choice.similarity.dtype == coarse.mask_logits.dtype == torch.float32
-        assert (torch.sigmoid(coarse.mask_logits) - torch.sigmoid(exact.mask_logits)).abs().max() < 0.02
+def bfloat16_against_float32(network: BiomedParse, name: str) -> tuple[bool, torch.Tensor]:
+    """Whether the same queries are chosen, and how far the probabilities are apart."""
+    image = torch.from_numpy(golden(name)["image"]).movedim(2, 0)[None].float()
+    words = network.read([str(text) for text in golden(name)["prompts"]])
+    exact = network.answer(network.look(image), words)
+    with torch.autocast("cpu", torch.bfloat16):
+        coarse = network.answer(network.look(image), words)
+    assert coarse.choice.similarity.dtype == coarse.mask_logits.dtype == torch.float32
+    apart = (torch.sigmoid(coarse.mask_logits) - torch.sigmoid(exact.mask_logits)).abs()
+    return torch.equal(coarse.choice.query, exact.choice.query), apart
+
+
+@pytest.mark.parametrize("name", ["tiny256_p1", "tiny256_p4", "tiny256_pg"])
+def test_bfloat16_chooses_the_same_queries_and_stays_close(tiny: BiomedParse, name: str) -> None:
+    same, apart = bfloat16_against_float32(tiny, name)
+    assert same
+    assert apart.max() < 0.02
+
+
+@pytest.mark.slow
+def test_bfloat16_at_full_size_is_reported(full: BiomedParse) -> None:
+    """How far it is apart at full size is told, not demanded; a mean of a tenth would be another answer."""
+    same, apart = bfloat16_against_float32(full, "full256_p4")
+    print(f"same queries: {same}; probabilities apart by {apart.max():.4f}, mean {apart.mean():.5f}")  # noqa: T201
+    assert apart.mean() < 0.1
