@@ -1,6 +1,5 @@
 """RunManifest (run.json): what was done, with what, from what, and how it ended; resume starts here."""
 
-import hashlib
 import json
 import platform
 from importlib.metadata import PackageNotFoundError, version
@@ -10,7 +9,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict
 
 from wsi_parse.exporters.base import RESEARCH_ONLY
-from wsi_parse.files import write_text
+from wsi_parse.files import file_sha256, write_text
 
 MANIFEST_NAME = "run.json"
 _PACKAGES = (
@@ -88,8 +87,7 @@ class RunManifest(BaseModel):
 def sha256_of(path: Path) -> str | None:
     """Hash a file; None where it cannot be read."""
     try:
-        with path.open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
+        return file_sha256(path)
     except OSError:
         return None
 

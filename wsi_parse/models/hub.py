@@ -4,7 +4,6 @@ The user's token is found as always: `HF_TOKEN`, or what `hf auth login` stored.
 """
 
 import errno
-import hashlib
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,8 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from wsi_parse.errors import DownloadError, MissingFileError
-
-_CHUNK = 1 << 20
+from wsi_parse.files import file_sha256
 
 
 @dataclass(frozen=True)
@@ -82,7 +80,7 @@ def fetch(file: RemoteFile, folder: Path, *, spare_bytes: int = 0) -> Path:
         raise no_space(f"{needed / 1e9:.1f} GB are needed and {free / 1e9:.1f} GB are free in {folder}.")
     with explained(file.repository, file.name):
         path = Path(hf_hub_download(file.repository, file.name, revision=file.revision, local_dir=folder))
-    if path.stat().st_size != file.bytes or (file.sha256 and _sha256(path) != file.sha256):
+    if path.stat().st_size != file.bytes or (file.sha256 and file_sha256(path) != file.sha256):
         path.unlink()
         raise DownloadError(f"{file.name} arrived damaged and was removed.", "Run the command again.")
     return path
@@ -168,8 +166,3 @@ def _status(error: Any) -> int | None:  # noqa: ANN401 - of several libraries
 
 def _first(error: BaseException) -> str:
     return next(iter(str(error).splitlines()), type(error).__name__)[:200].rstrip(".")
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -1,6 +1,5 @@
 """Weights of a model: where they lie, what they are, and whether they still are what was installed."""
 
-import hashlib
 import json
 import os
 from dataclasses import dataclass
@@ -11,7 +10,7 @@ from typing import Any
 import platformdirs
 
 from wsi_parse.errors import WeightsError
-from wsi_parse.files import write_text
+from wsi_parse.files import file_sha256, write_text
 
 CACHE_VARIABLE = "WSI_PARSE_CACHE"
 _FILE = "weights.safetensors"
@@ -145,5 +144,4 @@ def forget(name: str) -> None:
 @lru_cache(maxsize=8)
 def _hash_of(path: Path, size: int, changed_ns: int) -> str:
     del size, changed_ns
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+    return file_sha256(path)
