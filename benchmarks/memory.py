@@ -28,7 +28,20 @@ def measure(side: int, folder: Path, *more: str) -> dict[str, Any]:
         run_measured([sys.executable, "-c", paint, str(slide), str(side)])
     out = folder / f"out-{side}-{len(more)}"
     shutil.rmtree(out, ignore_errors=True)
-    command = [sys.executable, "-m", "wsi_parse.cli.main", str(slide), "-p", "nuclei", "-o", str(out), "--json", *more]
+    command = [
+        sys.executable,
+        "-m",
+        "wsi_parse.cli.main",
+        str(slide),
+        "-p",
+        "nuclei",
+        "--model",
+        "stain",
+        "-o",
+        str(out),
+        "--json",
+        *more,
+    ]
     measured = run_measured(command)
     manifest = json.loads(measured.stdout)
     return {

@@ -385,6 +385,7 @@ def leaves() -> dict[str, object]:
         "precision": "bfloat16",
         "free_text_kind": "cell",
         "organ": "breast",
+        "unsure_below": 0.5,
         "frame": "level0",
     }
     changed: dict[str, object] = {"prompts": "[nuclei]"}

@@ -31,6 +31,8 @@ def command(slide: Path, out: Path, *more: str) -> list[str]:
         str(slide),
         "-p",
         "nuclei",
+        "--model",
+        "stain",
         "-o",
         str(out),
         *SMALL,

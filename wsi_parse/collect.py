@@ -35,6 +35,7 @@ def _of_pass(
     plan: RunPlan, index: int, item: PassPlan, order: NDArray[np.int16], prompts: tuple[Prompt, ...]
 ) -> Iterator[ObjectBatch]:
     rules = plan.scenes[index].rules
+    limits = np.array([np.nan if r.unsure_below is None else r.unsure_below for r in item.job.recipes])
     joiners = {
         number: RegionJoiner(rules.smallest_region_px, rules.smallest_hole_px, rules.simplify_px)
         for number, recipe in enumerate(item.job.recipes)
@@ -53,7 +54,9 @@ def _of_pass(
                 pieces[number][column] = part
             if len(found.cells):
                 prompt = order[found.recipe]
-                yield ObjectBatch(found.cells, prompt, content_ids(found.cells, prompt, prompts), found.measurements)
+                ids, sure = content_ids(found.cells, prompt, prompts), limits[found.recipe]
+                unsure = found.measurements["class_probability"] < sure if np.isfinite(sure).any() else None
+                yield ObjectBatch(found.cells, prompt, ids, found.measurements, unsure)
         for number, joiner in joiners.items():
             ended = joiner.add_row(pieces[number])
             if ended is not None and len(ended[0]):

@@ -36,6 +36,8 @@ class RunManifest(BaseModel):
     state : {"running", "done", "failed"}
     digest : str
         Hash of all that decides the result: settings, slide, model, version.
+    counts : dict of prompt to number of objects
+    unsure : dict of prompt to how many of them have an unsure class
     outputs : dict of file name to sha256
     """
 
@@ -53,6 +55,7 @@ class RunManifest(BaseModel):
     passes: list[dict[str, Any]] = []
     tissue_mm2: float | None = None
     counts: dict[str, int] = {}
+    unsure: dict[str, int] = {}
     per_mm2: dict[str, float] = {}
     existence: dict[str, dict[str, Any]] = {}
     seconds: dict[str, float] = {}

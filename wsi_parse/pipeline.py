@@ -249,7 +249,7 @@ def _export(
 ) -> None:
     settings = prepared.settings.export
     context = ExportContext(prepared.prompts, prepared.offset_level0, provenance(prepared, plan.state))
-    counts = np.zeros(len(prepared.prompts), np.int64)
+    counts = np.zeros((len(prepared.prompts), 2), np.int64)
     outputs: list[Path] = []
 
     def batches() -> Iterator[ObjectBatch]:
@@ -265,14 +265,16 @@ def _export(
             exporters.append(stack.enter_context(kind(target, context)))
             outputs.append(target)
         for batch in batches():
-            counts += np.bincount(batch.prompt, minlength=len(counts))
+            counts += np.bincount(batch.variant, minlength=counts.size).reshape(counts.shape)
             for exporter in exporters:
                 exporter.write(batch)
             progress.advance("export", min(1, chunks_left))
             chunks_left = max(0, chunks_left - 1)
         # Chunks without objects give no batch.
         progress.advance("export", chunks_left)
-    manifest.counts = {prompt.name: int(count) for prompt, count in zip(prepared.prompts, counts, strict=True)}
+    names = [prompt.name for prompt in prepared.prompts]
+    manifest.counts = dict(zip(names, counts.sum(axis=1).tolist(), strict=True))
+    manifest.unsure = {name: count for name, count in zip(names, counts[:, 1].tolist(), strict=True) if count}
     if plan.tissue.area_mm2:
         manifest.per_mm2 = {name: round(count / plan.tissue.area_mm2, 2) for name, count in manifest.counts.items()}
     release()

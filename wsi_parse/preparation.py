@@ -9,7 +9,7 @@ from typing import Any, Literal
 from wsi_parse import __version__
 from wsi_parse.errors import ModelError, UnknownPromptError, UsageError, WeightsError
 from wsi_parse.manifest import sha256_of
-from wsi_parse.models.base import ModelSpec, Pass, one_class
+from wsi_parse.models.base import ModelSpec, Pass, one_class, unsure_below
 from wsi_parse.models.weights import Weights
 from wsi_parse.plan import PassPlan
 from wsi_parse.prompts import Prompt, normalise, singular
@@ -104,6 +104,8 @@ def prepare(path: Path, settings: RunSettings, *, to_run: bool = True) -> Prepar
         )
     if settings.objects.one_class:
         jobs = tuple(one_class(job) for job in jobs)
+    if settings.objects.unsure_below is not None:
+        jobs = tuple(unsure_below(job, settings.objects.unsure_below) for job in jobs)
     opened = SlideOptions(settings.slide.mpp, settings.slide.override_mpp, settings.slide.reader)
     slide = open_slide(path, opened)
     _ = slide.pixel_size

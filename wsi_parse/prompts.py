@@ -1,7 +1,7 @@
 """Prompt, and the pathology targets known by name: synonyms, kind, class name and colour in QuPath."""
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 Kind = Literal["cell", "region"]
@@ -111,6 +111,16 @@ class Prompt:
     colour: Rgb
     known: bool
     site: str | None = None
+
+    @property
+    def unsure(self) -> "Prompt":
+        """The same for objects of which a model is not sure: a class derived of this one, paler.
+
+        >>> Prompt.parse("tumour cells").unsure.class_name
+        'Tumor: Unsure'
+        """
+        red, green, blue = ((value + 255) // 2 for value in self.colour)
+        return replace(self, class_name=f"{self.class_name}: Unsure", colour=(red, green, blue))
 
     @classmethod
     def parse(cls, text: str) -> "Prompt":

@@ -65,6 +65,7 @@ MODELS = Registry(
     "model",
     {
         "biomedparse": "wsi_parse.models.biomedparse.segmenter:BiomedParseModel",
+        "mini": "wsi_parse.models.mini.segmenter:MiniModel",
         "stain": "wsi_parse.models.stain:StainModel",
     },
 )

@@ -66,6 +66,9 @@ class ObjectSettings(_Section):
         "auto", description="what words that no model knows ask for; auto: cells where the words say so"
     )
     one_class: bool = Field(False, description="a cell that several prompts claim goes to the most probable one")
+    unsure_below: float | None = Field(
+        None, ge=0, le=1, description="cells whose class is less probable are called unsure; null: the model's own"
+    )
     chunk_px: int = Field(1024, ge=128, description="side of a chunk in output pixels; part of the result")
     smallest_cell_um2: float = Field(8.0, ge=0, description="smaller cells are dropped")
     largest_cell_um: float = Field(30.0, gt=0, description="farther from its seed nothing belongs to a cell")

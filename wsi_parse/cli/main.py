@@ -155,6 +155,16 @@ def list_models(context: typer.Context, as_json: Json = False) -> None:
         show_models(as_json=as_json)
 
 
+@models.command("show")
+def show_one(
+    name: Annotated[str, typer.Argument(help="See wsi-parse models.", show_default=False)], as_json: Json = False
+) -> None:
+    """Show what is known of a model: what it learnt from, how well it does, where it fails."""
+    from wsi_parse.cli.show import show_model
+
+    show_model(name, as_json=as_json)
+
+
 @models.command("get")
 def get_model(
     name: ModelName,

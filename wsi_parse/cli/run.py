@@ -79,10 +79,12 @@ def _segment(
 
 def _print_result(manifest: RunManifest, folder: Path, console: Console) -> None:
     table = Table(show_edge=False, pad_edge=False)
-    for name in ("prompt", "objects", "per mm²"):
+    columns = ("prompt", "objects", "per mm²", *(("of them unsure",) if manifest.unsure else ()))
+    for name in columns:
         table.add_column(name, justify="left" if name == "prompt" else "right")
     for name, count in manifest.counts.items():
-        table.add_row(name, f"{count:,}", f"{manifest.per_mm2.get(name, 0):,.0f}")
+        row = (name, f"{count:,}", f"{manifest.per_mm2.get(name, 0):,.0f}", f"{manifest.unsure.get(name, 0):,}")
+        table.add_row(*row[: len(columns)])
     console.print(table)
     for name, facts in manifest.existence.items():
         if facts["tiles_with_mask"]:

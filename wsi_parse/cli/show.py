@@ -136,27 +136,44 @@ def _cores_level0(item: PassPlan) -> list[Box]:
 
 def show_models(*, as_json: bool) -> None:
     """List the models."""
-    found = [(MODELS.get(name).spec, *_installed(name)) for name in MODELS.names()]
     if as_json:
-        told = [
-            {**describe_model(spec, weights), "prompts": list(spec.prompts), "missing": missing or None}
-            for spec, weights, missing in found
-        ]
-        typer.echo(json.dumps(told))
+        typer.echo(json.dumps([_told(name) for name in MODELS.names()]))
         return
     console = Console()
-    for spec, weights, missing in found:
-        knows = ", ".join(spec.prompts) + (", and free text" if spec.free_text else "")
-        state = missing or (f"installed, sha256 {weights.sha256[:12]}…" if weights else "none needed")
-        table = Table(title=f"[bold]{spec.name}[/bold]", title_justify="left", show_header=False, box=None)
-        for name, text in (
-            ("", spec.summary),
-            ("knows", knows),
-            ("licence", f"{spec.licence}; {spec.purpose}"),
-            ("weights", state),
-        ):
-            table.add_row(name, text)
-        console.print(table)
+    for name in MODELS.names():
+        console.print(_in_short(name))
+
+
+def show_model(name: str, *, as_json: bool) -> None:
+    """Show one model, and its card."""
+    card = MODELS.get(name).card()
+    if as_json:
+        typer.echo(json.dumps({**_told(name), "card": card}))
+        return
+    console = Console()
+    console.print(_in_short(name))
+    if card:
+        console.print(f"\n{card}", highlight=False, markup=False)
+
+
+def _told(name: str) -> dict[str, Any]:
+    spec, (weights, missing) = MODELS.get(name).spec, _installed(name)
+    return {**describe_model(spec, weights), "prompts": list(spec.prompts), "missing": missing or None}
+
+
+def _in_short(name: str) -> Table:
+    spec, (weights, missing) = MODELS.get(name).spec, _installed(name)
+    knows = ", ".join(spec.prompts) + (", and free text" if spec.free_text else "")
+    state = missing or (f"installed, sha256 {weights.sha256[:12]}…" if weights else "none needed")
+    table = Table(title=f"[bold]{spec.name}[/bold]", title_justify="left", show_header=False, box=None)
+    for title, text in (
+        ("", spec.summary),
+        ("knows", knows),
+        ("licence", f"{spec.licence}; {spec.purpose}"),
+        ("weights", state),
+    ):
+        table.add_row(title, text)
+    return table
 
 
 def _installed(name: str) -> tuple[Weights | None, str]:

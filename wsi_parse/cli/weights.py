@@ -16,7 +16,10 @@ _WITH_WEIGHTS = ("biomedparse",)
 def _spec(name: str) -> ModelSpec:
     spec: ModelSpec = MODELS.get(name).spec
     if name not in _WITH_WEIGHTS:
-        raise UsageError(f"{name} has no weights to get or verify.", f"These have: {', '.join(_WITH_WEIGHTS)}.")
+        raise UsageError(
+            f"{name} needs nothing from elsewhere: there is nothing to get or verify.",
+            f"These do: {', '.join(_WITH_WEIGHTS)}.",
+        )
     return spec
 
 

@@ -1,7 +1,7 @@
 """The contract of an exporter: batches of objects in, one file out, whole or not at all."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -32,12 +32,15 @@ class ObjectBatch:
         UUID strings, from content.
     measurements : dict of str to float array (N,)
         Column name (with unit) -> values; NaN where an object has no such value.
+    unsure : bool array (N,), optional
+        Objects whose class the model is not sure of; without it none is.
     """
 
     geometry: NDArray[Any]
     prompt: NDArray[np.int16]
     ids: NDArray[Any]
     measurements: dict[str, NDArray[np.float64]]
+    unsure: NDArray[np.bool_] | None = None
 
     def __len__(self) -> int:
         return len(self.geometry)
@@ -49,7 +52,19 @@ class ObjectBatch:
             self.prompt[start:stop],
             self.ids[start:stop],
             {name: values[start:stop] for name, values in self.measurements.items()},
+            None if self.unsure is None else self.unsure[start:stop],
         )
+
+    @property
+    def variant(self) -> NDArray[np.int16]:
+        """Index into what :func:`variants` gives of each prompt: twice the prompt's, and one more where unsure."""
+        index = self.prompt * np.int16(2)
+        return index if self.unsure is None else index + self.unsure
+
+
+def variants(prompts: Sequence[Prompt]) -> list[Prompt]:
+    """Each prompt as its objects are called, and then as those are of which the model is not sure."""
+    return [variant for prompt in prompts for variant in (prompt, prompt.unsure)]
 
 
 @dataclass(frozen=True)

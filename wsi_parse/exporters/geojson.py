@@ -18,7 +18,7 @@ import pyarrow.compute as pc
 import shapely
 from numpy.typing import NDArray
 
-from wsi_parse.exporters.base import ExportContext, ObjectBatch, StreamingExporter
+from wsi_parse.exporters.base import ExportContext, ObjectBatch, StreamingExporter, variants
 from wsi_parse.exporters.qupath import CELLS_A_PIXEL, OBJECT_TYPE, check, classification, grid_cells
 from wsi_parse.prompts import Prompt
 
@@ -53,7 +53,7 @@ class GeoJsonExporter(StreamingExporter):
 
     def __init__(self, path: Path, context: ExportContext, *, locked: bool = False) -> None:
         super().__init__(path, context)
-        self._tails = pa.array([_tail(prompt, locked=locked) for prompt in context.prompts], pa.string())
+        self._tails = pa.array([_tail(prompt, locked=locked) for prompt in variants(context.prompts)], pa.string())
         self._empty = True
         self._file: IO[bytes]
 
@@ -77,7 +77,7 @@ class GeoJsonExporter(StreamingExporter):
             pa.array(batch.ids, pa.string()),
             '","geometry":{"type":',
             geometry_text(batch.geometry, self.context.offset_level0),
-            self._tails.take(pa.array(batch.prompt)),
+            self._tails.take(pa.array(batch.variant)),
             measurements_text(batch.measurements, len(batch)),
             "}}}",
             "",

@@ -8,7 +8,7 @@ import shapely
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
-from wsi_parse.exporters.base import ObjectBatch
+from wsi_parse.exporters.base import ObjectBatch, variants
 from wsi_parse.exporters.density import Density
 from wsi_parse.exporters.sheet import Entry, assemble, draw_bar, muted, save, text_px
 from wsi_parse.exporters.view import Ink, View
@@ -112,8 +112,8 @@ def _draw_objects(
     width_px: float,
     halo: int = 0,
 ) -> None:
-    for index, prompt in enumerate(prompts):
-        mine = which & (batch.prompt == index)
+    for index, prompt in enumerate(variants(prompts)):
+        mine = which & (batch.variant == index)
         ink.shapes(batch.geometry[mine], prompt.colour, fill=fill, width_px=width_px, halo=halo)
 
 

@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import shapely
 
-from wsi_parse.exporters.base import ExportContext, ObjectBatch, StreamingExporter
+from wsi_parse.exporters.base import ExportContext, ObjectBatch, StreamingExporter, variants
 
 ROWS_A_GROUP = 20_000
 _FIXED = {
@@ -41,10 +41,11 @@ class ParquetExporter(StreamingExporter):
 
     def __init__(self, path: Path, context: ExportContext) -> None:
         super().__init__(path, context)
+        named = variants(context.prompts)
         self._names = {
-            "prompt": pa.array([prompt.name for prompt in context.prompts], pa.string()),
-            "class_name": pa.array([prompt.class_name for prompt in context.prompts], pa.string()),
-            "kind": pa.array([prompt.kind for prompt in context.prompts], pa.string()),
+            "prompt": pa.array([prompt.name for prompt in named], pa.string()),
+            "class_name": pa.array([prompt.class_name for prompt in named], pa.string()),
+            "kind": pa.array([prompt.kind for prompt in named], pa.string()),
         }
         self._schema = pa.schema(_FIXED)
         self._waiting: list[pa.Table] = []
@@ -69,7 +70,7 @@ class ParquetExporter(StreamingExporter):
             self._write_group()
 
     def _table(self, batch: ObjectBatch) -> pa.Table:
-        prompt = pa.array(batch.prompt)
+        which = pa.array(batch.variant)
         centroid = shapely.get_coordinates(shapely.centroid(batch.geometry))
         offset = np.array(self.context.offset_level0)
         shapes = shapely.set_coordinates(batch.geometry.copy(), shapely.get_coordinates(batch.geometry) - offset)
@@ -79,7 +80,7 @@ class ParquetExporter(StreamingExporter):
         self._types |= {shapely.GeometryType(kind).name for kind in np.unique(shapely.get_type_id(shapes))}
         columns = {
             "id": pa.array(batch.ids, pa.string()),
-            **{name: values.take(prompt) for name, values in self._names.items()},
+            **{name: values.take(which) for name, values in self._names.items()},
             "centroid_x_level0": pa.array(centroid[:, 0]),
             "centroid_y_level0": pa.array(centroid[:, 1]),
             "geometry": pa.array(shapely.to_wkb(shapes), pa.binary()),

@@ -64,6 +64,8 @@ class Recipe:
         Probability channels that claim the same cells: these are outlined where the highest of all is above 0.5.
     words : str
         What the model is told, where it reads words.
+    unsure_below : float or None
+        A cell whose class has a lower probability is "unsure"; None: none is.
     """
 
     prompt: Prompt
@@ -73,6 +75,7 @@ class Recipe:
     answer: str | None = None
     rivals: tuple[str, ...] = ()
     words: str = ""
+    unsure_below: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,6 +131,11 @@ def one_class(job: Pass) -> Pass:
         for r in job.recipes
     )
     return replace(job, recipes=recipes)
+
+
+def unsure_below(job: Pass, probability: float) -> Pass:
+    """Call cells unsure whose class is less probable, in every recipe whose cells vote."""
+    return replace(job, recipes=tuple(replace(r, unsure_below=probability) if r.classes else r for r in job.recipes))
 
 
 @dataclass(frozen=True, slots=True)
@@ -192,6 +200,11 @@ class Segmenter(ABC):
         """
         del settings
         return None
+
+    @classmethod
+    def card(cls) -> str:
+        """In short, what the model learnt from and how well it does; empty where nobody wrote it."""
+        return ""
 
     @classmethod
     def targets(cls, settings: ModelSettings) -> tuple[str, ...]:

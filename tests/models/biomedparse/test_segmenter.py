@@ -16,6 +16,7 @@ from wsi_parse.models.base import Pass, Segmenter, one_class
 from wsi_parse.models.biomedparse.segmenter import BiomedParseModel
 from wsi_parse.models.biomedparse.targets import CELLS
 from wsi_parse.models.device import choose_device, choose_precision
+from wsi_parse.models.mini.facts import CLASS_OF
 from wsi_parse.models.weights import Weights, installed, weights_path, write_card
 from wsi_parse.preparation import choose
 from wsi_parse.prompts import Prompt
@@ -200,7 +201,7 @@ def chosen(*texts: str) -> tuple[str, tuple[str, ...]]:
 @pytest.mark.usefixtures("with_biomedparse")
 def test_the_best_installed_model_that_knows_the_words_is_taken() -> None:
     assert chosen("neoplastic cells", "glandular structures in colon") == ("biomedparse", ())
-    assert chosen("nuclei") == ("stain", ())
+    assert chosen("nuclei") == ("mini", ())
     assert chosen("purple haze") == ("biomedparse", ())
     assert chosen("lymphocytes") == ("biomedparse", ("'lymphocytes' is taken as 'inflammatory cells'.",))
     assert chosen("nuclei", "glandular structure") == ("biomedparse", ())
@@ -218,10 +219,10 @@ def test_all_is_what_the_model_and_the_organ_know_and_gives_each_cell_one_class(
     assert len(everything) == 6
 
 
-def test_without_weights_all_is_what_the_fallback_knows() -> None:
+def test_without_weights_all_is_what_the_embedded_model_knows() -> None:
     settings, prompts, notes = choose(RunSettings.load(prompts=("all",)))
-    assert settings.model.name == "stain"
-    assert [prompt.name for prompt in prompts] == ["nuclei"]
+    assert settings.model.name == "mini"
+    assert [prompt.name for prompt in prompts] == ["nuclei", *CLASS_OF]
     assert "wsi-parse models get biomedparse" in notes[0]
 
 

@@ -1,0 +1,79 @@
+"""The mosaic, whole pipeline, on patients never trained on: better than colours, and stitching costs nothing."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import shapely
+
+from tests.shared import shared_data_root
+from workflows.train_mini.measure import MATCH_UM, SMALLEST_UM2, score
+from workflows.train_mini.readers import read_set
+from workflows.train_mini.settings import TrainingSettings
+from workflows.train_mini.tiles import held_out
+from wsi_parse.evaluate import f1_score, match_centres
+from wsi_parse.models.mini.facts import EMBEDDED
+from wsi_parse.models.mini.network import fused
+from wsi_parse.models.mini.weights import load_network
+from wsi_parse.pipeline import segment_slide
+from wsi_parse.settings import RunSettings
+
+MPP, SIDE_PX = 0.25, 512
+SETTINGS = Path(__file__).resolve().parents[3] / "workflows" / "train_mini" / "train.yaml"
+
+
+def centres_px(path: Path) -> np.ndarray:
+    """Centres (x, y) of what is no fragment."""
+    features = json.loads(path.read_text(encoding="utf-8"))["features"]
+    shapes = shapely.from_geojson([json.dumps(feature["geometry"]) for feature in features])
+    whole = shapes[shapely.area(shapes) * MPP**2 >= SMALLEST_UM2]
+    return shapely.get_coordinates(shapely.centroid(whole))
+
+
+def f1_on(found: np.ndarray, known: np.ndarray, corners: list[tuple[int, int]]) -> float:
+    """Detection F1 on some tiles of the mosaic, corners (x, y)."""
+    matched = ours = theirs = 0
+    for x, y in corners:
+        inside = [
+            points[(points >= (x, y)).all(axis=1) & (points < (x + SIDE_PX, y + SIDE_PX)).all(axis=1)] * MPP
+            for points in (found, known)
+        ]
+        matched += len(match_centres(inside[0], inside[1], MATCH_UM))
+        ours, theirs = ours + len(inside[0]), theirs + len(inside[1])
+    return f1_score(matched, ours, theirs)
+
+
+@pytest.fixture(scope="module")
+def folder() -> Path:
+    return shared_data_root() / "slides" / "mosaic"
+
+
+@pytest.fixture(scope="module")
+def corners(folder: Path) -> list[tuple[int, int]]:
+    """Corners (x, y) of the tiles never trained on."""
+    out = TrainingSettings.load(SETTINGS).sets["tnbc"].held_out
+    sources = json.loads((folder / "tnbc_mosaic_sources.json").read_text())
+    return [(x, y) for name, y, x in sources if name.partition("_")[0] in out]
+
+
+def test_the_whole_pipeline(folder: Path, corners: list[tuple[int, int]], tmp_path: Path) -> None:
+    known = centres_px(folder / "tnbc_mosaic_nuclei.geojson")
+    assert len(corners) == 8
+    f1 = {}
+    for name in ("mini", "stain"):
+        # As small as what counts on tiles, so that both measure the same.
+        small = ["export.overlay_px=0", "objects.smallest_cell_um2=6"]
+        settings = RunSettings.load(None, small, prompts=("nuclei",), model={"name": name})
+        segment_slide(folder / "tnbc_mosaic_40x.svs", tmp_path / name, settings)
+        f1[name] = f1_on(centres_px(tmp_path / name / "annotations.geojson"), known, corners)
+    assert f1["mini"] >= f1["stain"] + 0.05
+    data = shared_data_root() / "nuclei"
+    settings_of = TrainingSettings.load(SETTINGS).sets["tnbc"]
+    tiles = read_set("tnbc", settings_of, data)
+    out = held_out(tiles, settings_of)
+    network = fused(load_network(EMBEDDED))
+    scores = [score(network, tile) for tile in tiles if tile.group in out]
+    matched, found = sum(len(one.pairs) for one in scores), sum(len(one.found_class) for one in scores)
+    tile_wise = f1_score(matched, found, sum(len(one.known_class) for one in scores))
+    assert abs(f1["mini"] - tile_wise) <= 0.01

@@ -1,0 +1,213 @@
+"""Whole runs with the embedded model, as a user starts them: real slides, no network, no weights to get."""
+
+import json
+import os
+import subprocess
+import sys
+from collections import Counter
+from pathlib import Path
+
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+import shapely
+
+from tests.shared import shared_data_root
+from wsi_parse.errors import StageError, UsageError, WsiParseError
+from wsi_parse.manifest import RunManifest
+from wsi_parse.models.mini.card import figures
+from wsi_parse.models.mini.facts import CAUTION, EMBEDDED, UNSURE_BELOW
+from wsi_parse.models.weights import Weights
+from wsi_parse.pipeline import segment_slide
+from wsi_parse.settings import RunSettings
+
+CLASS_PROMPTS = ("neoplastic cells", "epithelial cells", "inflammatory cells", "connective tissue cells")
+
+
+def wsi_parse(*arguments: object, code: int = 0) -> subprocess.CompletedProcess[str]:
+    """Run the command where no name can be resolved and nothing is installed."""
+    command = [sys.executable, "-m", "wsi_parse.cli.main", *map(str, arguments)]
+    without = {**os.environ, "WSI_PARSE_CACHE": "nowhere", "HF_HUB_OFFLINE": "1", "https_proxy": "http://localhost:9"}
+    done = subprocess.run(command, capture_output=True, text=True, check=False, env=without)
+    assert done.returncode == code, done.stderr
+    assert "Traceback" not in done.stderr
+    return done
+
+
+@pytest.fixture(scope="module")
+def cmu1() -> Path:
+    return shared_data_root() / "slides" / "aperio" / "CMU-1-Small-Region.svs"
+
+
+@pytest.fixture(scope="module")
+def missions_line(cmu1: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[str, Path]:
+    """What the mission's own line prints, and where its results are."""
+    out = tmp_path_factory.mktemp("line")
+    done = wsi_parse(cmu1, "--prompt", "neoplastic cells", "-o", out)
+    return " ".join(done.stderr.split()), out / cmu1.stem
+
+
+def features(folder: Path) -> list[dict[str, object]]:
+    return json.loads((folder / "annotations.geojson").read_text(encoding="utf-8"))["features"]
+
+
+class TestMissionsLine:
+    def test_it_says_which_model_and_how_to_get_the_other(self, missions_line: tuple[str, Path]) -> None:
+        said, folder = missions_line
+        assert said.count("Using mini.") == 1
+        assert "wsi-parse models get biomedparse" in said
+        model = RunManifest.load(folder).model
+        assert (model["name"], model["weights_sha256"]) == ("mini", Weights.of_file(EMBEDDED).sha256)
+
+    def test_the_caution_is_in_the_terminal_the_manifest_and_every_file(self, missions_line: tuple[str, Path]) -> None:
+        said, folder = missions_line
+        assert said.count(CAUTION) == 1
+        assert CAUTION in RunManifest.load(folder).notes
+        assert CAUTION in json.loads((folder / "annotations.geojson").read_text())["wsi_parse"]["cautions"]
+        told = pq.read_schema(folder / "objects.parquet").metadata[b"wsi_parse"]
+        assert CAUTION in json.loads(told)["cautions"]
+
+    def test_the_class_confidence_is_a_measurement_and_decides_who_is_unsure(
+        self, missions_line: tuple[str, Path]
+    ) -> None:
+        _, folder = missions_line
+        found = features(folder)
+        names = Counter(feature["properties"]["classification"]["name"] for feature in found)
+        assert set(names) <= {"Tumor", "Tumor: Unsure"}
+        for feature in found:
+            unsure = feature["properties"]["classification"]["name"] == "Tumor: Unsure"
+            assert (feature["properties"]["measurements"]["class_probability"] < UNSURE_BELOW + 1e-4) >= unsure
+            assert (feature["properties"]["measurements"]["class_probability"] >= UNSURE_BELOW - 1e-4) >= (not unsure)
+        manifest = RunManifest.load(folder)
+        assert manifest.counts == {"neoplastic cells": len(found)}
+        assert manifest.unsure.get("neoplastic cells", 0) == names["Tumor: Unsure"]
+        classes = pq.read_table(folder / "objects.parquet")["class_name"].to_pylist()
+        assert Counter(classes) == names
+
+
+@pytest.fixture(scope="module")
+def roi(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("roi") / "roi.geojson"
+    path.write_text(json.dumps(shapely.geometry.mapping(shapely.box(600, 1200, 1200, 1800))))
+    return path
+
+
+def run(slide: Path, folder: Path, roi: Path, *prompts: str, **model: object) -> RunManifest:
+    settings = RunSettings.load(
+        None, ["export.overlay_px=0"], prompts=prompts, slide={"roi": roi}, model={"name": "mini", **model}
+    )
+    return segment_slide(slide, folder, settings)
+
+
+class TestPrompts:
+    def test_classes_share_the_nuclei_among_them(self, cmu1: Path, roi: Path, tmp_path: Path) -> None:
+        """No nucleus answers twice, none is cut: the classes' objects are nuclei, one for one."""
+        nuclei = run(cmu1, tmp_path / "nuclei", roi, "nuclei")
+        classes = run(cmu1, tmp_path / "classes", roi, *CLASS_PROMPTS)
+        everything = run(cmu1, tmp_path / "all", roi, "nuclei", *CLASS_PROMPTS)
+        whole = {shapely.from_geojson(json.dumps(f["geometry"])).wkb for f in features(tmp_path / "nuclei")}
+        of_class = [shapely.from_geojson(json.dumps(f["geometry"])).wkb for f in features(tmp_path / "classes")]
+        assert len(of_class) == len(set(of_class)) > 30
+        assert set(of_class) <= whole
+        assert sum(everything.counts.values()) == sum(nuclei.counts.values()) == len(whole)
+        assert {name: everything.counts[name] for name in CLASS_PROMPTS} == classes.counts
+
+    def test_another_threshold_for_unsure(self, cmu1: Path, roi: Path, tmp_path: Path) -> None:
+        counts = []
+        for limit in (0.0, 1.0):
+            settings = RunSettings.load(
+                None,
+                ["export.overlay_px=0", f"objects.unsure_below={limit}"],
+                prompts=CLASS_PROMPTS,
+                slide={"roi": roi},
+                model={"name": "mini"},
+            )
+            manifest = segment_slide(cmu1, tmp_path / str(limit), settings)
+            counts.append((sum(manifest.unsure.values()), sum(manifest.counts.values())))
+        assert counts[0][0] == 0
+        assert counts[1][0] > 0.9 * counts[1][1]
+
+    def test_all_asks_for_every_class(self, cmu1: Path, tmp_path: Path) -> None:
+        done = wsi_parse(cmu1, "-p", "all", "--dry-run", "-o", tmp_path)
+        for name in CLASS_PROMPTS:
+            assert name in done.stderr
+
+    def test_a_prompt_outside_the_set(self, cmu1: Path, tmp_path: Path) -> None:
+        done = wsi_parse(cmu1, "-p", "mitoses", "--model", "mini", "-o", tmp_path, code=2)
+        said = " ".join(done.stderr.split())
+        assert "neoplastic cells, epithelial cells, inflammatory cells, connective tissue cells" in said
+        assert "wsi-parse models get biomedparse" in said
+
+    def test_without_a_pixel_size_it_is_refused(self, tmp_path: Path) -> None:
+        slide = shared_data_root() / "slides" / "aperio" / "tcga-cr-7395-01a-01-ts1.svs"
+        done = wsi_parse(slide, "-p", "neoplastic cells", "-o", tmp_path, code=1)
+        assert "--mpp" in done.stderr
+
+
+class TestResults:
+    def test_blocks_threads_and_processes_change_nothing(self, cmu1: Path, roi: Path, tmp_path: Path) -> None:
+        ways = [("tiles.block=1",), ("tiles.block=4",), ("compute.workers=2", "tiles.block=1")]
+        given = []
+        for number, way in enumerate(ways):
+            settings = RunSettings.load(
+                None,
+                ["export.overlay_px=0", "objects.chunk_px=256", *way],
+                prompts=("neoplastic cells", "nuclei"),
+                slide={"roi": roi},
+                model={"name": "mini", "threads": 1, "field_um": 128.0},
+            )
+            given.append(segment_slide(cmu1, tmp_path / str(number), settings).outputs["annotations.geojson"])
+        assert given[0] == given[1] == given[2]
+
+    def test_weights_that_change_during_a_run_are_noticed(self, cmu1: Path, roi: Path, tmp_path: Path) -> None:
+        from wsi_parse.models.mini.segmenter import MiniModel
+
+        path = tmp_path / "w.safetensors"
+        path.write_bytes(EMBEDDED.read_bytes())
+        settings = RunSettings.load(prompts=("nuclei",), model={"name": "mini", "weights": path}).model
+        model = MiniModel(settings, MiniModel.find_weights(settings))
+        path.write_bytes(EMBEDDED.read_bytes()[:-2] + b"\0\0")
+        (job,) = MiniModel.plan([], settings)
+        with pytest.raises(WsiParseError, match="not what they were"):
+            model.warm_up(job, {})
+
+    def test_weights_that_cannot_be_read_fail_before_anything_is_written(
+        self, cmu1: Path, roi: Path, tmp_path: Path
+    ) -> None:
+        path = tmp_path / "w.safetensors"
+        path.write_bytes(b"no weights")
+        with pytest.raises((UsageError, StageError, WsiParseError), match=r"w\.safetensors"):
+            run(cmu1, tmp_path / "out", roi, "nuclei", weights=path)
+
+
+class TestCard:
+    def test_the_figures_are_of_the_embedded_weights(self) -> None:
+        assert figures()["weights_sha256"] == Weights.of_file(EMBEDDED).sha256
+
+    def test_the_caution_tells_the_measured_share(self) -> None:
+        share = figures()["sets"]["nuinsseg"]["neoplastic"]["called"][0]
+        assert f"{share:.0%}" in CAUTION.replace(" %", "%")
+
+    def test_show(self) -> None:
+        said = " ".join(wsi_parse("models", "show", "mini").stdout.split())
+        share = figures()["sets"]["nuinsseg"]["neoplastic"]["called"][0]
+        for words in ("colon", "16 patients", "three fields", f"{share:.2f}", "Unsure", "Apache-2.0", "research use"):
+            assert words in said
+        told = json.loads(wsi_parse("models", "show", "mini", "--json").stdout)
+        assert told["weights_sha256"] == figures()["weights_sha256"]
+        assert "stain" in wsi_parse("models", "show", "stain").stdout
+
+    def test_the_tables_of_the_card_are_these_figures(self) -> None:
+        from workflows.train_mini.card import class_table, danger_table, nuclei_table
+
+        card = EMBEDDED.with_name("CARD.md").read_text(encoding="utf-8")
+        for table in (nuclei_table, class_table, danger_table):
+            assert table(figures()) in card
+
+
+def test_a_nucleus_is_outlined_within_its_probability(cmu1: Path, roi: Path, tmp_path: Path) -> None:
+    """Splitting by the distance map loses no area that is not a fragment."""
+    run(cmu1, tmp_path, roi, "nuclei")
+    areas = [f["properties"]["measurements"]["area_um2"] for f in features(tmp_path)]
+    assert np.min(areas) > 7
+    assert 12 < np.median(areas) < 60

@@ -1,0 +1,250 @@
+"""Training of the embedded model: what it reads, what it refuses, what it may learn from, and that it resumes."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import shapely
+import torch
+import yaml
+from PIL import Image
+from safetensors.torch import load_file
+
+from tests.shared import shared_data_root
+from workflows.train_mini.checks import check
+from workflows.train_mini.corrected import class_of, read_corrected
+from workflows.train_mini.crops import Crops, relative_distance, source_of
+from workflows.train_mini.loop import schedule
+from workflows.train_mini.losses import TensorBatch, losses
+from workflows.train_mini.readers import read_set
+from workflows.train_mini.settings import SetSettings, TrainingSettings
+from workflows.train_mini.tiles import TILE_MPP, UNKNOWN, Tile, held_out
+from wsi_parse.geometry import Box
+from wsi_parse.models.mini.facts import CLASSES
+from wsi_parse.models.mini.network import MiniNetwork
+from wsi_parse.models.mini.style import density_of
+from wsi_parse.synthetic import SyntheticSlide
+from wsi_parse.synthetic.truth import truth_features
+
+TRAINING = Path(__file__).resolve().parents[2] / "workflows" / "train_mini"
+QUPATH = {"neoplastic": "Tumor", "epithelial": "Epithelial", "inflammatory": "Immune cells", "connective": "Stroma"}
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Four painted tiles of two patients, with their nuclei as QuPath writes them."""
+    folder = tmp_path_factory.mktemp("corrected")
+    slide = SyntheticSlide(1600, 1600, mpp=0.25, seed=5, tissue=1.0)
+    features = list(truth_features(slide))
+    for number, (x, y) in enumerate([(500, 500), (820, 500), (500, 820), (820, 820)]):
+        box = Box(x, y, 300, 300)
+        place = folder / f"patient_{number % 2}"
+        place.mkdir(exist_ok=True)
+        Image.fromarray(slide.pixels(box)).save(place / f"tile_{number}.png")
+        inside = []
+        for feature in features:
+            ring = np.array(feature["geometry"]["coordinates"][0]) - (x, y)
+            if (ring.max(axis=0) < 0).any() or (ring.min(axis=0) > 300).any():
+                continue
+            name = QUPATH[feature["properties"]["classification"]["name"]]
+            moved = {"type": "Polygon", "coordinates": [ring.tolist()]}
+            inside.append({**feature, "geometry": moved, "properties": {"classification": {"name": name}}})
+        (place / f"tile_{number}.geojson").write_text(json.dumps({"type": "FeatureCollection", "features": inside}))
+    return folder
+
+
+@pytest.fixture
+def tiles(folder: Path) -> list[Tile]:
+    return read_set("own", SetSettings(reader="corrected", folder=".", mpp=0.25, share=1), folder)
+
+
+def settings_of(**more: object) -> TrainingSettings:
+    own = {"own": {"reader": "corrected", "folder": ".", "mpp": 0.25, "share": 1.0, "held_out": ["patient_1"]}}
+    small = {"widths": (8, 8, 8, 8), "steps": 4, "batch": 2, "crop_px": 64, "warm_up": 1, "sets": own}
+    return TrainingSettings.model_validate({**small, **more})
+
+
+class TestTiles:
+    def test_corrected_nuclei_lie_where_they_were_drawn(self, tiles: list[Tile], folder: Path) -> None:
+        assert [tile.group for tile in tiles] == ["patient_0", "patient_0", "patient_1", "patient_1"]
+        tile = tiles[0]
+        assert tile.mpp == TILE_MPP
+        density = density_of(tile.image)[..., 0]
+        assert density[tile.nuclei > 0].mean() > density[tile.nuclei == 0].mean() + 0.3
+        truth = json.loads((folder / "patient_0" / "tile_0.geojson").read_text())["features"]
+        assert tile.classes is not None
+        assert len(tile.classes) == len(truth) + 1
+        outlines = shapely.from_geojson([json.dumps(feature["geometry"]) for feature in truth])
+        whole = shapely.within(outlines, shapely.box(0, 0, 300, 300))
+        drawn = np.isin(tile.nuclei, np.flatnonzero(whole) + 1).sum()
+        assert drawn == pytest.approx(shapely.area(outlines[whole]).sum(), rel=0.05)
+
+    def test_classes_of_qupath(self) -> None:
+        assert class_of({"classification": {"name": "Stroma"}}) == CLASSES.index("connective")
+        assert class_of({"classification": {"name": "Necrosis"}}) == CLASSES.index("other")
+        assert class_of({"classification": {"name": "Tumor: Unsure"}}) == UNKNOWN
+
+    def test_an_image_without_annotations_is_named(self, tmp_path: Path) -> None:
+        Image.new("RGB", (32, 32)).save(tmp_path / "lonely.png")
+        with pytest.raises(SystemExit, match=r"lonely\.geojson"):
+            list(read_corrected("own", tmp_path))
+
+    def test_a_group_is_held_out_whole(self, tiles: list[Tile]) -> None:
+        settings = settings_of().sets["own"]
+        assert held_out(tiles, settings) == {"patient_1"}
+        with pytest.raises(SystemExit, match="patient_7"):
+            held_out(tiles, settings.model_copy(update={"held_out": ("patient_7",)}))
+
+    def test_a_set_without_share_is_held_out_altogether(self, tiles: list[Tile]) -> None:
+        assert held_out(tiles, SetSettings(reader="corrected", folder=".", mpp=0.25)) == {"patient_0", "patient_1"}
+
+
+class TestChecks:
+    def test_good_tiles_pass(self, tiles: list[Tile]) -> None:
+        check(tiles)
+
+    def test_swapped_colours_are_refused(self, tiles: list[Tile]) -> None:
+        from dataclasses import replace
+
+        with pytest.raises(SystemExit, match="swapped"):
+            check([replace(tile, image=tile.image[..., ::-1]) for tile in tiles])
+
+    @pytest.mark.parametrize("factor", [0.3, 1.5])
+    def test_odd_scales_are_refused(self, folder: Path, factor: float) -> None:
+        settings = SetSettings(reader="corrected", folder=".", mpp=0.25 * factor, share=1)
+        with pytest.raises(SystemExit, match="pixel size"):
+            check(read_set("own", settings, folder))
+
+    @pytest.mark.parametrize("swap", [False, True])
+    def test_real_sets(self, swap: bool) -> None:
+        from dataclasses import replace
+
+        data = shared_data_root() / "nuclei"
+        for name, settings in TrainingSettings.load(TRAINING / "train.yaml").sets.items():
+            tiles = read_set(name, settings, data)[:30]
+            if swap:
+                with pytest.raises(SystemExit, match="swapped"):
+                    check([replace(tile, image=tile.image[..., ::-1]) for tile in tiles])
+            else:
+                check(tiles)
+
+
+class TestCrops:
+    def test_a_batch_depends_on_seed_and_number_only(self, tiles: list[Tile]) -> None:
+        sources = [source_of(tile, 1.0) for tile in tiles]
+        one, other = Crops(sources, settings_of()), Crops(sources, settings_of())
+        later = list(one.batches(0, 3))[2]
+        for first, second in zip(later, other.batch(2), strict=True):
+            assert np.array_equal(first, second)
+        assert not np.array_equal(one.batch(1).images, later.images)
+
+    def test_truth_moves_with_the_image(self, tiles: list[Tile]) -> None:
+        settings = settings_of(
+            batch=8, augment={"swap_style": 0, "density": 0, "blur_um": 0, "noise": 0, "jpeg": 0, "estimate": 0}
+        )
+        batch = Crops([source_of(tile, 1.0) for tile in tiles], settings).batch(0)
+        red = batch.images[:, 0]
+        inside, outside = batch.nucleus > 0.9, batch.nucleus < 0.1
+        assert red[inside].mean() > red[outside].mean() + 0.3
+        assert batch.distance[outside].max() < 0.2
+        assert ((batch.classes != UNKNOWN) == (batch.nucleus[:, ::2, ::2] > 0.5)).mean() > 0.93
+
+    def test_distance_is_highest_in_the_middle_of_each_nucleus(self) -> None:
+        nuclei = np.zeros((40, 60), np.int32)
+        nuclei[5:25, 5:25] = 1
+        nuclei[10:20, 25:55] = 2
+        distance = relative_distance(nuclei)
+        assert distance[nuclei == 0].max() == 0
+        assert distance[nuclei == 1].max() == distance[nuclei == 2].max() == 255
+        assert distance[14, 14] > distance[14, 24]
+
+
+class TestLosses:
+    @pytest.fixture
+    def batch(self, tiles: list[Tile]) -> TensorBatch:
+        sources = [source_of(tile, 1.0) for tile in tiles]
+        return TensorBatch(Crops(sources, settings_of()).batch(0), torch.device("cpu"))
+
+    def gradients(self, batch: TensorBatch, part: str) -> dict[str, float]:
+        torch.manual_seed(0)
+        network = MiniNetwork((8, 8, 8, 8))
+        loss = losses(network(batch.images), batch, torch.ones(len(CLASSES)), settings_of())[part]
+        loss.backward()
+        heads = {"shape": network.shape, "look": network.look}
+        return {
+            name: float(head.weight.grad.abs().sum()) if head.weight.grad is not None else 0.0
+            for name, head in heads.items()
+        }
+
+    def test_sets_without_instances_teach_no_distance(self, batch: TensorBatch) -> None:
+        assert self.gradients(batch, "distance")["shape"] > 0
+        batch.apart.zero_()
+        assert self.gradients(batch, "distance")["shape"] == 0
+
+    def test_sets_without_classes_teach_none(self, batch: TensorBatch) -> None:
+        assert self.gradients(batch, "classes")["look"] > 0
+        batch.classes.fill_(UNKNOWN)
+        assert self.gradients(batch, "classes")["look"] == 0
+
+
+def test_the_rate_warms_up_and_falls() -> None:
+    settings = settings_of(steps=100, warm_up=10)
+    rates = [schedule(step, settings) for step in range(100)]
+    assert rates[:10] == sorted(rates[:10])
+    assert rates[10:] == sorted(rates[10:], reverse=True)
+    assert max(rates) <= 1.002
+
+
+class TestCommand:
+    def settings_file(self, folder: Path, **more: object) -> Path:
+        path = folder / "settings.yaml"
+        path.write_text(yaml.safe_dump(settings_of(**more).model_dump(mode="json")))
+        return path
+
+    def run(self, data: Path, out: Path, settings: Path, *more: str) -> subprocess.CompletedProcess[str]:
+        command = [sys.executable, "-m", "workflows.train_mini", data, "-o", out, "--settings", settings, *more]
+        root = TRAINING.parents[1]
+        return subprocess.run([str(part) for part in command], capture_output=True, text=True, cwd=root, check=False)
+
+    def test_resumed_is_the_same_as_never_interrupted(self, folder: Path, tmp_path: Path) -> None:
+        settings = self.settings_file(tmp_path, save_every=2)
+        whole = self.run(folder, tmp_path / "whole", settings)
+        assert whole.returncode == 0, whole.stderr
+        begun = self.run(folder, tmp_path / "parts", settings, "--stop-after", "2")
+        assert begun.returncode == 0, begun.stderr
+        assert not (tmp_path / "parts" / "mini.safetensors").exists()
+        ended = self.run(folder, tmp_path / "parts", settings)
+        assert ended.returncode == 0, ended.stderr
+        one, other = (load_file(tmp_path / name / "mini.safetensors") for name in ("whole", "parts"))
+        assert all(torch.equal(one[name], other[name]) for name in one)
+        figures = json.loads((tmp_path / "whole" / "figures.json").read_text())
+        assert set(figures["sets"]) == {"own"}
+        assert figures["sets"]["own"]["groups"] == 1
+        assert (tmp_path / "whole" / "curve.png").exists()
+
+    def test_another_training_in_the_folder_is_refused(self, folder: Path, tmp_path: Path) -> None:
+        settings = self.settings_file(tmp_path, save_every=2)
+        assert self.run(folder, tmp_path / "out", settings).returncode == 0
+        other = self.run(folder, tmp_path / "out", settings, "--seed", "3")
+        assert other.returncode != 0
+        assert "other settings" in other.stderr
+
+    def test_fine_tuning_begins_with_what_was_learnt(self, folder: Path, tmp_path: Path) -> None:
+        settings = self.settings_file(tmp_path, steps=1, learning_rate=1e-6)
+        from wsi_parse.models.mini.facts import EMBEDDED
+
+        done = self.run(folder, tmp_path / "out", settings, "--start", str(EMBEDDED))
+        assert done.returncode == 0, done.stderr
+        before, after = load_file(EMBEDDED), load_file(tmp_path / "out" / "mini.safetensors")
+        assert all(
+            torch.allclose(before[name].float(), after[name].float(), atol=1e-2)
+            for name in before
+            if "running" not in name
+        )
+
+    @pytest.mark.parametrize("name", ["train.yaml", "finetune.yaml"])
+    def test_the_settings_of_the_repository_are_valid(self, name: str) -> None:
+        TrainingSettings.load(TRAINING / name)

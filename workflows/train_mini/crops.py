@@ -1,0 +1,250 @@
+"""Crops: a place in a tile, turned, mirrored, scaled and recoloured; what one training step sees."""
+
+import io
+from collections import deque
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from PIL import Image, ImageFilter
+from scipy import ndimage
+
+from workflows.train_mini.settings import AugmentSettings, TrainingSettings
+from workflows.train_mini.tiles import TILE_MPP, UNKNOWN, Tile
+from wsi_parse.models.mini.answer import relative_density
+from wsi_parse.models.mini.network import CLASS_STRIDE
+from wsi_parse.models.mini.style import Style, density_of
+
+#: Microns per pixel that the network reads.
+READ_MPP = 0.5
+_FINER = round(READ_MPP / TILE_MPP)
+_THREADS, _AHEAD = 2, 4
+
+
+@dataclass(frozen=True)
+class Source:
+    """A tile made ready to be cropped.
+
+    Parameters
+    ----------
+    image : uint8 array (H, W, 3)
+    nucleus, distance, classes : uint8 arrays (H, W)
+        255 in nuclei; the share of the largest distance in each; index of the class.
+    apart : bool
+        Whether the distance means something.
+    style : Style
+    hue : float array (3,)
+        Mean density of what is stained in each colour, as a share of their mean.
+    share : float
+        Of all crops.
+    """
+
+    image: NDArray[np.uint8]
+    nucleus: NDArray[np.uint8]
+    distance: NDArray[np.uint8]
+    classes: NDArray[np.uint8]
+    apart: bool
+    style: Style
+    hue: NDArray[np.float32]
+    share: float
+
+
+class Batch(NamedTuple):
+    """What a step learns from.
+
+    Parameters
+    ----------
+    images : float32 array (B, 3, S, S)
+        Relative densities.
+    nucleus, distance : float32 arrays (B, S, S)
+    classes : int64 array (B, S / 2, S / 2)
+        UNKNOWN where no loss is taken.
+    apart : float32 array (B,)
+    """
+
+    images: NDArray[np.float32]
+    nucleus: NDArray[np.float32]
+    distance: NDArray[np.float32]
+    classes: NDArray[np.int64]
+    apart: NDArray[np.float32]
+
+
+def source_of(tile: Tile, share: float) -> Source:
+    """Make a tile ready."""
+    classes = np.full(tile.nuclei.max() + 1, UNKNOWN, np.uint8) if tile.classes is None else tile.classes.copy()
+    classes[0] = UNKNOWN
+    return Source(
+        tile.image,
+        ((tile.nuclei > 0) * np.uint8(255)),
+        relative_distance(tile.nuclei),
+        classes[tile.nuclei],
+        tile.apart,
+        Style.of([tile.image]),
+        hue_of(tile.image),
+        share,
+    )
+
+
+def relative_distance(nuclei: NDArray[np.int32]) -> NDArray[np.uint8]:
+    """Distance of each pixel to its nucleus' border, as a share of the largest there: 0..255."""
+    result = np.zeros(nuclei.shape, np.uint8)
+    for number, place in enumerate(ndimage.find_objects(nuclei), 1):
+        if place is None:
+            continue
+        mask = np.pad(nuclei[place] == number, 1)
+        depth = ndimage.distance_transform_edt(mask)[1:-1, 1:-1]
+        result[place] += np.rint(depth * (255 / depth.max())).astype(np.uint8)
+    return result
+
+
+class Crops:
+    """Batches without end; batch `n` is a function of the seed and of `n`, so a training that resumes goes on the same.
+
+    Parameters
+    ----------
+    sources : list of Source
+    settings : TrainingSettings
+    """
+
+    def __init__(self, sources: list[Source], settings: TrainingSettings) -> None:
+        self.sources, self.settings = sources, settings
+        shares = np.array([source.share for source in sources])
+        self.shares = shares / shares.sum()
+
+    def batches(self, start: int, stop: int) -> Iterator[Batch]:
+        """Batches `start` to before `stop`, made ahead while the network learns."""
+        with ThreadPoolExecutor(_THREADS) as pool:
+            waiting = deque(pool.submit(self.batch, number) for number in range(start, min(start + _AHEAD, stop)))
+            for number in range(start + _AHEAD, stop + _AHEAD):
+                if not waiting:
+                    return
+                yield waiting.popleft().result()
+                if number < stop:
+                    waiting.append(pool.submit(self.batch, number))
+
+    def batch(self, number: int) -> Batch:
+        """Make one batch."""
+        dice = np.random.default_rng([self.settings.seed, number])
+        picked = dice.choice(len(self.sources), self.settings.batch, p=self.shares)
+        return _stacked([self._crop(self.sources[index], dice) for index in picked])
+
+    def _crop(self, source: Source, dice: np.random.Generator) -> tuple[Any, ...]:
+        augment, side = self.settings.augment, self.settings.crop_px
+        window = _Window.drawn(source.nucleus.shape, side * _FINER, augment.scale, dice)
+        image = window.cut(source.image, side * _FINER, Image.Resampling.BILINEAR)
+        image = np.asarray(Image.fromarray(image).reduce(_FINER))
+        other = self.sources[dice.choice(len(self.sources), p=self.shares)]
+        image, style = recoloured(image, source, other.hue, augment, dice)
+        nucleus, distance = (
+            np.asarray(Image.fromarray(window.cut(map_, side * _FINER, Image.Resampling.BILINEAR)).reduce(_FINER))
+            for map_ in (source.nucleus, source.distance)
+        )
+        classes = window.cut(source.classes, side // CLASS_STRIDE, Image.Resampling.NEAREST)
+        seen = relative_density(torch.from_numpy(image.copy()[None]), style)[0].numpy()
+        return seen, nucleus, distance, classes, np.float32(source.apart)
+
+
+def _stacked(crops: list[tuple[Any, ...]]) -> Batch:
+    image, nucleus, distance, classes, apart = (np.stack(column) for column in zip(*crops, strict=True))
+    return Batch(
+        image,
+        nucleus.astype(np.float32) / np.float32(255),
+        distance.astype(np.float32) / np.float32(255),
+        classes.astype(np.int64),
+        apart,
+    )
+
+
+@dataclass(frozen=True)
+class _Window:
+    """A turned, mirrored, scaled square: centre and the two half-axes, as (x, y) in tile pixels."""
+
+    centre: NDArray[np.float64]
+    axes: NDArray[np.float64]
+
+    @classmethod
+    def drawn(
+        cls, shape: tuple[int, ...], side: int, scale: tuple[float, float], dice: np.random.Generator
+    ) -> "_Window":
+        half = side / 2 * np.exp(dice.uniform(*np.log(scale)))
+        angle = dice.uniform(0, 2 * np.pi)
+        axes = half * np.array([[np.cos(angle), np.sin(angle)], [-np.sin(angle), np.cos(angle)]])
+        axes[1] *= dice.choice([-1, 1])
+        size = np.array(shape[1::-1], float)
+        # The middle of a crop stays in the tile; where the crop fits, the whole of it nearly does.
+        margin = np.minimum(half * 0.8, size / 2 - 1)
+        return cls(dice.uniform(margin, size - margin), axes)
+
+    def cut(self, values: NDArray[np.uint8], side: int, how: Image.Resampling) -> NDArray[np.uint8]:
+        """Resample to (side, side); outside, the tile is mirrored."""
+        reach = np.abs(self.axes).sum(axis=0) + 3
+        low, high = np.floor(self.centre - reach).astype(int), np.ceil(self.centre + reach).astype(int)
+        if (low >= 0).all() and high[0] <= values.shape[1] and high[1] <= values.shape[0]:
+            part = Image.fromarray(values[low[1] : high[1], low[0] : high[0]])
+        else:
+            columns, rows = (_mirrored(np.arange(low[axis], high[axis]), values.shape[1 - axis]) for axis in (0, 1))
+            part = Image.fromarray(values[rows[:, None], columns])
+        step = self.axes * (2 / side)
+        start = self.centre - low - self.axes.sum(axis=0)
+        coefficients = (step[0, 0], step[1, 0], start[0], step[0, 1], step[1, 1], start[1])
+        return np.asarray(part.transform((side, side), Image.Transform.AFFINE, coefficients, how))
+
+
+def _mirrored(index: NDArray[np.int64], length: int) -> NDArray[np.int64]:
+    folded = np.mod(index, 2 * length)
+    return np.where(folded < length, folded, 2 * length - 1 - folded)
+
+
+def hue_of(image: NDArray[np.uint8]) -> NDArray[np.float32]:
+    """Mean density of what is stained in each colour, as a share of their mean."""
+    density = density_of(image[::4, ::4]).reshape(-1, 3)
+    over = density - np.percentile(density, 1, axis=0).astype(np.float32)
+    stained = over[over.mean(axis=1) > _STAINED]
+    mean = np.maximum(stained.mean(axis=0) if len(stained) else np.ones(3, np.float32), np.float32(0.05))
+    hue: NDArray[np.float32] = mean / mean.mean()
+    return hue
+
+
+_STAINED = 0.15
+
+
+def recoloured(
+    image: NDArray[np.uint8],
+    source: Source,
+    other: NDArray[np.float32],
+    augment: AugmentSettings,
+    dice: np.random.Generator,
+) -> tuple[NDArray[np.uint8], Style]:
+    """Vary light and staining in optical density (after Tellez et al., TMI 2018), then optics and coding.
+
+    Returns
+    -------
+    image : uint8 array (S, S, 3)
+    style : Style
+        As it would be estimated, off by as much as estimates are.
+    """
+    density = density_of(image) - np.array(source.style.white, np.float32)
+    stain = dice.uniform(1 - augment.density, 1 + augment.density, 3)
+    if dice.random() < augment.swap_style:
+        stain *= (other / source.hue) ** dice.uniform(0.2, 0.8)
+    strength = source.style.strength * np.exp(dice.uniform(-0.3, 0.3))
+    white = 255 * dice.uniform(*augment.white) * dice.uniform(0.95, 1.0, 3)
+    stain *= strength / source.style.strength
+    changed = np.exp(np.log(white).astype(np.float32) - np.maximum(density, -0.05) * stain.astype(np.float32))
+    changed += dice.standard_normal(changed.shape, np.float32) * np.float32(255 * augment.noise * dice.random())
+    picture = Image.fromarray(changed.clip(0, 255).astype(np.uint8))
+    sigma = dice.uniform(0, augment.blur_um) / READ_MPP
+    if dice.random() < 0.5 and sigma > 0.2:
+        picture = picture.filter(ImageFilter.GaussianBlur(sigma))
+    if dice.random() < augment.jpeg:
+        coded = io.BytesIO()
+        picture.save(coded, "JPEG", quality=int(dice.integers(40, 95)))
+        picture = Image.open(coded)
+    off = dice.uniform(-augment.estimate, augment.estimate, 4)
+    light = -np.log(np.minimum(white, 255) / 255) + 0.1 * off[:3]
+    seen = Style((float(light[0]), float(light[1]), float(light[2])), float(strength * (1 + off[3])))
+    return np.asarray(picture), seen

@@ -1,0 +1,55 @@
+"""Pictures of the dangerous failure: tiles of normal tissue with the largest share of nuclei called neoplastic."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+from skimage.segmentation import find_boundaries
+
+from workflows.train_mini.crops import READ_MPP
+from workflows.train_mini.measure import called, predict, score, segmented, votes_of
+from workflows.train_mini.tiles import Tile
+from wsi_parse.models.mini.facts import CLASS_OF, CLASSES
+from wsi_parse.models.mini.network import MiniNetwork
+from wsi_parse.prompts import TARGETS
+
+_ZOOM, _SHOWN, _LEAST_NUCLEI = 3, 6, 15
+_COLOURS = {CLASS_OF[target.name]: target.colour for target in TARGETS if target.name in CLASS_OF}
+_OTHER = (120, 120, 120)
+
+
+def draw_failures(network: MiniNetwork, tiles: Sequence[Tile], path: Path) -> None:
+    """Draw the worst tiles, outlines in the colours of QuPath's classes (neoplastic: red).
+
+    Parameters
+    ----------
+    network : MiniNetwork
+        Fused.
+    tiles : sequence of Tile
+        Of normal tissue.
+    path : Path
+        A JPEG or PNG.
+    """
+    shares = [called([score(network, tile)], "neoplastic") for tile in tiles]
+    worst = sorted(
+        (n for n, share in enumerate(shares) if share["nuclei"] >= _LEAST_NUCLEI), key=lambda n: -shares[n]["called"]
+    )[:_SHOWN]
+    pictures = [outlined(network, tiles[number].at(READ_MPP).image) for number in worst]
+    height, width = (min(picture.shape[axis] for picture in pictures) for axis in (0, 1))
+    rows = [np.concatenate([p[:height, :width] for p in pictures[n : n + 3]], axis=1) for n in (0, 3)]
+    Image.fromarray(np.concatenate(rows)).save(path, quality=85)
+
+
+def outlined(network: MiniNetwork, image: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Draw each nucleus' outline in the colour of its class, enlarged threefold."""
+    channels = predict(network, image)
+    nuclei = segmented(channels)
+    colours = np.array([_COLOURS.get(name, _OTHER) for name in CLASSES], np.uint8)
+    of_nucleus = np.vstack([np.zeros((1, 3), np.uint8), colours[votes_of(nuclei, channels).argmax(axis=1)]])
+    large = nuclei.repeat(_ZOOM, 0).repeat(_ZOOM, 1)
+    edge = find_boundaries(large, mode="inner")
+    picture = image.repeat(_ZOOM, 0).repeat(_ZOOM, 1)
+    picture[edge] = of_nucleus[large[edge]]
+    return picture

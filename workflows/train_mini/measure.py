@@ -1,0 +1,209 @@
+"""How well a network does on tiles it never saw: the object stage of a run, on each tile, against its truth."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from scipy import ndimage
+
+from workflows.train_mini.crops import READ_MPP
+from workflows.train_mini.tiles import UNKNOWN, Tile
+from wsi_parse.cells import label_cells
+from wsi_parse.evaluate import match_centres
+from wsi_parse.geometry import Box, Frame
+from wsi_parse.models.mini.answer import channels_of
+from wsi_parse.models.mini.facts import CLASSES
+from wsi_parse.models.mini.network import CLASS_STRIDE, DEEPEST_STRIDE, MiniNetwork
+from wsi_parse.models.mini.style import Style
+from wsi_parse.objects import ObjectRules
+from wsi_parse.settings import ObjectSettings
+
+MATCH_UM = 6.0
+#: Truths below this are fragments of nuclei (a tenth of CoNSeP's), and so is what is found below it.
+SMALLEST_UM2 = 6.0
+UNSURE_BELOW = 0.7
+
+
+@dataclass
+class Scores:
+    """What was found on one tile, as counts that add up.
+
+    Parameters
+    ----------
+    tile : Tile
+    overlap, found_px, known_px : int
+        Pixels of the nucleus mask.
+    pairs : int array (matches, 2)
+        Found and known nuclei within 6 um, one to one.
+    iou : float array
+        Of pairs that overlap by more than a half.
+    found_class, known_class : int arrays
+        Of each nucleus; UNKNOWN where the truth is.
+    confidence : float array
+        Of each found nucleus.
+    found_share : float array
+        Of the area of each found nucleus, how much lies in the true mask.
+    """
+
+    tile: Tile
+    overlap: int
+    found_px: int
+    known_px: int
+    pairs: NDArray[np.int64]
+    iou: NDArray[np.float64]
+    found_class: NDArray[np.int64]
+    known_class: NDArray[np.int64]
+    confidence: NDArray[np.float64]
+    found_share: NDArray[np.float64] = field(default_factory=lambda: np.empty(0))
+
+
+def predict(network: MiniNetwork, image: NDArray[np.uint8]) -> dict[str, NDArray[np.uint8]]:
+    """Channels of one image at the read scale, as a run stores them."""
+    height, width = image.shape[:2]
+    padded = np.pad(image, ((0, -height % DEEPEST_STRIDE), (0, -width % DEEPEST_STRIDE), (0, 0)), "reflect")
+    device = next(network.parameters()).device
+    with torch.inference_mode():
+        given = channels_of(network, torch.from_numpy(padded[None]).to(device), Style.of([image]))
+    rows, columns = -(-height // CLASS_STRIDE), -(-width // CLASS_STRIDE)
+    return {
+        name: values[0].cpu().numpy()[:height, :width]
+        if name in {"nucleus", "distance"}
+        else values[0].cpu().numpy()[:rows, :columns]
+        for name, values in given.items()
+    }
+
+
+def score(network: MiniNetwork, tile: Tile) -> Scores:
+    """Segment a tile and compare."""
+    tile = tile.at(READ_MPP)
+    channels = predict(network, tile.image)
+    found = segmented(channels)
+    votes = votes_of(found, channels)
+    confidence = votes.max(axis=1) / np.maximum(votes.sum(axis=1), 1)
+    known = _without_fragments(tile.nuclei)
+    known_class = np.full(known.max(), UNKNOWN, np.int64)
+    if tile.classes is not None:
+        first = np.unique(known, return_index=True)[1]
+        first = first[known.ravel()[first] > 0]
+        known_class = tile.classes[tile.nuclei.ravel()[first]].astype(np.int64)
+    inside, truth = found > 0, tile.nuclei > 0
+    size = np.bincount(found.ravel())[1:]
+    return Scores(
+        tile,
+        int((inside & truth).sum()),
+        int((channels["nucleus"] >= 128).sum()),
+        int(truth.sum()),
+        match_centres(_centres_um(found), _centres_um(known), MATCH_UM),
+        _ious(found, known),
+        votes.argmax(axis=1),
+        known_class,
+        confidence,
+        np.bincount(found[truth], minlength=len(size) + 1)[1:] / np.maximum(size, 1),
+    )
+
+
+def segmented(channels: dict[str, NDArray[np.uint8]]) -> NDArray[np.int32]:
+    """Nuclei of a tile by the rules of a run, fragments left out."""
+    nucleus = channels["nucleus"]
+    box = Box(0, 0, nucleus.shape[1], nucleus.shape[0])
+    rules = ObjectRules.of(ObjectSettings(), Frame(box.width, box.height, READ_MPP, READ_MPP, 1.0, 1.0))
+    labels, _ = label_cells(nucleus, nucleus >= 128, channels["distance"], box, box, rules.cell)
+    return _without_fragments(labels)
+
+
+def votes_of(nuclei: NDArray[np.int32], channels: dict[str, NDArray[np.uint8]]) -> NDArray[np.float64]:
+    """Votes (nuclei, classes) of all pixels of each nucleus."""
+    return np.stack([_sums(nuclei, _repeated(channels[name], nuclei.shape)) for name in CLASSES], axis=1)
+
+
+def _without_fragments(labels: NDArray[np.int32]) -> NDArray[np.int32]:
+    areas = np.bincount(labels.ravel()) * READ_MPP**2
+    areas[0] = 0
+    number = np.cumsum(areas >= SMALLEST_UM2).astype(np.int32)
+    number[areas < SMALLEST_UM2] = 0
+    return number[labels]
+
+
+def _sums(labels: NDArray[np.int32], values: NDArray[np.uint8]) -> NDArray[np.float64]:
+    return np.bincount(labels.ravel(), values.ravel(), labels.max() + 1)[1:].astype(np.float64)
+
+
+def _repeated(values: NDArray[np.uint8], shape: tuple[int, ...]) -> NDArray[np.uint8]:
+    return values.repeat(CLASS_STRIDE, 0).repeat(CLASS_STRIDE, 1)[: shape[0], : shape[1]]
+
+
+def _centres_um(labels: NDArray[np.int32]) -> NDArray[np.float64]:
+    if not labels.max():
+        return np.empty((0, 2))
+    centres = ndimage.center_of_mass(labels > 0, labels, np.arange(1, labels.max() + 1))
+    return (np.array(centres)[:, ::-1] + 0.5) * READ_MPP
+
+
+def _ious(found: NDArray[np.int32], known: NDArray[np.int32]) -> NDArray[np.float64]:
+    """IoU of all pairs above a half: each nucleus is in one at most (Kirillov et al., CVPR 2019)."""
+    both = (found > 0) & (known > 0)
+    pairs, overlap = np.unique(np.stack([found[both], known[both]]), axis=1, return_counts=True)
+    either = np.bincount(found.ravel())[pairs[0]] + np.bincount(known.ravel())[pairs[1]] - overlap
+    iou: NDArray[np.float64] = overlap / either
+    return iou[iou > 0.5]
+
+
+def figures(scores: Sequence[Scores]) -> dict[str, float]:
+    """Figures of a set, from the counts of its tiles."""
+    told: dict[str, float] = {
+        "dice": 2 * sum(s.overlap for s in scores) / max(1, sum(s.found_px + s.known_px for s in scores))
+    }
+    if all(s.tile.apart for s in scores):
+        found, known = sum(len(s.found_class) for s in scores), sum(len(s.known_class) for s in scores)
+        told["f1"] = 2 * sum(len(s.pairs) for s in scores) / max(1, found + known)
+        told["pq"] = 2 * sum(s.iou.sum() for s in scores) / max(1, found + known)
+    told |= class_figures(scores)
+    return told
+
+
+def class_figures(scores: Sequence[Scores]) -> dict[str, float]:
+    """F1 of each class (found as it, and known as it), and accuracy of nuclei that were found."""
+    if any(s.tile.classes is None for s in scores):
+        return {}
+    told: dict[str, float] = {}
+    right = sure = sure_right = paired = 0
+    for index, name in enumerate(CLASSES):
+        hits = found = known = 0
+        for s in scores:
+            of_found, of_known = s.found_class[s.pairs[:, 0]], s.known_class[s.pairs[:, 1]]
+            hits += int(((of_found == index) & (of_known == index)).sum())
+            # What is matched to a nucleus of unknown class counts neither way.
+            doubtful = int(((of_found == index) & (of_known == UNKNOWN)).sum())
+            found += int((s.found_class == index).sum()) - doubtful
+            known += int((s.known_class == index).sum())
+        if known:
+            told[f"f1_{name}"] = 2 * hits / max(1, found + known)
+            told[f"recall_{name}"] = hits / known
+    for s in scores:
+        of_found, of_known = s.found_class[s.pairs[:, 0]], s.known_class[s.pairs[:, 1]]
+        judged = of_known != UNKNOWN
+        certain = judged & (s.confidence[s.pairs[:, 0]] >= UNSURE_BELOW)
+        right += int((of_found == of_known)[judged].sum())
+        sure_right += int((of_found == of_known)[certain].sum())
+        paired, sure = paired + int(judged.sum()), sure + int(certain.sum())
+    told |= {
+        "accuracy": right / max(1, paired),
+        "accuracy_sure": sure_right / max(1, sure),
+        "sure": sure / max(1, paired),
+    }
+    return told
+
+
+def called(scores: Sequence[Scores], name: str) -> dict[str, float]:
+    """Share of nuclei (found, and truly so) that are called a class: at all, and surely."""
+    index = CLASSES.index(name)
+    real = [s.found_share > 0.5 for s in scores]
+    total = max(1, sum(int(r.sum()) for r in real))
+    as_it = sum(int(((s.found_class == index) & r).sum()) for s, r in zip(scores, real, strict=True))
+    surely = sum(
+        int(((s.found_class == index) & r & (s.confidence >= UNSURE_BELOW)).sum())
+        for s, r in zip(scores, real, strict=True)
+    )
+    return {"nuclei": total, "called": as_it / total, "surely": surely / total}

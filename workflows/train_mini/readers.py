@@ -1,0 +1,105 @@
+"""Readers of the data sets: one function each."""
+
+import json
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+from scipy import ndimage
+
+from workflows.train_mini.corrected import read_corrected
+from workflows.train_mini.settings import SetSettings
+from workflows.train_mini.tiles import UNKNOWN, Tile, scaled
+from wsi_parse.models.mini.facts import CLASSES
+
+_CONSEP = {
+    1: "other",
+    2: "inflammatory",
+    3: "epithelial",
+    4: "neoplastic",
+    5: "connective",
+    6: "connective",
+    7: "other",
+}
+_NUCLS = {"tumor_any": "neoplastic", "nonTIL_stromal": "connective", "sTIL": "inflammatory", "other_nucleus": "other"}
+
+
+def read_set(name: str, settings: SetSettings, data: Path) -> list[Tile]:
+    """Read all tiles of a set, sorted by name, at :data:`TILE_MPP`."""
+    folder = data / settings.folder
+    if not folder.is_dir():
+        raise SystemExit(f"{name}: there is no folder {settings.folder!r} in the data folder.")
+    tiles = [scaled(tile, settings.mpp) for tile in _READERS[settings.reader](name, folder)]
+    if not tiles:
+        raise SystemExit(f"{name}: no tiles in {settings.folder!r}.")
+    return tiles
+
+
+def _image(path: Path) -> NDArray[np.uint8]:
+    with Image.open(path) as image:
+        return np.asarray(image.convert("RGB"))
+
+
+def _labels(path: Path) -> NDArray[np.int32]:
+    with Image.open(path) as image:
+        return np.asarray(image).astype(np.int32)
+
+
+def _numbered(labels: NDArray[np.int32]) -> NDArray[np.int32]:
+    """Number nuclei 1, 2, … without gaps."""
+    _, numbers = np.unique(np.append(labels.ravel(), 0), return_inverse=True)
+    return numbers[:-1].reshape(labels.shape).astype(np.int32)
+
+
+def _consep(name: str, folder: Path) -> Iterator[Tile]:
+    table = np.full(256, UNKNOWN, np.uint8)
+    for kind, class_name in _CONSEP.items():
+        table[kind] = CLASSES.index(class_name)
+    for path in sorted((folder / "images").glob("*.jpg")):
+        nuclei = _numbered(_labels(folder / "inst" / f"{path.stem}.png"))
+        kinds = _labels(folder / "type" / f"{path.stem}.png")
+        first = np.unique(nuclei, return_index=True)[1]
+        classes = table[kinds.ravel()[first]]
+        if nuclei.ravel()[first[0]] == 0:
+            classes[0] = UNKNOWN
+        yield Tile(name, path.stem.removeprefix("train_"), path.stem, 0, _image(path), nuclei, classes)
+
+
+def _tnbc(name: str, folder: Path) -> Iterator[Tile]:
+    for path in sorted((folder / "images").glob("*.png")):
+        nuclei = ndimage.label(_labels(folder / "masks" / path.name) > 0)[0].astype(np.int32)
+        yield Tile(name, path.stem.partition("_")[0], path.stem, 0, _image(path), nuclei, None)
+
+
+def _nuinsseg(name: str, folder: Path) -> Iterator[Tile]:
+    for path in sorted((folder / "images").glob("*.jpg"), key=lambda path: int(path.stem)):
+        nuclei = ndimage.label(_labels(folder / "masks" / f"{path.stem}.png") > 0)[0].astype(np.int32)
+        yield Tile(name, f"{int(path.stem):03d}", path.stem, 0, _image(path), nuclei, None, apart=False)
+
+
+def _dsb2018(name: str, folder: Path) -> Iterator[Tile]:
+    for path in sorted((folder / "images").glob("*.png")):
+        nuclei = _numbered(_labels(folder / "labels" / path.name))
+        yield Tile(name, path.stem, path.stem, 0, _image(path), nuclei, None)
+
+
+def _nucls(name: str, folder: Path) -> Iterator[Tile]:
+    for path in sorted((folder / "images").glob("*.png")):
+        labels = _labels(folder / "inst_class" / f"{path.stem}_inst.png")
+        told = json.loads((folder / "inst_class" / f"{path.stem}_class.json").read_text(encoding="utf-8"))
+        classes = np.full(labels.max() + 1, UNKNOWN, np.uint8)
+        for number, kind in told.items():
+            classes[int(number)] = CLASSES.index(_NUCLS[kind])
+        yield Tile(name, path.stem, path.stem, 0, _image(path), labels, classes)
+
+
+_READERS: dict[str, Callable[[str, Path], Iterator[Tile]]] = {
+    "consep": _consep,
+    "tnbc": _tnbc,
+    "nuinsseg": _nuinsseg,
+    "dsb2018": _dsb2018,
+    "nucls": _nucls,
+    "corrected": read_corrected,
+}

@@ -1,0 +1,69 @@
+"""TrainingSettings: what the network learns from, and how; read from YAML."""
+
+from pathlib import Path
+from typing import Literal
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+
+class SetSettings(_Section):
+    """One data set."""
+
+    reader: Literal["consep", "tnbc", "nuinsseg", "dsb2018", "nucls", "corrected"]
+    folder: str = Field(description="below the data folder")
+    mpp: float | None = Field(gt=0, description="microns per pixel; null: each tile is scaled by its median nucleus")
+    share: float = Field(0.0, ge=0, description="share of the crops; 0: only measured on")
+    held_out: tuple[str, ...] = Field((), description="groups (fields, patients) never trained on")
+    held_out_every: int = Field(0, ge=0, description="every n-th group is never trained on; 0: none")
+    oversample: dict[str, float] = Field({}, description="group -> how much more often it is drawn")
+    normal: bool = Field(False, description="of normal tissue: hardly any nucleus is neoplastic")
+    guess_classes: bool = Field(False, description="learn classes guessed from size and shape; never measured by")
+
+
+class AugmentSettings(_Section):
+    """How crops are varied."""
+
+    scale: tuple[float, float] = (0.8, 1.3)
+    white: tuple[float, float] = (0.72, 1.05)
+    density: float = Field(0.15, description="the density of each colour is multiplied by up to 1 +- this")
+    swap_style: float = Field(0.3, ge=0, le=1, description="share of crops that take the colours of another set")
+    estimate: float = Field(0.15, description="how far off, at most, the slide's light and staining are estimated")
+    blur_um: float = Field(0.3, ge=0, description="sigma, at most")
+    noise: float = Field(0.015, ge=0, description="standard deviation, at most")
+    jpeg: float = Field(0.4, ge=0, le=1, description="share of crops that are compressed once more")
+
+
+class TrainingSettings(_Section):
+    """Everything that decides the weights."""
+
+    seed: int = 0
+    widths: tuple[int, int, int, int] = (32, 64, 96, 160)
+    steps: int = Field(4200, gt=0)
+    batch: int = Field(16, gt=0)
+    crop_px: int = Field(160, gt=0, multiple_of=16)
+    learning_rate: float = Field(2.5e-3, gt=0)
+    weight_decay: float = Field(1e-2, ge=0)
+    warm_up: int = Field(150, ge=0)
+    ema: float = Field(0.998, gt=0, lt=1)
+    dice: float = 0.7
+    distance: float = 2.0
+    classes: float = 0.8
+    class_balance: float = Field(0.3, ge=0, le=1, description="classes weigh their frequency to minus this")
+    label_smoothing: float = Field(0.05, ge=0, lt=1)
+    most_neoplastic: float = Field(
+        0.15, ge=0, le=1, description="share of normal sets' nuclei that may be called neoplastic; see calibrate.py"
+    )
+    save_every: int = Field(200, gt=0, description="steps between what a training goes on from")
+    augment: AugmentSettings = AugmentSettings()
+    sets: dict[str, SetSettings]
+
+    @classmethod
+    def load(cls, path: Path, **direct: object) -> "TrainingSettings":
+        """Read YAML; what is given directly and is not None wins."""
+        values = yaml.safe_load(path.read_text(encoding="utf-8"))
+        return cls.model_validate({**values, **{key: value for key, value in direct.items() if value is not None}})

@@ -1,0 +1,57 @@
+"""From pixels to what the network reads, and from its answer to channels."""
+
+import torch
+from torch import Tensor
+
+from wsi_parse.errors import ModelError
+from wsi_parse.models.mini.facts import CLASSES
+from wsi_parse.models.mini.network import READ_RANGE, MiniNetwork
+from wsi_parse.models.mini.style import Style
+
+
+def channels_of(network: MiniNetwork, images: Tensor, style: Style) -> dict[str, Tensor]:
+    """Answer a batch of tiles.
+
+    Parameters
+    ----------
+    network : MiniNetwork
+    images : uint8 tensor (B, H, W, 3)
+        RGB at 0.5 um/px.
+    style : Style
+        Of the slide.
+
+    Returns
+    -------
+    dict of channel name to uint8 tensor
+        "nucleus" and "distance" (B, H, W); the names of CLASSES (B, H / 2, W / 2).
+    """
+    answer = network(relative_density(images, style))
+    # As whole numbers these would look like "nothing found".
+    if not all(bool(torch.isfinite(part).all()) for part in answer):
+        raise ModelError(
+            "The embedded model (mini) gave numbers that are none (NaN or infinite).",
+            "Try --set model.precision=float32.",
+        )
+    nucleus = torch.sigmoid(answer.nucleus.float())
+    classes = torch.softmax(answer.classes.float(), dim=1)
+    given = {"nucleus": nucleus, "distance": torch.sigmoid(answer.distance.float())}
+    given |= {name: classes[:, index] for index, name in enumerate(CLASSES)}
+    return {name: (values * 255).round_().to(torch.uint8) for name, values in given.items()}
+
+
+def relative_density(images: Tensor, style: Style) -> Tensor:
+    """Optical density over white, as a share of the slide's mean: what the network reads.
+
+    Parameters
+    ----------
+    images : uint8 tensor (B, H, W, 3)
+    style : Style
+
+    Returns
+    -------
+    float tensor (B, 3, H, W)
+    """
+    levels = -torch.log((torch.arange(256, device=images.device) + 1) / 256)
+    tables = [(levels - white) / style.strength for white in style.white]
+    density = torch.stack([table[images[..., colour].int()] for colour, table in enumerate(tables)], dim=1)
+    return density.clamp_(*READ_RANGE).to(memory_format=torch.channels_last)

@@ -1,0 +1,156 @@
+"""The embedded model on the common contract: one pass, whole nuclei, classes by vote."""
+
+import threading
+from collections.abc import Mapping, Sequence
+from functools import cached_property
+from typing import Any, ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from wsi_parse.errors import SettingsError, UnknownPromptError
+from wsi_parse.models.base import Channel, ModelSpec, Pass, Recipe, Segmenter, State
+from wsi_parse.models.mini.card import short_card
+from wsi_parse.models.mini.facts import CAUTION, CLASS_OF, CLASSES, EMBEDDED, UNSURE_BELOW
+from wsi_parse.models.mini.style import Style
+from wsi_parse.models.stain import sample_boxes
+from wsi_parse.models.weights import Weights
+from wsi_parse.prompts import Prompt
+from wsi_parse.settings import ModelSettings
+from wsi_parse.slides.slide import Slide
+from wsi_parse.tissue import TissueMask
+
+READ_MPP = 0.5
+FIELD_UM = 512.0
+CLASS_STRIDE = 2
+_FIELDS_UM = (64.0, 2048.0)
+# The network's deepest stride, in microns: tiles are whole multiples of it.
+_STEP_UM = 8.0
+_GPU_BYTES_A_TILE = 1 << 30
+_LARGEST_BATCH = 16
+
+
+class MiniModel(Segmenter):
+    """Nuclei of H&E and their classes, by a network of 2.4 million parameters that lies in the package."""
+
+    spec: ClassVar[ModelSpec] = ModelSpec(
+        name="mini",
+        summary="Nuclei in H&E, and (experimental) their classes; a small network inside the package.",
+        prompts=("nuclei", *CLASS_OF),
+        licence="Apache-2.0",
+        cpu_seconds_a_tile=1.1,
+    )
+
+    def __init__(self, settings: ModelSettings | None = None, weights: Weights | None = None) -> None:
+        super().__init__(settings, weights)
+        self._computing = threading.Lock()
+        self._network: Any = None
+
+    @classmethod
+    def find_weights(cls, settings: ModelSettings) -> Weights:
+        """Those in the package, or a file; see :class:`wsi_parse.models.base.Segmenter`."""
+        return Weights.of_file(settings.weights or EMBEDDED)
+
+    @classmethod
+    def card(cls) -> str:
+        """The model card in short."""
+        return short_card()
+
+    @classmethod
+    def plan(cls, prompts: Sequence[Prompt], settings: ModelSettings) -> tuple[Pass, ...]:
+        """One pass for all prompts; see :class:`wsi_parse.models.base.Segmenter`."""
+        for prompt in prompts:
+            if prompt.name not in cls.spec.prompts:
+                raise UnknownPromptError(
+                    f"The embedded model (mini) does not know {prompt.text!r}: it knows {', '.join(cls.spec.prompts)}.",
+                    "BiomedParse takes any words: wsi-parse models get biomedparse.",
+                )
+        field_um = settings.field_um or FIELD_UM
+        if field_um % _STEP_UM or not _FIELDS_UM[0] <= field_um <= _FIELDS_UM[1]:
+            raise SettingsError(
+                f"A field of {field_um:g} um cannot be cut for the embedded model (mini).",
+                f"Say a multiple of {_STEP_UM:g} um from {_FIELDS_UM[0]:g} to {_FIELDS_UM[1]:g}, or leave it out.",
+            )
+        by_class = any(prompt.name in CLASS_OF for prompt in prompts)
+        classes = [Channel(name, "class", CLASS_STRIDE) for name in CLASSES] if by_class else []
+        channels = (Channel("nucleus", "probability"), Channel("distance", "distance"), *classes)
+        recipes = tuple(_recipe(prompt) for prompt in prompts)
+        return (Pass("mini", field_um, READ_MPP, channels, recipes, (CAUTION,) if by_class else ()),)
+
+    @cached_property
+    def device(self) -> Any:  # noqa: ANN401 - torch.device; importing torch takes seconds
+        """The torch device it runs on."""
+        from wsi_parse.models.device import choose_device
+
+        return choose_device(self.settings.device)
+
+    @cached_property
+    def batch(self) -> int:  # type: ignore[override]
+        """On a GPU what its memory holds; one on the CPU, where more gains nothing."""
+        from wsi_parse.models.device import memory_bytes
+
+        memory = memory_bytes(self.device)
+        return 1 if memory is None else max(1, min(_LARGEST_BATCH, memory // _GPU_BYTES_A_TILE))
+
+    @cached_property
+    def at_once(self) -> int:  # type: ignore[override]
+        """Two on a GPU, so that one block is read while the other is computed; one on the CPU, which does both."""
+        return 2 if self.device.type == "cuda" else 1
+
+    def prepare(self, slide: Slide, tissue: TissueMask) -> State:
+        """Estimate light and staining, and decide device and precision, once for all workers."""
+        from wsi_parse.models.device import choose_precision, device_name
+
+        frame = slide.frame(READ_MPP)
+        style = Style.of([slide.read(box, frame) for box in sample_boxes(tissue, frame.scale_x, frame.scale_y)])
+        return {
+            "white": list(style.white),
+            "strength": style.strength,
+            "device": self.device.type,
+            "device_name": device_name(self.device),
+            "threads": self.settings.threads if self.device.type == "cpu" else None,
+            "precision": choose_precision(self.settings.precision, self.device),
+            "batch": self.settings.batch or self.batch,
+        }
+
+    def warm_up(self, job: Pass, state: State) -> None:
+        """Load; on a GPU let its libraries choose their algorithms."""
+        with self._computing:
+            if self._network is not None:
+                return
+            _ = self.network
+        self.predict(np.zeros((1, job.tile_px, job.tile_px, 3), np.uint8), job, state)
+
+    def predict(self, images: NDArray[np.uint8], job: Pass, state: State) -> Mapping[str, NDArray[Any]]:
+        """See :class:`wsi_parse.models.base.Segmenter`."""
+        import torch
+
+        from wsi_parse.models.device import computing_in
+        from wsi_parse.models.mini.answer import channels_of
+
+        style = Style(tuple(state["white"]), state["strength"])
+        with (
+            self._computing,
+            torch.inference_mode(),
+            computing_in(state["precision"], self.device, state["threads"]),
+        ):
+            given = channels_of(self.network, torch.from_numpy(np.ascontiguousarray(images)).to(self.device), style)
+            return {channel.name: given[channel.name].cpu().numpy() for channel in job.channels}
+
+    @property
+    def network(self) -> Any:  # noqa: ANN401 - MiniNetwork; importing torch takes seconds
+        """The network, loaded when it is first needed; its weights are hashed again first."""
+        from wsi_parse.models.mini.network import fused
+        from wsi_parse.models.mini.weights import load_network
+
+        if self._network is None:
+            weights = self.weights or self.find_weights(self.settings)
+            weights.check()
+            self._network = fused(load_network(weights.path)).requires_grad_(False).to(self.device)
+        return self._network
+
+
+def _recipe(prompt: Prompt) -> Recipe:
+    if prompt.name not in CLASS_OF:
+        return Recipe(prompt, "nucleus", "distance")
+    return Recipe(prompt, "nucleus", "distance", CLASSES, CLASS_OF[prompt.name], unsure_below=UNSURE_BELOW)
