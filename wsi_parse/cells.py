@@ -18,9 +18,12 @@ from wsi_parse.geometry import Box
 
 # In row-major order: of equal neighbours the first one wins, everywhere.
 _NEIGHBOURS = [(y, x) for y in (-1, 0, 1) for x in (-1, 0, 1)]
-# A maximum joins a higher one if the saddle between them is at least this share of its own height.
+# A maximum joins a higher one if the saddle between them is at least this share of its own height ...
 _SADDLE_SHARE = (17, 20)
 _SMOOTHING_PX = 2
+# ... or, on a model's distance channel, less than a tenth of the channel's range below it: its h-maxima.
+_DISTANCE_SCALE = 8
+_DISTANCE_DEPTH = 255 * _DISTANCE_SCALE * 4 ** (2 * _SMOOTHING_PX) // 10
 _DIRECTION_BITS = 4
 
 
@@ -83,7 +86,7 @@ def label_cells(
     height = landscape(probability, inside, distance, rule.depth)
     parent = _climb(height, inside, pixels)
     tops = np.flatnonzero(parent == np.arange(len(pixels)))
-    parent[tops] = tops[_join(height, inside, pixels[tops], rule.join)]
+    parent[tops] = tops[_join(height, inside, pixels[tops], rule.join, of_model=distance is not None)]
     seed, farthest = _follow(parent, pixels, inside.shape[1])
     row, column = np.divmod(pixels, inside.shape[1])
     area = core.relative_to(window)
@@ -106,7 +109,7 @@ def landscape(
 ) -> NDArray[np.int32]:
     """Heights to climb, in whole numbers: smoothed distance to the outline, with the probability as a tie-break."""
     if distance is not None:
-        height = distance.astype(np.int32) * 8
+        height = distance.astype(np.int32) * _DISTANCE_SCALE
     else:
         # Chessboard plus city-block distance: rounder than either, whole, and known from `depth` pixels around.
         height = chessboard_depth(inside, depth).astype(np.int32)
@@ -149,7 +152,7 @@ def _climb(height: NDArray[np.int32], inside: NDArray[np.bool_], pixels: NDArray
 
 
 def _join(
-    height: NDArray[np.int32], inside: NDArray[np.bool_], tops: NDArray[np.int64], distance: float
+    height: NDArray[np.int32], inside: NDArray[np.bool_], tops: NDArray[np.int64], distance: float, *, of_model: bool
 ) -> NDArray[np.int64]:
     """For each maximum the index of the higher one it climbs on to; its own where it is a seed."""
     own = np.arange(len(tops))
@@ -166,7 +169,10 @@ def _join(
     low = np.where(swap, pairs[:, 1], pairs[:, 0])
     high = np.where(swap, pairs[:, 0], pairs[:, 1])
     saddle = _lowest_between(np.where(inside, height, 0), points[low], points[high], int(np.ceil(distance)))
-    shallow = saddle.astype(np.int64) * _SADDLE_SHARE[1] >= heights[low] * _SADDLE_SHARE[0]
+    if of_model:
+        shallow = heights[low] - saddle < _DISTANCE_DEPTH
+    else:
+        shallow = saddle.astype(np.int64) * _SADDLE_SHARE[1] >= heights[low] * _SADDLE_SHARE[0]
     low, high = low[shallow], high[shallow]
     order = np.lexsort((rank[high], low))
     own[low[order]] = high[order]

@@ -34,8 +34,9 @@ class Channel:
     ----------
     name : str
     kind : {"probability", "distance", "class"}
-        "probability": of being the target. "distance": higher towards the middle of a cell, 0 at its border;
-        its maxima split touching cells. "class": probability of one class, given a cell.
+        "probability": of being the target. "distance" (optional): higher towards the middle of a cell, 0 at its
+        border; two maxima part touching cells where the lower one is a tenth of the range above their saddle.
+        "class": probability of one class, given a cell.
     stride : int
         Read pixels per output pixel; divides the tile and the overlap.
     """
