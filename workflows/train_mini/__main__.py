@@ -6,7 +6,6 @@ from pathlib import Path
 
 import torch
 
-from workflows.train_mini.calibrate import be_cautious
 from workflows.train_mini.card import measure_all, write_card, write_figures
 from workflows.train_mini.checks import check
 from workflows.train_mini.crops import Source, source_of
@@ -21,8 +20,6 @@ from wsi_parse.models.mini.facts import EMBEDDED
 from wsi_parse.models.mini.network import fused
 from wsi_parse.models.mini.weights import load_network, save_network
 
-# Enough to know a share by.
-_EVERY_NORMAL = 3
 _SETTINGS = Path(__file__).with_name("train.yaml")
 
 
@@ -31,15 +28,13 @@ def main() -> None:
     given = _arguments()
     settings = TrainingSettings.load(given.settings, seed=given.seed, steps=given.steps)
     _claim(given.out, settings, given.start)
-    learnt, kept, normal = split(settings, given.data)
+    learnt, kept = split(settings, given.data)
     weights = given.out / "mini.safetensors"
     if not weights.exists():
         start = EMBEDDED if given.start == "embedded" else given.start and Path(given.start)
         network = train(learnt, settings, given.out, start, given.stop_after)
         if network is None:
             return
-        if normal:
-            print(f"neoplastic: log-odds lowered by {be_cautious(network, normal, settings.most_neoplastic):.1f}")
         save_network(network, weights)
     draw_curves(given.out / "curve.jsonl", given.out / "curve.png")
     device = "cuda" if torch.cuda.is_available() else "cpu"
@@ -76,24 +71,21 @@ def _claim(out: Path, settings: TrainingSettings, start: str | None) -> None:
     write_text(note, told)
 
 
-def split(settings: TrainingSettings, data: Path) -> tuple[list[Source], list[Tile], list[Tile]]:
-    """Read and check all sets: what is learnt from, what never is, and what of the former is normal tissue."""
+def split(settings: TrainingSettings, data: Path) -> tuple[list[Source], list[Tile]]:
+    """Read and check all sets: what is learnt from, and what never is."""
     learnt: list[Source] = []
     kept: list[Tile] = []
-    normal: list[Tile] = []
     for name, of_set in settings.sets.items():
         tiles = read_set(name, of_set, data)
         check(tiles)
         out = held_out(tiles, of_set)
         ours = [guessed(tile) if of_set.guess_classes else tile for tile in tiles if tile.group not in out]
         kept += [tile for tile in tiles if tile.group in out]
-        if of_set.normal:
-            normal += ours[::_EVERY_NORMAL]
         drawn = [of_set.oversample.get(tile.group, 1.0) * tile.nuclei.size for tile in ours]
         learnt += [source_of(tile, of_set.share * part / sum(drawn)) for tile, part in zip(ours, drawn, strict=True)]
     if not learnt:
         raise SystemExit("Nothing to learn from: no set has a share, or all groups are held out.")
-    return learnt, kept, normal
+    return learnt, kept
 
 
 if __name__ == "__main__":

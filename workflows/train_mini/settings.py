@@ -55,9 +55,6 @@ class TrainingSettings(_Section):
     classes: float = 0.8
     class_balance: float = Field(0.3, ge=0, le=1, description="classes weigh their frequency to minus this")
     label_smoothing: float = Field(0.05, ge=0, lt=1)
-    most_neoplastic: float = Field(
-        0.15, ge=0, le=1, description="share of normal sets' nuclei that may be called neoplastic; see calibrate.py"
-    )
     save_every: int = Field(200, gt=0, description="steps between what a training goes on from")
     augment: AugmentSettings = AugmentSettings()
     sets: dict[str, SetSettings]
