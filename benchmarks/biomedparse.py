@@ -6,13 +6,12 @@ is one.
 
 import sys
 import tempfile
-import time
-from collections.abc import Callable
 from pathlib import Path
 
 import psutil
 import torch
 
+from benchmarks.timing import ROUNDS, least_seconds
 from wsi_parse.compute.memory import MemorySampler, total_bytes
 from wsi_parse.models.biomedparse.convert import convert
 from wsi_parse.models.biomedparse.load import load
@@ -28,7 +27,6 @@ TILE_FLOP = 2.39e12
 GPU_TILE_FLOP = 2.36e12
 SIDE = 1024
 LIMITS = {"float32": 1.35, "bfloat16": 0.5, "prompts": 1.15, "memory": 1.3}
-_ROUNDS = 3
 
 
 def main() -> None:
@@ -73,23 +71,10 @@ def within(name: str, value: float, limit: float) -> bool:
     return value <= limit
 
 
-def seconds(work: Callable[[], object], device: torch.device, rounds: int = _ROUNDS) -> float:
-    """Least seconds of some rounds, after one that warms up."""
-    best = float("inf")
-    for number in range(rounds + 1):
-        started = time.perf_counter()
-        work()
-        if device.type == "cuda":
-            torch.cuda.synchronize(device)
-        if number:
-            best = min(best, time.perf_counter() - started)
-    return best
-
-
 def matrix_rate(device: torch.device, dtype: torch.dtype, side: int) -> float:
     """Floating point operations a second of a matrix product."""
     one, other = (torch.randn(side, side, device=device, dtype=dtype) for _ in range(2))
-    return 2 * side**3 / seconds(lambda: one @ other, device, 4 * _ROUNDS)
+    return 2 * side**3 / least_seconds(lambda: one @ other, device, 4 * ROUNDS)
 
 
 def tile_seconds(network: BiomedParse, device: torch.device, prompts: int, batch: int, precision: str) -> float:
@@ -101,7 +86,7 @@ def tile_seconds(network: BiomedParse, device: torch.device, prompts: int, batch
         with computing_in(precision, device, None):
             network(pixels, words)
 
-    return seconds(work, device) / batch
+    return least_seconds(work, device) / batch
 
 
 def on_cpu(network: BiomedParse, device: torch.device) -> bool:

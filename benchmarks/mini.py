@@ -1,13 +1,12 @@
 """The embedded model on the CPU: seconds a tile, and what splitting its nuclei takes; `python -m benchmarks.mini`."""
 
 import sys
-import time
-from collections.abc import Callable
 
 import numpy as np
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
+from benchmarks.timing import least_seconds
 from wsi_parse.cells import label_cells
 from wsi_parse.geometry import Box, Frame
 from wsi_parse.models.device import choose_precision, computing_in, device_name
@@ -23,7 +22,6 @@ from wsi_parse.synthetic import SyntheticSlide
 SIDE = 1024
 #: Seconds on two cores, as issue 4 states them of its trial: float32, bfloat16, splitting a dense tile.
 LIMITS = {"float32": 0.59, "bfloat16": 0.24, "splitting": 0.3}
-_ROUNDS = 5
 
 
 def main() -> None:
@@ -41,11 +39,13 @@ def main() -> None:
         operations = counter.get_total_flops()
         for precision in precisions:
             with computing_in(precision, device, None):
-                seconds = least(lambda: channels_of(network, images, Style()), device)
+                seconds = least_seconds(lambda: channels_of(network, images, Style()), device)
             print(f"  {operations / 1e9:.0f} GFLOP at {operations / seconds / 1e9:.0f} GFLOP/s", end="; ")
             held &= within(f"a tile, {precision}", seconds, LIMITS[precision])
     channels = {name: values[0].cpu().numpy() for name, values in given.items()}
-    held &= within("splitting, and the vote of classes", least(lambda: split(channels), device), LIMITS["splitting"])
+    held &= within(
+        "splitting, and the vote of classes", least_seconds(lambda: split(channels), device), LIMITS["splitting"]
+    )
     sys.exit(not held)
 
 
@@ -56,19 +56,6 @@ def split(channels: dict[str, np.ndarray]) -> None:
     labels, seeds = label_cells(nucleus, nucleus >= rules.level, channels["distance"], box, box, rules.cell)
     for name in CLASSES:
         np.bincount(labels.ravel(), channels[name].repeat(2, 0).repeat(2, 1).ravel(), len(seeds) + 1)
-
-
-def least(work: Callable[[], object], device: torch.device) -> float:
-    """Least seconds of some rounds, after one that warms up."""
-    best = float("inf")
-    for number in range(_ROUNDS + 1):
-        started = time.perf_counter()
-        work()
-        if device.type == "cuda":
-            torch.cuda.synchronize(device)
-        if number:
-            best = min(best, time.perf_counter() - started)
-    return best
 
 
 def within(name: str, seconds: float, limit: float) -> bool:

@@ -11,6 +11,7 @@ import numpy as np
 from workflows.train_mini.measure import Scores, called, figures, score
 from workflows.train_mini.tiles import Tile, scaled
 from wsi_parse.files import file_sha256, write_text
+from wsi_parse.models.mini.card import said
 from wsi_parse.models.mini.network import MiniNetwork
 
 _RESAMPLED = 1000
@@ -100,7 +101,7 @@ def write_card(figures_: dict[str, Any], card: Path) -> None:
 
 
 def _said(figure: list[float] | None) -> str:
-    return "" if figure is None else "{:.2f} ({:.2f}-{:.2f})".format(*figure)
+    return "" if figure is None else said(figure)
 
 
 def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:

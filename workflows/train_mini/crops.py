@@ -16,11 +16,9 @@ from scipy import ndimage
 from workflows.train_mini.settings import AugmentSettings, TrainingSettings
 from workflows.train_mini.tiles import TILE_MPP, UNKNOWN, Tile
 from wsi_parse.models.mini.answer import relative_density
-from wsi_parse.models.mini.network import CLASS_STRIDE
+from wsi_parse.models.mini.facts import CLASS_STRIDE, READ_MPP
 from wsi_parse.models.mini.style import Style, density_of
 
-#: Microns per pixel that the network reads.
-READ_MPP = 0.5
 _FINER = round(READ_MPP / TILE_MPP)
 _THREADS, _AHEAD = 2, 4
 

@@ -8,10 +8,9 @@ from numpy.typing import NDArray
 from PIL import Image
 from skimage.segmentation import find_boundaries
 
-from workflows.train_mini.crops import READ_MPP
 from workflows.train_mini.measure import called, predict, score, segmented, votes_of
 from workflows.train_mini.tiles import Tile
-from wsi_parse.models.mini.facts import CLASS_OF, CLASSES
+from wsi_parse.models.mini.facts import CLASS_OF, CLASSES, READ_MPP
 from wsi_parse.models.mini.network import MiniNetwork
 from wsi_parse.prompts import TARGETS
 

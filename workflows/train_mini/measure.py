@@ -8,14 +8,13 @@ import torch
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from workflows.train_mini.crops import READ_MPP
 from workflows.train_mini.tiles import UNKNOWN, Tile
 from wsi_parse.cells import label_cells
 from wsi_parse.evaluate import match_centres
 from wsi_parse.geometry import Box, Frame
 from wsi_parse.models.mini.answer import channels_of
-from wsi_parse.models.mini.facts import CLASSES
-from wsi_parse.models.mini.network import CLASS_STRIDE, DEEPEST_STRIDE, MiniNetwork
+from wsi_parse.models.mini.facts import CLASS_STRIDE, CLASSES, READ_MPP, UNSURE_BELOW
+from wsi_parse.models.mini.network import DEEPEST_STRIDE, MiniNetwork
 from wsi_parse.models.mini.style import Style
 from wsi_parse.objects import ObjectRules
 from wsi_parse.settings import ObjectSettings
@@ -23,7 +22,6 @@ from wsi_parse.settings import ObjectSettings
 MATCH_UM = 6.0
 #: Truths below this are fragments of nuclei (a tenth of CoNSeP's), and so is what is found below it.
 SMALLEST_UM2 = 6.0
-UNSURE_BELOW = 0.7
 
 
 @dataclass

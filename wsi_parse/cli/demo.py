@@ -42,8 +42,7 @@ def run_demo(out: Path) -> int:
         highlight=False,
     )
     console.print(
-        f"Look at {folder / 'overlay.png'}, or open {slide} in QuPath and drag "
-        f"{folder / 'annotations.geojson'} onto it.",
+        f"Look at {folder / 'overlay.png'}, or open {slide} in QuPath and drag {annotations} onto it.",
         highlight=False,
         soft_wrap=True,
     )

@@ -9,8 +9,8 @@ from safetensors.torch import load_file, save_file
 
 from wsi_parse.errors import ModelError, WeightsError
 from wsi_parse.models.mini.answer import channels_of, relative_density
-from wsi_parse.models.mini.facts import CLASSES, EMBEDDED
-from wsi_parse.models.mini.network import CLASS_STRIDE, MiniNetwork, fused
+from wsi_parse.models.mini.facts import CLASS_STRIDE, CLASSES, EMBEDDED
+from wsi_parse.models.mini.network import MiniNetwork, fused
 from wsi_parse.models.mini.style import Style
 from wsi_parse.models.mini.weights import load_network, save_network
 

@@ -10,10 +10,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from wsi_parse.errors import ModelError, SettingsError
-from wsi_parse.models.base import Channel, ModelSpec, Pass, Recipe, Segmenter, State
+from wsi_parse.models.base import Channel, ModelSpec, Pass, Recipe, State
 from wsi_parse.models.biomedparse import existence
 from wsi_parse.models.biomedparse.sizes import RELEASED, read_sizes
 from wsi_parse.models.biomedparse.targets import KNOWN, SCALES, Scale, notes_on, targets_of, words_of
+from wsi_parse.models.on_device import DeviceSegmenter
 from wsi_parse.models.weights import Weights, installed
 from wsi_parse.prompts import Prompt
 from wsi_parse.settings import ModelSettings
@@ -28,13 +29,9 @@ _TOLERANCE = 1.02
 _FIELDS_UM = (16.0, 4096.0)
 # Where a pixel of the answer is 1 um, and a nucleus 6 of them.
 _COARSE_FIELD_UM = 256.0
-# Estimated for 1024 px, not measured; too large a batch is halved.
-_GPU_BYTES_A_TILE = 3 << 30
-# Half a block: larger ones would be padded more often than they would be filled.
-_LARGEST_BATCH = 8
 
 
-class BiomedParseModel(Segmenter):
+class BiomedParseModel(DeviceSegmenter):
     """Text-prompted segmentation with BiomedParse v1.
 
     Notes
@@ -53,6 +50,11 @@ class BiomedParseModel(Segmenter):
         cpu_seconds_a_tile=36.0,
         fields_um=(64.0, 128.0, 256.0),
     )
+
+    # Estimated for 1024 px, not measured; too large a batch is halved.
+    gpu_bytes_a_tile = 3 << 30
+    # Half a block: larger ones would be padded more often than they would be filled.
+    most_tiles = 8
 
     def __init__(self, settings: ModelSettings | None = None, weights: Weights | None = None) -> None:
         super().__init__(settings, weights)
@@ -92,29 +94,6 @@ class BiomedParseModel(Segmenter):
             by_scale.setdefault((scale.field_um, read_px(scale.field_um, scale.mpp)), []).append(prompt)
         return tuple(_pass(field_um, side, asked, settings) for (field_um, side), asked in by_scale.items())
 
-    @cached_property
-    def device(self) -> Any:  # noqa: ANN401 - torch.device; importing torch takes seconds
-        """The torch device it runs on."""
-        from wsi_parse.models.device import choose_device
-
-        return choose_device(self.settings.device)
-
-    @cached_property
-    def batch(self) -> int:  # type: ignore[override]
-        """On a GPU what its memory holds, a power of two; one on the CPU, where more gains nothing."""
-        from wsi_parse.models.device import memory_bytes
-
-        memory = memory_bytes(self.device)
-        if memory is None:
-            return 1
-        fit = max(1, min(_LARGEST_BATCH, memory // _GPU_BYTES_A_TILE))
-        return 1 << (fit.bit_length() - 1)
-
-    @cached_property
-    def at_once(self) -> int:  # type: ignore[override]
-        """Two on a GPU, so that one block is read while the other is computed; one on the CPU, which does both."""
-        return 2 if self.device.type == "cuda" else 1
-
     def prepare(self, slide: Slide, tissue: TissueMask) -> State:
         """Decide device and precision once, for all workers; the slide plays no part."""
         del slide, tissue
@@ -123,15 +102,9 @@ class BiomedParseModel(Segmenter):
     @cached_property
     def runs_on(self) -> State:
         """What the numbers depend on besides the weights; a run that is resumed on something else starts anew."""
-        from wsi_parse.models.device import choose_precision, device_name
-
         statistic = self._statistic_file
         return {
-            "device": self.device.type,
-            "device_name": device_name(self.device),
-            "threads": self.settings.threads if self.device.type == "cpu" else None,
-            "precision": choose_precision(self.settings.precision, self.device),
-            "batch": self.settings.batch or self.batch,
+            **self.computed_on,
             "existence_sha256": Weights.of_file(statistic).sha256 if statistic.exists() else None,
         }
 

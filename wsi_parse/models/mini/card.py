@@ -22,24 +22,25 @@ def short_card() -> str:
     sets = figures()["sets"]
     colon, breast, other, normal = (sets[name] for name in ("consep", "tnbc", "nucls", "nuinsseg"))
     classes = ", ".join(
-        f"{name} {_said(colon[f'f1_{name}'])}" for name in ("neoplastic", "epithelial", "inflammatory", "connective")
+        f"{name} {said(colon[f'f1_{name}'])}" for name in ("neoplastic", "epithelial", "inflammatory", "connective")
     )
     return f"""\
 Learnt from   CoNSeP (colon), NuInsSeg (31 organs, nearly all normal), TNBC (breast), DSB 2018; classes from CoNSeP
               alone: 16 patients, healthy epithelium in three fields.
-Nuclei        On fields and patients never trained on: Dice {_said(colon["dice"])} and F1 {_said(colon["f1"])} on
-              CoNSeP, {_said(breast["dice"])} and {_said(breast["f1"])} on TNBC, {_said(other["dice"])} and
-              {_said(other["f1"])} on NuCLS, of which nothing was trained on.
+Nuclei        On fields and patients never trained on: Dice {said(colon["dice"])} and F1 {said(colon["f1"])} on
+              CoNSeP, {said(breast["dice"])} and {said(breast["f1"])} on TNBC, {said(other["dice"])} and
+              {said(other["f1"])} on NuCLS, of which nothing was trained on.
 Classes       {CAUTION}
               F1 on CoNSeP: {classes}.
-              On NuInsSeg (normal organs) {_said(normal["neoplastic"]["called"])} of the nuclei are called neoplastic,
-              {_said(normal["neoplastic"]["surely"])} surely; with a wrong pixel size
-              {_said(normal["neoplastic_at_wrong_scale"]["called"])}.
-Unsure        A class below {UNSURE_BELOW:g} is marked "Unsure": of the others on CoNSeP {_said(colon["accuracy_sure"])}
-              are right ({_said(colon["sure"])} of all), of all together {_said(colon["accuracy"])}.
+              On NuInsSeg (normal organs) {said(normal["neoplastic"]["called"])} of the nuclei are called neoplastic,
+              {said(normal["neoplastic"]["surely"])} surely; with a wrong pixel size
+              {said(normal["neoplastic_at_wrong_scale"]["called"])}.
+Unsure        A class below {UNSURE_BELOW:g} is marked "Unsure": of the others on CoNSeP {said(colon["accuracy_sure"])}
+              are right ({said(colon["sure"])} of all), of all together {said(colon["accuracy"])}.
 In brackets: 95 % intervals by resampling fields and patients. The whole card: wsi_parse/models/mini/CARD.md"""
 
 
-def _said(figure: list[float]) -> str:
+def said(figure: list[float]) -> str:
+    """A figure and its interval in words."""
     value, low, high = figure
     return f"{value:.2f} ({low:.2f}-{high:.2f})"

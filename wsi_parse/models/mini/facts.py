@@ -5,6 +5,9 @@ from pathlib import Path
 EMBEDDED = Path(__file__).with_name("mini.safetensors")
 #: Classes of a nucleus, in the order of the class channels.
 CLASSES = ("neoplastic", "epithelial", "inflammatory", "connective", "other")
+#: What the network reads, and how much coarser it answers with classes.
+READ_MPP = 0.5
+CLASS_STRIDE = 2
 #: Prompt -> class.
 CLASS_OF = {
     "neoplastic cells": "neoplastic",

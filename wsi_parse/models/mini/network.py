@@ -16,7 +16,6 @@ from wsi_parse.models.mini.facts import CLASSES
 
 #: Sides of an image divide by this.
 DEEPEST_STRIDE = 16
-CLASS_STRIDE = 2
 #: Relative density is cut to this: 0 is white, 1 the mean of what is stained.
 READ_RANGE = (-0.2, 5.0)
 _FOLD = 2

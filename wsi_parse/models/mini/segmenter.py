@@ -2,17 +2,17 @@
 
 import threading
 from collections.abc import Mapping, Sequence
-from functools import cached_property
 from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from wsi_parse.errors import SettingsError, UnknownPromptError
-from wsi_parse.models.base import Channel, ModelSpec, Pass, Recipe, Segmenter, State
+from wsi_parse.models.base import Channel, ModelSpec, Pass, Recipe, State
 from wsi_parse.models.mini.card import short_card
-from wsi_parse.models.mini.facts import CAUTION, CLASS_OF, CLASSES, EMBEDDED, UNSURE_BELOW
+from wsi_parse.models.mini.facts import CAUTION, CLASS_OF, CLASS_STRIDE, CLASSES, EMBEDDED, READ_MPP, UNSURE_BELOW
 from wsi_parse.models.mini.style import Style
+from wsi_parse.models.on_device import DeviceSegmenter
 from wsi_parse.models.stain import sample_boxes
 from wsi_parse.models.weights import Weights
 from wsi_parse.prompts import Prompt
@@ -20,17 +20,13 @@ from wsi_parse.settings import ModelSettings
 from wsi_parse.slides.slide import Slide
 from wsi_parse.tissue import TissueMask
 
-READ_MPP = 0.5
 FIELD_UM = 512.0
-CLASS_STRIDE = 2
 _FIELDS_UM = (64.0, 2048.0)
 # The network's deepest stride, in microns: tiles are whole multiples of it.
 _STEP_UM = 8.0
-_GPU_BYTES_A_TILE = 1 << 30
-_LARGEST_BATCH = 16
 
 
-class MiniModel(Segmenter):
+class MiniModel(DeviceSegmenter):
     """Nuclei of H&E and their classes, by a network of 1.7 million parameters that lies in the package."""
 
     spec: ClassVar[ModelSpec] = ModelSpec(
@@ -40,6 +36,9 @@ class MiniModel(Segmenter):
         licence="Apache-2.0",
         cpu_seconds_a_tile=1.1,
     )
+
+    gpu_bytes_a_tile = 1 << 30
+    most_tiles = 16
 
     def __init__(self, settings: ModelSettings | None = None, weights: Weights | None = None) -> None:
         super().__init__(settings, weights)
@@ -77,40 +76,14 @@ class MiniModel(Segmenter):
         recipes = tuple(_recipe(prompt) for prompt in prompts)
         return (Pass("mini", field_um, READ_MPP, channels, recipes, (CAUTION,) if by_class else ()),)
 
-    @cached_property
-    def device(self) -> Any:  # noqa: ANN401 - torch.device; importing torch takes seconds
-        """The torch device it runs on."""
-        from wsi_parse.models.device import choose_device
-
-        return choose_device(self.settings.device)
-
-    @cached_property
-    def batch(self) -> int:  # type: ignore[override]
-        """On a GPU what its memory holds; one on the CPU, where more gains nothing."""
-        from wsi_parse.models.device import memory_bytes
-
-        memory = memory_bytes(self.device)
-        return 1 if memory is None else max(1, min(_LARGEST_BATCH, memory // _GPU_BYTES_A_TILE))
-
-    @cached_property
-    def at_once(self) -> int:  # type: ignore[override]
-        """Two on a GPU, so that one block is read while the other is computed; one on the CPU, which does both."""
-        return 2 if self.device.type == "cuda" else 1
-
     def prepare(self, slide: Slide, tissue: TissueMask) -> State:
         """Estimate light and staining, and decide device and precision, once for all workers."""
-        from wsi_parse.models.device import choose_precision, device_name
-
         frame = slide.frame(READ_MPP)
         style = Style.of([slide.read(box, frame) for box in sample_boxes(tissue, frame.scale_x, frame.scale_y)])
         return {
             "white": list(style.white),
             "strength": style.strength,
-            "device": self.device.type,
-            "device_name": device_name(self.device),
-            "threads": self.settings.threads if self.device.type == "cpu" else None,
-            "precision": choose_precision(self.settings.precision, self.device),
-            "batch": self.settings.batch or self.batch,
+            **self.computed_on,
         }
 
     def warm_up(self, job: Pass, state: State) -> None:
