@@ -24,20 +24,20 @@ def short_card() -> str:
     classes = ", ".join(
         f"{name} {said(colon[f'f1_{name}'])}" for name in ("neoplastic", "epithelial", "inflammatory", "connective")
     )
-    return f"""\
-Learnt from   CoNSeP (colon), NuInsSeg (31 organs, nearly all normal), TNBC (breast), DSB 2018; classes from CoNSeP
-              alone: 16 patients, healthy epithelium in three fields.
-Nuclei        On fields and patients never trained on: Dice {said(colon["dice"])} and F1 {said(colon["f1"])} on
-              CoNSeP, {said(breast["dice"])} and {said(breast["f1"])} on TNBC, {said(other["dice"])} and
-              {said(other["f1"])} on NuCLS, of which nothing was trained on.
-Classes       {CAUTION}
-              F1 on CoNSeP: {classes}.
-              On NuInsSeg (normal organs) {said(normal["neoplastic"]["called"])} of the nuclei are called neoplastic,
-              {said(normal["neoplastic"]["surely"])} surely; with a wrong pixel size
-              {said(normal["neoplastic_at_wrong_scale"]["called"])}.
-Unsure        A class below {UNSURE_BELOW:g} is marked "Unsure": of the others on CoNSeP {said(colon["accuracy_sure"])}
-              are right ({said(colon["sure"])} of all), of all together {said(colon["accuracy"])}.
-In brackets: 95 % intervals by resampling fields and patients. The whole card: wsi_parse/models/mini/CARD.md"""
+    paragraphs = (
+        "Learnt from: CoNSeP (colon), NuInsSeg (31 organs, nearly all normal), TNBC (breast), DSB 2018; classes from "
+        "CoNSeP: 16 patients, healthy epithelium in three fields.",
+        f"Nuclei, on fields and patients never trained on: Dice {said(colon['dice'])} and F1 {said(colon['f1'])} on "
+        f"CoNSeP, {said(breast['dice'])} and {said(breast['f1'])} on TNBC, {said(other['dice'])} and "
+        f"{said(other['f1'])} on NuCLS, of which nothing was trained on.",
+        f"{CAUTION} F1 on CoNSeP: {classes}. On NuInsSeg (normal organs) {said(normal['neoplastic']['called'])} of the "
+        f"nuclei are called neoplastic, {said(normal['neoplastic']['surely'])} surely; with a wrong pixel size "
+        f"{said(normal['neoplastic_at_wrong_scale']['called'])}.",
+        f'A class below {UNSURE_BELOW:g} is marked "Unsure": of the others on CoNSeP {said(colon["accuracy_sure"])} '
+        f"are right ({said(colon['sure'])} of all); of all together {said(colon['accuracy'])}.",
+        "In brackets: 95 % intervals by resampling fields and patients. The whole card: wsi_parse/models/mini/CARD.md",
+    )
+    return "\n\n".join(paragraphs)
 
 
 def said(figure: list[float]) -> str:
