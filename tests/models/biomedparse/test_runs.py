@@ -220,7 +220,8 @@ def test_weights_for_a_model_that_has_none_are_refused(slide: Path, tiny_file: P
 
 
 def test_preview_shows_what_each_field_costs_without_weights(slide: Path, tmp_path: Path) -> None:
-    command = [sys.executable, "-m", "wsi_parse.cli.main", "preview", slide, "-p", "neoplastic cells", "-o", tmp_path]
+    command = [sys.executable, "-m", "wsi_parse.cli.main", "preview", slide, "-p", "neoplastic cells"]
+    command += ["--model", "biomedparse", "-o", tmp_path]
     said = subprocess.run(list(map(str, command)), capture_output=True, text=True, timeout=300, check=True).stdout
     for field_um in (64, 128, 256):
         assert f"--field-um {field_um}" in said

@@ -234,5 +234,5 @@ def _notes(field_um: float, prompts: Sequence[Prompt], settings: ModelSettings) 
             "cells are missed or merged."
         )
     if settings.weights is not None and read_sizes(settings.weights) != RELEASED:
-        notes.append(f"{settings.weights.name} is a smaller network, not the released BiomedParse.")
+        notes.append("These weights are of a smaller network, not of the released BiomedParse.")
     return tuple(notes)
