@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from wsi_parse.collect import collect
-from wsi_parse.compute.cluster import local_client
+from wsi_parse.compute.cluster import Cluster
 from wsi_parse.compute.graph import open_work, run_graph
 from wsi_parse.compute.memory import MemorySampler
 from wsi_parse.describe import provenance
@@ -39,7 +39,8 @@ def measure(side: int, workers: int, folder: Path) -> dict[str, Any]:
     plan = lay_out(prepared, prepared.tissue(), folder / f"out-{workers}")
     blocks, chunks = open_work(plan)
     nothing: list[list[tuple[int, int]]] = [[] for _ in plan.passes]
-    with local_client(settings.compute) as client:
+    with Cluster(settings.compute, plan.work) as cluster:
+        client = cluster.client()
         run_graph(client, plan, blocks, nothing, lambda _: None)
         with MemorySampler(0.5) as sampler:
             started = time.perf_counter()

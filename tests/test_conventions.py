@@ -370,7 +370,9 @@ class TestSettings:
 
 
 # What may be changed between a run and its resumption. Region and weights enter by their content, not by their path.
-NOT_OF_THE_RESULT = {"compute.workers", "compute.threads", "tiles.block", "slide.roi", "model.weights", "model.threads"}
+NOT_OF_THE_RESULT = {"tiles.block", "slide.roi", "model.weights", "model.threads"} | {
+    f"compute.{name}" for name in type(RunSettings().compute).model_fields
+}
 
 
 def leaves() -> dict[str, object]:
@@ -387,6 +389,11 @@ def leaves() -> dict[str, object]:
         "organ": "breast",
         "unsure_below": 0.5,
         "frame": "level0",
+        "cluster": "slurm",
+        "options": "{cores: 2}",
+        "tls_ca": "ca.pem",
+        "tls_cert": "cert.pem",
+        "tls_key": "key.pem",
     }
     changed: dict[str, object] = {"prompts": "[nuclei]"}
     for section, values in RunSettings().model_dump(exclude={"prompts"}).items():

@@ -17,6 +17,8 @@
     │   └── DownloadError                   they could not be fetched
     │       └── MissingFileError            the repository does not hold them
     ├── StoreError (OSError)                an intermediate result is damaged
+    ├── ClusterError (RuntimeError)         the place where tasks run cannot be had, or is gone
+    ├── ClaimedError (RuntimeError)         another process is doing this slide
     └── StageError (RuntimeError)           where a run failed: slide, stage and place
 """
 
@@ -32,12 +34,18 @@ class WsiParseError(Exception):
         What is wrong, in one sentence.
     remedy : str, optional
         What the user can do about it.
+    stage : str, optional
+        Of a run: "tissue", "prediction", "outlining", "export", …
+    place : str, optional
+        On the slide, in level-0 pixels.
     """
 
-    def __init__(self, message: str, remedy: str = "") -> None:
+    def __init__(self, message: str, remedy: str = "", stage: str = "", place: str = "") -> None:
         super().__init__(message, remedy)
         self.message = message
         self.remedy = remedy
+        self.stage = stage
+        self.place = place
 
     def __str__(self) -> str:
         return f"{self.message} {self.remedy}".strip()
@@ -102,6 +110,14 @@ class MissingFileError(DownloadError):
 
 class StoreError(WsiParseError, OSError):
     """An intermediate result is missing or damaged."""
+
+
+class ClusterError(WsiParseError, RuntimeError):
+    """Workers cannot be had, cannot do the work, or their scheduler is gone."""
+
+
+class ClaimedError(WsiParseError, RuntimeError):
+    """Another process is doing this slide."""
 
 
 class StageError(WsiParseError, RuntimeError):

@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -10,7 +11,8 @@ from pathlib import Path
 @contextmanager
 def atomic(path: Path) -> Iterator[Path]:
     """Give a temporary path beside `path`; move it there when the body ends well, else remove it."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
+    # Two hosts may share a folder, and a number of a process.
+    temporary = path.with_name(f".{path.name}.{socket.gethostname()}-{os.getpid()}.part")
     try:
         yield temporary
         with temporary.open("rb+") as file:

@@ -77,6 +77,22 @@ class RunManifest(BaseModel):
         except (OSError, ValueError):
             return None
 
+    def differences(self, other: "RunManifest") -> list[str]:
+        """Name what another run of the slide would do otherwise; nothing where only its outputs were changed."""
+        if self.digest == other.digest:
+            return []
+        ours, theirs = _flat(self.settings), _flat(other.settings)
+        names = [
+            f"{name} ({ours.get(name)} before, {theirs.get(name)} now)"
+            for name in sorted(ours.keys() | theirs.keys())
+            if ours.get(name) != theirs.get(name) and not name.startswith("compute.")
+        ]
+        if self.model.get("weights_sha256") != other.model.get("weights_sha256"):
+            names.append(f"weights of {other.model['name']}")
+        if self.wsi_parse != other.wsi_parse:
+            names.append(f"version of wsi-parse ({self.wsi_parse} before)")
+        return names or ["region of interest"]
+
     def is_finished(self, folder: Path, digest: str) -> bool:
         """Return whether this run is done, by the same settings, and its outputs are still as written."""
         return (
@@ -85,6 +101,14 @@ class RunManifest(BaseModel):
             and bool(self.outputs)
             and all(sha256_of(folder / name) == value for name, value in self.outputs.items())
         )
+
+
+def _flat(settings: dict[str, Any]) -> dict[str, Any]:
+    """section.key -> value."""
+    found: dict[str, Any] = {}
+    for name, value in settings.items():
+        found |= {f"{name}.{key}": one for key, one in value.items()} if isinstance(value, dict) else {name: value}
+    return found
 
 
 def sha256_of(path: Path) -> str | None:

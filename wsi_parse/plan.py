@@ -1,5 +1,6 @@
 """RunPlan: all that workers need to know of a run, small enough to be read by each of them from one file."""
 
+import hashlib
 import pickle
 from dataclasses import dataclass
 from functools import cached_property
@@ -98,6 +99,11 @@ class RunPlan:
     def path(self) -> Path:
         """Where the plan lies for the workers."""
         return self.work / "plan.pickle"
+
+    @cached_property
+    def key(self) -> str:
+        """What sets this run apart from all others, also from the same slide's elsewhere."""
+        return hashlib.sha256(str(self.path).encode()).hexdigest()[:16]
 
     def save(self) -> None:
         """Write the plan for the workers."""

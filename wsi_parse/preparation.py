@@ -50,6 +50,11 @@ class Prepared:
     notes: tuple[str, ...] = ()
 
     @property
+    def path(self) -> Path:
+        """Where the slide lies."""
+        return Path(str(self.slide.source)).absolute()
+
+    @property
     def offset_level0(self) -> tuple[int, int]:
         """What outputs subtract: the origin of the slide's bounds, in the frame QuPath shows."""
         bounds = self.slide.info.bounds_level0

@@ -69,6 +69,16 @@ MODELS = Registry(
         "stain": "wsi_parse.models.stain:StainModel",
     },
 )
+CLUSTERS = Registry(
+    "cluster",
+    {
+        "local": "wsi_parse.compute.local:local",
+        "slurm": "wsi_parse.compute.jobs:slurm",
+        "pbs": "wsi_parse.compute.jobs:pbs",
+        "lsf": "wsi_parse.compute.jobs:lsf",
+        "kubernetes": "wsi_parse.compute.kubernetes:kubernetes",
+    },
+)
 EXPORTERS = Registry(
     "exporter",
     {

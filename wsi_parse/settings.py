@@ -94,8 +94,16 @@ class ExportSettings(_Section):
 class ComputeSettings(_Section):
     """Where the work is done; never changes the result (a network's by 1/255 at most)."""
 
-    workers: int = Field(0, ge=0, description="processes; 0: threads of this one")
-    threads: int | None = Field(None, ge=1, description="threads in all; null: one a core")
+    cluster: str = Field("local", description="local, slurm, pbs, lsf, kubernetes, or a scheduler's tcp:// or tls://")
+    workers: int = Field(
+        0, ge=0, description="processes, or jobs of a batch system; 0: threads of this process, one job"
+    )
+    threads: int | None = Field(None, ge=1, description="threads in all, on this machine; null: one a core")
+    slides_at_once: int = Field(2, ge=1, le=16, description="slides of a cohort under way at once")
+    options: dict[str, Any] = Field({}, description="given as they are to Dask's class of the batch system")
+    tls_ca: Path | None = Field(None, description="certificate authority of a tls:// scheduler")
+    tls_cert: Path | None = Field(None, description="our certificate for it")
+    tls_key: Path | None = Field(None, description="and its key")
 
 
 class RunSettings(_Section):

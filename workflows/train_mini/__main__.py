@@ -79,7 +79,9 @@ def split(settings: TrainingSettings, data: Path) -> tuple[list[Source], list[Ti
         tiles = read_set(name, of_set, data)
         check(tiles)
         out = held_out(tiles, of_set)
-        ours = [guessed(tile) if of_set.guess_classes else tile for tile in tiles if tile.group not in out]
+        ours = [tile for tile in tiles if tile.group not in out]
+        if of_set.guess_classes:
+            ours = [guessed(tile, normal=of_set.normal) for tile in ours]
         kept += [tile for tile in tiles if tile.group in out]
         drawn = [of_set.oversample.get(tile.group, 1.0) * tile.nuclei.size for tile in ours]
         learnt += [source_of(tile, of_set.share * part / sum(drawn)) for tile, part in zip(ours, drawn, strict=True)]

@@ -5,7 +5,8 @@ from torch import Tensor
 from torch.nn import functional
 
 from workflows.train_mini.settings import TrainingSettings
-from workflows.train_mini.tiles import UNKNOWN
+from workflows.train_mini.tiles import DOUBTFUL, UNKNOWN
+from wsi_parse.models.mini.facts import CLASSES
 from wsi_parse.models.mini.network import Answer
 
 
@@ -35,17 +36,26 @@ def losses(answer: Answer, batch: TensorBatch, weights: Tensor, settings: Traini
     both = (probability * batch.nucleus).sum(dim=(1, 2))
     either = (probability + batch.nucleus).sum(dim=(1, 2))
     off = (torch.sigmoid(answer.distance.float()) - batch.distance).abs().mean(dim=(1, 2))
-    classes = answer.classes.float()
-    parts = {
+    return {
         "nucleus": functional.binary_cross_entropy_with_logits(nucleus, batch.nucleus),
         "dice": settings.dice * (1 - (2 * both + 50) / (either + 50)).mean(),
         # Sets whose nuclei are not apart say nothing of distances.
         "distance": settings.distance * (off * batch.apart).sum() / batch.apart.sum().clamp(min=1),
-        "classes": settings.classes
-        * functional.cross_entropy(
-            classes, batch.classes, weights, ignore_index=UNKNOWN, label_smoothing=settings.label_smoothing
-        ),
+        "classes": settings.classes * _of_classes(answer.classes.float(), batch.classes, weights, settings),
     }
-    if not (batch.classes != UNKNOWN).any():
-        parts["classes"] = classes.sum() * 0
-    return parts
+
+
+def _of_classes(classes: Tensor, truth: Tensor, weights: Tensor, settings: TrainingSettings) -> Tensor:
+    """Weighted cross-entropy where a class is known; of a DOUBTFUL nucleus only that it is never surely neoplastic."""
+    known = truth != UNKNOWN
+    targets = targets_of(settings).to(classes.device)[truth[known]] * weights
+    said = functional.log_softmax(classes, dim=1).movedim(1, -1)[known]
+    return -(targets * said).sum() / targets.sum().clamp(min=1e-6)
+
+
+def targets_of(settings: TrainingSettings) -> Tensor:
+    """Probability (6, 5) of each class that each known one, and DOUBTFUL, is taught to have."""
+    targets = torch.eye(DOUBTFUL + 1, len(CLASSES))
+    targets[DOUBTFUL, CLASSES.index("neoplastic")] = settings.doubt
+    targets[DOUBTFUL, CLASSES.index("epithelial")] = 1 - settings.doubt
+    return targets * (1 - settings.label_smoothing) + settings.label_smoothing / len(CLASSES)

@@ -28,10 +28,10 @@ class SetSettings(_Section):
 class AugmentSettings(_Section):
     """How crops are varied."""
 
-    scale: tuple[float, float] = (0.8, 1.3)
+    scale: tuple[float, float] = (0.75, 1.35)
     white: tuple[float, float] = (0.72, 1.05)
-    density: float = Field(0.15, description="the density of each colour is multiplied by up to 1 +- this")
-    swap_style: float = Field(0.3, ge=0, le=1, description="share of crops that take the colours of another set")
+    density: float = Field(0.2, description="the density of each colour is multiplied by up to 1 +- this")
+    swap_style: float = Field(0.5, ge=0, le=1, description="share of crops that take the colours of another set")
     estimate: float = Field(0.15, description="how far off, at most, the slide's light and staining are estimated")
     blur_um: float = Field(0.3, ge=0, description="sigma, at most")
     noise: float = Field(0.015, ge=0, description="standard deviation, at most")
@@ -55,6 +55,7 @@ class TrainingSettings(_Section):
     classes: float = 0.8
     class_balance: float = Field(0.3, ge=0, le=1, description="classes weigh their frequency to minus this")
     label_smoothing: float = Field(0.05, ge=0, lt=1)
+    doubt: float = Field(0.5, ge=0, le=1, description="how likely large nuclei of normal tissue are neoplastic")
     save_every: int = Field(200, gt=0, description="steps between what a training goes on from")
     augment: AugmentSettings = AugmentSettings()
     sets: dict[str, SetSettings]

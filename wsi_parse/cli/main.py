@@ -63,6 +63,9 @@ Config = Annotated[Path | None, typer.Option("--config", help="YAML file of sett
 Weights = Annotated[Path | None, typer.Option("--weights", help="Its weights; else those installed.")]
 Organ = Annotated[str | None, typer.Option("--organ", help="Where the tissue is from: breast, colon, …")]
 FieldUm = Annotated[float | None, typer.Option("--field-um", help="Microns that a tile covers.")]
+Prompts = Annotated[
+    list[str] | None, typer.Option("--prompt", "-p", help='What to look for; may be repeated; "all": what is known.')
+]
 Set = Annotated[list[str] | None, typer.Option("--set", help="section.key=value; see wsi-parse settings.")]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON instead of tables.")]
 
@@ -70,10 +73,7 @@ Json = Annotated[bool, typer.Option("--json", help="Print JSON instead of tables
 @app.command(epilog=_RESULT)
 def run(
     slides: Slides,
-    prompt: Annotated[
-        list[str] | None,
-        typer.Option("--prompt", "-p", help='What to look for; may be repeated; "all": what is known.'),
-    ] = None,
+    prompt: Prompts = None,
     model: Annotated[str | None, typer.Option("--model", help="See wsi-parse models.")] = None,
     weights: Weights = None,
     organ: Organ = None,
@@ -101,6 +101,47 @@ def run(
         compute={"workers": workers},
     )
     raise typer.Exit(run_slides(slides, out, chosen, dry_run=dry_run, as_json=as_json))
+
+
+@app.command()
+def cohort(
+    slides: Annotated[
+        list[str],
+        typer.Argument(help="Folders, globs, or lists (.csv, .tsv, .parquet) of slides.", show_default=False),
+    ],
+    out: Annotated[Path, typer.Option("--out", "-o", help="Folder of the results.")],
+    prompt: Prompts = None,
+    model: Annotated[str | None, typer.Option("--model", help="See wsi-parse models.")] = None,
+    cluster: Annotated[
+        str | None, typer.Option("--cluster", help="local, slurm, pbs, lsf, kubernetes, or tcp://SCHEDULER:PORT.")
+    ] = None,
+    workers: Annotated[int | None, typer.Option("--workers", help="Processes here, or jobs of the cluster.")] = None,
+    only: Annotated[list[str] | None, typer.Option("--only", help="Id of a slide; may be repeated.")] = None,
+    limit: Annotated[int | None, typer.Option("--limit", min=0, help="At most so many; 0: only the tables.")] = None,
+    retry_failed: Annotated[bool, typer.Option("--retry-failed", help="Also those that failed before.")] = False,
+    config: Config = None,
+    settings: Set = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say tiles, hours and disk, and do nothing.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Segment many slides: a folder each, one table, and what fails stops nothing else.
+
+    A list has a column path, and may have id, mpp, organ, prompts (parted by ;), roi and group. The same command
+    goes on where it was interrupted. Several may work in one folder at once.
+    """
+    from wsi_parse.cli.cohort import do_cohort
+    from wsi_parse.cohort import Choice
+    from wsi_parse.settings import RunSettings
+
+    common = RunSettings.load(
+        config,
+        settings or (),
+        prompts=tuple(prompt or ()),
+        model={"name": model},
+        compute={"cluster": cluster, "workers": workers},
+    )
+    choice = Choice(tuple(only or ()), limit, retry_failed)
+    raise typer.Exit(do_cohort(slides, out, common, choice, dry_run=dry_run, as_json=as_json))
 
 
 @app.command()

@@ -9,13 +9,15 @@ from rich.markup import escape
 from rich.table import Table
 
 from wsi_parse.cli.screen import Screen
-from wsi_parse.cli.show import expected, in_words
+from wsi_parse.cli.show import in_words
 from wsi_parse.errors import UsageError, WsiParseError
+from wsi_parse.estimate import expected
 from wsi_parse.exporters.base import RESEARCH_ONLY
 from wsi_parse.manifest import RunManifest
 from wsi_parse.names import output_folders
-from wsi_parse.pipeline import Progress, Silent, segment_slide
+from wsi_parse.pipeline import segment_slide
 from wsi_parse.preparation import choose, prepare
+from wsi_parse.progress import Progress, Silent
 from wsi_parse.registry import MODELS
 from wsi_parse.settings import RunSettings
 from wsi_parse.slides import list_slides

@@ -1,8 +1,6 @@
 """Commands that only show: a slide, a preview, the models, the settings."""
 
 import json
-import os
-from collections.abc import Sequence
 from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
@@ -16,6 +14,7 @@ from rich.table import Table
 
 from wsi_parse.describe import describe_model, describe_slide
 from wsi_parse.errors import WeightsError
+from wsi_parse.estimate import expected
 from wsi_parse.exporters.overlay import draw_preview
 from wsi_parse.geometry import Box
 from wsi_parse.models.weights import Weights
@@ -26,18 +25,6 @@ from wsi_parse.registry import MODELS
 from wsi_parse.settings import ModelSettings, RunSettings
 from wsi_parse.slides import SlideOptions, open_slide
 from wsi_parse.tissue import TissueMask
-
-
-def expected(prepared: Prepared, passes: Sequence[PassPlan]) -> dict[str, Any]:
-    """Say how many tiles there are, and about how many seconds they take on this machine's cores."""
-    tiles = sum(item.selection.count for item in passes)
-    threads = prepared.settings.compute.threads or os.cpu_count() or 1
-    return {
-        "model": prepared.spec.name,
-        "tiles": tiles,
-        "blocks": sum(len(item.selection.blocks()) for item in passes),
-        "expected_seconds": round(tiles * prepared.spec.cpu_seconds_a_tile / threads, 1),
-    }
 
 
 def in_words(figures: dict[str, Any]) -> str:

@@ -2,13 +2,15 @@
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
-from distributed import Client, as_completed
+from distributed import CancelledError, Client, as_completed
+from distributed.scheduler import KilledWorker
 
 from wsi_parse.chunk_objects import ChunkObjects
-from wsi_parse.compute.cluster import DEVICE
-from wsi_parse.compute.worker import Done, outline_task, predict_task
-from wsi_parse.errors import StoreError
+from wsi_parse.compute.cluster import DEADLY, DEVICE
+from wsi_parse.compute.worker import Done, outline_task, place_of, predict_task, prepare_task
+from wsi_parse.errors import ClusterError, StageError, StoreError
 from wsi_parse.plan import RunPlan
 
 Report = Callable[[Done], None]
@@ -42,6 +44,16 @@ def _is_whole(path: Path) -> bool:
     return True
 
 
+def prepare_on(client: Client, path: Path) -> dict[str, Any]:
+    """Let a worker that runs the model look at a slide; returns the model's state."""
+    future = client.submit(prepare_task, str(path), resources={DEVICE: 1}, pure=False)
+    try:
+        state: dict[str, Any] = future.result()
+    except CancelledError as error:
+        raise ClusterError("The scheduler is gone.", "Start it, and run again: what is done is kept.") from error
+    return state
+
+
 def run_graph(
     client: Client,
     plan: RunPlan,
@@ -63,7 +75,9 @@ def run_graph(
     Raises
     ------
     StageError
-        Of the first task that failed; the others are stopped, what is done stays.
+        Of the first task that failed, or killed its workers; the others are stopped, what is done stays.
+    ClusterError
+        Where the scheduler is gone.
     """
     path = str(plan.path)
     futures = []
@@ -96,11 +110,33 @@ def run_graph(
             )
         futures += waiting.values()
     try:
-        for future in as_completed(futures):
-            report(future.result())
+        for future in as_completed(futures, loop=client.loop):
+            report(_result(future, plan))
     finally:
-        client.cancel(futures)
+        if client.status == "running":
+            client.cancel(futures)
 
 
-def _key(stage: str, plan: RunPlan, index: int, place: tuple[int, int]) -> str:
-    return f"{stage}-{plan.work.name}-{index}-{place[0]}.{place[1]}"
+def _key(stage: str, plan: RunPlan, index: int, place: tuple[int, int]) -> tuple[str, str, int, int, int]:
+    """Key of a task; Dask groups its display by the first part."""
+    return stage, plan.key, index, *place
+
+
+def _result(future: Any, plan: RunPlan) -> Done:  # noqa: ANN401 - distributed.Future
+    try:
+        done: Done = future.result()
+    except KilledWorker as error:
+        stage, _, index, row, column = future.key
+        place = place_of(plan, stage, index, (row, column))
+        name = {"predict": "prediction", "outline": "outlining"}[stage]
+        raise StageError(
+            f"{plan.slide.name}: {DEADLY} workers died one after the other at {place}, at the latest in {name}.",
+            "It may need more memory than they have: give workers more, or set model.batch=1. What is done is kept.",
+            name,
+            place,
+        ) from error
+    except CancelledError as error:
+        raise ClusterError(
+            f"{plan.slide.name}: the scheduler is gone.", "Start it, and run again: what is done is kept."
+        ) from error
+    return done

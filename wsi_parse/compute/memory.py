@@ -2,11 +2,15 @@
 
 import ctypes
 import gc
+import os
+import socket
 import threading
 from contextlib import suppress
 from pathlib import Path
 
 import psutil
+
+from wsi_parse.compute.worker import Done
 
 
 class MemorySampler:
@@ -37,6 +41,30 @@ class MemorySampler:
             self.peak_bytes = max(self.peak_bytes, total_bytes(psutil.Process()))
             if self._stop.wait(self._seconds):
                 return
+
+
+class Elsewhere:
+    """Peak memory of processes that are not below this one: workers of another machine or another parent."""
+
+    def __init__(self) -> None:
+        self._ours: set[str] = set()
+        self._peaks: dict[str, int] = {}
+
+    def note(self, done: Done) -> None:
+        """Take what a task told."""
+        if done.process not in self._peaks and done.process not in self._ours:
+            host, _, number = done.process.rpartition(":")
+            ours = {os.getpid(), *(child.pid for child in _children(psutil.Process()))}
+            if host == socket.gethostname() and int(number) in ours:
+                self._ours.add(done.process)
+                return
+        if done.process not in self._ours:
+            self._peaks[done.process] = max(self._peaks.get(done.process, 0), done.peak_bytes)
+
+    @property
+    def peak_bytes(self) -> int:
+        """Sum of their peaks."""
+        return sum(self._peaks.values())
 
 
 def release() -> None:

@@ -1,24 +1,33 @@
-"""What a worker does: one block, one chunk; a plan, its stores and its model live once in each process."""
+"""What a worker does: one block, one chunk; plans, their stores and the model live once in each process."""
 
+import os
+import pickle
+import resource
+import socket
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from wsi_parse.errors import StageError, WsiParseError
-from wsi_parse.geometry import Box, Frame
+from wsi_parse.errors import StageError, WeightsError, WsiParseError
+from wsi_parse.geometry import Box
 from wsi_parse.inference import predict_block
-from wsi_parse.models.base import Segmenter
+from wsi_parse.models.base import Segmenter, State
 from wsi_parse.models.weights import Weights
 from wsi_parse.objects import outline_chunk
 from wsi_parse.plan import RunPlan
+from wsi_parse.progress import stage_named
 from wsi_parse.registry import MODELS
 from wsi_parse.settings import ModelSettings
+from wsi_parse.slides.slide import Slide
+from wsi_parse.tissue import TissueMask
 
 _lock = threading.Lock()
 _plans: dict[str, RunPlan] = {}
+# As many runs as may be under way at once, and one more.
+_MOST_PLANS = 17
 _models: dict[tuple[str, ModelSettings, Weights | None], Segmenter] = {}
 
 
@@ -34,12 +43,18 @@ class Done:
         Tiles predicted, or cells found.
     started, ended : float
         Seconds since the epoch.
+    process : str
+        Host and number of the process that did it.
+    peak_bytes : int
+        The most memory that process has held so far.
     """
 
     stage: str
     count: int
     started: float
     ended: float
+    process: str = field(default_factory=lambda: f"{socket.gethostname()}:{os.getpid()}")
+    peak_bytes: int = field(default_factory=lambda: resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024)
 
 
 def load_model(name: str, settings: ModelSettings, weights: Weights | None) -> Segmenter:
@@ -52,14 +67,38 @@ def load_model(name: str, settings: ModelSettings, weights: Weights | None) -> S
         return _models[key]
 
 
-def _plan(path: str) -> RunPlan:
-    with _lock:
+def _plan(path: str, stage: str) -> RunPlan:
+    """Return a run's plan, its slide open and its stores there; what fails names the stage that needed it."""
+    with _lock, stage_named(Path(path).parents[2].name, stage):
         if path not in _plans:
-            _plans.clear()
+            if len(_plans) >= _MOST_PLANS:
+                # Not closed: a task may still read. The last one that holds the slide closes it.
+                _plans.pop(next(iter(_plans)))
             plan = RunPlan.load(Path(path))
+            plan = replace(plan, weights=weights_here(plan.model_name, plan.settings.model, plan.weights))
             _ = plan.scenes
             _plans[path] = plan
         return _plans[path]
+
+
+def weights_here(name: str, settings: ModelSettings, weights: Weights | None) -> Weights | None:
+    """Find the weights of a run on this machine, where they may lie elsewhere.
+
+    Raises
+    ------
+    WeightsError
+        Where they are not those of the run.
+    """
+    if weights is None:
+        return None
+    try:
+        weights.check()
+    except WeightsError:
+        found = MODELS.get(name).find_weights(settings)
+        if found is None or found.sha256 != weights.sha256:
+            raise
+        return found
+    return weights
 
 
 def forget(path: str) -> None:
@@ -70,16 +109,35 @@ def forget(path: str) -> None:
         plan.slide.close()
 
 
+@dataclass(frozen=True)
+class ToPrepare:
+    """What the model needs to look at a slide once; travels as a file, since it holds the tissue."""
+
+    model_name: str
+    settings: ModelSettings
+    weights: Weights | None
+    slide: Slide
+    tissue: TissueMask
+
+    def prepare(self) -> State:
+        """Look at the slide."""
+        weights = weights_here(self.model_name, self.settings, self.weights)
+        return load_model(self.model_name, self.settings, weights).prepare(self.slide, self.tissue)
+
+
+def prepare_task(path: str) -> dict[str, Any]:
+    """Let the model look at a slide on a worker: what it computes with is decided there."""
+    todo: ToPrepare = pickle.loads(Path(path).read_bytes())
+    try:
+        return dict(todo.prepare())
+    finally:
+        todo.slide.close()
+
+
 def predict_task(path: str, index: int, block: tuple[int, int]) -> Done:
     """Predict a block of a pass and store it."""
-    plan = _plan(path)
+    plan = _plan(path, "prediction")
     item = plan.passes[index]
-    grid = item.selection.grid
-    places = grid.tiles_of(block)
-    first = grid.tile(places.rows.start, places.columns.start).core
-    last = grid.tile(places.rows[-1], places.columns[-1]).core
-    box = Box.from_corners(first.x, first.y, last.right, last.bottom)
-
     started = time.time()
 
     def work() -> int:
@@ -92,35 +150,44 @@ def predict_task(path: str, index: int, block: tuple[int, int]) -> Done:
         plan.scenes[index].store.write_block(block, tiles, notes)
         return len(item.selection.of_block(block))
 
-    count = _explained(plan, "prediction", grid.frame, box, work)
+    count = _explained(plan, "prediction", place_of(plan, "predict", index, block), work)
     return Done("predict", count, started, time.time())
 
 
 def outline_task(path: str, index: int, chunk: tuple[int, int], *_blocks: Any) -> Done:  # noqa: ANN401
     """Outline a chunk of a pass and save its objects; `_blocks` are the blocks it waits for."""
     started = time.time()
-    plan = _plan(path)
-    chunks = plan.passes[index].chunks
+    plan = _plan(path, "outlining")
 
     def work() -> int:
         found = outline_chunk(plan.scenes[index], chunk)
         found.save(plan.objects_path(index, chunk))
         return len(found.cells)
 
-    count = _explained(plan, "outlining", chunks.frame, chunks.core(chunk), work)
+    count = _explained(plan, "outlining", place_of(plan, "outline", index, chunk), work)
     return Done("outline", count, started, time.time())
 
 
-def _explained(plan: RunPlan, stage: str, frame: Frame, box: Box, work: Callable[[], int]) -> int:
+def place_of(plan: RunPlan, stage: str, index: int, place: tuple[int, int]) -> str:
+    """Name the place of a block ("predict") or chunk ("outline") in level-0 pixels."""
+    item = plan.passes[index]
+    if stage == "predict":
+        grid = item.selection.grid
+        tiles = grid.tiles_of(place)
+        first = grid.tile(tiles.rows.start, tiles.columns.start).core
+        last = grid.tile(tiles.rows[-1], tiles.columns[-1]).core
+        frame, box = grid.frame, Box.from_corners(first.x, first.y, last.right, last.bottom)
+    else:
+        frame, box = item.chunks.frame, item.chunks.core(place)
+    (left, top), (right, bottom) = frame.to_level0([(box.x, box.y), (box.right, box.bottom)])
+    return f"x {left:.0f}-{right:.0f}, y {top:.0f}-{bottom:.0f} (level 0)"
+
+
+def _explained(plan: RunPlan, stage: str, place: str, work: Callable[[], int]) -> int:
     """Do the work; a failure names slide, stage and place."""
     try:
         return work()
     except Exception as error:
-        (left, top), (right, bottom) = frame.to_level0([(box.x, box.y), (box.right, box.bottom)])
         remedy = error.remedy if isinstance(error, WsiParseError) else "Run again: what is done is kept."
         message = error.message if isinstance(error, WsiParseError) else f"{type(error).__name__}: {error}"
-        raise StageError(
-            f"{plan.slide.name}: {stage} failed at x {left:.0f}-{right:.0f}, y {top:.0f}-{bottom:.0f} (level 0): "
-            f"{message}",
-            remedy,
-        ) from error
+        raise StageError(f"{plan.slide.name}: {stage} failed at {place}: {message}", remedy, stage, place) from error

@@ -1,0 +1,129 @@
+"""What a cohort is made of, and everything that can be wrong with a list."""
+
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tests.slides_for_runs import tissue_with_nuclei, write_slide
+from wsi_parse.cohort import CohortSlide, list_cohort
+from wsi_parse.errors import SlideOpenError, UsageError
+from wsi_parse.settings import RunSettings
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("slides")
+    pixels = tissue_with_nuclei(400, 400)[0]
+    for name in ("a.svs", "b.svs", "a.tiff"):
+        write_slide(folder / name, pixels)
+    return folder
+
+
+def written(path: Path, text: str) -> str:
+    path.write_text(text, encoding="utf-8")
+    return str(path)
+
+
+def ids(listing: object) -> list[str]:
+    return [row.id for row in listing.slides]  # type: ignore[attr-defined]
+
+
+def test_a_folder_and_a_glob_name_slides_by_their_files(folder: Path, tmp_path: Path) -> None:
+    assert ids(list_cohort([str(folder)], tmp_path)) == ["a-svs", "a-tiff", "b"]
+    assert ids(list_cohort([f"{folder}/*.svs"], tmp_path)) == ["a", "b"]
+    assert ids(list_cohort([f"{folder}/a.svs", str(folder / "b.svs")], tmp_path)) == ["a", "b"]
+
+
+def test_a_list_tells_all_of_a_slide(folder: Path, tmp_path: Path) -> None:
+    text = "path,id,mpp,organ,prompts,roi,group\na.svs,one,0.25,colon,nuclei; glands,roi.geojson,x\nb.svs,,,,,,\n\n"
+    listing = list_cohort([written(folder / "list.csv", text)], tmp_path)
+    assert not listing.problems
+    assert listing.slides[0] == CohortSlide(
+        id="one",
+        path=folder / "a.svs",
+        mpp=0.25,
+        organ="colon",
+        prompts=("nuclei", "glands"),
+        roi=folder / "roi.geojson",
+        group="x",
+    )
+    assert listing.slides[1] == CohortSlide(id="b", path=folder / "b.svs")
+
+
+def test_what_a_row_says_wins(folder: Path) -> None:
+    common = RunSettings.load(prompts=("nuclei",), slide={"mpp": 0.5}, objects={"threshold": 0.4})
+    row = CohortSlide(id="one", path=folder / "a.svs", mpp=0.25, organ="lung", prompts=("glands",))
+    settings = row.settings(common)
+    assert (settings.slide.mpp, settings.model.organ, settings.prompts) == (0.25, "lung", ("glands",))
+    assert settings.objects.threshold == 0.4
+    assert CohortSlide(id="two", path=folder / "a.svs").settings(common) == common
+
+
+@pytest.mark.parametrize("delimiter", [",", ";", "\t"])
+@pytest.mark.parametrize("start", ["", "\ufeff"])
+def test_spreadsheets_write_csv_in_many_ways(folder: Path, tmp_path: Path, delimiter: str, start: str) -> None:
+    lines = [["Path", "ID", "group"], ["a.svs", "7", "x"], ["b.svs", "8", ""]]
+    text = start + "\r\n".join(delimiter.join(line) for line in lines)
+    assert ids(list_cohort([written(folder / "odd.csv", text)], tmp_path)) == ["7", "8"]
+
+
+def test_parquet_with_numbers_and_nothing(folder: Path, tmp_path: Path) -> None:
+    table = pa.table({"path": ["a.svs", "b.svs"], "id": [7, 8], "mpp": [0.25, None], "group": [1, None]})
+    pyarrow.parquet.write_table(table, folder / "list.parquet")
+    first, second = list_cohort([str(folder / "list.parquet")], tmp_path).slides
+    assert (first.id, first.mpp, first.group) == ("7", 0.25, "1")
+    assert (second.id, second.mpp, second.group) == ("8", None, None)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("slide,id\na.svs,1\n", "columns that are not known: 'slide'"),
+        ("id,group\n1,x\n", "no column 'path'"),
+        ("path,id\na.svs,1,2\n", "more fields"),
+        ("path,id\n", "No slide is named"),
+        ("", "no column 'path'|not known"),
+    ],
+)
+def test_a_list_that_makes_no_sense_is_refused(folder: Path, tmp_path: Path, text: str, message: str) -> None:
+    with pytest.raises(UsageError, match=message):
+        list_cohort([written(folder / "bad.csv", text)], tmp_path)
+
+
+def test_a_list_that_is_none_is_refused(folder: Path, tmp_path: Path) -> None:
+    (folder / "bad.parquet").write_bytes(b"PAR1 no")
+    for name in ("bad.parquet", "nowhere.csv"):
+        with pytest.raises(UsageError, match="cannot be read"):
+            list_cohort([str(folder / name)], tmp_path)
+    with pytest.raises(UsageError, match="Nothing matches"):
+        list_cohort([str(folder / "*.ndpi")], tmp_path)
+    with pytest.raises(SlideOpenError, match="no file"):
+        list_cohort([str(folder / "none.svs")], tmp_path)
+
+
+def test_all_rows_that_cannot_be_are_told_together(folder: Path, tmp_path: Path) -> None:
+    rows = ["a.svs,same,,", "b.svs,SAME,,", "a.svs,good,,", "b.svs,bad/id,,", "b.svs,m,-1,", "a.svs,n,many,", ",x,,"]
+    listing = list_cohort([written(folder / "some.csv", "path,id,mpp,group\n" + "\n".join(rows))], tmp_path)
+    assert ids(listing) == ["good"]
+    told = {problem.id: str(problem.error) for problem in listing.problems}
+    assert "row 2 of some.csv, row 3 of some.csv" in told["same"]
+    assert told["SAME"].startswith("The id 'SAME' is there more than once")
+    assert "cannot name a folder" in told["bad/id"]
+    assert "mpp" in told["m"]
+    assert "mpp" in told["n"]
+    assert "path" in told["x"]
+
+
+@given(st.text(max_size=130))
+def test_an_id_names_a_folder_or_is_refused(name: str) -> None:
+    try:
+        row = CohortSlide(id=name, path=Path("a.svs"))
+    except ValueError:
+        return
+    place = Path("out") / row.id
+    assert place.parent == Path("out")
+    assert place.name == name

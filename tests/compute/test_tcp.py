@@ -1,0 +1,229 @@
+"""A scheduler over TCP, real worker processes: placement, checks, losses; always the same bytes."""
+
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.compute import deadly
+from tests.compute.processes import DaskProcesses, children_of, dask_processes
+from tests.slides_for_runs import tissue_with_nuclei, write_slide
+from wsi_parse.compute import check as check_module
+from wsi_parse.compute.memory import Elsewhere
+from wsi_parse.compute.worker import Done
+from wsi_parse.errors import ClusterError, StageError
+from wsi_parse.manifest import RunManifest
+from wsi_parse.pipeline import segment_slide
+from wsi_parse.settings import RunSettings
+
+SMALL = ("tissue.detect=false", "tiles.block=1", "objects.chunk_px=256", "export.overlay_px=0")
+GPU = ("--resources", "GPU=1")
+OPENSSL = ("openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "1", "-subj", "/CN=localhost")
+
+
+@pytest.fixture(scope="module")
+def slide(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_slide(tmp_path_factory.mktemp("slides") / "s.svs", tissue_with_nuclei(1500, 1300)[0])
+
+
+def settings_of(*more: str, model: str = "stain", **compute: object) -> RunSettings:
+    return RunSettings.load(
+        overrides=(*SMALL, "model.field_um=128", *more), prompts=("nuclei",), model={"name": model}, compute=compute
+    )
+
+
+@pytest.fixture(scope="module")
+def expected(slide: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    return segment_slide(slide, tmp_path_factory.mktemp("here"), settings_of()).outputs
+
+
+@pytest.fixture(scope="module")
+def dask(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DaskProcesses]:
+    """Two workers that say they have a GPU, and one that does not."""
+    with dask_processes(tmp_path_factory.mktemp("dask")) as processes:
+        for more in (GPU, GPU, ()):
+            processes.start_worker(*more)
+        yield processes
+
+
+def pids(worker: subprocess.Popen[bytes]) -> set[int]:
+    return {child.pid for child in children_of(worker)}
+
+
+def test_models_run_where_a_gpu_is_declared_and_outlining_anywhere(
+    slide: Path, dask: DaskProcesses, expected: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[Done] = []
+    note = Elsewhere.note
+
+    def noting(self: Elsewhere, done: Done) -> None:
+        seen.append(done)
+        note(self, done)
+
+    monkeypatch.setattr(Elsewhere, "note", noting)
+    manifest = segment_slide(slide, tmp_path, settings_of(cluster=dask.address))
+    assert manifest.outputs == expected
+    with_gpu = pids(dask.workers[0]) | pids(dask.workers[1])
+    without = pids(dask.workers[2])
+    by_stage: dict[str, set[int]] = {"predict": set(), "outline": set()}
+    for done in seen:
+        by_stage[done.stage].add(int(done.process.rpartition(":")[2]))
+    assert by_stage["predict"] <= with_gpu
+    assert by_stage["outline"] & without
+    assert by_stage["outline"] <= with_gpu | without
+    # Memory of workers elsewhere counts, though they are nobody's children here.
+    assert manifest.peak_memory_mb is not None
+    assert manifest.peak_memory_mb > 3 * 80
+    assert "127.0.0.1" not in (tmp_path / "run.json").read_text()
+
+
+def test_several_slides_share_the_workers(slide: Path, dask: DaskProcesses, tmp_path: Path) -> None:
+    from tests.cohort.test_run import Heard
+    from wsi_parse.cohort import CohortSlide, Listing, run_cohort
+
+    rows = [CohortSlide(id=name, path=slide) for name in ("one", "two", "three")]
+    heard = Heard()
+    outcomes = run_cohort(Listing(rows), tmp_path, settings_of(cluster=dask.address), heard)
+    assert [outcome.state for outcome in outcomes] == ["done"] * 3
+    hashes = {(tmp_path / row.id / "annotations.geojson").read_bytes() for row in rows}
+    assert len(hashes) == 1
+
+
+def test_no_worker_that_runs_models_is_an_error(slide: Path, tmp_path: Path) -> None:
+    with dask_processes(tmp_path / "dask") as processes:
+        processes.start_worker()
+        with pytest.raises(ClusterError, match='--resources "GPU=1"'):
+            segment_slide(slide, tmp_path / "out", settings_of(cluster=processes.address))
+
+
+def test_nobody_answers(slide: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("wsi_parse.compute.scheduler._ANSWERS_WITHIN", "2s")
+    with pytest.raises(ClusterError, match="No scheduler answers"):
+        segment_slide(slide, tmp_path / "out", settings_of(cluster="tcp://127.0.0.1:9"))
+    manifest = RunManifest.load(tmp_path / "out")
+    assert manifest is not None
+    assert manifest.state == "failed"
+
+
+class TestWorkersAreChecked:
+    def test_another_version_is_refused(
+        self, slide: Path, dask: DaskProcesses, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(check_module, "__version__", "9.9")
+        with pytest.raises(ClusterError, match=r"has wsi-parse .*, not 9\.9"):
+            segment_slide(slide, tmp_path, settings_of(cluster=dask.address))
+
+    def test_all_that_is_lacking_is_told(self, slide: Path, tmp_path: Path) -> None:
+        from types import SimpleNamespace
+
+        from wsi_parse.models.weights import Weights
+        from wsi_parse.settings import ModelSettings
+
+        elsewhere = Weights(tmp_path / "none.safetensors", "0" * 64)
+        told = check_module.WorkerCheck(
+            "mini", ModelSettings(), elsewhere, tmp_path / "none.svs", tmp_path / "nowhere", "GPU"
+        )
+        with_gpu = SimpleNamespace(address="tcp://w", state=SimpleNamespace(total_resources={"GPU": 1}))
+        with pytest.raises(ClusterError) as caught:
+            told.setup(with_gpu)
+        for words in ("cannot read", "cannot write", "weights none.safetensors"):
+            assert words in str(caught.value)
+        without = SimpleNamespace(address="tcp://w", state=SimpleNamespace(total_resources={}))
+        with pytest.raises(ClusterError) as caught:
+            told.setup(without)
+        assert "weights none" not in str(caught.value)
+
+    def test_the_embedded_weights_may_lie_elsewhere(self, slide: Path, tmp_path: Path) -> None:
+        from dataclasses import replace
+
+        from wsi_parse.compute.worker import weights_here
+        from wsi_parse.models.mini.segmenter import MiniModel
+        from wsi_parse.settings import ModelSettings
+
+        ours = MiniModel.find_weights(ModelSettings())
+        assert ours is not None
+        there = replace(ours, path=tmp_path / "site-packages" / "mini.safetensors")
+        assert weights_here("mini", ModelSettings(), there) == ours
+
+
+@pytest.mark.kill
+class TestLosses:
+    def test_a_killed_worker_is_replaced(self, slide: Path, expected: dict[str, str], tmp_path: Path) -> None:
+        with dask_processes(tmp_path / "dask") as processes:
+            worker = processes.start_worker(*GPU)
+            killed = []
+
+            class Killer:
+                def start(self, stage: str, total: int) -> None: ...
+
+                def advance(self, stage: str, steps: int = 1) -> None:
+                    if stage == "predict" and not killed:
+                        killed.append([child.kill() for child in children_of(worker)])
+
+                def note(self, text: str) -> None: ...
+
+            manifest = segment_slide(slide, tmp_path / "out", settings_of(cluster=processes.address), Killer())
+            assert killed
+            assert manifest.outputs == expected
+
+    def test_a_block_that_kills_three_workers_fails_its_slide_there(self, tmp_path: Path) -> None:
+        pixels = tissue_with_nuclei(1500, 1300)[0]
+        pixels[512:1024, 512:1024] = 0
+        bad = write_slide(tmp_path / "bad.svs", pixels)
+        with dask_processes(tmp_path / "dask") as processes:
+            preload = ("--preload", str(Path(deadly.__file__)))
+            processes.start_worker(*GPU, *preload)
+            with pytest.raises(StageError, match="3 workers died one after the other") as caught:
+                segment_slide(bad, tmp_path / "out", settings_of(model="deadly", cluster=processes.address))
+        assert caught.value.stage == "prediction"
+        assert "x " in caught.value.place
+        assert (tmp_path / "out" / ".work").exists()
+
+    def test_a_dead_scheduler_is_told_and_a_new_one_goes_on(
+        self, slide: Path, expected: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setitem(sys.modules["wsi_parse.compute.cluster"]._CONFIG, "distributed.comm.timeouts.connect", "3s")
+        with dask_processes(tmp_path / "dask") as processes:
+            processes.start_worker(*GPU)
+
+            class Killer:
+                def start(self, stage: str, total: int) -> None: ...
+
+                def advance(self, stage: str, steps: int = 1) -> None:
+                    if stage == "predict" and processes.scheduler is not None:
+                        processes.scheduler.kill()
+
+                def note(self, text: str) -> None: ...
+
+            with pytest.raises(ClusterError, match="scheduler"):
+                segment_slide(slide, tmp_path / "out", settings_of(cluster=processes.address), Killer())
+        with dask_processes(tmp_path / "again") as processes:
+            processes.start_worker(*GPU)
+            manifest = segment_slide(slide, tmp_path / "out", settings_of(cluster=processes.address))
+        assert manifest.outputs == expected
+
+
+def test_tls(slide: Path, expected: dict[str, str], tmp_path: Path) -> None:
+    subprocess.run(
+        [*OPENSSL, "-keyout", str(tmp_path / "key.pem"), "-out", str(tmp_path / "cert.pem")],
+        check=True,
+        capture_output=True,
+    )
+    files = {"tls_ca": tmp_path / "cert.pem", "tls_cert": tmp_path / "cert.pem", "tls_key": tmp_path / "key.pem"}
+    options = [
+        "--tls-ca-file",
+        str(files["tls_ca"]),
+        "--tls-cert",
+        str(files["tls_cert"]),
+        "--tls-key",
+        str(files["tls_key"]),
+    ]
+    with dask_processes(tmp_path / "dask", *options, "--protocol", "tls") as processes:
+        processes.start_worker(*GPU)
+        assert processes.address.startswith("tls://")
+        manifest = segment_slide(slide, tmp_path / "out", settings_of(cluster=processes.address, **files))
+        assert manifest.outputs == expected
+        with pytest.raises(ClusterError, match="tls_ca"):
+            segment_slide(slide, tmp_path / "not", settings_of(cluster=processes.address))

@@ -1,0 +1,17 @@
+"""Cohorts: many slides, one folder each, one table of how they ended; what fails stops nothing else."""
+
+from wsi_parse.cohort.listing import CohortSlide, Listing, list_cohort
+from wsi_parse.cohort.outcome import Outcome
+from wsi_parse.cohort.run import Choice, Listener, chosen, run_cohort, with_model
+
+__all__ = [
+    "Choice",
+    "CohortSlide",
+    "Listener",
+    "Listing",
+    "Outcome",
+    "chosen",
+    "list_cohort",
+    "run_cohort",
+    "with_model",
+]

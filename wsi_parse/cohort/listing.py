@@ -1,0 +1,219 @@
+"""What a cohort is made of: folders, globs, or a list; every problem of it told at once, before anything starts."""
+
+import csv
+import re
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pyarrow.parquet
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+
+from wsi_parse.errors import UsageError, WsiParseError
+from wsi_parse.names import output_folders
+from wsi_parse.settings import RunSettings
+from wsi_parse.slides import list_slides
+
+#: Columns of a list; only `path` must be there.
+COLUMNS = ("path", "id", "mpp", "organ", "prompts", "roi", "group")
+_LISTS = (".csv", ".tsv", ".parquet")
+_GLOB = re.compile(r"[*?\[]")
+# It names a folder on every system.
+_ID = re.compile(r"[^./\\:*?\"<>|\x00-\x1f][^/\\:*?\"<>|\x00-\x1f]{0,119}")
+
+
+class CohortSlide(BaseModel):
+    """One row of a cohort.
+
+    Parameters
+    ----------
+    id : str
+        Names the folder of its results.
+    path : Path
+    mpp : float, optional
+        Microns per level-0 pixel, where the file does not tell.
+    organ : str, optional
+    prompts : tuple of str
+        In place of the cohort's; in a list parted by semicolons.
+    roi : Path, optional
+    group : str, optional
+        What the summary counts together: a patient, an arm, a centre.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", coerce_numbers_to_str=True)
+
+    id: str
+    path: Path
+    mpp: float | None = Field(None, gt=0, allow_inf_nan=False)
+    organ: str | None = None
+    prompts: tuple[str, ...] = ()
+    roi: Path | None = None
+    group: str | None = None
+
+    @field_validator("id")
+    @classmethod
+    def _names_a_folder(cls, value: str) -> str:
+        if not _ID.fullmatch(value) or value.endswith((".", " ")):
+            raise ValueError("cannot name a folder: no slash, colon, or leading dot, at most 120 letters")
+        return value
+
+    @field_validator("prompts", mode="before")
+    @classmethod
+    def _parted(cls, value: Any) -> Any:  # noqa: ANN401 - what a list holds
+        return tuple(part.strip() for part in value.split(";") if part.strip()) if isinstance(value, str) else value
+
+    def settings(self, common: RunSettings) -> RunSettings:
+        """Put what this row says into the settings of the cohort."""
+        return RunSettings.model_validate(
+            {
+                **common.model_dump(),
+                "prompts": self.prompts or common.prompts,
+                "slide": common.slide.model_dump() | _given(mpp=self.mpp, roi=self.roi),
+                "model": common.model.model_dump() | _given(organ=self.organ),
+            }
+        )
+
+
+@dataclass(frozen=True)
+class Problem:
+    """A row that cannot be done.
+
+    Parameters
+    ----------
+    id : str
+        Of the row, or its place in the list where it has none.
+    error : WsiParseError
+    slide : str
+        Name of the file.
+    group : str, optional
+    """
+
+    id: str
+    error: WsiParseError
+    slide: str = ""
+    group: str | None = None
+
+
+@dataclass
+class Listing:
+    """A cohort's rows that make sense, and those that do not."""
+
+    slides: list[CohortSlide] = field(default_factory=list)
+    problems: list[Problem] = field(default_factory=list)
+
+
+def list_cohort(sources: Sequence[str], out: Path) -> Listing:
+    """Expand what a user names.
+
+    Parameters
+    ----------
+    sources : sequence of str
+        Folders, globs, slides, and lists (.csv, .tsv, .parquet) with the columns :data:`COLUMNS`; paths in a list
+        count from its own folder.
+    out : Path
+        Folder of the results.
+
+    Raises
+    ------
+    UsageError
+        Where a list cannot be read, or nothing is named.
+    """
+    rows: list[tuple[str, dict[str, Any]]] = []
+    for source in sources:
+        if Path(source).suffix.lower() in _LISTS:
+            rows += _rows_of_list(Path(source))
+        else:
+            rows += [(str(path), {"path": path}) for path in _slides_of(source)]
+    if not rows:
+        raise UsageError("No slide is named.", "Give a folder, a glob, or a list with a column 'path'.")
+    unnamed = [values for _, values in rows if values.get("path") and not values.get("id")]
+    folders = output_folders([Path(values["path"]) for values in unnamed], out)
+    for values, folder in zip(unnamed, folders, strict=True):
+        values["id"] = folder.name
+    return _checked(rows)
+
+
+def _slides_of(source: str) -> list[Path]:
+    path = Path(source)
+    if not path.exists() and _GLOB.search(source):
+        anchor = Path(path.anchor or ".")
+        found = sorted(anchor.glob(str(path.relative_to(path.anchor)) if path.anchor else source))
+        if not found:
+            raise UsageError(f"Nothing matches {source}.", "Check the pattern.")
+        return list_slides(found)
+    return list_slides([path])
+
+
+def _rows_of_list(path: Path) -> list[tuple[str, dict[str, Any]]]:
+    """Read a list: (where the row stands, its values that are not empty)."""
+    try:
+        rows = _parquet(path) if path.suffix.lower() == ".parquet" else _csv(path)
+    except (OSError, UnicodeDecodeError, csv.Error, pyarrow.ArrowException) as error:
+        raise UsageError(f"The list {path.name} cannot be read: {error}.", "It must be CSV or Parquet.") from error
+    columns = list(dict.fromkeys(name for row in rows for name in row))
+    unknown = [repr(name) for name in columns if name not in COLUMNS]
+    if "path" not in columns or unknown:
+        wrong = f"has columns that are not known: {', '.join(unknown)}" if unknown else "has no column 'path'"
+        raise UsageError(f"The list {path.name} {wrong}.", f"Columns are: {', '.join(COLUMNS)}.")
+    found = []
+    for number, row in enumerate(rows, 2):
+        values = {name: value for name, value in row.items() if value not in (None, "")}
+        if not values:
+            continue
+        for name in ("path", "roi"):
+            if name in values:
+                values[name] = path.parent / Path(str(values[name])).expanduser()
+        found.append((f"row {number} of {path.name}", values))
+    return found
+
+
+def _csv(path: Path) -> list[dict[str, Any]]:
+    text = path.read_text(encoding="utf-8-sig")
+    head = text.partition("\n")[0]
+    # Spreadsheets of half of the world part by semicolons.
+    delimiter = max("\t;,", key=head.count)
+    reader = csv.DictReader(text.splitlines(), delimiter=delimiter, restkey="")
+    rows = []
+    for row in reader:
+        more = row.pop("", None)
+        if more:
+            raise csv.Error(f"row {reader.line_num} has more fields than the first line has names")
+        rows.append({(name or "").strip().lower(): (value or "").strip() for name, value in row.items()})
+    return rows or [dict.fromkeys((name.strip().lower() for name in head.split(delimiter)), "")]
+
+
+def _parquet(path: Path) -> list[dict[str, Any]]:
+    return [
+        {name.lower(): value for name, value in row.items()} for row in pyarrow.parquet.read_table(path).to_pylist()
+    ]
+
+
+def _checked(rows: Iterable[tuple[str, dict[str, Any]]]) -> Listing:
+    listing, places = Listing(), {}
+    for place, values in rows:
+        name = str(values.get("id") or place)
+        slide, group = Path(str(values.get("path", ""))).name, values.get("group")
+        try:
+            row = CohortSlide.model_validate(values)
+        except ValidationError as error:
+            told = "; ".join(f"{'.'.join(map(str, item['loc']))}: {item['msg']}" for item in error.errors())
+            problem = UsageError(f"{place[:1].upper()}{place[1:]} cannot be: {told}.", "Mend the list.")
+            listing.problems.append(Problem(name, problem, slide, None if group is None else str(group)))
+            continue
+        listing.slides.append(row)
+        places[id(row)] = place
+    # Two of one name would write into one folder; on some systems large letters make no difference.
+    seen = Counter(row.id.lower() for row in listing.slides)
+    twice = [row for row in listing.slides if seen[row.id.lower()] > 1]
+    for row in twice:
+        others = ", ".join(places[id(other)] for other in twice if other.id.lower() == row.id.lower())
+        doubled = UsageError(f"The id {row.id!r} is there more than once: {others}.", "Give each row its own.")
+        listing.problems.append(Problem(row.id, doubled, row.path.name, row.group))
+    listing.slides = [row for row in listing.slides if seen[row.id.lower()] == 1]
+    return listing
+
+
+def _given(**values: Any) -> dict[str, Any]:  # noqa: ANN401 - settings of any type
+    return {name: value for name, value in values.items() if value is not None}

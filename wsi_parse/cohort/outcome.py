@@ -1,0 +1,148 @@
+"""Outcome: how one slide of a cohort ended, made of its manifest or of what went wrong."""
+
+import hashlib
+import json
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict
+
+from wsi_parse import __version__
+from wsi_parse.cohort.listing import CohortSlide, Problem
+from wsi_parse.errors import WsiParseError
+from wsi_parse.files import write_text
+from wsi_parse.manifest import RunManifest
+from wsi_parse.pipeline import without_folders
+from wsi_parse.settings import RunSettings
+
+#: Stage of what fails before a run begins.
+OPENING = "opening"
+_FAILED = Path(".cohort") / "failed"
+
+
+class Outcome(BaseModel):
+    """One row of the cohort's table; holds no path.
+
+    Parameters
+    ----------
+    state : {"done", "failed", "open"}
+        "open": not begun, interrupted, or under way elsewhere.
+    counts, per_mm2, unsure : dict of prompt to number
+    error_stage, error_place : str or None
+        Where in the run it failed, and where on the slide (level-0 pixels).
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    id: str
+    group: str | None = None
+    slide: str
+    state: Literal["done", "failed", "open"]
+    tissue_mm2: float | None = None
+    tiles: int | None = None
+    counts: dict[str, int] = {}
+    per_mm2: dict[str, float] = {}
+    unsure: dict[str, int] = {}
+    seconds: float | None = None
+    peak_memory_mb: float | None = None
+    model: str | None = None
+    ended_utc: str | None = None
+    error: str | None = None
+    error_stage: str | None = None
+    error_place: str | None = None
+
+    @classmethod
+    def of_manifest(cls, row: CohortSlide, manifest: RunManifest) -> "Outcome":
+        """Take what a finished run tells."""
+        return cls(
+            id=row.id,
+            group=row.group,
+            slide=row.path.name,
+            state="done",
+            tissue_mm2=manifest.tissue_mm2,
+            tiles=sum(item["tiles"] for item in manifest.passes),
+            counts=manifest.counts,
+            per_mm2=manifest.per_mm2,
+            unsure=manifest.unsure,
+            seconds=manifest.seconds.get("total"),
+            peak_memory_mb=manifest.peak_memory_mb,
+            model=manifest.model["name"],
+            ended_utc=manifest.ended_utc,
+        )
+
+    @classmethod
+    def of_error(cls, row: CohortSlide, error: BaseException, folder: Path) -> "Outcome":
+        """Take what went wrong."""
+        if not isinstance(error, WsiParseError):
+            error = WsiParseError(f"{type(error).__name__}: {error}.", "This is a defect of wsi-parse.", "run")
+        return cls(
+            id=row.id,
+            group=row.group,
+            slide=row.path.name,
+            state="failed",
+            error=without_folders(str(error), row.path, folder),
+            error_stage=error.stage or OPENING,
+            error_place=error.place or None,
+        )
+
+    @classmethod
+    def of_problem(cls, problem: Problem) -> "Outcome":
+        """Take a row that could not even be tried."""
+        return cls(
+            id=problem.id,
+            group=problem.group,
+            slide=problem.slide,
+            state="failed",
+            error=without_folders(str(problem.error), Path(problem.slide)),
+            error_stage="list",
+        )
+
+    @classmethod
+    def open(cls, row: CohortSlide) -> "Outcome":
+        """Tell that nobody knows yet."""
+        return cls(id=row.id, group=row.group, slide=row.path.name, state="open")
+
+
+class FailureNotes:
+    """What failed in a folder of results, kept for the next call: the table is made anew each time.
+
+    Parameters
+    ----------
+    out : Path
+    """
+
+    def __init__(self, out: Path) -> None:
+        self._folder = out / _FAILED
+
+    def find(self, row: CohortSlide, settings: RunSettings) -> Outcome | None:
+        """Return how a slide failed before, unless it or what is asked of it has changed since."""
+        try:
+            noted: dict[str, Any] = json.loads(self._path(row).read_text(encoding="utf-8"))
+            if noted["asked"] == _asked(row, settings):
+                return Outcome.model_validate(noted["outcome"])
+        except (OSError, ValueError, KeyError):
+            return None
+        return None
+
+    def put(self, row: CohortSlide, settings: RunSettings, outcome: Outcome) -> None:
+        """Note a failure, or forget what was noted of a slide that is done."""
+        if outcome.state == "done":
+            self._path(row).unlink(missing_ok=True)
+            return
+        self._folder.mkdir(parents=True, exist_ok=True)
+        noted = {"asked": _asked(row, settings), "outcome": outcome.model_dump(mode="json")}
+        write_text(self._path(row), json.dumps(noted, indent=1) + "\n")
+
+    def _path(self, row: CohortSlide) -> Path:
+        return self._folder / f"{row.id}.json"
+
+
+def _asked(row: CohortSlide, settings: RunSettings) -> str:
+    """Hash of what a slide was asked for, and of the file's size and time: mended, it is tried again."""
+    try:
+        facts = row.path.stat()
+        seen = f"{facts.st_size} {facts.st_mtime_ns}"
+    except OSError:
+        seen = "gone"
+    told = row.settings(settings).model_dump_json(exclude={"compute"})
+    return hashlib.sha256(f"{__version__} {told} {row.path} {seen}".encode()).hexdigest()[:16]

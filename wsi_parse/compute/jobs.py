@@ -1,0 +1,48 @@
+"""Workers that are jobs of a batch system, through dask-jobqueue; one that is lost is asked for again."""
+
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from functools import partial
+from pathlib import Path
+
+from distributed import Client
+
+from wsi_parse.compute import cluster
+from wsi_parse.errors import ClusterError, SettingsError
+from wsi_parse.settings import ComputeSettings
+
+
+@contextmanager
+def _jobs(name: str, settings: ComputeSettings, at_once: int | None, folder: Path) -> Iterator[Client]:
+    """Start a scheduler here and ask for jobs; `compute.options` go to dask-jobqueue's class as they are."""
+    try:
+        import dask_jobqueue
+    except ImportError:
+        raise ClusterError(
+            "Batch systems need dask-jobqueue.", "Install it: pip install 'wsi-parse[cluster]'"
+        ) from None
+    options = {
+        "cores": 1,
+        "processes": 1,
+        "memory": "8GiB",
+        "log_directory": str(folder / "jobs"),
+        **settings.options,
+    }
+    # One block is read while another is computed.
+    options.setdefault("worker_extra_args", ["--resources", f"{cluster.DEVICE}={at_once or 2}"])
+    try:
+        started = getattr(dask_jobqueue, name)(**options)
+    except (TypeError, ValueError) as error:
+        raise SettingsError(
+            f"compute.options cannot be: {error}", f"They are those of dask_jobqueue.{name}."
+        ) from error
+    with started, closing(Client(started, set_as_default=False)) as client:
+        jobs = max(1, settings.workers)
+        # Adapting to a fixed number replaces what is lost; scaling to it would not.
+        started.adapt(minimum=jobs, maximum=jobs)
+        yield client
+
+
+slurm = partial(_jobs, "SLURMCluster")
+pbs = partial(_jobs, "PBSCluster")
+lsf = partial(_jobs, "LSFCluster")

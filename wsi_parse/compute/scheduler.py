@@ -1,0 +1,38 @@
+"""A Dask scheduler that is there already, at its address."""
+
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+
+from distributed import Client
+from distributed.security import Security
+
+from wsi_parse.errors import ClusterError
+from wsi_parse.settings import ComputeSettings
+
+_ANSWERS_WITHIN = "20s"
+
+
+@contextmanager
+def existing(settings: ComputeSettings, at_once: int | None, folder: Path) -> Iterator[Client]:
+    """Connect; what was there before stays there.
+
+    Raises
+    ------
+    ClusterError
+        Where nobody answers.
+    """
+    del at_once, folder
+    security = None
+    if settings.tls_ca or settings.tls_cert or settings.tls_key:
+        ca, cert, key = (str(path) if path else None for path in (settings.tls_ca, settings.tls_cert, settings.tls_key))
+        security = Security(tls_ca_file=ca, tls_client_cert=cert, tls_client_key=key, require_encryption=True)
+    try:
+        client = Client(settings.cluster, security=security, timeout=_ANSWERS_WITHIN, set_as_default=False)
+    except (OSError, ValueError, TypeError) as error:
+        raise ClusterError(
+            f"No scheduler answers at {settings.cluster}: {str(error) or type(error).__name__}.",
+            "Start one with: dask scheduler; for tls:// set compute.tls_ca, tls_cert and tls_key.",
+        ) from error
+    with closing(client):
+        yield client
