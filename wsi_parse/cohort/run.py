@@ -156,6 +156,9 @@ class _Cohort:
         todo = self._todo()
         try:
             with Cluster(self.settings.compute, self.out / ".cohort", self.listener.note) as cluster:
+                if todo and not cluster.is_here:
+                    # Batch systems are started from the main thread only.
+                    cluster.client()
                 self._do_all(todo, cluster)
         finally:
             self._write()

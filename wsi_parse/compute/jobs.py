@@ -1,5 +1,6 @@
 """Workers that are jobs of a batch system, through dask-jobqueue; one that is lost is asked for again."""
 
+import signal
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from functools import partial
@@ -15,12 +16,15 @@ from wsi_parse.settings import ComputeSettings
 @contextmanager
 def _jobs(name: str, settings: ComputeSettings, at_once: int | None, folder: Path) -> Iterator[Client]:
     """Start a scheduler here and ask for jobs; `compute.options` go to dask-jobqueue's class as they are."""
+    ours = signal.getsignal(signal.SIGINT)
     try:
         import dask_jobqueue
     except ImportError:
         raise ClusterError(
             "Batch systems need dask-jobqueue.", "Install it: pip install 'wsi-parse[cluster]'"
         ) from None
+    # Importing it takes over Ctrl-C, which would then end us without a word.
+    signal.signal(signal.SIGINT, ours)
     options = {
         "cores": 1,
         "processes": 1,
