@@ -1,0 +1,195 @@
+"""From 20,000 to 100,000 px a side, with 1,000,000 cells: `python -m benchmarks.scale [SIDE ...] [--workers N]`.
+
+A slide of cells painted in one exact hue; a model that finds that hue. Two runs a size: the whole pipeline, for memory
+and for what is found; and stage after stage, for the seconds of stitching + outlining + measuring + writing alone.
+
+Limits: peak memory (sum of PSS) 2.0 GB, and at the largest size at most 1.3 x that at the smallest; the object stages
+under 120 s for 1,000,000 cells on 2 cores; F1 >= 0.99; no cell doubled, none cut.
+"""
+
+import argparse
+import json
+import shutil
+import sys
+import tempfile
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, ClassVar
+
+import numpy as np
+import pyarrow.parquet
+import shapely
+from numpy.typing import NDArray
+from scipy.spatial import KDTree
+
+from benchmarks.measured import run_measured
+from benchmarks.scale_slide import MPP, NUCLEUS, TISSUE, ScaleSlide, write
+from wsi_parse.compute.cluster import Cluster
+from wsi_parse.compute.graph import open_work, run_graph
+from wsi_parse.evaluate import f1_score, match_centres
+from wsi_parse.models.base import Channel, ModelSpec, Pass, Recipe, Segmenter, State
+from wsi_parse.pipeline import lay_out, segment_slide
+from wsi_parse.preparation import prepare
+from wsi_parse.prompts import Prompt
+from wsi_parse.registry import MODELS
+from wsi_parse.settings import ModelSettings, RunSettings
+
+LIMIT_MB, LIMIT_GROWTH, LIMIT_SECONDS, LIMIT_F1 = 2000.0, 1.3, 120.0, 0.99
+_MATCH_UM, _DOUBLED_UM = 2.0, 3.0
+# A cell that a border cut has lost a part; outlines at 0.5 um/px leave a small one within this of its area.
+_CUT = 0.75
+
+
+class HueModel(Segmenter):
+    """Probability is how far a pixel is on the way from the tissue's colour to the nuclei's."""
+
+    spec: ClassVar[ModelSpec] = ModelSpec("hue", "Finds nuclei painted in one hue.", ("nuclei",))
+
+    @classmethod
+    def plan(cls, prompts: Sequence[Prompt], settings: ModelSettings) -> tuple[Pass, ...]:
+        """One pass of large tiles."""
+        del settings
+        recipes = tuple(Recipe(prompt, "nucleus") for prompt in prompts)
+        return (Pass("hue", 512.0, 0.5, (Channel("nucleus", "probability"),), recipes),)
+
+    def predict(self, images: NDArray[np.uint8], job: Pass, state: State) -> Mapping[str, NDArray[Any]]:
+        """From pixels only."""
+        del job, state
+        way = NUCLEUS - TISSUE
+        weights = (way / (way @ way)).astype(np.float32)
+        share = images.astype(np.float32) @ weights - np.float32(TISSUE @ weights)
+        return {"nucleus": share.clip(0, 1)}
+
+
+def settings_of(workers: int) -> RunSettings:
+    return RunSettings.load(prompts=("nuclei",), model={"name": "hue"}, compute={"workers": workers})
+
+
+def run_whole(slide: Path, out: Path, workers: int) -> None:
+    """The whole pipeline; what it wrote and took."""
+    manifest = segment_slide(slide, out, settings_of(workers))
+    written = int(next(line.split()[1] for line in Path("/proc/self/io").read_text().splitlines() if "wchar" in line))
+    print(json.dumps({"stages": manifest.seconds, "count": manifest.counts["nuclei"], "bytes": written}))
+
+
+def run_staged(slide: Path, out: Path, workers: int) -> None:
+    """Predict all, then time what follows."""
+    settings = settings_of(workers)
+    prepared = prepare(slide, settings)
+    plan = lay_out(prepared, prepared.tissue(), out)
+    blocks, chunks = open_work(plan)
+    nothing: list[list[tuple[int, int]]] = [[] for _ in plan.passes]
+    with Cluster(settings.compute, out) as cluster:
+        run_graph(cluster.client(), plan, blocks, nothing, lambda _: None)
+        started = time.perf_counter()
+        run_graph(cluster.client(), plan, nothing, chunks, lambda _: None)
+        outlined = time.perf_counter()
+    manifest = segment_slide(slide, out, settings)
+    told = {"outline": outlined - started, "write": manifest.seconds["export"], "count": manifest.counts["nuclei"]}
+    print(json.dumps(told))
+
+
+def found_in(path: Path) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Centres (N, 2) and areas (N,) of all objects, in pixels, read group by group."""
+    file = pyarrow.parquet.ParquetFile(path)
+    centres, areas = [], []
+    for group in range(file.num_row_groups):
+        shapes = shapely.from_wkb(file.read_row_group(group, columns=["geometry"])["geometry"].to_numpy())
+        centres.append(shapely.get_coordinates(shapely.centroid(shapes)))
+        areas.append(shapely.area(shapes))
+    return np.concatenate(centres), np.concatenate(areas)
+
+
+def compare(slide: ScaleSlide, path: Path) -> dict[str, Any]:
+    """Objects against the truth."""
+    truth, (centres, areas) = slide.truth(), found_in(path)
+    pairs = match_centres(centres * MPP, truth[:, :2] * MPP, _MATCH_UM)
+    known = np.pi * truth[pairs[:, 1], 2] * truth[pairs[:, 1], 3]
+    share = areas[pairs[:, 0]] / known
+    return {
+        "found": len(centres),
+        "known": len(truth),
+        "f1": round(f1_score(len(pairs), len(centres), len(truth)), 5),
+        "doubled": len(KDTree(centres * MPP).query_pairs(_DOUBLED_UM)),
+        "cut": int((share < _CUT).sum()),
+        "area": round(float(areas[pairs[:, 0]].sum() / known.sum()), 4),
+    }
+
+
+def measure(side: int, folder: Path, workers: int) -> dict[str, Any]:
+    slide = folder / f"{side}.svs"
+    here = [sys.executable, "-m", "benchmarks.scale", "--folder", str(folder), "--workers", str(workers), str(side)]
+    if not slide.exists():
+        started = time.perf_counter()
+        run_measured([*here, "--only", "paint"])
+        print(f"painted {side:,} px: {slide.stat().st_size / 1e6:,.0f} MB, {time.perf_counter() - started:.0f} s")
+    for name in ("whole", "staged"):
+        shutil.rmtree(folder / f"{name}-{side}", ignore_errors=True)
+    whole = run_measured([*here, "--only", "whole"])
+    staged = run_measured([*here, "--only", "staged"])
+    told, stages = json.loads(whole.stdout), json.loads(staged.stdout)
+    agreed = compare(ScaleSlide(side), folder / f"whole-{side}" / "objects.parquet")
+    outputs = sum(path.stat().st_size for path in (folder / f"whole-{side}").iterdir() if path.is_file())
+    seconds = stages["outline"] + stages["write"]
+    return {
+        "side_px": side,
+        "peak_mb": round(whole.peak_mb),
+        "seconds": round(whole.seconds, 1),
+        "stages": told["stages"],
+        "object_stages_s": round(seconds, 1),
+        "object_stages_s_a_million": round(seconds * 1e6 / max(1, stages["count"]), 1),
+        "staged_peak_mb": round(staged.peak_mb),
+        "written_mb": round(told["bytes"] / 1e6),
+        "outputs_mb": round(outputs / 1e6),
+        **agreed,
+    }
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("sides", nargs="*", type=int, default=[20_000, 50_000, 100_000])
+    parser.add_argument("--folder", type=Path, help="where slides are kept; default: a temporary one")
+    parser.add_argument("--workers", type=int, default=0)
+    parser.add_argument("--only", choices=("paint", "whole", "staged"), help=argparse.SUPPRESS)
+    given = parser.parse_args()
+    if given.only:
+        MODELS.add("hue", HueModel)
+        side, slide = given.sides[0], given.folder / f"{given.sides[0]}.svs"
+        if given.only == "paint":
+            write(ScaleSlide(side), slide)
+        else:
+            {"whole": run_whole, "staged": run_staged}[given.only](
+                slide, given.folder / f"{given.only}-{side}", given.workers
+            )
+        return
+    with tempfile.TemporaryDirectory() as temporary:
+        folder = given.folder or Path(temporary)
+        folder.mkdir(parents=True, exist_ok=True)
+        rows = []
+        for side in sorted(given.sides):
+            rows.append(measure(side, folder, given.workers))
+            print(json.dumps(rows[-1]), flush=True)
+    sys.exit(not within_limits(rows))
+
+
+def within_limits(rows: list[dict[str, Any]]) -> bool:
+    """Say which limits hold."""
+    peaks = [row["peak_mb"] for row in rows]
+    judged = {
+        f"peak memory {max(peaks):,} MB (limit {LIMIT_MB:,.0f})": max(peaks) <= LIMIT_MB,
+        f"growth {peaks[-1] / peaks[0]:.2f} (limit {LIMIT_GROWTH})": peaks[-1] <= LIMIT_GROWTH * peaks[0],
+        f"object stages {max(row['object_stages_s_a_million'] for row in rows[-1:]):.0f} s a million (limit "
+        f"{LIMIT_SECONDS:.0f})": rows[-1]["object_stages_s_a_million"] <= LIMIT_SECONDS,
+        f"F1 {min(row['f1'] for row in rows):.4f} (limit {LIMIT_F1})": min(row["f1"] for row in rows) >= LIMIT_F1,
+        f"doubled {sum(row['doubled'] for row in rows)}, cut {sum(row['cut'] for row in rows)} (limit 0)": not any(
+            row["doubled"] or row["cut"] for row in rows
+        ),
+    }
+    for text, held in judged.items():
+        print(f"{'ok    ' if held else 'MISSED'} {text}")
+    return all(judged.values())
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,119 @@
+"""A slide of any size with cells at known places, painted in one exact hue; written in bands, memory stays flat."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import tifffile
+from numpy.typing import NDArray
+from PIL import Image, ImageDraw
+
+NUCLEUS, TISSUE, WHITE = (np.array(colour, np.float32) for colour in ((90, 40, 160), (235, 190, 215), (244, 244, 244)))
+MPP = 0.25
+TILE = 512
+_LEVELS = (1, 4, 16)
+# One cell in each square of this; from the middle it strays so far that no two touch.
+_SPACING, _STRAY = 96, 30.0
+_RADII = (7.0, 14.0)
+_MARGIN = 1024
+
+
+@dataclass(frozen=True)
+class ScaleSlide:
+    """Ellipses on a jittered lattice.
+
+    Parameters
+    ----------
+    side : int
+        In pixels.
+    seed : int
+    """
+
+    side: int
+    seed: int = 0
+
+    @property
+    def _lattice(self) -> int:
+        return (self.side - 2 * _MARGIN) // _SPACING
+
+    def cells(self, row: int) -> NDArray[np.float64]:
+        """Cells of a row of the lattice: (columns, 4) of x, y, and half-axes along x and y, in pixels."""
+        dice = np.random.default_rng([self.seed, row])
+        count = self._lattice
+        middle = _MARGIN + (np.stack([np.arange(count), np.full(count, row)], 1) + 0.5) * _SPACING
+        return np.hstack([middle + dice.uniform(-_STRAY, _STRAY, (count, 2)), dice.uniform(*_RADII, (count, 2))])
+
+    def truth(self) -> NDArray[np.float64]:
+        """All cells (N, 4)."""
+        return np.concatenate([self.cells(row) for row in range(self._lattice)])
+
+    def band(self, top: int, height: int) -> NDArray[np.uint8]:
+        """Share of nucleus (height, side) from a row of pixels on: 0 or 255."""
+        picture = Image.new("L", (self.side, height))
+        draw = ImageDraw.Draw(picture)
+        first = max(0, (top - _MARGIN) // _SPACING - 1)
+        last = min(self._lattice, (top + height - _MARGIN) // _SPACING + 2)
+        for row in range(first, last):
+            for x, y, a, b in self.cells(row).tolist():
+                # The corners are those of the first and the last pixel.
+                draw.ellipse((x - a, y - b - top, x + a - 1, y + b - top - 1), fill=255)
+        return np.asarray(picture)
+
+    def coloured(self, share: NDArray[np.uint8], left: int, top: int, scale: int) -> NDArray[np.uint8]:
+        """Colours of a tile at a level."""
+        rows, columns = (np.arange(size) * scale + start for size, start in zip(share.shape, (top, left), strict=True))
+        first, last = _MARGIN // 2, self.side - _MARGIN // 2
+        tissue = ((rows >= first) & (rows < last))[:, None] & ((columns >= first) & (columns < last))[None]
+        table = (TISSUE + np.linspace(0, 1, 256, dtype=np.float32)[:, None] * (NUCLEUS - TISSUE)).round()
+        pixels = table.astype(np.uint8)[share]
+        pixels[~tissue] = WHITE.astype(np.uint8)
+        return pixels
+
+
+def write(slide: ScaleSlide, path: Path) -> None:
+    """Write an Aperio-style SVS with three levels."""
+    kept = np.zeros((-(-slide.side // _LEVELS[1]),) * 2, np.uint8)
+    text = f"Aperio Image Library v11.2.1\n{slide.side}x{slide.side}|AppMag = 40|MPP = {MPP}"
+    with tifffile.TiffWriter(path, bigtiff=True) as tiff:
+        for level in _LEVELS:
+            size = slide.side // level
+            options: dict[str, Any] = {"description": text} if level == 1 else {"subfiletype": 1}
+            tiles = _finest(slide, kept) if level == 1 else _reduced(slide, kept, level)
+            tiff.write(
+                tiles,
+                shape=(size, size, 3),
+                dtype=np.uint8,
+                tile=(TILE, TILE),
+                photometric="ycbcr",
+                subsampling=(1, 1),
+                compression="jpeg",
+                compressionargs={"level": 92},
+                metadata=None,
+                **options,
+            )
+
+
+def _finest(slide: ScaleSlide, kept: NDArray[np.uint8]) -> Iterator[NDArray[np.uint8]]:
+    """Tiles of level 0; what the next levels need of them is kept."""
+    factor = _LEVELS[1]
+    for top in range(0, slide.side, TILE):
+        band = slide.band(top, TILE)
+        small = np.asarray(Image.fromarray(band).reduce(factor))
+        rows = min(small.shape[0], kept.shape[0] - top // factor)
+        kept[top // factor : top // factor + rows, : small.shape[1]] = small[:rows]
+        for left in range(0, slide.side, TILE):
+            yield slide.coloured(_padded(band[:, left : left + TILE]), left, top, 1)
+
+
+def _reduced(slide: ScaleSlide, kept: NDArray[np.uint8], level: int) -> Iterator[NDArray[np.uint8]]:
+    share = np.asarray(Image.fromarray(kept).reduce(level // _LEVELS[1])) if level > _LEVELS[1] else kept
+    size = slide.side // level
+    for top in range(0, size, TILE):
+        for left in range(0, size, TILE):
+            yield slide.coloured(_padded(share[top : top + TILE, left : left + TILE]), left * level, top * level, level)
+
+
+def _padded(tile: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    return np.pad(tile, ((0, TILE - tile.shape[0]), (0, TILE - tile.shape[1])))
