@@ -12,7 +12,7 @@ from wsi_parse.errors import SettingsError, UnknownNameError
 from wsi_parse.files import atomic, write_text
 from wsi_parse.geometry import Box, Frame
 from wsi_parse.prompts import TARGETS, Prompt
-from wsi_parse.registry import EXPORTERS, MODELS, Registry
+from wsi_parse.registry import CLUSTERS, EXPORTERS, MODELS, Registry
 from wsi_parse.settings import RunSettings
 from wsi_parse.slides.base import Level, PixelSize, SlideInfo
 from wsi_parse.slides.slide import Slide, SlideOptions
@@ -249,7 +249,7 @@ class TestAtomic:
 
 
 class TestRegistry:
-    @pytest.mark.parametrize("kind", [MODELS, EXPORTERS], ids=lambda kind: str(kind.kind))
+    @pytest.mark.parametrize("kind", [MODELS, EXPORTERS, CLUSTERS], ids=lambda kind: str(kind.kind))
     def test_unknown_name_lists_the_known(self, kind: Registry) -> None:
         with pytest.raises(UnknownNameError) as caught:
             kind.get("nonesuch")
@@ -260,11 +260,11 @@ class TestRegistry:
 
     @pytest.mark.parametrize(
         ("kind", "name"),
-        [(kind, name) for kind in (MODELS, EXPORTERS) for name in kind._builtin],
+        [(kind, name) for kind in (MODELS, EXPORTERS, CLUSTERS) for name in kind._builtin],
         ids=lambda value: getattr(value, "kind", value),
     )
     def test_built_in_can_be_had(self, kind: Registry, name: str) -> None:
-        assert isinstance(kind.get(name), type)
+        assert callable(kind.get(name)) if kind is CLUSTERS else isinstance(kind.get(name), type)
 
     def test_added_in_the_process(self) -> None:
         own = Registry("model", {})

@@ -75,6 +75,7 @@ def test_the_manifest_says_what_with_what_from_what(slide: tuple[Path, np.ndarra
         ("tiles.block=1",),
         ("tiles.block=5", "compute.threads=1"),
         ("compute.workers=2",),
+        ("compute.workers=4", "compute.threads=4"),
         ("compute.workers=1", "compute.threads=2", "tiles.block=3"),
     ],
 )

@@ -18,7 +18,9 @@ _PUBLIC = {
     "RunSettings": "wsi_parse.settings",
     "SlideOptions": "wsi_parse.slides",
     "WsiParseError": "wsi_parse.errors",
+    "list_cohort": "wsi_parse.cohort",
     "open_slide": "wsi_parse.slides",
+    "run_cohort": "wsi_parse.cohort",
     "segment_slide": "wsi_parse.pipeline",
 }
 

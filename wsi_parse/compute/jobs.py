@@ -1,10 +1,12 @@
 """Workers that are jobs of a batch system, through dask-jobqueue; one that is lost is asked for again."""
 
+import inspect
 import signal
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 from distributed import Client
 
@@ -34,17 +36,21 @@ def _jobs(name: str, settings: ComputeSettings, at_once: int | None, folder: Pat
     }
     # One block is read while another is computed.
     options.setdefault("worker_extra_args", ["--resources", f"{cluster.DEVICE}={at_once or 2}"])
-    try:
-        started = getattr(dask_jobqueue, name)(**options)
-    except (TypeError, ValueError) as error:
-        raise SettingsError(
-            f"compute.options cannot be: {error}", f"They are those of dask_jobqueue.{name}."
-        ) from error
-    with started, closing(Client(started, set_as_default=False)) as client:
+    kind = getattr(dask_jobqueue, name)
+    unknown = sorted(options.keys() - _known(kind))
+    if unknown:
+        raise SettingsError(f"compute.options has no {', '.join(unknown)}.", f"They are those of dask_jobqueue.{name}.")
+    with kind(**options) as started, closing(Client(started, set_as_default=False)) as client:
         jobs = max(1, settings.workers)
         # Adapting to a fixed number replaces what is lost; scaling to it would not.
         started.adapt(minimum=jobs, maximum=jobs)
         yield client
+
+
+def _known(kind: Any) -> set[str]:  # noqa: ANN401 - a class of dask-jobqueue
+    """Names of all options of a batch system's class."""
+    ours = inspect.getmro(kind)[:2] + inspect.getmro(kind.job_cls)[:2]
+    return {name for part in ours for name in inspect.signature(part).parameters}
 
 
 slurm = partial(_jobs, "SLURMCluster")

@@ -1,0 +1,77 @@
+"""Clusters whose packages are not there, or whose options cannot be, say so in one line; GPUs by a stand-in."""
+
+import signal
+import sys
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+from wsi_parse.compute import local as local_module
+from wsi_parse.compute.cluster import Cluster
+from wsi_parse.errors import ClusterError, SettingsError, UnknownNameError
+from wsi_parse.settings import ComputeSettings
+
+
+@pytest.mark.parametrize(
+    ("name", "package", "extra"),
+    [
+        ("slurm", "dask_jobqueue", "cluster"),
+        ("pbs", "dask_jobqueue", "cluster"),
+        ("lsf", "dask_jobqueue", "cluster"),
+        ("kubernetes", "dask_kubernetes.operator", "kubernetes"),
+    ],
+)
+def test_a_missing_package_is_named_with_what_to_do(
+    name: str, package: str, extra: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, package, None)
+    with pytest.raises(ClusterError) as caught, Cluster(ComputeSettings(cluster=name), tmp_path) as cluster:
+        cluster.client()
+    assert f"pip install 'wsi-parse[{extra}]'" in str(caught.value)
+
+
+def test_options_that_cannot_be_are_refused(tmp_path: Path) -> None:
+    settings = ComputeSettings(cluster="slurm", options={"wall": "1:00:00"})
+    with pytest.raises(SettingsError, match="wall"), Cluster(settings, tmp_path) as cluster:
+        cluster.client()
+
+
+def test_importing_dask_jobqueue_leaves_ctrl_c_alone(tmp_path: Path) -> None:
+    before = signal.getsignal(signal.SIGINT)
+    with (
+        pytest.raises(SettingsError),
+        Cluster(ComputeSettings(cluster="slurm", options={"no": 1}), tmp_path) as cluster,
+    ):
+        cluster.client()
+    assert signal.getsignal(signal.SIGINT) is before
+
+
+def test_a_cluster_nobody_knows(tmp_path: Path) -> None:
+    with pytest.raises(UnknownNameError, match="slurm"), Cluster(ComputeSettings(cluster="sge"), tmp_path) as cluster:
+        cluster.client()
+
+
+def test_a_worker_a_gpu_where_dask_cuda_finds_several(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Said of a stand-in: no GPU is at hand."""
+    asked = {}
+
+    class LocalCUDACluster:
+        def __init__(self, **options: object) -> None:
+            asked.update(options)
+            raise ClusterError("seen")
+
+    package, utils = ModuleType("dask_cuda"), ModuleType("dask_cuda.utils")
+    package.LocalCUDACluster = LocalCUDACluster  # type: ignore[attr-defined]
+    utils.get_n_gpus = lambda: 3  # type: ignore[attr-defined]
+    monkeypatch.setitem(sys.modules, "dask_cuda", package)
+    monkeypatch.setitem(sys.modules, "dask_cuda.utils", utils)
+    monkeypatch.setattr(local_module.importlib.util, "find_spec", lambda _: package)
+    with (
+        pytest.raises(ClusterError, match="seen"),
+        Cluster(ComputeSettings(threads=6), tmp_path) as cluster,
+    ):
+        cluster.client(2)
+    assert asked["n_workers"] == 3
+    assert asked["threads_per_worker"] == 2
+    assert asked["resources"] == {"GPU": 2}
