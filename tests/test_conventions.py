@@ -179,6 +179,9 @@ class TestArrays:
         tissue = TissueMask(mask, frame)
         inside = frame.to_level0([(4, 2), (4.99, 2.99), (3.99, 2.5), (2, 4), (5, 2), (-0.01, 0)])
         assert tissue.contains(inside).tolist() == [True, True, False, False, False, False]
+        assert tissue.contains(inside, margin_um=8).tolist() == [True, True, True, False, False, False]
+        assert tissue.contains(frame.to_level0([(2.5, 2.5), (2.5, 0.5)]), margin_um=16).tolist() == [True, False]
+        assert not tissue.contains(np.empty((0, 2)), margin_um=8).any()
         assert tissue.touches(Box(4, 2, 1, 1), frame)
         assert not tissue.touches(Box(0, 0, 4, 3), frame)
         assert tissue.area_mm2 == pytest.approx(64e-6)

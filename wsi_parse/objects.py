@@ -38,6 +38,7 @@ class ObjectRules:
     smallest_cell_px, smallest_region_px, smallest_hole_px : float
         Areas in pixels.
     simplify_px : float
+    tissue_margin_um : float
     stains : bool
     """
 
@@ -47,6 +48,7 @@ class ObjectRules:
     smallest_region_px: float
     smallest_hole_px: float
     simplify_px: float
+    tissue_margin_um: float
     stains: bool
 
     @classmethod
@@ -65,6 +67,7 @@ class ObjectRules:
             settings.smallest_region_um2 / pixel,
             settings.smallest_hole_um2 / pixel,
             settings.simplify_px,
+            settings.tissue_margin_um,
             settings.stains,
         )
 
@@ -207,8 +210,10 @@ def _cells(scene: Scene, chunk: tuple[int, int], members: Sequence[int]) -> _Fou
     sums = PixelSums.of(labels, int(keep.sum()), (window.x, window.y), values, stains)
     lines = trace(labels, window, window.expanded(-1), values, inside, covered, rules.level)
     polygons, found = polygons_of(lines, keep_holes=False)
-    shapes = to_level0(thinned(polygons, rules.simplify_px), frame)
-    solid = np.array([shape is not None for shape in shapes], bool)
+    thin = thinned(polygons, rules.simplify_px)
+    shapes = to_level0(thin, frame)
+    # What is small has fewer pixels inside its outline than above the threshold.
+    solid = ~shapely.is_missing(shapes) & (shapely.area(thin) >= rules.smallest_cell_px)
     kept = found[solid] - 1
     measurements = measure(shapes[solid], sums.take(kept), frame, stains=rules.stains)
     measurements |= {name: column[keep][kept] for name, column in votes.items()}
@@ -241,7 +246,7 @@ _TINY = 1e-9
 def _wanted(scene: Scene, seeds: NDArray[np.int64]) -> NDArray[np.bool_]:
     """Which seeds lie on tissue, and in the region of interest."""
     points_level0 = scene.chunks.frame.to_level0(seeds + 0.5)
-    wanted = scene.tissue.contains(points_level0)
+    wanted = scene.tissue.contains(points_level0, scene.rules.tissue_margin_um)
     if scene.roi is not None:
         wanted &= shapely.contains_xy(scene.roi, points_level0[:, 0], points_level0[:, 1])
     return wanted

@@ -74,6 +74,7 @@ class ObjectSettings(_Section):
     largest_cell_um: float = Field(30.0, gt=0, description="farther from its seed nothing belongs to a cell")
     seed_distance_um: float = Field(8.0, gt=0, description="seeds nearer than this are joined where no neck parts them")
     depth_um: float = Field(8.0, gt=0, description="distances to the outline count up to this when cells are split")
+    tissue_margin_um: float = Field(16.0, ge=0, description="cells so near to tissue are on it: its mask is coarse")
     smallest_region_um2: float = Field(500.0, ge=0, description="smaller regions are dropped")
     smallest_hole_um2: float = Field(100.0, ge=0, description="smaller holes of regions are filled")
     simplify_px: float = Field(0.25, ge=0, description="outline tolerance in output pixels")

@@ -79,12 +79,19 @@ class TissueMask:
         box = frame.box_in(box_frame, self.frame).intersection(self.frame.box)
         return bool(self.mask[box.slices].any())
 
-    def contains(self, points_level0: NDArray[np.float64]) -> NDArray[np.bool_]:
-        """Return for each point (N, 2) as (x, y) in level-0 pixels whether it lies on tissue."""
+    def contains(self, points_level0: NDArray[np.float64], margin_um: float = 0.0) -> NDArray[np.bool_]:
+        """Return for each point (N, 2) as (x, y) in level-0 pixels whether it lies on tissue, or so near to it."""
         cells = np.floor(self.frame.from_level0(points_level0)).astype(np.int64)
         inside = (cells >= 0).all(axis=1) & (cells[:, 0] < self.frame.width) & (cells[:, 1] < self.frame.height)
         found = np.zeros(len(cells), bool)
-        found[inside] = self.mask[cells[inside, 1], cells[inside, 0]]
+        if not inside.any():
+            return found
+        # Only the part around the points is grown: they come from one chunk.
+        reach = margin_um / self.frame.mpp_x
+        (left, top), (right, bottom) = cells[inside].min(axis=0).tolist(), (cells[inside].max(axis=0) + 1).tolist()
+        box = Box.from_corners(left, top, right, bottom).expanded(math.ceil(reach)).intersection(self.frame.box)
+        near = dilated(self.mask[box.slices], reach) if reach else self.mask[box.slices]
+        found[inside] = near[cells[inside, 1] - box.y, cells[inside, 0] - box.x]
         return found
 
 

@@ -55,6 +55,8 @@ def train(
     for batch in crops.batches(step, last):
         for group in optimiser.param_groups:
             group["lr"] = settings.learning_rate * schedule(step, settings)
+        # What is dropped is a function of the step, so that a training that resumes goes on the same.
+        torch.manual_seed((settings.seed << 32) + step)
         ready = TensorBatch(batch, device)
         with half:
             answer = network(ready.images)

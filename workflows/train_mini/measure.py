@@ -93,7 +93,7 @@ def score(network: MiniNetwork, tile: Tile) -> Scores:
         int((inside & truth).sum()),
         int((channels["nucleus"] >= 128).sum()),
         int(truth.sum()),
-        match_centres(_centres_um(found), _centres_um(known), MATCH_UM),
+        match_centres(centres_um(found), centres_um(known), MATCH_UM),
         _ious(found, known),
         votes.argmax(axis=1),
         known_class,
@@ -132,7 +132,8 @@ def _repeated(values: NDArray[np.uint8], shape: tuple[int, ...]) -> NDArray[np.u
     return values.repeat(CLASS_STRIDE, 0).repeat(CLASS_STRIDE, 1)[: shape[0], : shape[1]]
 
 
-def _centres_um(labels: NDArray[np.int32]) -> NDArray[np.float64]:
+def centres_um(labels: NDArray[np.int32]) -> NDArray[np.float64]:
+    """Centres (N, 2) as (x, y) of the nuclei of a tile at the read scale."""
     if not labels.max():
         return np.empty((0, 2))
     centres = ndimage.center_of_mass(labels > 0, labels, np.arange(1, labels.max() + 1))
