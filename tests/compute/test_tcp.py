@@ -45,6 +45,7 @@ def dask(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DaskProcesses]:
     with dask_processes(tmp_path_factory.mktemp("dask")) as processes:
         for more in (GPU, GPU, ()):
             processes.start_worker(*more)
+        processes.wait_for_workers()
         yield processes
 
 

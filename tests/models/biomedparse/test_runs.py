@@ -201,7 +201,7 @@ def test_what_was_noted_and_lost_is_made_again(slide: Path, tiny_file: Path, roi
 
     for harm in ("torn", "gone"):
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(pipeline, "_export", failing)
+            patch.setattr(pipeline, "write_outputs", failing)
             with pytest.raises(ModelError, match="Interrupted"):
                 segment_slide(slide, tmp_path / harm, settings)
         (marker,) = list((tmp_path / harm).glob(".work/*/*/done/*.json"))[:1]
