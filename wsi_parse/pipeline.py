@@ -17,7 +17,7 @@ from wsi_parse.compute.graph import open_work, prepare_on, run_graph
 from wsi_parse.compute.memory import Elsewhere, MemorySampler, release
 from wsi_parse.compute.worker import Done, ToPrepare, forget, load_model
 from wsi_parse.describe import describe_model, describe_pass, describe_prompts, describe_slide
-from wsi_parse.errors import StoreError, UsageError
+from wsi_parse.errors import ClusterError, StoreError, UsageError
 from wsi_parse.estimate import stored_bytes
 from wsi_parse.manifest import RunManifest, versions
 from wsi_parse.models.base import State
@@ -89,6 +89,9 @@ def _begin(prepared: Prepared, folder: Path, progress: Progress, cluster: Cluste
         progress.note(f"Done before, {_why_again(earlier, manifest)}: the results are replaced when this run is done.")
     for note in prepared.notes:
         progress.note(note)
+    for left in folder.glob(".*.part"):
+        # Of a process that was killed while it wrote; the claim is ours.
+        left.unlink(missing_ok=True)
     manifest.save(folder)
     clock, sampler = Clock(), MemorySampler()
     try:
@@ -97,7 +100,9 @@ def _begin(prepared: Prepared, folder: Path, progress: Progress, cluster: Cluste
             elsewhere = _run(prepared, folder, manifest, clock, progress, cluster)
     except BaseException as error:
         manifest.state = "failed"
-        manifest.error = without_folders(str(error) or type(error).__name__, prepared.path, folder)
+        # Where workers are is nobody's business.
+        text = "The workers are gone or cannot do the work." if isinstance(error, ClusterError) else str(error)
+        manifest.error = without_folders(text or type(error).__name__, prepared.path, folder)
         with suppress(OSError):
             manifest.save(folder)
         raise
@@ -117,7 +122,10 @@ def _why_again(earlier: RunManifest, manifest: RunManifest) -> str:
 
 def _check_folder(folder: Path, earlier: RunManifest | None, prepared: Prepared) -> None:
     """Refuse to write one slide's results over another's."""
-    if earlier is not None and earlier.slide.get("fingerprint") != prepared.slide.info.fingerprint:
+    # A slide that failed may have been mended since: it is another one then, and the same to its owner.
+    if earlier is None or earlier.state != "done":
+        return
+    if earlier.slide.get("fingerprint") != prepared.slide.info.fingerprint:
         raise UsageError(
             f"{folder} holds results of another slide, {earlier.slide.get('name')}.",
             "Choose another --out, or remove that folder.",

@@ -132,7 +132,7 @@ def _with_threads(settings: RunSettings) -> RunSettings:
     """Decide how many threads a network computes with: a worker's share of the processor."""
     if settings.model.threads is not None:
         return settings
-    threads = max(1, (os.cpu_count() or 1) // max(1, settings.compute.workers))
+    threads = max(1, (settings.compute.threads or os.cpu_count() or 1) // max(1, settings.compute.workers))
     return settings.model_copy(update={"model": settings.model.model_copy(update={"threads": threads})})
 
 

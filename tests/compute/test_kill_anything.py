@@ -29,7 +29,7 @@ def slides(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def command(slides: Path, out: Path, *more: str) -> list[str]:
     sets = [part for setting in SETS for part in ("--set", setting)]
     start = [sys.executable, "-m", "wsi_parse.cli.main", "cohort", str(slides), "-o", str(out), "-p", "nuclei"]
-    return [*start, "--model", "stain", "--retry-failed", *sets, *more]
+    return [*start, "--model", "stain", *sets, *more]
 
 
 def contents(out: Path) -> dict[str, bytes]:

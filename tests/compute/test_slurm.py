@@ -114,7 +114,7 @@ def test_snakemake_makes_a_job_of_each_slide(
         str(ROOT / "workflows" / "snakemake" / "Snakefile"),
     ]
     command += ["--profile", str(ROOT / "workflows" / "snakemake" / "profiles" / "slurm"), "--directory", str(tmp_path)]
-    command += ["--default-resources", "mem_mb=2000", "runtime=20", "cpus_per_task=1", "slurm_partition=main"]
+    command += ["--default-resources", "mem_mb=2000", "runtime=20", "slurm_partition=main"]
     command += ["--slurm-no-account", "--slurm-status-command", "squeue"]
     command += [
         "--slurm-init-seconds-before-status-checks",
@@ -123,7 +123,7 @@ def test_snakemake_makes_a_job_of_each_slide(
         f"slides={slides / 'list.csv'}",
         f"out={tmp_path / 'out'}",
     ]
-    command += ["prompt=nuclei", f"options={options}"]
+    command += ["prompt=nuclei", "threads=1", f"options={options}"]
     done = subprocess.run(command, capture_output=True, text=True, timeout=550, env=environment())
     assert done.returncode == 0, done.stderr[-3000:] + done.stdout[-2000:]
     assert hashes(tmp_path / "out") == expected

@@ -71,7 +71,7 @@ class Outcome(BaseModel):
         )
 
     @classmethod
-    def of_error(cls, row: CohortSlide, error: BaseException, folder: Path) -> "Outcome":
+    def of_error(cls, row: CohortSlide, error: Exception, folder: Path) -> "Outcome":
         """Take what went wrong."""
         if not isinstance(error, WsiParseError):
             error = WsiParseError(f"{type(error).__name__}: {error}.", "This is a defect of wsi-parse.", "run")

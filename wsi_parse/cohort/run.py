@@ -1,5 +1,7 @@
 """run_cohort: check all, do what is open, several slides at once; each ends as one Outcome."""
 
+import os
+import socket
 import threading
 import time
 from collections import deque
@@ -14,7 +16,7 @@ from wsi_parse.cohort.listing import CohortSlide, Listing
 from wsi_parse.cohort.outcome import OPENING, FailureNotes, Outcome
 from wsi_parse.cohort.tables import write_tables
 from wsi_parse.compute.cluster import Cluster
-from wsi_parse.errors import ClaimedError, ClusterError, UsageError, WsiParseError
+from wsi_parse.errors import ClaimedError, ClusterError, StoreError, UsageError
 from wsi_parse.manifest import RunManifest
 from wsi_parse.pipeline import segment_slide
 from wsi_parse.preparation import Prepared, choose, prepare
@@ -120,13 +122,13 @@ def chosen(listing: Listing, choice: Choice) -> list[CohortSlide]:
     return [row for row in listing.slides if not choice.only or row.id in choice.only]
 
 
-def check(rows: list[CohortSlide], settings: RunSettings) -> Iterator[tuple[CohortSlide, Prepared | WsiParseError]]:
+def check(rows: list[CohortSlide], settings: RunSettings) -> Iterator[tuple[CohortSlide, Prepared | Exception]]:
     """Open every slide, several at once; gives them in order, closed again."""
 
-    def opened(row: CohortSlide) -> Prepared | WsiParseError:
+    def opened(row: CohortSlide) -> Prepared | Exception:
         try:
             prepared = prepare(row.path, row.settings(settings))
-        except WsiParseError as error:
+        except Exception as error:  # noqa: BLE001 - one that cannot even be looked at stops no other
             return error
         prepared.slide.close()
         return prepared
@@ -148,6 +150,7 @@ class _Cohort:
     stop: threading.Event = field(default_factory=threading.Event)
     said: set[str] = field(default_factory=set)
     written: float = 0.0
+    lacking: str = ""
 
     def __post_init__(self) -> None:
         self.notes = FailureNotes(self.out)
@@ -162,6 +165,8 @@ class _Cohort:
                 self._do_all(todo, cluster)
         finally:
             self._write()
+        if self.lacking:
+            raise StoreError(f"The tables cannot be written: {self.lacking}.", "The same command writes them.")
         return self.outcomes()
 
     def outcomes(self) -> list[Outcome]:
@@ -181,7 +186,7 @@ class _Cohort:
         todo: list[CohortSlide] = []
         rows, left = chosen(self.listing, self.choice), self.choice.limit
         for row, found in check([] if left == 0 else rows, self.settings):
-            if isinstance(found, WsiParseError):
+            if isinstance(found, Exception):
                 self._note(row, Outcome.of_error(row, found, self.out / row.id))
                 problems.append(self.ended[row.id])
                 continue
@@ -258,11 +263,11 @@ class _Cohort:
             self.notes.put(row, self.settings, outcome)
 
     def _write(self) -> None:
+        self.written, self.lacking = time.monotonic(), ""
         try:
             write_tables(self.outcomes(), self.out)
         except OSError as error:
-            self.listener.note(f"The tables cannot be written: {error.strerror}. Run again when they can.")
-        self.written = time.monotonic()
+            self.lacking = error.strerror or str(error)
 
 
 @dataclass
@@ -315,10 +320,10 @@ class _Locked:
 
 
 def _writable(out: Path) -> None:
-    trial = out / ".cohort"
+    trial = out / ".cohort" / f".trial-{socket.gethostname()}-{os.getpid()}"
     try:
-        trial.mkdir(parents=True, exist_ok=True)
-        (trial / ".trial").touch()
-        (trial / ".trial").unlink()
+        trial.parent.mkdir(parents=True, exist_ok=True)
+        trial.touch()
+        trial.unlink(missing_ok=True)
     except OSError as error:
         raise UsageError(f"{out} cannot be written to: {error.strerror}.", "Choose another --out.") from error

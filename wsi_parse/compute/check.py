@@ -2,6 +2,7 @@
 
 import os
 import socket
+import uuid
 from pathlib import Path
 from typing import Any
 
@@ -30,8 +31,6 @@ class WorkerCheck(WorkerPlugin):
         Resource of workers that run the model.
     """
 
-    name = "wsi-parse-check"
-
     def __init__(
         self,
         model_name: str,
@@ -41,6 +40,8 @@ class WorkerCheck(WorkerPlugin):
         out: Path,
         device: str,
     ) -> None:
+        # Its own on a scheduler that others use, too.
+        self.name = f"wsi-parse-check-{uuid.uuid4()}"
         self.version = __version__
         self.model_name, self.settings, self.weights = model_name, settings, weights
         self.slide, self.out, self.device = slide, out, device

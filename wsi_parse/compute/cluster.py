@@ -2,7 +2,7 @@
 
 import threading
 from collections.abc import Callable
-from contextlib import AbstractContextManager, ExitStack
+from contextlib import AbstractContextManager, ExitStack, suppress
 from pathlib import Path
 from typing import Any
 
@@ -97,6 +97,8 @@ class Cluster:
                 return
             self._register(client, check)
             self._checked.add(check.subject)
+            # Workers that join later for somebody else are none of our business.
+            self._stack.callback(_forgotten, client, check.name)
 
     @staticmethod
     def _register(client: Client, check: WorkerCheck) -> None:
@@ -119,6 +121,12 @@ class Cluster:
             self._say(f"Dashboard: {client.dashboard_link}")
         _wait_for_a_device(client, self._say)
         return client
+
+
+def _forgotten(client: Client, name: str) -> None:
+    if client.status == "running":
+        with suppress(OSError, TimeoutError):
+            client.unregister_worker_plugin(name)
 
 
 def _wait_for_a_device(client: Client, say: Callable[[str], None]) -> None:

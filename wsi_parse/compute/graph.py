@@ -1,16 +1,18 @@
 """The task graph of a run: a chunk is outlined as soon as the blocks under it are whole; no barrier between."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from distributed import CancelledError, Client, as_completed
+from distributed.client import ClosedClientError
 from distributed.scheduler import KilledWorker
 
 from wsi_parse.chunk_objects import ChunkObjects
-from wsi_parse.compute.cluster import DEADLY, DEVICE
+from wsi_parse.compute.cluster import DEADLY, DEVICE, workers_of
 from wsi_parse.compute.worker import Done, outline_task, place_of, predict_task, prepare_task
-from wsi_parse.errors import ClusterError, StageError, StoreError
+from wsi_parse.errors import ClusterError, StageError, StoreError, WsiParseError
 from wsi_parse.plan import RunPlan
 
 Report = Callable[[Done], None]
@@ -46,12 +48,22 @@ def _is_whole(path: Path) -> bool:
 
 def prepare_on(client: Client, path: Path) -> dict[str, Any]:
     """Let a worker that runs the model look at a slide; returns the model's state."""
-    future = client.submit(prepare_task, str(path), resources={DEVICE: 1}, pure=False)
-    try:
+    with _scheduler_is_there():
+        # Before all blocks of other slides: the device would wait for it.
+        future = client.submit(prepare_task, str(path), resources={DEVICE: 1}, pure=False, priority=2)
         state: dict[str, Any] = future.result()
-    except CancelledError as error:
-        raise ClusterError("The scheduler is gone.", "Start it, and run again: what is done is kept.") from error
     return state
+
+
+@contextmanager
+def _scheduler_is_there() -> Iterator[None]:
+    """Tell a lost scheduler from what fails on the slide: tasks fail with errors of our own."""
+    try:
+        yield
+    except WsiParseError:
+        raise
+    except (CancelledError, ClosedClientError, OSError) as error:
+        raise ClusterError("The scheduler is gone.", "Start it, and run again: what is done is kept.") from error
 
 
 def run_graph(
@@ -79,7 +91,20 @@ def run_graph(
     ClusterError
         Where the scheduler is gone.
     """
+    with _scheduler_is_there():
+        _run(client, plan, blocks, chunks, report)
+
+
+def _run(
+    client: Client,
+    plan: RunPlan,
+    blocks: list[list[tuple[int, int]]],
+    chunks: list[list[tuple[int, int]]],
+    report: Report,
+) -> None:
     path = str(plan.path)
+    # Where there are workers without a device, outlining is theirs; Dask would leave it where the blocks were made.
+    outliners = [address for address, facts in workers_of(client).items() if DEVICE not in facts["resources"]]
     futures = []
     for index, item in enumerate(plan.passes):
         waiting = {}
@@ -104,6 +129,8 @@ def run_graph(
                     *(waiting[block] for block in under if block in waiting),
                     # Outlining goes first: it frees what is held and needs no device.
                     priority=1,
+                    workers=outliners or None,
+                    allow_other_workers=bool(outliners),
                     pure=False,
                     key=_key("outline", plan, index, chunk),
                 )
@@ -134,9 +161,5 @@ def _result(future: Any, plan: RunPlan) -> Done:  # noqa: ANN401 - distributed.F
             "It may need more memory than they have: give workers more, or set model.batch=1. What is done is kept.",
             name,
             place,
-        ) from error
-    except CancelledError as error:
-        raise ClusterError(
-            f"{plan.slide.name}: the scheduler is gone.", "Start it, and run again: what is done is kept."
         ) from error
     return done

@@ -59,7 +59,7 @@ class Elsewhere:
                 self._ours.add(done.process)
                 return
         if done.process not in self._ours:
-            self._peaks[done.process] = max(self._peaks.get(done.process, 0), done.peak_bytes)
+            self._peaks[done.process] = max(self._peaks.get(done.process, 0), done.held_bytes)
 
     @property
     def peak_bytes(self) -> int:

@@ -2,7 +2,6 @@
 
 import os
 import pickle
-import resource
 import socket
 import threading
 import time
@@ -10,6 +9,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
+
+import psutil
 
 from wsi_parse.errors import StageError, WeightsError, WsiParseError
 from wsi_parse.geometry import Box
@@ -45,8 +46,8 @@ class Done:
         Seconds since the epoch.
     process : str
         Host and number of the process that did it.
-    peak_bytes : int
-        The most memory that process has held so far.
+    held_bytes : int
+        Memory that process holds.
     """
 
     stage: str
@@ -54,12 +55,13 @@ class Done:
     started: float
     ended: float
     process: str = field(default_factory=lambda: f"{socket.gethostname()}:{os.getpid()}")
-    peak_bytes: int = field(default_factory=lambda: resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024)
+    held_bytes: int = field(default_factory=lambda: int(psutil.Process().memory_info().rss))
 
 
 def load_model(name: str, settings: ModelSettings, weights: Weights | None) -> Segmenter:
     """Return this process's instance of a model; the last one used is kept."""
-    key = name, settings, weights
+    # What a tile covers and where the tissue is from is in the pass: slides of several organs share a model.
+    key = name, settings.model_copy(update={"organ": None, "field_um": None}), weights
     with _lock:
         if key not in _models:
             _models.clear()
@@ -102,11 +104,9 @@ def weights_here(name: str, settings: ModelSettings, weights: Weights | None) ->
 
 
 def forget(path: str) -> None:
-    """Drop what this process holds of a run."""
+    """Drop what this process holds of a run; the last task that reads the slide closes it."""
     with _lock:
-        plan = _plans.pop(path, None)
-    if plan is not None:
-        plan.slide.close()
+        _plans.pop(path, None)
 
 
 @dataclass(frozen=True)
@@ -142,6 +142,9 @@ def predict_task(path: str, index: int, block: tuple[int, int]) -> Done:
 
     def work() -> int:
         nonlocal started
+        if plan.scenes[index].store.is_whole(block):
+            # Dask does again what a lost worker had done; others may be reading it.
+            return len(item.selection.of_block(block))
         model = load_model(plan.model_name, plan.settings.model, plan.weights)
         model.warm_up(item.job, plan.state)
         started = time.time()

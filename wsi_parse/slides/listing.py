@@ -60,5 +60,9 @@ def _with_endings(folder: Path, endings: tuple[str, ...]) -> list[Path]:
 
 def _identity(file: Path) -> object:
     place = file.resolve()
-    series = series_of(place) if place.is_file() else None
+    try:
+        series = series_of(place) if place.is_file() else None
+    except OSError:
+        # Whoever opens it will say why it cannot be read.
+        series = None
     return place if series is None else (place.parent, series)
