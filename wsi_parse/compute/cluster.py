@@ -117,7 +117,8 @@ class Cluster:
         self._stack.enter_context(dask.config.set(_CONFIG))
         starter: Starter = existing if "://" in settings.cluster else CLUSTERS.get(settings.cluster)
         client = self._stack.enter_context(starter(settings, at_once, self._folder))
-        if "dashboard" in client.scheduler_info(n_workers=0)["services"]:
+        in_this_process = self.is_here and settings.workers == 0
+        if not in_this_process and "dashboard" in client.scheduler_info(n_workers=0)["services"]:
             self._say(f"Dashboard: {client.dashboard_link}")
         _wait_for_a_device(client, self._say)
         return client
