@@ -11,8 +11,7 @@ from pathlib import Path
 @contextmanager
 def atomic(path: Path) -> Iterator[Path]:
     """Give a temporary path beside `path`; move it there when the body ends well, else remove it."""
-    # Two hosts may share a folder, and a number of a process.
-    temporary = path.with_name(f".{path.name}.{socket.gethostname()}-{os.getpid()}.part")
+    temporary = path.with_name(f".{path.name}.{_this_process()}.part")
     try:
         yield temporary
         with temporary.open("rb+") as file:
@@ -27,6 +26,13 @@ def write_text(path: Path, text: str) -> None:
     """Write a text file whole or not at all."""
     with atomic(path) as temporary:
         temporary.write_text(text, encoding="utf-8")
+
+
+def try_writing(folder: Path) -> None:
+    """Write a file into a folder, and take it away again; raises OSError where that cannot be."""
+    trial = folder / f".trial-{_this_process()}"
+    trial.touch()
+    trial.unlink(missing_ok=True)
 
 
 def file_sha256(path: Path) -> str:
@@ -47,3 +53,8 @@ def sync_folder(folder: Path) -> None:
         return
     finally:
         os.close(handle)
+
+
+def _this_process() -> str:
+    """Name this process; hosts that share a folder may also share a number."""
+    return f"{socket.gethostname()}-{os.getpid()}"

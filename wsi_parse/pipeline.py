@@ -213,11 +213,9 @@ def _compute(plan: RunPlan, cluster: Cluster, clock: Clock, progress: Progress) 
     everything = sum(len(item.selection.blocks()) for item in plan.passes)
     if sum(map(len, blocks)) < everything and any(blocks) | any(chunks):
         progress.note(f"Going on: {everything - sum(map(len, blocks))} of {everything} blocks are done.")
-    tiles = sum(
-        len(item.selection.of_block(block)) for item, todo in zip(plan.passes, blocks, strict=True) for block in todo
-    )
-    _check_space(plan, blocks)
-    progress.start("predict", tiles)
+    tiles = [sum(map(len, map(i.selection.of_block, todo))) for i, todo in zip(plan.passes, blocks, strict=True)]
+    _check_space(plan, tiles)
+    progress.start("predict", sum(tiles))
     progress.start("outline", sum(map(len, chunks)))
     if not (any(blocks) or any(chunks)):
         return 0
@@ -244,8 +242,8 @@ def _existence(plan: RunPlan) -> dict[str, dict[str, Any]]:
     return found
 
 
-def _check_space(plan: RunPlan, blocks: list[list[tuple[int, int]]]) -> None:
-    tiles = [sum(map(len, map(i.selection.of_block, todo))) for i, todo in zip(plan.passes, blocks, strict=True)]
+def _check_space(plan: RunPlan, tiles: list[int]) -> None:
+    """Refuse to begin where the tiles of each pass would not fit on the disk."""
     needed = sum(stored_bytes(item, count) for item, count in zip(plan.passes, tiles, strict=True))
     free = shutil.disk_usage(plan.work).free
     if needed > free:

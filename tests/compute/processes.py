@@ -1,5 +1,6 @@
 """Real schedulers and workers in processes of their own, as a cluster's administrator starts them."""
 
+import json
 import os
 import subprocess
 import sys
@@ -26,14 +27,16 @@ class DaskProcesses:
 
     @property
     def address(self) -> str:
-        import json
-
-        return str(json.loads((self.folder / "scheduler.json").read_text())["address"])
+        """Of the scheduler; empty before it has written its file, whole."""
+        try:
+            return str(json.loads((self.folder / "scheduler.json").read_text())["address"])
+        except (FileNotFoundError, json.JSONDecodeError):
+            return ""
 
     def start_scheduler(self, port: int = 0) -> None:
         where = ["--host", "127.0.0.1", "--port", str(port), "--scheduler-file", str(self.folder / "scheduler.json")]
         self.scheduler = self._start("scheduler", [*where, "--no-dashboard", *self.more])
-        wait_until(lambda: (self.folder / "scheduler.json").exists() and self.address, "the scheduler is up")
+        wait_until(lambda: self.address, "the scheduler is up")
 
     def start_worker(self, *more: str) -> subprocess.Popen[bytes]:
         """Start a worker under a nanny of its own, which starts it again where it dies."""

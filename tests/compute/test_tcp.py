@@ -16,6 +16,7 @@ from wsi_parse.compute.worker import Done
 from wsi_parse.errors import ClusterError, StageError
 from wsi_parse.manifest import RunManifest
 from wsi_parse.pipeline import segment_slide
+from wsi_parse.progress import Silent
 from wsi_parse.settings import RunSettings
 
 SMALL = ("tissue.detect=false", "tiles.block=1", "objects.chunk_px=256", "export.overlay_px=0")
@@ -155,14 +156,10 @@ class TestLosses:
             worker = processes.start_worker(*GPU)
             killed = []
 
-            class Killer:
-                def start(self, stage: str, total: int) -> None: ...
-
+            class Killer(Silent):
                 def advance(self, stage: str, steps: int = 1) -> None:
                     if stage == "predict" and not killed:
                         killed.append([child.kill() for child in children_of(worker)])
-
-                def note(self, text: str) -> None: ...
 
             manifest = segment_slide(slide, tmp_path / "out", settings_of(cluster=processes.address), Killer())
             assert killed
@@ -188,14 +185,10 @@ class TestLosses:
         with dask_processes(tmp_path / "dask") as processes:
             processes.start_worker(*GPU)
 
-            class Killer:
-                def start(self, stage: str, total: int) -> None: ...
-
+            class Killer(Silent):
                 def advance(self, stage: str, steps: int = 1) -> None:
                     if stage == "predict" and processes.scheduler is not None:
                         processes.scheduler.kill()
-
-                def note(self, text: str) -> None: ...
 
             with pytest.raises(ClusterError, match="scheduler"):
                 segment_slide(slide, tmp_path / "out", settings_of(cluster=processes.address), Killer())

@@ -2,13 +2,12 @@
 
 import json
 from pathlib import Path
-from types import TracebackType
 
 import typer
 from rich.console import Console
 from rich.markup import escape
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+from wsi_parse.cli.screen import Bars
 from wsi_parse.cli.show import duration
 from wsi_parse.cohort import Choice, Listing, Outcome, chosen, list_cohort, run_cohort, with_model
 from wsi_parse.errors import WsiParseError
@@ -48,29 +47,13 @@ def do_cohort(
     return 1 if any(not choice.only or outcome.id in choice.only for outcome in failed) else 0
 
 
-class CohortScreen:
+class CohortScreen(Bars):
     """A bar of slides and a bar of tiles on the terminal's error stream; a context manager."""
 
     def __init__(self, console: Console) -> None:
-        self._console = console
-        self._bars = Progress(
-            TextColumn("  {task.description:<8}"),
-            BarColumn(bar_width=32),
-            MofNCompleteColumn(),
-            TimeRemainingColumn(elapsed_when_finished=True),
-            console=console,
-        )
+        super().__init__(console)
         self._slides = self._bars.add_task("slides", total=None, visible=False)
         self._tiles = self._bars.add_task("tiles", total=0, visible=False)
-
-    def __enter__(self) -> "CohortScreen":
-        self._bars.start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._bars.stop()
 
     def note(self, text: str) -> None:
         """Print a line above the bars."""
@@ -104,9 +87,8 @@ class CohortScreen:
         )
 
     def _failed(self, outcome: Outcome) -> None:
-        where = " at ".join(part for part in (outcome.error_stage, outcome.error_place) if part)
         self._console.print(
-            f"[red]failed[/red] {escape(outcome.id)} ({where}): {escape(outcome.error or '')}",
+            f"[red]failed[/red] {escape(outcome.id)} ({outcome.where}): {escape(outcome.error or '')}",
             highlight=False,
             soft_wrap=True,
         )

@@ -2,6 +2,7 @@
 
 from collections.abc import Collection
 from types import TracebackType
+from typing import Self
 
 from rich.console import Console
 from rich.progress import (
@@ -26,7 +27,38 @@ class _Rate(ProgressColumn):
         return Text(f"{speed:,.1f} {task.fields['unit']}/s" if speed else "", style="cyan")
 
 
-class Screen:
+class Bars:
+    """Bars on the terminal; a context manager.
+
+    Parameters
+    ----------
+    console : Console
+    more : ProgressColumn
+        Shown before the time that is left.
+    """
+
+    def __init__(self, console: Console, *more: ProgressColumn) -> None:
+        self._console = console
+        self._bars = Progress(
+            TextColumn("  {task.description:<8}"),
+            BarColumn(bar_width=32),
+            MofNCompleteColumn(),
+            *more,
+            TimeRemainingColumn(elapsed_when_finished=True),
+            console=console,
+        )
+
+    def __enter__(self) -> Self:
+        self._bars.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._bars.stop()
+
+
+class Screen(Bars):
     """Progress on the terminal's error stream; a context manager.
 
     Parameters
@@ -39,28 +71,14 @@ class Screen:
     """
 
     def __init__(self, console: Console, title: str, said: Collection[str] = ()) -> None:
+        super().__init__(console, _Rate())
         self._said = said
-        self._console = console
         self._title = title
         self._tasks: dict[str, TaskID] = {}
-        self._bars = Progress(
-            TextColumn("  {task.description:<8}"),
-            BarColumn(bar_width=32),
-            MofNCompleteColumn(),
-            _Rate(),
-            TimeRemainingColumn(elapsed_when_finished=True),
-            console=console,
-        )
 
-    def __enter__(self) -> "Screen":
+    def __enter__(self) -> Self:
         self._console.print(f"[bold]{self._title}[/bold]", highlight=False)
-        self._bars.start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._bars.stop()
+        return super().__enter__()
 
     def start(self, stage: str, total: int) -> None:
         """Add a bar."""

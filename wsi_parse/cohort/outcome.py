@@ -51,6 +51,11 @@ class Outcome(BaseModel):
     error_stage: str | None = None
     error_place: str | None = None
 
+    @property
+    def where(self) -> str:
+        """Stage and place of the failure, in words."""
+        return " at ".join(part for part in (self.error_stage, self.error_place) if part)
+
     @classmethod
     def of_manifest(cls, row: CohortSlide, manifest: RunManifest) -> "Outcome":
         """Take what a finished run tells."""

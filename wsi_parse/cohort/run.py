@@ -1,7 +1,5 @@
 """run_cohort: check all, do what is open, several slides at once; each ends as one Outcome."""
 
-import os
-import socket
 import threading
 import time
 from collections import deque
@@ -17,6 +15,7 @@ from wsi_parse.cohort.outcome import OPENING, FailureNotes, Outcome
 from wsi_parse.cohort.tables import write_tables
 from wsi_parse.compute.cluster import Cluster
 from wsi_parse.errors import ClaimedError, ClusterError, StoreError, UsageError
+from wsi_parse.files import try_writing
 from wsi_parse.manifest import RunManifest
 from wsi_parse.pipeline import segment_slide
 from wsi_parse.preparation import Prepared, choose, prepare
@@ -187,7 +186,8 @@ class _Cohort:
         rows, left = chosen(self.listing, self.choice), self.choice.limit
         for row, found in check([] if left == 0 else rows, self.settings):
             if isinstance(found, Exception):
-                self._note(row, Outcome.of_error(row, found, self.out / row.id))
+                self.ended[row.id] = Outcome.of_error(row, found, self.out / row.id)
+                self._note(row, self.ended[row.id])
                 problems.append(self.ended[row.id])
                 continue
             before = self._failed_before(row)
@@ -257,7 +257,6 @@ class _Cohort:
         return None if before is None or before.error_stage == OPENING else before
 
     def _note(self, row: CohortSlide, outcome: Outcome) -> None:
-        self.ended[row.id] = outcome
         # On a full disk the row is in the tables of this call only.
         with suppress(OSError):
             self.notes.put(row, self.settings, outcome)
@@ -320,10 +319,8 @@ class _Locked:
 
 
 def _writable(out: Path) -> None:
-    trial = out / ".cohort" / f".trial-{socket.gethostname()}-{os.getpid()}"
     try:
-        trial.parent.mkdir(parents=True, exist_ok=True)
-        trial.touch()
-        trial.unlink(missing_ok=True)
+        (out / ".cohort").mkdir(parents=True, exist_ok=True)
+        try_writing(out / ".cohort")
     except OSError as error:
         raise UsageError(f"{out} cannot be written to: {error.strerror}.", "Choose another --out.") from error

@@ -91,8 +91,7 @@ def summary(outcomes: Sequence[Outcome]) -> str:
 
 
 def _failure(outcome: Outcome) -> tuple[str, ...]:
-    where = " at ".join(part for part in (outcome.error_stage, outcome.error_place) if part)
-    return outcome.id, where, (outcome.error or "").replace("\n", " ")
+    return outcome.id, outcome.where, (outcome.error or "").replace("\n", " ")
 
 
 def _groups(done: Sequence[Outcome], prompts: Sequence[str]) -> list[tuple[str, ...]]:

@@ -1,6 +1,5 @@
 """WorkerCheck: a worker that could not do the work is refused before it starts."""
 
-import os
 import socket
 import uuid
 from pathlib import Path
@@ -11,6 +10,7 @@ from distributed import WorkerPlugin
 from wsi_parse import __version__
 from wsi_parse.compute.worker import weights_here
 from wsi_parse.errors import ClusterError, WsiParseError
+from wsi_parse.files import try_writing
 from wsi_parse.models.weights import Weights
 from wsi_parse.settings import ModelSettings
 
@@ -93,10 +93,8 @@ def _unreadable(slide: Path) -> str:
 
 
 def _unwritable(folder: Path) -> str:
-    trial = folder / f".check-{socket.gethostname()}-{os.getpid()}"
     try:
-        trial.touch()
-        trial.unlink()
+        try_writing(folder)
     except OSError as error:
         return f"it cannot write to {folder}: {error.strerror}"
     return ""

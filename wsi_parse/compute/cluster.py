@@ -83,7 +83,7 @@ class Cluster:
         """Whether tasks run on this machine, started by us."""
         return self.settings.cluster == "local"
 
-    def check(self, check: WorkerCheck, at_once: int | None = None) -> None:
+    def check(self, check: WorkerCheck) -> None:
         """Let every worker look, once, whether it can do the work; one that joins later and cannot is refused.
 
         Raises
@@ -91,7 +91,7 @@ class Cluster:
         ClusterError
             What the first one lacks.
         """
-        client = self.client(at_once)
+        client = self.client()
         with self._lock:
             if check.subject in self._checked:
                 return

@@ -46,15 +46,6 @@ def _is_whole(path: Path) -> bool:
     return True
 
 
-def prepare_on(client: Client, path: Path) -> dict[str, Any]:
-    """Let a worker that runs the model look at a slide; returns the model's state."""
-    with _scheduler_is_there():
-        # Before all blocks of other slides: the device would wait for it.
-        future = client.submit(prepare_task, str(path), resources={DEVICE: 1}, pure=False, priority=2)
-        state: dict[str, Any] = future.result()
-    return state
-
-
 @contextmanager
 def _scheduler_is_there() -> Iterator[None]:
     """Tell a lost scheduler from what fails on the slide: tasks fail with errors of our own."""
@@ -66,6 +57,16 @@ def _scheduler_is_there() -> Iterator[None]:
         raise ClusterError("The scheduler is gone.", "Start it, and run again: what is done is kept.") from error
 
 
+@_scheduler_is_there()
+def prepare_on(client: Client, path: Path) -> dict[str, Any]:
+    """Let a worker that runs the model look at a slide; returns the model's state."""
+    # Before all blocks of other slides: the device would wait for it.
+    future = client.submit(prepare_task, str(path), resources={DEVICE: 1}, pure=False, priority=2)
+    state: dict[str, Any] = future.result()
+    return state
+
+
+@_scheduler_is_there()
 def run_graph(
     client: Client,
     plan: RunPlan,
@@ -91,17 +92,6 @@ def run_graph(
     ClusterError
         Where the scheduler is gone.
     """
-    with _scheduler_is_there():
-        _run(client, plan, blocks, chunks, report)
-
-
-def _run(
-    client: Client,
-    plan: RunPlan,
-    blocks: list[list[tuple[int, int]]],
-    chunks: list[list[tuple[int, int]]],
-    report: Report,
-) -> None:
     path = str(plan.path)
     # Where there are workers without a device, outlining is theirs; Dask would leave it where the blocks were made.
     outliners = [address for address, facts in workers_of(client).items() if DEVICE not in facts["resources"]]
