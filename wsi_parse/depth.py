@@ -45,14 +45,20 @@ def _counted(mask: NDArray[np.bool_], limit: int, *, square: bool) -> NDArray[np
     if columns % 8:
         packed[:, bits.shape[1] - 1] |= 255 << columns % 8 & 255
     left = packed.view(_WORD)
+    last = np.uint64((1 << (columns - 64 * (words - 1))) - 1)
     planes = [np.zeros_like(left) for _ in range(limit.bit_length())]
+    deepest = 0
     for count in range(1, limit + 1):
+        # The last word's spare bits are mask, and are nobody's.
+        if not (left[:, :-1].any() or (left[:, -1] & last).any()):
+            break
+        deepest = count
         for bit, plane in enumerate(planes):
             if count % (1 << bit) == 0:
                 plane ^= left
         left = _eroded(left, square=square)
     result = np.zeros(mask.shape, np.uint8)
-    for bit, plane in enumerate(planes):
+    for bit, plane in enumerate(planes[: deepest.bit_length()]):
         ones = np.unpackbits(plane.view(np.uint8), axis=1, count=columns, bitorder="little")
         result |= np.left_shift(ones, bit, out=ones)
     return result

@@ -60,7 +60,7 @@ class PixelSums:
         stains : int array (2, rows, columns), optional
             Haematoxylin and eosin densities in thousandths.
         """
-        row, column = np.divmod(np.flatnonzero(labels), labels.shape[1])
+        row, column = np.divmod(np.flatnonzero(labels != 0), labels.shape[1])
         label = labels[row, column].astype(np.int64) - 1
 
         def total(weights: NDArray[np.integer]) -> NDArray[np.int64]:

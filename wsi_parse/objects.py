@@ -198,13 +198,15 @@ def _cells(scene: Scene, chunk: tuple[int, int], members: Sequence[int]) -> _Fou
     distance_name = recipes[members[0]].distance
     distance = scene.channel(distance_name, window)[0] if distance_name else None
     labels, seeds = label_cells(values, inside, distance, window, core, rules.cell)
-    keep = _wanted(scene, seeds) & (np.bincount(labels.ravel(), minlength=len(seeds) + 1)[1:] >= rules.smallest_cell_px)
-    answer, votes = _vote(scene, window, labels, len(seeds), members)
-    keep &= answer >= 0
+    pixels = np.flatnonzero(inside)
+    seed = labels.ravel()[pixels]
+    size = np.bincount(seed, minlength=len(seeds) + 1)[1:]
+    answer, votes = _vote(scene, window, pixels, seed, size, members)
+    keep = _wanted(scene, seeds) & (size >= rules.smallest_cell_px) & (answer >= 0)
     number = np.zeros(len(seeds) + 1, np.int32)
     number[1:][keep] = np.arange(1, keep.sum() + 1)
-    labels = number[labels]
-    if not labels.any():
+    labels.ravel()[pixels] = number[seed]
+    if not keep.any():
         return np.empty(0, object), np.empty(0, np.int16), {}
     stains = _stains(scene, window)
     sums = PixelSums.of(labels, int(keep.sum()), (window.x, window.y), values, stains)
@@ -253,22 +255,28 @@ def _wanted(scene: Scene, seeds: NDArray[np.int64]) -> NDArray[np.bool_]:
 
 
 def _vote(
-    scene: Scene, window: Box, labels: NDArray[np.int32], count: int, members: Sequence[int]
+    scene: Scene,
+    window: Box,
+    pixels: NDArray[np.int64],
+    seed: NDArray[np.int32],
+    size: NDArray[np.int64],
+    members: Sequence[int],
 ) -> tuple[NDArray[np.int64], dict[str, NDArray[np.float64]]]:
     """Decide which recipe each cell answers, -1 for none.
 
     All pixels of a cell vote with all class channels. A cell whose winning class was asked for is that prompt's
     object; any other goes to the prompt that takes all cells, if there is one. None answers two prompts.
+    `seed` numbers the cell (from 1) of each of the window's `pixels`, `size` counts the pixels of each.
     """
-    recipes = scene.job.recipes
+    recipes, count = scene.job.recipes, len(size)
     takes_all = [index for index in members if not recipes[index].classes]
     answer = np.full(count, takes_all[0] if takes_all else -1)
     names = next((recipes[index].classes for index in members if recipes[index].classes), ())
     if not names or not count:
         return answer, {}
-    flat = labels.ravel()
-    size = np.maximum(np.bincount(flat, minlength=count + 1)[1:], 1)
-    votes = np.stack([np.bincount(flat, scene.channel(name, window)[0].ravel(), count + 1)[1:] for name in names])
+    of_all = (scene.channel(name, window)[0].ravel()[pixels] for name in names)
+    votes = np.stack([np.bincount(seed, said, count + 1)[1:] for said in of_all])
+    size = np.maximum(size, 1)
     winner = np.argmax(votes, axis=0)
     for index in members:
         if recipes[index].answer is not None:

@@ -120,16 +120,15 @@ def _key(row: NDArray[np.int64], column: NDArray[np.int64], side: NDArray[np.int
 
 def _edges(labels: NDArray[np.integer], area: Box) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Find (pixel index, side) of all edges in `area`."""
-    width = labels.shape[1]
-    middle = labels[area.slices]
+    width, flat = labels.shape[1], labels.ravel()
+    row, column = np.divmod(np.flatnonzero(labels[area.slices] != 0), area.width)
+    marked = (row + area.y) * width + column + area.x
+    own = flat.take(marked)
     pixels, sides = [], []
     for side, (step_y, step_x) in enumerate(_ACROSS):
-        across = labels[Box(area.x + step_x, area.y + step_y, area.width, area.height).slices]
-        differs = middle != across
-        differs &= middle != 0
-        row, column = np.divmod(np.flatnonzero(differs), area.width)
-        pixels.append((row + area.y) * width + column + area.x)
-        sides.append(np.full(len(row), side))
+        differs = flat.take(marked + (step_y * width + step_x)) != own
+        pixels.append(marked[differs])
+        sides.append(np.full(len(pixels[-1]), side))
     return np.concatenate(pixels), np.concatenate(sides)
 
 
