@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict
 
 from wsi_parse.exporters.base import RESEARCH_ONLY
 from wsi_parse.files import file_sha256, write_text
+from wsi_parse.settings import RunSettings
 
 MANIFEST_NAME = "run.json"
 _PACKAGES = (
@@ -93,6 +94,15 @@ class RunManifest(BaseModel):
             names.append(f"version of wsi-parse ({self.wsi_parse} before)")
         return names or ["region of interest"]
 
+    def asked_as(self, settings: RunSettings) -> bool:
+        """Return whether this run was asked for by these settings, decided; the slide is not looked at."""
+
+        def compared(told: dict[str, Any]) -> dict[str, Any]:
+            where = ("compute.", "model.threads", "tiles.block")
+            return {name: value for name, value in _flat(told).items() if not name.startswith(where)}
+
+        return compared(self.settings) == compared(told_settings(settings))
+
     def is_finished(self, folder: Path, digest: str) -> bool:
         """Return whether this run is done, by the same settings, and its outputs are still as written."""
         return (
@@ -101,6 +111,18 @@ class RunManifest(BaseModel):
             and bool(self.outputs)
             and all(sha256_of(folder / name) == value for name, value in self.outputs.items())
         )
+
+
+def told_settings(settings: RunSettings) -> dict[str, Any]:
+    """Settings as a manifest tells them: addresses, accounts and folders are nobody's business."""
+    told: dict[str, Any] = settings.model_dump(mode="json")
+    told["compute"] = {name: told["compute"][name] for name in ("workers", "threads")}
+    told["compute"]["cluster"] = settings.compute.cluster.partition("://")[0]
+    if settings.slide.roi is not None:
+        told["slide"]["roi"] = settings.slide.roi.name
+    if settings.model.weights is not None:
+        told["model"]["weights"] = settings.model.weights.name
+    return told
 
 
 def _flat(settings: dict[str, Any]) -> dict[str, Any]:

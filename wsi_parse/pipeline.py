@@ -19,7 +19,7 @@ from wsi_parse.compute.worker import Done, ToPrepare, forget, load_model
 from wsi_parse.describe import describe_model, describe_pass, describe_prompts, describe_slide
 from wsi_parse.errors import ClusterError, StoreError, UsageError
 from wsi_parse.estimate import stored_bytes
-from wsi_parse.manifest import RunManifest, versions
+from wsi_parse.manifest import RunManifest, told_settings, versions
 from wsi_parse.models.base import State
 from wsi_parse.outputs import write_outputs
 from wsi_parse.plan import RunPlan
@@ -102,7 +102,8 @@ def _begin(prepared: Prepared, folder: Path, progress: Progress, cluster: Cluste
         manifest.state = "failed"
         # Where workers are is nobody's business.
         text = "The workers are gone or cannot do the work." if isinstance(error, ClusterError) else str(error)
-        manifest.error = without_folders(text or type(error).__name__, prepared.path, folder)
+        roi = prepared.settings.slide.roi
+        manifest.error = without_folders(text or type(error).__name__, prepared.path, folder, *([roi] if roi else []))
         with suppress(OSError):
             manifest.save(folder)
         raise
@@ -134,8 +135,10 @@ def _check_folder(folder: Path, earlier: RunManifest | None, prepared: Prepared)
 
 def without_folders(text: str, *paths: Path) -> str:
     """Take the folders out of a message: paths may hold names of patients."""
-    for path in paths:
-        text = text.replace(f"{path.absolute().parent}/", "").replace(f"{path.parent}/", "")
+    folders = {str(folder) for path in paths for folder in (path.absolute().parent, path.parent)}
+    for folder in sorted(folders - {".", ""}, key=len, reverse=True):
+        for mark in "/\\":
+            text = text.replace(f"{folder.rstrip(mark)}{mark}", "")
     return text
 
 
@@ -162,6 +165,7 @@ def _run(
         write_outputs(plan, prepared, folder, manifest, clock, progress)
     finally:
         forget(str(plan.path))
+        cluster.forget(plan.path)
     return elsewhere
 
 
@@ -254,20 +258,12 @@ def _check_space(plan: RunPlan, tiles: list[int]) -> None:
 
 
 def _manifest(prepared: Prepared) -> RunManifest:
-    settings = prepared.settings.model_dump(mode="json")
-    # Addresses, accounts and folders of a cluster are nobody's business.
-    settings["compute"] = {name: settings["compute"][name] for name in ("workers", "threads")}
-    settings["compute"]["cluster"] = prepared.settings.compute.cluster.partition("://")[0]
-    if prepared.settings.slide.roi is not None:
-        settings["slide"]["roi"] = prepared.settings.slide.roi.name
-    if prepared.settings.model.weights is not None:
-        settings["model"]["weights"] = prepared.settings.model.weights.name
     return RunManifest(
         wsi_parse=__version__,
         state="running",
         digest=prepared.digest,
         slide=describe_slide(prepared.slide),
-        settings=settings,
+        settings=told_settings(prepared.settings),
         model=describe_model(prepared.spec, prepared.weights),
         prompts=describe_prompts(prepared.prompts),
         notes=list(prepared.notes),

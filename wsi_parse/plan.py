@@ -2,6 +2,7 @@
 
 import hashlib
 import pickle
+import shutil
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -9,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from wsi_parse.chunk_objects import ChunkObjects
 from wsi_parse.errors import StoreError
 from wsi_parse.files import atomic
 from wsi_parse.geometry import Box
@@ -109,6 +111,9 @@ class RunPlan:
         """Write the plan for the workers."""
         for index in range(len(self.passes)):
             self.objects_path(index, (0, 0)).parent.mkdir(parents=True, exist_ok=True)
+        # Marks of an earlier run tell how that one ended.
+        shutil.rmtree(self.attempts, ignore_errors=True)
+        self.attempts.mkdir()
         with atomic(self.path) as temporary:
             temporary.write_bytes(pickle.dumps(self))
 
@@ -136,6 +141,19 @@ class RunPlan:
             )
             for item in self.passes
         )
+
+    @property
+    def attempts(self) -> Path:
+        """Folder of the marks of tasks that are under way, or ended with their process."""
+        return self.work / "attempts"
+
+    def is_outlined(self, index: int, chunk: tuple[int, int]) -> bool:
+        """Return whether the objects of a chunk are there, and whole."""
+        try:
+            ChunkObjects.load(self.objects_path(index, chunk))
+        except StoreError:
+            return False
+        return True
 
     def objects_path(self, index: int, chunk: tuple[int, int]) -> Path:
         """Where the objects of a chunk of a pass lie."""

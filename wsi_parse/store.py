@@ -83,7 +83,7 @@ class TileStore:
         """
         places = self.grid.tiles_of(block)
         # zarr looks into a shard that is there already, and fails where it is damaged.
-        self._marker(block).unlink(missing_ok=True)
+        self.marker(block).unlink(missing_ok=True)
         for channel in self._arrays:
             self._shard(channel, block).unlink(missing_ok=True)
         for channel, array in self._arrays.items():
@@ -97,12 +97,12 @@ class TileStore:
             array[area.slices] = values
         sums = {channel: self._checksum(channel, block) for channel in self._arrays}
         noted = {channel: list(of_tiles.values()) for channel, of_tiles in (notes or {}).items()}
-        write_text(self._marker(block), json.dumps({"sums": sums, "notes": noted}))
+        write_text(self.marker(block), json.dumps({"sums": sums, "notes": noted}))
 
     def is_whole(self, block: tuple[int, int]) -> bool:
         """Return whether a block was written and is still as written."""
         try:
-            sums = json.loads(self._marker(block).read_text(encoding="utf-8"))["sums"]
+            sums = json.loads(self.marker(block).read_text(encoding="utf-8"))["sums"]
         except (OSError, ValueError, KeyError, TypeError):
             return False
         return sums == {channel: self._checksum(channel, block) for channel in self._arrays}
@@ -111,7 +111,7 @@ class TileStore:
         """Read what the model noted of the tiles of whole blocks: channel -> (tiles, K), in the order of `blocks`."""
         found: dict[str, list[list[float]]] = {}
         for block in blocks:
-            for channel, noted in json.loads(self._marker(block).read_text(encoding="utf-8"))["notes"].items():
+            for channel, noted in json.loads(self.marker(block).read_text(encoding="utf-8"))["notes"].items():
                 found.setdefault(channel, []).extend(noted)
         return {channel: np.array(noted, np.float64) for channel, noted in found.items()}
 
@@ -133,7 +133,8 @@ class TileStore:
                 "Run again: the block is made anew.",
             ) from error
 
-    def _marker(self, block: tuple[int, int]) -> Path:
+    def marker(self, block: tuple[int, int]) -> Path:
+        """Where it is noted that a block is whole."""
         return self.folder / "done" / f"{block[0]}.{block[1]}.json"
 
     def _shard(self, channel: str, block: tuple[int, int]) -> Path:

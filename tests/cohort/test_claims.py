@@ -1,5 +1,7 @@
 """Claims: one at a time, and a dead owner's is free at once."""
 
+import errno
+import os
 import subprocess
 import sys
 import threading
@@ -8,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from wsi_parse.claims import claim
-from wsi_parse.errors import ClaimedError
+from wsi_parse.errors import ClaimedError, StoreError
 
 HOLD = "import sys, time; from pathlib import Path; from wsi_parse.claims import claim\n"
 HOLD += "with claim(Path(sys.argv[1])): print('mine', flush=True); time.sleep(60)"
@@ -47,3 +49,13 @@ def test_a_killed_owner_holds_nothing(tmp_path: Path) -> None:
         process.wait()
         with claim(tmp_path):
             pass
+
+
+@pytest.mark.parametrize("number", [errno.ENOSYS, errno.ENOLCK, errno.EOPNOTSUPP])
+def test_a_file_system_without_locks_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int) -> None:
+    def flock(*_: object) -> None:
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr("fcntl.flock", flock)
+    with pytest.raises(StoreError, match=r"no locks \(flock\)"), claim(tmp_path):
+        pytest.fail("claimed without a lock")

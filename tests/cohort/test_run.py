@@ -287,3 +287,35 @@ def test_exit_codes_and_words_of_the_command(slides: Path, tmp_path: Path) -> No
     assert planned.returncode == 1
     assert "1 tiles" in planned.stderr
     assert not (tmp_path / "new").exists()
+
+
+class TestWordsOfARow:
+    def test_what_no_model_knows_is_that_rows_problem(self, slides: Path, tmp_path: Path) -> None:
+        rows = [
+            CohortSlide(id="good", path=slides / "a.svs"),
+            CohortSlide(id="odd", path=slides / "b.svs", prompts=("green elephants",)),
+        ]
+        settings = RunSettings.load(overrides=SMALL, prompts=("nuclei",), model={"name": "auto"})
+        outcomes = run_cohort(Listing(rows), tmp_path, settings, Heard())
+        assert {outcome.id: outcome.state for outcome in outcomes} == {"good": "done", "odd": "failed"}
+        assert "green elephants" in str(next(one.error for one in outcomes if one.id == "odd"))
+
+    def test_two_sites_are_no_contradiction(self, slides: Path, tmp_path: Path) -> None:
+        rows = [
+            CohortSlide(id="one", path=slides / "a.svs", prompts=("nuclei in colon",)),
+            CohortSlide(id="two", path=slides / "b.svs", prompts=("nuclei in breast",)),
+        ]
+        outcomes = run_cohort(Listing(rows), tmp_path, settings_of(), Heard())
+        assert [outcome.state for outcome in outcomes] == ["done", "done"]
+
+    def test_problems_of_the_list_are_told_though_nothing_else_is_there(self, tmp_path: Path) -> None:
+        (tmp_path / "list.csv").write_text("path,mpp\na.svs,-1\n")
+        outcomes = run_cohort(list_cohort([str(tmp_path / "list.csv")], tmp_path), tmp_path, settings_of(), Heard())
+        assert [outcome.state for outcome in outcomes] == ["failed"]
+
+
+def test_rows_that_are_not_looked_at_are_done_only_by_these_settings(slides: Path, copy: Path) -> None:
+    assert set(states(run(slides, copy, limit=0)).values()) == {"done"}
+    assert set(states(run(slides, copy, settings_of("objects.depth_um=3"), limit=0)).values()) == {"open"}
+    only = states(run(slides, copy, settings_of("objects.depth_um=3"), only=("a",)))
+    assert only == {"a": "done", "b": "open", "c": "open"}

@@ -13,7 +13,7 @@ from pathlib import Path
 import psutil
 from distributed import Client
 
-_ENVIRONMENT = {**os.environ, "OMP_NUM_THREADS": "1", "DASK_DISTRIBUTED__COMM__TIMEOUTS__CONNECT": "10s"}
+ENVIRONMENT = {**os.environ, "OMP_NUM_THREADS": "1", "DASK_DISTRIBUTED__COMM__TIMEOUTS__CONNECT": "10s"}
 
 
 @dataclass
@@ -38,10 +38,10 @@ class DaskProcesses:
         self.scheduler = self._start("scheduler", [*where, "--no-dashboard", *self.more])
         wait_until(lambda: self.address, "the scheduler is up")
 
-    def start_worker(self, *more: str) -> subprocess.Popen[bytes]:
+    def start_worker(self, *more: str, threads: int = 1) -> subprocess.Popen[bytes]:
         """Start a worker under a nanny of its own, which starts it again where it dies."""
         where = ["--scheduler-file", str(self.folder / "scheduler.json"), "--local-directory", str(self.folder)]
-        fixed = ["--nthreads", "1", "--no-dashboard", "--memory-limit", "0", "--death-timeout", "60"]
+        fixed = ["--nthreads", str(threads), "--no-dashboard", "--memory-limit", "0", "--death-timeout", "60"]
         worker = self._start(f"worker-{len(self.workers)}", [*where, *fixed, *self.more, *more])
         self.workers.append(worker)
         return worker
@@ -55,7 +55,7 @@ class DaskProcesses:
         with (self.folder / f"{name}.log").open("wb") as log:
             kind = name.partition("-")[0]
             command = [sys.executable, "-m", "dask", kind, *arguments]
-            return subprocess.Popen(command, stdout=log, stderr=log, env=_ENVIRONMENT)
+            return subprocess.Popen(command, stdout=log, stderr=log, env=ENVIRONMENT)
 
     def end(self) -> None:
         for process in (*self.workers, self.scheduler):

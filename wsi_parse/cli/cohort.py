@@ -97,7 +97,7 @@ class CohortScreen(Bars):
 def _plan(listing: Listing, settings: RunSettings, choice: Choice, console: Console, *, as_json: bool) -> int:
     """Say what each slide would cost, and all of them."""
     screen = CohortScreen(console)
-    decided = with_model(listing, settings, screen, to_run=False)
+    listing, decided = with_model(listing, settings, screen.note, to_run=False)
     problems = [Outcome.of_problem(problem) for problem in listing.problems]
     rows = chosen(listing, choice)[: choice.limit]
     tiles, seconds, disk = 0, 0.0, 0.0

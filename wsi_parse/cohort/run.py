@@ -3,13 +3,14 @@
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
+from wsi_parse.cohort.choosing import Choice, check, chosen, with_model
 from wsi_parse.cohort.listing import CohortSlide, Listing
 from wsi_parse.cohort.outcome import OPENING, FailureNotes, Outcome
 from wsi_parse.cohort.tables import write_tables
@@ -18,11 +19,9 @@ from wsi_parse.errors import ClaimedError, ClusterError, StoreError, UsageError
 from wsi_parse.files import try_writing
 from wsi_parse.manifest import RunManifest
 from wsi_parse.pipeline import segment_slide
-from wsi_parse.preparation import Prepared, choose, prepare
-from wsi_parse.registry import MODELS
+from wsi_parse.preparation import choose
 from wsi_parse.settings import RunSettings
 
-_OPENED_AT_ONCE = 8
 _LOOK_AGAIN_SECONDS = 1.0
 _TABLES_EVERY_SECONDS = 20.0
 
@@ -41,25 +40,6 @@ class Listener(Protocol):
 
     def ended(self, outcome: Outcome) -> None:
         """Tell how a slide ended."""
-
-
-@dataclass(frozen=True)
-class Choice:
-    """Which slides of a cohort are meant.
-
-    Parameters
-    ----------
-    only : collection of str
-        Ids; none: all.
-    limit : int, optional
-        At most so many slides that are not done.
-    retry_failed : bool
-        Also those that failed before.
-    """
-
-    only: Collection[str] = ()
-    limit: int | None = None
-    retry_failed: bool = False
 
 
 def run_cohort(
@@ -91,49 +71,8 @@ def run_cohort(
     """
     choice = choice or Choice()
     _writable(out)
-    return _Cohort(listing, out, with_model(listing, settings, listener), _Locked(listener), choice).run()
-
-
-def with_model(listing: Listing, settings: RunSettings, listener: Listener, *, to_run: bool = True) -> RunSettings:
-    """Decide the model once: a cohort never mixes them."""
-    asked = dict.fromkeys(prompt for row in listing.slides for prompt in row.prompts or settings.prompts)
-    union = settings.model_copy(update={"prompts": tuple(asked) or settings.prompts})
-    decided, _, notes = choose(union, to_run=to_run)
-    for note in notes:
-        listener.note(note)
-    if to_run:
-        MODELS.get(decided.model.name).find_weights(decided.model)
-    return settings.model_copy(update={"model": decided.model})
-
-
-def chosen(listing: Listing, choice: Choice) -> list[CohortSlide]:
-    """Rows that are meant.
-
-    Raises
-    ------
-    UsageError
-        Where an id is not there.
-    """
-    known = {row.id for row in listing.slides} | {problem.id for problem in listing.problems}
-    unknown = sorted(set(choice.only) - known)
-    if unknown:
-        raise UsageError(f"There is no slide {', '.join(unknown)} in this cohort.", "Ids are in cohort.csv.")
-    return [row for row in listing.slides if not choice.only or row.id in choice.only]
-
-
-def check(rows: list[CohortSlide], settings: RunSettings) -> Iterator[tuple[CohortSlide, Prepared | Exception]]:
-    """Open every slide, several at once; gives them in order, closed again."""
-
-    def opened(row: CohortSlide) -> Prepared | Exception:
-        try:
-            prepared = prepare(row.path, row.settings(settings))
-        except Exception as error:  # noqa: BLE001 - one that cannot even be looked at stops no other
-            return error
-        prepared.slide.close()
-        return prepared
-
-    with ThreadPoolExecutor(_OPENED_AT_ONCE) as pool:
-        yield from zip(rows, pool.map(opened, rows), strict=True)
+    listing, settings = with_model(listing, settings, listener.note)
+    return _Cohort(listing, out, settings, _Locked(listener), choice).run()
 
 
 @dataclass
@@ -175,9 +114,16 @@ class _Cohort:
 
     def _stands(self, row: CohortSlide) -> Outcome:
         manifest = RunManifest.load(self.out / row.id)
-        if manifest is not None and manifest.state == "done":
+        # Not looked at now: what was done by other settings is open.
+        if manifest is not None and manifest.state == "done" and self._asked(row, manifest):
             return Outcome.of_manifest(row, manifest)
         return self.notes.find(row, self.settings) or Outcome.open(row)
+
+    def _asked(self, row: CohortSlide, manifest: RunManifest) -> bool:
+        try:
+            return manifest.asked_as(choose(row.settings(self.settings))[0])
+        except UsageError:
+            return False
 
     def _todo(self) -> list[CohortSlide]:
         """Check all that is meant; what is left is worth a try."""
@@ -215,6 +161,7 @@ class _Cohort:
                 while pending or elsewhere:
                     if not pending:
                         # Their owner may still die: whoever is left takes them over.
+                        self._once(f"Another process is at work on {', '.join(row.id for row in elsewhere)}: waiting.")
                         self.stop.wait(_LOOK_AGAIN_SECONDS)
                         pending = {pool.submit(self._do, row, cluster): row for row in elsewhere}
                         elsewhere.clear()
@@ -228,9 +175,19 @@ class _Cohort:
                         self.listener.ended(outcome)
                         if time.monotonic() - self.written > _TABLES_EVERY_SECONDS:
                             self._write()
+            except BaseException:
+                # Nobody waits for what is under way.
+                self.stop.set()
+                cluster.abandon()
+                raise
             finally:
                 self.stop.set()
                 pool.shutdown(cancel_futures=True)
+
+    def _once(self, text: str) -> None:
+        if text not in self.said:
+            self.said.add(text)
+            self.listener.note(text)
 
     def _do(self, row: CohortSlide, cluster: Cluster) -> Outcome | None:
         """Do a slide; None where another process is at it."""

@@ -9,7 +9,7 @@ from distributed import WorkerPlugin
 
 from wsi_parse import __version__
 from wsi_parse.compute.worker import weights_here
-from wsi_parse.errors import ClusterError, WsiParseError
+from wsi_parse.errors import ClusterError, StageError, WsiParseError
 from wsi_parse.files import try_writing
 from wsi_parse.models.weights import Weights
 from wsi_parse.settings import ModelSettings
@@ -58,8 +58,10 @@ class WorkerCheck(WorkerPlugin):
         ------
         ClusterError
             Names the worker, and all that it lacks.
+        StageError
+            Where that is only this slide.
         """
-        problems = [self._version(), _unreadable(self.slide), _unwritable(self.out)]
+        problems = [self._version(), _unwritable(self.out)]
         if self.device in worker.state.total_resources:
             problems.append(self._weights())
         found = [problem for problem in problems if problem]
@@ -67,6 +69,13 @@ class WorkerCheck(WorkerPlugin):
             raise ClusterError(
                 f"The worker {worker.address} on {socket.gethostname()} cannot do the work: {'; '.join(found)}.",
                 "Workers need the same wsi-parse and weights, and the slides and the output at the same paths.",
+            )
+        reason = _unreadable(self.slide)
+        if reason:
+            raise StageError(
+                f"{self.slide.name}: a worker on {socket.gethostname()} cannot read it: {reason}.",
+                "Slides must lie at the same path on all workers.",
+                "opening on a worker",
             )
 
     def _version(self) -> str:
@@ -88,7 +97,7 @@ def _unreadable(slide: Path) -> str:
         else:
             next(slide.iterdir(), None)
     except OSError as error:
-        return f"it cannot read {slide}: {error.strerror}"
+        return error.strerror or str(error)
     return ""
 
 

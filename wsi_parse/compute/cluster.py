@@ -1,8 +1,8 @@
 """Cluster: a Dask client that is there when it is asked for, on whatever runs the tasks."""
 
 import threading
-from collections.abc import Callable
-from contextlib import AbstractContextManager, ExitStack, suppress
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -11,16 +11,16 @@ from distributed import Client
 
 from wsi_parse.compute.check import WorkerCheck
 from wsi_parse.compute.scheduler import existing
-from wsi_parse.errors import ClusterError
+from wsi_parse.compute.worker import forget
+from wsi_parse.errors import ClusterError, StageError
 from wsi_parse.registry import CLUSTERS
 from wsi_parse.settings import ComputeSettings
 
 #: What workers declare that may run the model; Dask's usual word for it, also where the device is a processor.
 DEVICE = "GPU"
-# A block on which so many workers died is what kills them.
-DEADLY = 3
 _CONFIG: dict[str, Any] = {
-    "distributed.scheduler.allowed-failures": DEADLY - 1,
+    # We count ourselves (see attempts): the scheduler also counts what ran beside a block that kills.
+    "distributed.scheduler.allowed-failures": 100,
     "distributed.comm.timeouts.connect": "60s",
     "distributed.admin.log-length": 0,
     # Tasks hand on a few numbers, never arrays: nothing to spill.
@@ -29,6 +29,8 @@ _CONFIG: dict[str, Any] = {
     "distributed.worker.memory.pause": False,
     "distributed.worker.memory.terminate": False,
 }
+
+_LOOK_EVERY_SECONDS = 10.0
 
 Starter = Callable[[ComputeSettings, int | None, Path], AbstractContextManager[Client]]
 
@@ -78,6 +80,18 @@ class Cluster:
                 raise ClusterError(f"The scheduler of {self.settings.cluster} is gone.", "Start it, and run again.")
             return self._client
 
+    def abandon(self) -> None:
+        """Let go of the client, so that whoever waits for a task stops waiting."""
+        with self._lock:
+            if self._client is not None:
+                self._client.close(timeout=1)
+
+    def forget(self, plan: Path) -> None:
+        """Let the workers drop what they hold of a run that ended; where they are gone, so is that."""
+        with self._lock, suppress(OSError, TimeoutError, ValueError):
+            if self._client is not None and self._client.status == "running":
+                self._client.run(forget, str(plan), on_error="ignore")
+
     @property
     def is_here(self) -> bool:
         """Whether tasks run on this machine, started by us."""
@@ -90,12 +104,18 @@ class Cluster:
         ------
         ClusterError
             What the first one lacks.
+        StageError
+            Where it is this slide that one cannot read: others may do.
         """
         client = self.client()
         with self._lock:
             if check.subject in self._checked:
                 return
-            self._register(client, check)
+            try:
+                self._register(client, check)
+            except StageError:
+                _forgotten(client, check.name)
+                raise
             self._checked.add(check.subject)
             # Workers that join later for somebody else are none of our business.
             self._stack.callback(_forgotten, client, check.name)
@@ -104,7 +124,7 @@ class Cluster:
     def _register(client: Client, check: WorkerCheck) -> None:
         try:
             client.register_plugin(check)
-        except ClusterError:
+        except (ClusterError, StageError):
             raise
         except Exception as error:
             raise ClusterError(
@@ -121,6 +141,8 @@ class Cluster:
         if not in_this_process and "dashboard" in client.scheduler_info(n_workers=0)["services"]:
             self._say(f"Dashboard: {client.dashboard_link}")
         _wait_for_a_device(client, self._say)
+        if not in_this_process:
+            self._stack.enter_context(_watched(client, self._say))
         return client
 
 
@@ -128,6 +150,31 @@ def _forgotten(client: Client, name: str) -> None:
     if client.status == "running":
         with suppress(OSError, TimeoutError):
             client.unregister_worker_plugin(name)
+
+
+@contextmanager
+def _watched(client: Client, say: Callable[[str], None]) -> Iterator[None]:
+    """Say when no worker is left, and when there is one again: tasks wait for it, however long."""
+    over = threading.Event()
+
+    def watch() -> None:
+        were_there = True
+        while not over.wait(_LOOK_EVERY_SECONDS):
+            if client.status != "running":
+                return
+            with suppress(OSError, TimeoutError, RuntimeError):
+                are_there = bool(workers_of(client))
+                if are_there != were_there:
+                    say("There are workers again." if are_there else "No worker is left: waiting for another one.")
+                were_there = are_there
+
+    thread = threading.Thread(target=watch, daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        over.set()
+        thread.join()
 
 
 def _wait_for_a_device(client: Client, say: Callable[[str], None]) -> None:

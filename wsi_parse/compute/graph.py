@@ -1,24 +1,29 @@
 """The task graph of a run: a chunk is outlined as soon as the blocks under it are whole; no barrier between."""
 
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from distributed import CancelledError, Client, as_completed
+from distributed import CancelledError, Client, Future, as_completed
 from distributed.client import ClosedClientError
 from distributed.scheduler import KilledWorker
 
-from wsi_parse.chunk_objects import ChunkObjects
-from wsi_parse.compute.cluster import DEADLY, DEVICE, workers_of
-from wsi_parse.compute.worker import Done, outline_task, place_of, predict_task, prepare_task
-from wsi_parse.errors import ClusterError, StageError, StoreError, WsiParseError
+from wsi_parse.compute.cluster import DEVICE, workers_of
+from wsi_parse.compute.worker import STAGES, Done, outline_task, place_of, predict_task, prepare_task
+from wsi_parse.errors import ClusterError, StageError, WsiParseError
 from wsi_parse.plan import RunPlan
 
 Report = Callable[[Done], None]
+Places = list[list[tuple[int, int]]]
+# A scheduler that is not ours may give up on tasks early, also on those that only ran beside one that kills.
+_MOST_ROUNDS = 10
+# NFS looks again after a minute, unless told otherwise.
+_SEEN_WITHIN_SECONDS, _LOOK_AGAIN_SECONDS = 90.0, 1.0
 
 
-def open_work(plan: RunPlan) -> tuple[list[list[tuple[int, int]]], list[list[tuple[int, int]]]]:
+def open_work(plan: RunPlan) -> tuple[Places, Places]:
     """Find what is still to do.
 
     Returns
@@ -29,21 +34,10 @@ def open_work(plan: RunPlan) -> tuple[list[list[tuple[int, int]]], list[list[tup
     """
     blocks, chunks = [], []
     for index, item in enumerate(plan.passes):
-        open_chunks = [
-            chunk for chunk in item.chunks.chunks(item.selection) if not _is_whole(plan.objects_path(index, chunk))
-        ]
         store = plan.scenes[index].store
         blocks.append([block for block in item.selection.blocks() if not store.is_whole(block)])
-        chunks.append(open_chunks)
+        chunks.append([chunk for chunk in item.chunks.chunks(item.selection) if not plan.is_outlined(index, chunk)])
     return blocks, chunks
-
-
-def _is_whole(path: Path) -> bool:
-    try:
-        ChunkObjects.load(path)
-    except StoreError:
-        return False
-    return True
 
 
 @contextmanager
@@ -67,13 +61,7 @@ def prepare_on(client: Client, path: Path) -> dict[str, Any]:
 
 
 @_scheduler_is_there()
-def run_graph(
-    client: Client,
-    plan: RunPlan,
-    blocks: list[list[tuple[int, int]]],
-    chunks: list[list[tuple[int, int]]],
-    report: Report,
-) -> None:
+def run_graph(client: Client, plan: RunPlan, blocks: Places, chunks: Places, report: Report) -> None:
     """Predict and outline all that is open.
 
     Parameters
@@ -92,6 +80,45 @@ def run_graph(
     ClusterError
         Where the scheduler is gone.
     """
+    for number in range(1, _MOST_ROUNDS + 1):
+        futures = submit(client, plan, blocks, chunks, f"{plan.key}-{number}")
+        try:
+            for future in as_completed(futures, loop=client.loop):
+                report(future.result())
+        except KilledWorker as error:
+            if number == _MOST_ROUNDS:
+                raise _killed(plan, futures) from error
+            blocks, chunks = open_work(plan)
+        else:
+            _seen_here(plan, blocks, chunks)
+            return
+        finally:
+            if client.status == "running":
+                client.cancel(futures)
+
+
+def _seen_here(plan: RunPlan, blocks: Places, chunks: Places) -> None:
+    """Wait for what other machines wrote: NFS keeps for a while that a file was not there when we looked."""
+    missing = [plan.objects_path(index, chunk) for index, of_pass in enumerate(chunks) for chunk in of_pass]
+    missing += [plan.scenes[index].store.marker(block) for index, of_pass in enumerate(blocks) for block in of_pass]
+    until = time.monotonic() + _SEEN_WITHIN_SECONDS
+    while missing := [path for path in missing if not path.exists()]:
+        if time.monotonic() > until:
+            raise ClusterError(
+                f"{plan.slide.name}: {len(missing)} files that workers wrote are not to be seen here.",
+                "The output must be one and the same folder on all machines.",
+            )
+        time.sleep(_LOOK_AGAIN_SECONDS)
+        for folder in {path.parent for path in missing}:
+            # Reading a folder makes the system look again.
+            list(folder.iterdir())
+
+
+def submit(client: Client, plan: RunPlan, blocks: Places, chunks: Places, key: str) -> list[Future]:
+    """Hand the tasks to the scheduler: each chunk waits for the open blocks under it, and for nothing else.
+
+    Keys are (task, `key`, pass, row, column): Dask groups its display by the first part.
+    """
     path = str(plan.path)
     # Where there are workers without a device, outlining is theirs; Dask would leave it where the blocks were made.
     outliners = [address for address, facts in workers_of(client).items() if DEVICE not in facts["resources"]]
@@ -106,7 +133,7 @@ def run_graph(
                 block,
                 resources={DEVICE: 1},
                 pure=False,
-                key=_key("predict", plan, index, block),
+                key=("predict", key, index, *block),
             )
         for chunk in chunks[index]:
             under = item.selection.blocks_under(item.chunks.window_in_read_frame(chunk))
@@ -122,34 +149,20 @@ def run_graph(
                     workers=outliners or None,
                     allow_other_workers=bool(outliners),
                     pure=False,
-                    key=_key("outline", plan, index, chunk),
+                    key=("outline", key, index, *chunk),
                 )
             )
         futures += waiting.values()
-    try:
-        for future in as_completed(futures, loop=client.loop):
-            report(_result(future, plan))
-    finally:
-        if client.status == "running":
-            client.cancel(futures)
+    return futures
 
 
-def _key(stage: str, plan: RunPlan, index: int, place: tuple[int, int]) -> tuple[str, str, int, int, int]:
-    """Key of a task; Dask groups its display by the first part."""
-    return stage, plan.key, index, *place
-
-
-def _result(future: Any, plan: RunPlan) -> Done:  # noqa: ANN401 - distributed.Future
-    try:
-        done: Done = future.result()
-    except KilledWorker as error:
-        stage, _, index, row, column = future.key
-        place = place_of(plan, stage, index, (row, column))
-        name = {"predict": "prediction", "outline": "outlining"}[stage]
-        raise StageError(
-            f"{plan.slide.name}: {DEADLY} workers died one after the other at {place}, at the latest in {name}.",
-            "It may need more memory than they have: give workers more, or set model.batch=1. What is done is kept.",
-            name,
-            place,
-        ) from error
-    return done
+def _killed(plan: RunPlan, futures: list[Future]) -> StageError:
+    """Tell of a task whose workers die again and again, while no task is to blame."""
+    task, _, index, row, column = next(future.key for future in futures if future.status == "error")
+    place = place_of(plan, task, index, (row, column))
+    return StageError(
+        f"{plan.slide.name}: workers die again and again, the last one at {place}, in {STAGES[task]}.",
+        "Look at their logs: they may need more memory, or be ended from outside. What is done is kept.",
+        STAGES[task],
+        place,
+    )

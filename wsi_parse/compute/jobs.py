@@ -34,8 +34,9 @@ def _jobs(name: str, settings: ComputeSettings, at_once: int | None, folder: Pat
         "log_directory": str(folder / "jobs"),
         **settings.options,
     }
-    # One block is read while another is computed.
-    options.setdefault("worker_extra_args", ["--resources", f"{cluster.DEVICE}={at_once or 2}"])
+    # One block is read while another is computed. The batch system keeps to the memory: a worker that Dask paused for
+    # it would wait for ever, since tasks here hold nothing that could be freed.
+    options.setdefault("worker_extra_args", ["--resources", f"{cluster.DEVICE}={at_once or 2}", "--memory-limit", "0"])
     kind = getattr(dask_jobqueue, name)
     unknown = sorted(options.keys() - _known(kind))
     if unknown:

@@ -12,6 +12,7 @@ from typing import Any
 
 import psutil
 
+from wsi_parse.compute.attempts import attempt
 from wsi_parse.errors import StageError, WeightsError, WsiParseError
 from wsi_parse.geometry import Box
 from wsi_parse.inference import predict_block
@@ -153,7 +154,7 @@ def predict_task(path: str, index: int, block: tuple[int, int]) -> Done:
         plan.scenes[index].store.write_block(block, tiles, notes)
         return len(item.selection.of_block(block))
 
-    count = _explained(plan, "prediction", place_of(plan, "predict", index, block), work)
+    count = _attempted(plan, "predict", index, block, work)
     return Done("predict", count, started, time.time())
 
 
@@ -163,11 +164,14 @@ def outline_task(path: str, index: int, chunk: tuple[int, int], *_blocks: Any) -
     plan = _plan(path, "outlining")
 
     def work() -> int:
+        if plan.is_outlined(index, chunk):
+            # Dask does again what a lost worker had done.
+            return 0
         found = outline_chunk(plan.scenes[index], chunk)
         found.save(plan.objects_path(index, chunk))
         return len(found.cells)
 
-    count = _explained(plan, "outlining", place_of(plan, "outline", index, chunk), work)
+    count = _attempted(plan, "outline", index, chunk, work)
     return Done("outline", count, started, time.time())
 
 
@@ -186,11 +190,17 @@ def place_of(plan: RunPlan, stage: str, index: int, place: tuple[int, int]) -> s
     return f"x {left:.0f}-{right:.0f}, y {top:.0f}-{bottom:.0f} (level 0)"
 
 
-def _explained(plan: RunPlan, stage: str, place: str, work: Callable[[], int]) -> int:
+def _attempted(plan: RunPlan, task: str, index: int, place: tuple[int, int], work: Callable[[], int]) -> int:
     """Do the work; a failure names slide, stage and place."""
     try:
-        return work()
+        with attempt(plan.attempts, f"{task}-{index}-{place[0]}-{place[1]}"):
+            return work()
     except Exception as error:
         remedy = error.remedy if isinstance(error, WsiParseError) else "Run again: what is done is kept."
         message = error.message if isinstance(error, WsiParseError) else f"{type(error).__name__}: {error}"
-        raise StageError(f"{plan.slide.name}: {stage} failed at {place}: {message}", remedy, stage, place) from error
+        stage, where = STAGES[task], place_of(plan, task, index, place)
+        raise StageError(f"{plan.slide.name}: {stage} failed at {where}: {message}", remedy, stage, where) from error
+
+
+#: What the work of a task is called.
+STAGES = {"predict": "prediction", "outline": "outlining"}

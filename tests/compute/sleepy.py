@@ -1,0 +1,26 @@
+"""Preloaded by workers: a model that says when it begins a block, and then takes a minute."""
+
+import os
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from wsi_parse.models.base import Pass, State
+from wsi_parse.models.stain import StainModel
+from wsi_parse.registry import MODELS
+
+
+class SleepyModel(StainModel):
+    """The stain model, but for that."""
+
+    def predict(self, images: NDArray[np.uint8], job: Pass, state: State) -> Mapping[str, NDArray[Any]]:
+        Path(os.environ["SLEEPY_BEGUN"]).touch()
+        time.sleep(60)
+        return super().predict(images, job, state)
+
+
+MODELS.add("sleepy", SleepyModel)
