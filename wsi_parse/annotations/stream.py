@@ -89,6 +89,8 @@ class Features:
         What a collection says beside its features; whole when the iteration is over.
     roots : int
         How many JSON values the file holds one after the other; GeoJSON is one.
+    bare : bool
+        Whether the last that was given is a whole JSON value, not one of a collection or list.
     bytes_read : int
         Of the text, unpacked.
     """
@@ -97,6 +99,7 @@ class Features:
         self.path = path
         self.members: dict[str, Any] = {}
         self.roots = 0
+        self.bare = False
         self.bytes_read = 0
         self._count = 0
         # Braces that are open around a feature: none in a list, one in a collection, not known before the first.
@@ -224,7 +227,9 @@ class Features:
             self.members = {**self.members, **{name: root[name] for name in root if name not in ("type", "features")}}
         elif isinstance(kind, str) and kind != "FeatureCollection":
             self._count += 1
+            self.bare = True
             yield text
+            self.bare = False
         else:
             raise UsageError(f"{self.path.name} is no GeoJSON.", "It has neither features nor a geometry.")
 
