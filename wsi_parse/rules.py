@@ -64,7 +64,11 @@ NO_PROPERTIES = Rule("properties", "has properties that are no object", "Write p
 NO_GEOMETRY = Rule("no-geometry", "has no geometry", "Leave the feature out.")
 NOT_AN_AREA = Rule("not-an-area", "is neither a Polygon nor a MultiPolygon", "Write its polygons only.")
 ONE_PART = Rule("one-part", "is a MultiPolygon of one part", "Write it as a Polygon.")
-COORDINATES = Rule("coordinates", "has coordinates that are no pairs of numbers", "Write [x, y].")
+COORDINATES = Rule(
+    "coordinates",
+    "has coordinates that are no pairs of numbers, or farther out than any slide",
+    "Write [x, y] in pixels.",
+)
 OPEN_RING = Rule("open-ring", "has a ring that is not closed, or of fewer than four points", "End it where it begins.")
 NO_AREA = Rule("no-area", "has no area", "Leave the feature out.")
 INVALID = Rule("invalid", "is not valid", _FIT)
@@ -169,7 +173,7 @@ def of_geometry(geometry: Any) -> Iterator[Breach]:  # noqa: ANN401 - parsed JSO
         if kind == "MultiPolygon" and len(parts) == 1:
             yield ONE_PART, ""
         parts = parts if kind == "MultiPolygon" else [parts]
-        if not all(parts):
+        if not parts or not all(parts):
             yield NO_AREA, "empty"
         elif not all(isinstance(part, list) and all(isinstance(ring, list) for ring in part) for part in parts):
             yield COORDINATES, ""
@@ -189,6 +193,8 @@ def of_shapes(shapes: NDArray[np.object_]) -> Iterator[tuple[Rule, NDArray[np.bo
     yield NOT_AN_AREA, (kind != _POLYGON) & (kind != _MULTIPOLYGON)
     yield ONE_PART, (kind == _MULTIPOLYGON) & (shapely.get_num_geometries(shapes) < 2)
     flat = shapely.area(shapes) <= 0
+    # Two lobes of a figure of eight may cancel out.
+    flat[flat] = shapely.area(shapely.make_valid(shapes[flat])) <= 0
     yield NO_AREA, flat
     valid = shapely.is_valid(shapes)
     yield INVALID, ~valid & ~flat & ~shapely.is_missing(shapes)

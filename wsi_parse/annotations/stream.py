@@ -73,6 +73,15 @@ def parsed(text: bytes) -> Any:  # noqa: ANN401 - parsed JSON
         return json.loads(text)
 
 
+def unparsed(value: Any) -> bytes:  # noqa: ANN401 - parsed JSON
+    """Write JSON without white space."""
+    try:
+        return orjson.dumps(value)
+    except TypeError:
+        # Integers of more than 64 bits, halves of surrogate pairs: `parsed` has them from the standard library.
+        return json.dumps(value, separators=(",", ":")).encode()
+
+
 _REPEAT = "Was its writing or copying interrupted? Export it again."
 
 

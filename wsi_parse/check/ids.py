@@ -4,9 +4,8 @@ import uuid
 from collections.abc import Mapping
 from typing import Any
 
-import orjson
-
 from wsi_parse.annotations.read import id_of
+from wsi_parse.annotations.stream import unparsed
 from wsi_parse.rules import UUID
 
 _REPAIRED = uuid.UUID("0d9e5b5e-6a7c-5a3e-8f43-3f4a5d0f6c2b")
@@ -21,7 +20,7 @@ def final_id(feature: Mapping[str, Any]) -> str:
     old = id_of(feature)
     if old is not None and UUID.fullmatch(old):
         return old
-    text = old or orjson.dumps([feature.get("geometry"), feature.get("properties")]).decode()
+    text = old or unparsed([feature.get("geometry"), feature.get("properties")]).decode()
     return str(uuid.uuid5(_REPAIRED, text))
 
 

@@ -9,10 +9,9 @@ from pathlib import Path
 from typing import IO, Any
 
 import numpy as np
-import orjson
 
 from wsi_parse.annotations.read import id_of, no_cycles
-from wsi_parse.annotations.stream import Features
+from wsi_parse.annotations.stream import Features, unparsed
 from wsi_parse.check.ids import final_id, next_id
 from wsi_parse.check.report import Feature, Finding, Report, batches, check_file, examined
 from wsi_parse.check.shapes import fitted_geometry
@@ -78,7 +77,7 @@ def repair(source: Path, target: Path, report: Report | None = None) -> Repaired
                     used[key] += 1
                     feature["id"] = name if used[key] == 1 else next_id(name, used[key])
                 file.write(b",\n" if result.features else b"\n")
-                file.write(orjson.dumps(feature))
+                file.write(unparsed(feature))
                 result.features += 1
         file.write(b"\n]}\n")
     return result
@@ -89,7 +88,7 @@ def _head(members: Mapping[str, Any]) -> bytes:
     told = members.get("wsi_parse")
     ours = {"notice": RESEARCH_ONLY, **(told if isinstance(told, dict) else {})}
     collection = {"type": "FeatureCollection", **members, "wsi_parse": ours, "features": []}
-    return orjson.dumps(collection).removesuffix(b"]}")
+    return unparsed(collection).removesuffix(b"]}")
 
 
 def _repaired(batch: list[tuple[int, Feature]], result: Repaired) -> list[Feature]:

@@ -144,7 +144,7 @@ def batches(source: Features) -> Iterator[list[tuple[int, Feature]]]:
         item = feature_of(text, number, source.path)
         if source.bare or children_of(item) or item.get("type") == "FeatureCollection":
             # A bare geometry is taken where it is all there is.
-            batch.extend((number, feature) for feature in flat_features(item))
+            batch.extend((number, _alone(feature)) for feature in flat_features(item))
         else:
             batch.append((number, item))
         if len(batch) >= _AT_ONCE:
@@ -152,6 +152,14 @@ def batches(source: Features) -> Iterator[list[tuple[int, Feature]]]:
             batch = []
     if batch:
         yield batch
+
+
+def _alone(feature: Feature) -> Feature:
+    """Return a feature without those below it."""
+    if not children_of(feature):
+        return feature
+    properties = {key: value for key, value in feature["properties"].items() if key not in ("childObjects", "children")}
+    return {**feature, "properties": properties}
 
 
 def examined(features: Sequence[Feature]) -> list[list[Breach]]:

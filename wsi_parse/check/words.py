@@ -36,7 +36,7 @@ def repaired_properties(properties: Mapping[str, Any], feature: Mapping[str, Any
     right = {
         key: value
         for key, value in properties.items()
-        if value is not None and key not in ("id", "nucleusGeometry", "object_type", "childObjects", "children")
+        if value is not None and key not in ("id", "nucleusGeometry", "object_type")
     }
     kind = type_of(feature)
     right["objectType"] = kind if kind in _TYPES or kind in LEGACY_TYPES.values() else "annotation"
