@@ -111,6 +111,8 @@ MANY_ANNOTATIONS = Rule(
     "Make cells detections.",
     refused=False,
 )
+#: What is put right by another geometry.
+OF_GEOMETRY = {NOT_AN_AREA, ONE_PART, COORDINATES, OPEN_RING, NO_AREA, INVALID, SNAPPING, ROUNDED, NUCLEUS_PLACE}
 RULES = tuple(value for value in list(globals().values()) if isinstance(value, Rule))
 
 #: A rule, and what about it: the key, the name of a measurement, the reason.

@@ -12,11 +12,11 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from tests.check.made import SQUARE, collection, feature, fixed, polygon
-from tests.exporters.made import outlines
+from tests.exporters.made import batch_of, outlines, written
 from wsi_parse.annotations import read_annotations
 from wsi_parse.check import check_file, shapes
 from wsi_parse.check.shapes import PX2, SHARE, breaks, fitted
-from wsi_parse.qupath import GRID_PX
+from wsi_parse.qupath import GRID_PX, fit_for_qupath
 
 
 def as_features(outlined: NDArray[np.object_]) -> list[dict[str, Any]]:
@@ -42,14 +42,14 @@ def test_any_outline_comes_out_acceptable_of_its_size_and_id(
     known = shapely.area(shapely.make_valid(outlined))
     features, result = fixed(path, collection(*as_features(outlined)))
     number = {item["id"]: index for index, item in enumerate(as_features(outlined))}
-    written = shapely.from_geojson([json.dumps(item["geometry"]) for item in features])
+    shown = shapely.from_geojson([json.dumps(item["geometry"]) for item in features])
     assert [item["id"] for item in features] == [name for name in number if name in {item["id"] for item in features}]
     which = [number[item["id"]] for item in features]
-    assert (np.abs(shapely.area(written) - known[which]) <= most_change(outlined)[which]).all()
+    assert (np.abs(shapely.area(shown) - known[which]) <= most_change(outlined)[which]).all()
     dropped = [number[finding.id or ""] for _, finding in result.dropped]
     assert sorted(which + dropped) == list(range(len(outlined)))
     assert (known[dropped] <= PX2).all(), "only what has next to no area is dropped"
-    for index, shape in zip(which, written, strict=True):
+    for index, shape in zip(which, shown, strict=True):
         # What stands alone as a line is no area.
         solid = shapely.union_all([part for part in polygons_of(shapely.make_valid(outlined[index])) if part.area])
         assert shape.symmetric_difference(solid).area <= GRID_PX * outlined[index].length + GRID_PX**2
@@ -58,6 +58,20 @@ def test_any_outline_comes_out_acceptable_of_its_size_and_id(
 def polygons_of(shape: Any) -> list[Any]:
     parts = [part for piece in shapely.get_parts(shape) for part in shapely.get_parts(piece)]
     return [part for part in parts if part.geom_type == "Polygon"]
+
+
+@settings(max_examples=60)
+@given(outlined=outlines(), offset=st.tuples(st.integers(0, 50_000), st.integers(0, 50_000)))
+def test_what_the_writer_writes_passes_without_a_word(
+    tmp_path_factory: pytest.TempPathFactory, outlined: NDArray[np.object_], offset: tuple[int, int]
+) -> None:
+    path = tmp_path_factory.getbasetemp() / "writer.geojson"
+    fit = fit_for_qupath(outlined)
+    batch = batch_of(fit[fit != None])  # noqa: E711 - of each item
+    written(path, batch, offset=offset)
+    report = check_file(path)
+    assert not report.counts
+    assert report.features == len(batch)
 
 
 @settings(max_examples=100)

@@ -253,7 +253,7 @@ def test_an_id_that_is_no_uuid_gives_the_same_uuid_anywhere(tmp_path: Path) -> N
     assert len(set(made)) == 1
 
 
-def test_11_thousands_of_annotations_are_a_warning(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_11_thousands_of_annotations_are_a_warning(tmp_path: Path) -> None:
     annotations = [feature(number=number, objectType="annotation") for number in range(rules.MOST_ANNOTATIONS + 1)]
     report = checked(tmp_path / "a.geojson", collection(*annotations))
     assert names(report) == {"many-annotations"}

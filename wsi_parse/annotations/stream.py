@@ -24,6 +24,8 @@ _PIECE = 1 << 22
 _BOM = b"\xef\xbb\xbf"
 _QUOTE, _ESCAPE, _OPEN, _CLOSE, _LIST = b'"\\{}['
 _FEATURES = re.compile(rb'"features"\s*:\s*\[\s*\Z')
+# White space, and what stands before each value of a JSON text sequence.
+_BETWEEN = b" \t\r\n\x1e"
 _TEXTS = (".json", ".geojson")
 
 
@@ -70,7 +72,11 @@ def parsed(text: bytes) -> Any:  # noqa: ANN401 - parsed JSON
         return orjson.loads(text)
     except orjson.JSONDecodeError:
         # QuPath v0.4 writes bare NaN, which is no JSON.
+        pass
+    try:
         return json.loads(text)
+    except RecursionError:
+        raise ValueError("it is nested too deeply") from None
 
 
 def unparsed(value: Any) -> bytes:  # noqa: ANN401 - parsed JSON
@@ -82,6 +88,7 @@ def unparsed(value: Any) -> bytes:  # noqa: ANN401 - parsed JSON
         return json.dumps(value, separators=(",", ":")).encode()
 
 
+_OTHER = "its list holds other things than features"
 _REPEAT = "Was its writing or copying interrupted? Export it again."
 
 
@@ -116,9 +123,9 @@ class Features:
         self._depth = 0
         self._in_string = self._escaped = False
         self._buffer = b""
-        # Where in the buffer the text that is not yet handled begins, and whether that is a feature.
+        # Where in the buffer the text begins that is not yet handled.
         self._begin = 0
-        self._in_features = self._inside = False
+        self._in_features = False
         self._around: list[bytes] = []
 
     def __iter__(self) -> Iterator[bytes]:
@@ -151,7 +158,7 @@ class Features:
                 self._enter(place)
             elif step < 0 and depth == self._base:
                 text = self._buffer[self._begin : place + 1]
-                self._begin, self._inside = place + 1, False
+                self._begin = place + 1
                 if self._in_features:
                     self._count += 1
                     yield text
@@ -207,7 +214,7 @@ class Features:
 
     def _enter(self, place: int) -> None:
         between = self._buffer[self._begin : place]
-        self._begin, self._inside = place, True
+        self._begin = place
         bare = between.strip()
         if self._in_features and bare == b",":
             return
@@ -224,15 +231,17 @@ class Features:
 
     def _root(self) -> Iterator[bytes]:
         """Read what is around the features; where that is a feature or a geometry itself, give it."""
-        text = b"".join(self._around)
+        text = b"".join(self._around).lstrip(_BETWEEN)
         self._around, self._in_features = [], False
         self.roots += 1
         try:
-            root = parsed(text.lstrip(b"\x1e"))
+            root = parsed(text)
         except ValueError as error:
             raise self._wrong(str(error)) from error
         kind = root.get("type")
         if kind == "FeatureCollection" and isinstance(root.get("features"), list):
+            if root["features"]:
+                raise self._wrong(_OTHER)
             self.members = {**self.members, **{name: root[name] for name in root if name not in ("type", "features")}}
         elif isinstance(kind, str) and kind != "FeatureCollection":
             self._count += 1
@@ -257,7 +266,7 @@ class Features:
             except ValueError as error:
                 raise (self._wrong(str(error)) if rest.endswith(b"]") else self._truncated()) from error
             if more:
-                raise self._wrong("its list holds other things than features")
+                raise self._wrong(_OTHER)
             self.roots = 1
         yield from ()
 

@@ -8,8 +8,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Any
 
-import numpy as np
-
 from wsi_parse.annotations.read import id_of, no_cycles
 from wsi_parse.annotations.stream import Features, unparsed
 from wsi_parse.check.ids import final_id, next_id
@@ -19,9 +17,11 @@ from wsi_parse.check.words import repaired_properties
 from wsi_parse.errors import UsageError
 from wsi_parse.exporters.base import RESEARCH_ONLY
 from wsi_parse.files import atomic
-from wsi_parse.rules import Rule
+from wsi_parse.rules import NOT_A_FEATURE, OF_GEOMETRY, Rule
 
 _GZIP_LEVEL = 4
+# The geometry of what was no feature was not looked at.
+_RESHAPED = {*OF_GEOMETRY, NOT_A_FEATURE}
 
 
 @dataclass
@@ -95,15 +95,16 @@ def _repaired(batch: list[tuple[int, Feature]], result: Repaired) -> list[Featur
     """Put right what is wrong; what is still refused then is dropped."""
     breaches = examined([feature for _, feature in batch])
     features = [put_right(feature) if found else feature for (_, feature), found in zip(batch, breaches, strict=True)]
+    shaped = [index for index, found in enumerate(breaches) if any(rule in _RESHAPED for rule, _ in found)]
     for key in ("geometry", "nucleusGeometry"):
-        which = [index for index, found in enumerate(breaches) if found and key in features[index]]
+        which = [index for index in shaped if key in features[index]]
         fitted = fitted_geometry([features[index][key] for index in which])
         for index, geometry in zip(which, fitted, strict=True):
             if geometry is not None:
                 features[index][key] = geometry
             elif key == "nucleusGeometry":
                 del features[index][key]
-    changed = np.flatnonzero([bool(found) for found in breaches]).tolist()
+    changed = [index for index, found in enumerate(breaches) if found]
     still = dict(zip(changed, examined([features[index] for index in changed]), strict=True))
     kept = []
     for index, ((number, old), feature) in enumerate(zip(batch, features, strict=True)):
