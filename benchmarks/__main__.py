@@ -3,7 +3,19 @@
 import subprocess
 import sys
 
-MODULES = ("reading", "objects", "exporters", "tissue", "memory", "scale", "cohort", "mini", "biomedparse")
+MODULES = (
+    "reading",
+    "objects",
+    "exporters",
+    "annotations",
+    "evaluate",
+    "tissue",
+    "memory",
+    "scale",
+    "cohort",
+    "mini",
+    "biomedparse",
+)
 
 
 def main() -> None:
