@@ -1,0 +1,87 @@
+"""Coordinates of parsed GeoJSON as shapely geometries, many at a time."""
+
+from itertools import chain
+from typing import Any
+
+import numpy as np
+import shapely
+from numpy.typing import NDArray
+
+Rings = list[list[list[float]]]
+
+
+def areas_of(geometry: Any) -> list[Rings]:  # noqa: ANN401 - parsed JSON
+    """Return the polygons of a GeoJSON geometry, each as its rings; none where it is no area.
+
+    >>> areas_of({"type": "Polygon", "coordinates": [[[0, 0], [1, 0], [1, 1], [0, 0]]]})
+    [[[[0, 0], [1, 0], [1, 1], [0, 0]]]]
+    >>> areas_of({"type": "Point", "coordinates": [0, 0]})
+    []
+    """
+    match geometry:
+        case {"type": "Polygon", "coordinates": [_, *_] as rings}:
+            return [rings]
+        case {"type": "MultiPolygon", "coordinates": [*parts]}:
+            return [rings for rings in parts if rings]
+        case {"type": "GeometryCollection", "geometries": [*parts]}:
+            return [rings for part in parts for rings in areas_of(part)]
+    return []
+
+
+def build(areas: list[list[Rings]]) -> NDArray[np.object_]:
+    """Build geometries at once.
+
+    Parameters
+    ----------
+    areas : list
+        What :func:`areas_of` gives of each.
+
+    Returns
+    -------
+    object array (N,)
+        Polygons, and MultiPolygons of two parts or more; rings are closed, and nothing else is mended. None where
+        there is no polygon, or what should be points is something else.
+    """
+    try:
+        return _built(areas)
+    except (TypeError, ValueError, shapely.GEOSException):
+        return np.array([None, *map(_alone, areas)], object)[1:]
+
+
+def _alone(area: list[Rings]) -> Any:  # noqa: ANN401 - a shapely geometry
+    """Build one, which may be the one that cannot be."""
+    try:
+        return _built([area])[0]
+    except (TypeError, ValueError, shapely.GEOSException):
+        return None
+
+
+def _built(areas: list[list[Rings]]) -> NDArray[np.object_]:
+    polygons = [rings for area in areas for rings in area]
+    rings = [ring for polygon in polygons for ring in polygon]
+    built: NDArray[np.object_] = np.full(len(areas), None, object)
+    if not rings:
+        return built
+    lengths = np.fromiter(map(len, rings), np.int64, len(rings))
+    total = int(lengths.sum())
+    sizes = set(map(len, chain.from_iterable(rings)))
+    if sizes == {2}:
+        flat = np.fromiter(chain.from_iterable(chain.from_iterable(rings)), np.float64, 2 * total)
+    elif sizes and min(sizes) > 1:
+        # A third coordinate is a height, which a slide has not.
+        flat = np.fromiter(
+            (value for point in chain.from_iterable(rings) for value in point[:2]), np.float64, 2 * total
+        )
+    else:
+        raise ValueError("points have two coordinates")
+    if not np.isfinite(flat).all():
+        raise ValueError("coordinates are numbers")
+    lines = shapely.linearrings(flat.reshape(-1, 2), indices=np.repeat(np.arange(len(rings)), lengths))
+    of_polygon = np.repeat(np.arange(len(polygons)), np.fromiter(map(len, polygons), np.int64, len(polygons)))
+    shells = shapely.polygons(lines, indices=of_polygon)
+    parts = np.fromiter(map(len, areas), np.int64, len(areas))
+    first = np.cumsum(parts) - parts
+    built[parts == 1] = shells[first[parts == 1]]
+    for index in np.flatnonzero(parts > 1).tolist():
+        built[index] = shapely.multipolygons(shells[first[index] : first[index] + parts[index]])
+    return built

@@ -1,0 +1,219 @@
+"""Annotations as QuPath v0.4 to v0.7 exports them, and as this package writes them."""
+
+import gc
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from wsi_parse.annotations.polygons import Rings, areas_of, build
+from wsi_parse.annotations.stream import Features, parsed
+from wsi_parse.errors import UsageError
+
+# Of QuPath before v0.4, which kept the type where the id belongs.
+LEGACY_TYPES = {
+    "PathAnnotationObject": "annotation",
+    "PathDetectionObject": "detection",
+    "PathCellObject": "cell",
+    "PathTileObject": "tile",
+    "TMACoreObject": "tmaCore",
+    "PathRootObject": "root",
+}
+DAMAGED = "damaged coordinates"
+_AT_ONCE = 2_000
+
+
+@dataclass(frozen=True)
+class Annotations:
+    """The areas of a GeoJSON file, in its order.
+
+    Parameters
+    ----------
+    geometry : object array (N,)
+        shapely Polygons, and MultiPolygons of two parts or more, in the frame of the file; not made valid.
+    ids : object array (N,)
+        Strings; None where the file has none.
+    class_name : object array (N,)
+        Names of a derived class joined as QuPath does, "Tumor: Positive"; "" where unclassified.
+    object_type : object array (N,)
+        annotation, detection, cell, tile.
+    nucleus : object array (N,) or None
+        Outlines of nuclei of cells, None where a cell has none; None where no cell has one.
+    skipped : dict of str to int
+        What is no area, by its type, and how many: points, lines, objects without geometry or of damaged coordinates.
+    told : mapping
+        The file's own member ``wsi_parse``: frame, slide, model; empty where there is none.
+    """
+
+    geometry: NDArray[np.object_]
+    ids: NDArray[np.object_]
+    class_name: NDArray[np.object_]
+    object_type: NDArray[np.object_]
+    nucleus: NDArray[np.object_] | None
+    skipped: dict[str, int]
+    told: Mapping[str, Any]
+
+    def __len__(self) -> int:
+        return len(self.geometry)
+
+
+def read_annotations(path: Path) -> Annotations:
+    """Read GeoJSON: a collection, a list of features, one feature or geometry; also packed as .gz or .zip.
+
+    Parameters
+    ----------
+    path : Path
+
+    Raises
+    ------
+    UsageError
+        Where the file cannot be read, is empty, ends in the middle, or is no GeoJSON.
+    """
+    source, reading = Features(path), _Reading()
+    with no_cycles():
+        for number, text in enumerate(source, 1):
+            for feature in flat_features(feature_of(text, number, path)):
+                reading.add(feature)
+        told = source.members.get("wsi_parse")
+        return reading.done(told if isinstance(told, dict) else {})
+
+
+@contextmanager
+def no_cycles() -> Iterator[None]:
+    """Spare the search for cycles: millions of short lists have none, and looking takes a third of the time."""
+    was_on = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_on:
+            gc.enable()
+
+
+def feature_of(text: bytes, number: int, path: Path) -> Any:  # noqa: ANN401 - parsed JSON
+    """Parse a feature; a failure names it."""
+    try:
+        return parsed(text)
+    except ValueError as error:
+        raise UsageError(f"Feature {number:,} of {path.name} is no JSON: {error}", "Export it again.") from error
+
+
+def flat_features(item: Any) -> Iterator[dict[str, Any]]:  # noqa: ANN401 - parsed JSON
+    """Give a feature itself, a bare geometry as a feature, the features of a collection."""
+    kind = item.get("type")
+    if kind == "FeatureCollection" and isinstance(item.get("features"), list):
+        for inner in item["features"]:
+            if isinstance(inner, dict):
+                yield from flat_features(inner)
+    else:
+        yield item if kind == "Feature" else {"type": "Feature", "geometry": item}
+
+
+def id_of(feature: Mapping[str, Any]) -> str | None:
+    """Return the id of a feature, or of its properties where others put it; what old versions put there is none."""
+    found = feature.get("id")
+    if found is None and isinstance(properties := feature.get("properties"), dict):
+        found = properties.get("id")
+    return None if found is None or found == "" or str(found) in LEGACY_TYPES else str(found)
+
+
+def type_of(feature: Mapping[str, Any]) -> str:
+    """Return what kind of object a feature is, by the rules of QuPath's import.
+
+    >>> type_of({"properties": {"object_type": "detection"}}), type_of({"id": "PathCellObject"}), type_of({})
+    ('detection', 'cell', 'annotation')
+    """
+    properties = feature.get("properties")
+    if isinstance(properties, dict):
+        for key in ("objectType", "object_type", "type"):
+            if isinstance(found := properties.get(key), str):
+                return LEGACY_TYPES.get(found, found)
+    return LEGACY_TYPES.get(str(feature.get("id")), "annotation")
+
+
+def class_of(feature: Mapping[str, Any]) -> str:
+    """Return the name of a feature's class; "" where it has none.
+
+    >>> class_of({"properties": {"classification": {"names": ["Tumor", "Positive"]}}})
+    'Tumor: Positive'
+    """
+    properties = feature.get("properties")
+    found = properties.get("classification") if isinstance(properties, dict) else None
+    if isinstance(found, str):
+        return found
+    if not isinstance(found, dict):
+        return ""
+    names = found.get("names")
+    if isinstance(names, list) and names:
+        return ": ".join(map(str, names))
+    return str(found.get("name") or "")
+
+
+def nucleus_of(feature: Mapping[str, Any]) -> Any:  # noqa: ANN401 - parsed JSON
+    """Return the geometry of the nucleus, from among the properties where others put it."""
+    if (found := feature.get("nucleusGeometry")) is None and isinstance(properties := feature.get("properties"), dict):
+        found = properties.get("nucleusGeometry")
+    return found
+
+
+class _Reading:
+    """Features become columns; their coordinates become shapes some thousand at a time."""
+
+    def __init__(self) -> None:
+        self._areas: list[list[Rings]] = []
+        self._nuclei: list[list[Rings]] = []
+        self._shapes: list[NDArray[np.object_]] = []
+        self._nuclear: list[NDArray[np.object_]] = []
+        self._ids: list[str | None] = []
+        self._classes: list[str] = []
+        self._types: list[str] = []
+        self._skipped: Counter[str] = Counter()
+        # A word that comes a million times is kept once.
+        self._words: dict[str, str] = {}
+
+    def add(self, feature: dict[str, Any]) -> None:
+        """Take one feature."""
+        geometry = feature.get("geometry")
+        areas = areas_of(geometry)
+        if not areas:
+            self._skipped[_kind(geometry)] += 1
+            return
+        name, kind = class_of(feature), type_of(feature)
+        self._areas.append(areas)
+        nucleus = nucleus_of(feature)
+        self._nuclei.append([] if nucleus is None else areas_of(nucleus))
+        self._ids.append(id_of(feature))
+        self._classes.append(self._words.setdefault(name, name))
+        self._types.append(self._words.setdefault(kind, kind))
+        if len(self._areas) >= _AT_ONCE:
+            self._build()
+
+    def _build(self) -> None:
+        self._shapes.append(build(self._areas))
+        self._nuclear.append(build(self._nuclei))
+        self._areas, self._nuclei = [], []
+
+    def done(self, told: Mapping[str, Any]) -> Annotations:
+        """Join what was taken; what could not be built is left out, and counted."""
+        self._build()
+        shapes, nuclei = np.concatenate(self._shapes), np.concatenate(self._nuclear)
+        kept = shapes != None  # noqa: E711 - of each item
+        if damaged := int((~kept).sum()):
+            self._skipped[DAMAGED] = damaged
+        ids, classes, types = (
+            np.array([None, *column], object)[1:][kept] for column in (self._ids, self._classes, self._types)
+        )
+        nuclear = nuclei[kept] if (nuclei != None).any() else None  # noqa: E711
+        return Annotations(shapes[kept], ids, classes, types, nuclear, dict(self._skipped), told)
+
+
+def _kind(geometry: Any) -> str:  # noqa: ANN401 - parsed JSON
+    if not isinstance(geometry, dict):
+        return "no geometry"
+    kind = str(geometry.get("type"))
+    return f"empty {kind}" if kind.endswith("Polygon") else kind
