@@ -3,7 +3,7 @@
 import subprocess
 import sys
 
-MODULES = ("reading", "objects", "exporters", "tissue", "memory", "scale", "mini", "biomedparse")
+MODULES = ("reading", "objects", "exporters", "evaluate", "tissue", "memory", "scale", "mini", "biomedparse")
 
 
 def main() -> None:

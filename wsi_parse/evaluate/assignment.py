@@ -1,7 +1,8 @@
 """Which object of one side is which of the other: one to one, by overlap.
 
-Above an IoU of 1/2 an object has at most one partner where the objects of each side do not overlap one another (Kirillov
-et al., Panoptic Segmentation, CVPR 2019, section 4.1). Where they do, or below 1/2, the largest assignment decides.
+Above an IoU of 1/2 an object has at most one partner where the objects of each side do not overlap one another
+(Kirillov et al., Panoptic Segmentation, CVPR 2019, section 4.1). Where they do, or below 1/2, the largest assignment
+decides.
 """
 
 import numpy as np
@@ -38,8 +39,8 @@ def assign(one: NDArray[np.int64], other: NDArray[np.int64], gain: NDArray[np.fl
     chosen = [np.flatnonzero(alone), _best_each(nest, gain, np.flatnonzero(stars))]
     rest = np.flatnonzero(~alone & ~stars)
     rest = rest[np.argsort(nest[rest], kind="stable")]
-    for which in np.split(rest, np.flatnonzero(np.diff(nest[rest])) + 1) if len(rest) else ():
-        chosen.append(which[_largest(rows[which], columns[which], gain[which])])
+    groups = np.split(rest, np.flatnonzero(np.diff(nest[rest])) + 1)
+    chosen += [which[_largest(rows[which], columns[which], gain[which])] for which in groups if len(which)]
     return np.sort(np.concatenate(chosen))
 
 

@@ -160,7 +160,9 @@ def compare(
     shift, notes = shift_between(pred.told, truth.told)
     scale_um = pixel_size(rules.mpp, [pred.told, truth.told])
     if scale_um is None and rules.radius_number()[1] == "um":
-        notes.append("The pixel size is not known: areas are in px2, no centres are matched; give --mpp or a --radius in px.")
+        notes.append(
+            "The pixel size is not known: areas are in px2, no centres are matched; give --mpp or a --radius in px."
+        )
     region = None
     if rules.within is not None:
         region, more = _region_of(rules.within, truth)
@@ -176,7 +178,7 @@ def compare(
     scene = Scene(true_side, pred_side, pairs, region, scale_um)
     changes, ids = review(true_side, pred_side)
     return Comparison(
-        name, scene, scene.matched(rules.iou, scene.counted()), changes, rules, tuple([*notes, *said, *also, *ids])
+        name, scene, scene.matched(rules.iou, scene.counted()), changes, rules, (*notes, *said, *also, *ids)
     )
 
 

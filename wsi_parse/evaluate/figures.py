@@ -69,8 +69,8 @@ class Figures:
 
     Notes
     -----
-    - Dice = 2 \\|T and P\\| / (\\|T\\| + \\|P\\|) (Dice, Ecology 26 (1945) 297); IoU = \\|T and P\\| / \\|T or P\\| (Jaccard 1901), of
-      the areas that the class covers.
+    - Dice = 2 both / (truth + pred) (Dice, Ecology 26 (1945) 297) and IoU = both / (truth + pred - both) (Jaccard, New
+      Phytologist 11 (1912) 37), of the areas that the class covers.
     - PQ = SQ RQ with RQ = F1 of the matched objects and SQ = their mean IoU (Kirillov et al., Panoptic Segmentation,
       CVPR 2019).
     - AJI: each true object with the predicted one of largest IoU, intersections over unions summed, predicted

@@ -31,7 +31,8 @@ def shift_between(pred: Told, truth: Told) -> tuple[NDArray[np.float64], list[st
     notes = []
     names = [name for name, offset in zip(("prediction", "truth"), said, strict=True) if offset is None]
     if names:
-        notes.append(f"Frame: the {' and the '.join(names)} does not say; taken as QuPath's.")
+        verb = "do" if len(names) > 1 else "does"
+        notes.append(f"Frame: {' and '.join(names)} {verb} not say; taken as QuPath's.")
     bounds = _bounds(pred) if _bounds(pred) is not None else _bounds(truth)
     in_qupath = next(
         (offset for offset, told in zip(said, (pred, truth), strict=True) if told.get("frame") == "qupath"), bounds

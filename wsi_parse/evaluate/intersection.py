@@ -1,10 +1,11 @@
 """Areas of intersection of many pairs of polygons, exact to float, without making the intersections.
 
-An outline is a sum of signed strips, from each edge down to a common base. The area common to two outlines is then a sum
-over pairs of edges e, f of sign(e) sign(f) times the integral of min(e(x), f(x)) where both are above x. Half of e + f
-drops out of min = (e + f - \\|e - f\\|) / 2, since a closed outline passes each x as often forth as back, and leaves
+An outline is a sum of signed strips, from each edge down to a common base. The area common to two outlines is then
+the sum, over pairs of edges e and f, of sign(e) sign(f) integral min(e(x), f(x)) dx where both stand above x. Of
+min(e, f) = (e + f - abs(e - f)) / 2 the first half drops out, as a closed outline passes each x as often forth as
+back, and leaves
 
-    area = -1/2 sum over e, f of sign(e) sign(f) integral \\|e(x) - f(x)\\| dx,
+    area = -1/2 sum over e, f of sign(e) sign(f) integral abs(e(x) - f(x)) dx,
 
 whose terms hold differences only: no digits are lost far from the origin. GEOS takes five times as long for cells.
 """
@@ -125,4 +126,4 @@ def _sums(one: NDArray[np.float64], other: NDArray[np.float64]) -> NDArray[np.fl
     # Where the edges cross, two triangles, else a trapezium: one formula for both.
     high = apart_left**2 + apart_right**2 + 2 * np.maximum(apart_left * apart_right, 0)
     terms = sign_one * sign_other * (right - left) * np.divide(high, both, np.zeros_like(both), where=both > 0)
-    return -0.25 * np.bincount(first // shape[1], terms, shape[0])
+    return np.asarray(-0.25 * np.bincount(first // shape[1], terms, shape[0]), np.float64)

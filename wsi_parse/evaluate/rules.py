@@ -2,9 +2,9 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Literal, cast, get_args
 
-from wsi_parse.errors import UsageError
+from wsi_parse.errors import UnknownNameError, UsageError
 
 Objects = Literal["all", "cells", "nuclei", "regions"]
 UNSURE = ": Unsure"
@@ -42,8 +42,7 @@ class Rules:
     keep_unsure: bool = False
 
     def __post_init__(self) -> None:
-        if self.objects not in ("all", "cells", "nuclei", "regions"):
-            raise UsageError(f"Objects cannot be {self.objects!r}.", "Known: all, cells, nuclei, regions.")
+        objects_of(self.objects)
         if self.mpp is not None and not 0 < self.mpp < float("inf"):
             raise UsageError(f"{self.mpp:g} microns per pixel cannot be.", "Give --mpp as for example 0.25.")
         if not 0 < self.iou < 1:
@@ -75,3 +74,10 @@ class Rules:
         ('Tumor', 'Unclassified')
         """
         return (name if self.keep_unsure else name.removesuffix(UNSURE)) or UNCLASSIFIED
+
+
+def objects_of(word: str) -> Objects:
+    """Return a word as the kind of objects it names; an error tells the known ones."""
+    if word not in get_args(Objects):
+        raise UnknownNameError.of("kind of objects", word, get_args(Objects))
+    return cast("Objects", word)

@@ -144,30 +144,27 @@ class _Counts:
         )
         areas = [Areas(*(float(value) for value in values)) for values in sums]
         factor = None if scene.scale_um is None else scene.scale_um[0] * scene.scale_um[1]
-        counts = [
+        counts = (
             np.bincount(which, minlength=self._count).tolist()
-            for which in (
-                self._truth[scene.truth.counted],
-                self._pred[scene.pred.counted],
-                self._truth[matched.one],
-            )
-        ]
+            for which in (self._truth[scene.truth.counted], self._pred[scene.pred.counted], self._truth[matched.one])
+        )
         return [
-            Figures(*each, float(total), near_by, area, None if factor is None else area.times(factor))
-            for *each, total, near_by, area in zip(*counts, iou_sum, near, areas, strict=True)
+            Figures(known, found, hits, total, near_by, area, None if factor is None else area.times(factor))
+            for known, found, hits, total, near_by, area in zip(*counts, iou_sum.tolist(), near, areas, strict=True)
         ]
 
     def _sum(self, codes: NDArray[np.int64], values: NDArray[np.float64]) -> NDArray[np.float64]:
-        return np.bincount(codes, values, self._count)
+        return np.asarray(np.bincount(codes, values, self._count), np.float64)
 
     def _near(self, radius_px: tuple[float, float]) -> list[int]:
         """Count centroids matched in units of the radius."""
-        points = [
+        truth, pred = self._scene.truth, self._scene.pred
+        (known, of_known), (found, of_found) = (
             (shapely.get_coordinates(shapely.centroid(side.shapes[side.counted])) / radius_px, codes[side.counted])
-            for side, codes in ((self._scene.pred, self._pred), (self._scene.truth, self._truth))
-        ]
+            for side, codes in ((truth, self._truth), (pred, self._pred))
+        )
         return [
-            len(match_centres(*(places[codes == number] for places, codes in points), 1.0))
+            len(match_centres(found[of_found == number], known[of_known == number], 1.0))
             for number in range(self._count)
         ]
 
