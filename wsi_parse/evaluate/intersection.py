@@ -23,6 +23,8 @@ _AT_ONCE = 1 << 18
 _SHAPES_AT_ONCE = 20_000
 # Of the smaller area; what is less comes from rounding: the two only touch.
 _NOTHING = 1e-9
+# An edge less wide covers nothing that double precision could tell.
+_UPRIGHT = 1e-10
 
 
 def intersection_areas(one: NDArray[np.object_], other: NDArray[np.object_]) -> NDArray[np.float64]:
@@ -90,7 +92,7 @@ class _Edges:
             ends = ends[more]
         owner = np.repeat(np.arange(len(shapes)), np.diff(ends))[:-1]
         begin, end = points[:-1], points[1:]
-        real = begin[:, 0] != end[:, 0]
+        real = np.abs(begin[:, 0] - end[:, 0]) > _UPRIGHT
         # From the last point of a ring to the first of the next is no edge.
         real[offsets[0][1:-1] - 1] = False
         begin, end, owner = begin[real], end[real], owner[real]

@@ -133,7 +133,7 @@ class _Counts:
         near = [None] * self._count if radius_px is None else self._near(radius_px)
         truth, pred = cover_truth.pieces(parted=parted), cover_pred.pieces(parted=parted)
         wide = scene.pairs.where(scene.same_class(scene.pairs)) if parted else scene.pairs
-        common, joined = self._aji(pairs)
+        common, joined = self._aji(pairs, matched)
         sums = zip(
             self._sum(self._truth, truth.area),
             self._sum(self._pred, pred.area),
@@ -168,11 +168,14 @@ class _Counts:
             for number in range(self._count)
         ]
 
-    def _aji(self, pairs: Pairs) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        scene = self._scene
+    def _aji(self, pairs: Pairs, matched: Pairs) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        scene, width = self._scene, len(self._pred)
+        # Of partners that fit equally well the matched one: of twins each has its own.
+        other_than_matched = ~np.isin(pairs.one * width + pairs.other, matched.one * width + matched.other)
+        iou = scene.iou(pairs).round(12)
         area_truth = np.where(scene.truth.counted, shapely.area(scene.truth.shapes), 0)
         area_pred = np.where(scene.pred.counted, shapely.area(scene.pred.shapes), 0)
-        order = np.lexsort((pairs.other, -scene.iou(pairs), pairs.one))
+        order = np.lexsort((pairs.other, other_than_matched, -iou, pairs.one))
         best = order[np.diff(pairs.one[order], prepend=-1) != 0]
         one, other, area = pairs.one[best], pairs.other[best], pairs.area[best]
         alone_truth, unused = area_truth.copy(), area_pred.copy()
