@@ -6,6 +6,7 @@ beforehand. Limit: 180 s. The files are made first and do not count; their size 
 
 import argparse
 import json
+import resource
 import sys
 import tempfile
 import uuid
@@ -71,6 +72,7 @@ def measure(count: int, folder: Path) -> dict[str, Any]:
     known = make(count, folder)
     command = [sys.executable, "-m", "wsi_parse.cli.main", "evaluate", "--truth", str(folder / "truth.geojson")]
     command += ["--pred", str(folder / "pred.geojson"), "--json", str(folder / "told.json")]
+    before = resource.getrusage(resource.RUSAGE_CHILDREN).ru_utime
     measured = run_measured(command)
     told = json.loads((folder / "told.json").read_text(encoding="utf-8"))
     table = {(row["truth"], row["pred"]): row["count"] for row in told["confusion"]}
@@ -83,6 +85,7 @@ def measure(count: int, folder: Path) -> dict[str, Any]:
     return {
         "objects": count,
         "seconds": round(measured.seconds, 1),
+        "cpu_seconds": round(resource.getrusage(resource.RUSAGE_CHILDREN).ru_utime - before, 1),
         "peak_mb": round(measured.peak_mb),
         "files_mb": round(sum(path.stat().st_size for path in folder.glob("*.geojson")) / 1e6),
         "as_known": seen == known,

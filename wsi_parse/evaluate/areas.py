@@ -10,8 +10,7 @@ import numpy as np
 import shapely
 from numpy.typing import NDArray
 
-from wsi_parse.evaluate.intersection import intersection_areas
-from wsi_parse.evaluate.pairs import Pairs
+from wsi_parse.evaluate.pairs import Pairs, areas_in_common
 
 # Of the area of an object; what is less comes from rounding.
 _NOTHING = 1e-9
@@ -49,16 +48,19 @@ class Pieces:
         rank[np.lexsort((np.arange(len(self.area)), -self.area))] = np.arange(len(self.area))
         first = rank[overlaps.one] < rank[overlaps.other]
         small, large = np.where(first, overlaps.other, overlaps.one), np.where(first, overlaps.one, overlaps.other)
-        order = np.argsort(small, kind="stable")
-        small, large, common = small[order], large[order], overlaps.area[order]
-        shapes = self.shapes.copy()
-        starts = np.flatnonzero(np.diff(small, prepend=-1))
-        for start, stop in zip(starts.tolist(), [*starts[1:].tolist(), len(small)], strict=True):
-            index = small[start]
-            held = common[start:stop].max() >= (1 - _NOTHING) * self.area[index] and not self.changed[index]
-            shapes[index] = _EMPTY if held else _without(shapes[index], self.shapes[large[start:stop]])
-        changed = self.changed.copy()
+        shapes, changed = self.shapes.copy(), self.changed.copy()
+        held = (overlaps.area >= (1 - _NOTHING) * self.area[small]) & ~self.changed[small]
+        shapes[small[held]] = _EMPTY
         changed[small] = True
+        rest = ~np.isin(small, small[held])
+        order = np.argsort(small[rest], kind="stable")
+        small, large = small[rest][order], large[rest][order]
+        # The first larger one of each, then the second of each, …
+        starts = np.flatnonzero(np.diff(small, prepend=-1))
+        turn = np.arange(len(small)) - np.repeat(starts, np.diff(starts, append=len(small)))
+        for number in range(int(turn.max(initial=-1)) + 1):
+            now = turn == number
+            shapes[small[now]] = areas_only(shapely.difference(shapes[small[now]], self.shapes[large[now]]))
         return Pieces(shapes, changed)
 
 
@@ -69,7 +71,7 @@ def common_areas(truth: Pieces, pred: Pieces, pairs: Pairs) -> NDArray[np.float6
     """Return for each pair of objects the area that their pieces have in common."""
     area = pairs.area.copy()
     again = truth.changed[pairs.one] | pred.changed[pairs.other]
-    area[again] = intersection_areas(truth.shapes[pairs.one[again]], pred.shapes[pairs.other[again]])
+    area[again] = areas_in_common(truth.shapes[pairs.one[again]], pred.shapes[pairs.other[again]])
     return area
 
 
@@ -82,7 +84,3 @@ def areas_only(shapes: NDArray[np.object_]) -> NDArray[np.object_]:
         shapes[index] = shapely.multipolygons(parts[shapely.get_dimensions(parts) == 2])
     shapes[shapely.get_dimensions(shapes) < 2] = _EMPTY
     return shapes
-
-
-def _without(shape: Any, others: NDArray[np.object_]) -> Any:  # noqa: ANN401 - shapely geometries
-    return areas_only(np.array([shapely.difference(shape, shapely.union_all(others))], object))[0]

@@ -7,8 +7,12 @@ decides.
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.optimize import linear_sum_assignment
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components, min_weight_full_bipartite_matching
+
+# A nest of so many possible pairs is solved as a table, larger ones by what there is.
+_DENSE = 1 << 16
 
 
 def assign(one: NDArray[np.int64], other: NDArray[np.int64], gain: NDArray[np.float64]) -> NDArray[np.int64]:
@@ -39,9 +43,23 @@ def assign(one: NDArray[np.int64], other: NDArray[np.int64], gain: NDArray[np.fl
     chosen = [np.flatnonzero(alone), _best_each(nest, gain, np.flatnonzero(stars))]
     rest = np.flatnonzero(~alone & ~stars)
     rest = rest[np.argsort(nest[rest], kind="stable")]
-    groups = np.split(rest, np.flatnonzero(np.diff(nest[rest])) + 1)
-    chosen += [which[_largest(rows[which], columns[which], gain[which])] for which in groups if len(which)]
+    row, column = _within(nest[rest], rows[rest]), _within(nest[rest], columns[rest])
+    ends = np.flatnonzero(np.diff(nest[rest], append=-1)) + 1
+    for start, end in zip([0, *ends[:-1].tolist()], ends.tolist(), strict=True) if len(rest) else ():
+        which = rest[start:end]
+        chosen.append(which[_largest(row[start:end], column[start:end], gain[which])])
     return np.sort(np.concatenate(chosen))
+
+
+def _within(nest: NDArray[np.int64], side: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Number the objects of each nest from 0."""
+    order = np.lexsort((side, nest))
+    new = np.diff(side[order], prepend=-1) != 0
+    first = np.diff(nest[order], prepend=-1) != 0
+    count = np.cumsum(new | first) - 1
+    numbers = np.empty(len(side), np.int64)
+    numbers[order] = count - np.maximum.accumulate(np.where(first, count, 0))
+    return numbers
 
 
 def _nests(rows: NDArray[np.int64], columns: NDArray[np.int64]) -> NDArray[np.int64]:
@@ -65,15 +83,24 @@ def _best_each(nest: NDArray[np.int64], gain: NDArray[np.float64], which: NDArra
     return order[np.diff(nest[order], prepend=-1) != 0]
 
 
-def _largest(rows: NDArray[np.int64], columns: NDArray[np.int64], gain: NDArray[np.float64]) -> NDArray[np.int64]:
-    """Solve one nest; each row also has a column of its own that stands for no partner."""
-    row, column = np.unique(rows, return_inverse=True)[1], np.unique(columns, return_inverse=True)[1]
+def _largest(row: NDArray[np.int64], column: NDArray[np.int64], gain: NDArray[np.float64]) -> NDArray[np.int64]:
+    """Solve one nest."""
     height, width = int(row.max()) + 1, int(column.max()) + 1
-    # One pair more is worth more than any gain of all the others.
-    values = np.concatenate([2.0 * height + 2 + gain, np.ones(height)])
-    places = np.concatenate([row, np.arange(height)]), np.concatenate([column, width + np.arange(height)])
-    graph = coo_array((values, places), shape=(height, width + height)).tocsr()
     partner = np.full(height, -1)
-    matched = min_weight_full_bipartite_matching(graph, maximize=True)
+    # One pair more is worth more than any gain of all the others.
+    values = 2.0 * height + 2 + gain
+    if height * width <= _DENSE:
+        table = np.zeros((height, width))
+        table[row, column] = values
+        matched = linear_sum_assignment(table, maximize=True)
+        real = table[matched] > 0
+        partner[matched[0][real]] = matched[1][real]
+        return np.flatnonzero(partner[row] == column)
+    # Each row also has a column of its own that stands for no partner.
+    values = np.concatenate([values, np.ones(height)])
+    places = np.concatenate([row, np.arange(height)]), np.concatenate([column, width + np.arange(height)])
+    matched = min_weight_full_bipartite_matching(
+        coo_array((values, places), shape=(height, width + height)).tocsr(), maximize=True
+    )
     partner[matched[0]] = matched[1]
     return np.flatnonzero(partner[row] == column)

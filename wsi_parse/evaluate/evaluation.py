@@ -100,7 +100,8 @@ class Comparison:
 
     def evaluation(self) -> Evaluation:
         """Count."""
-        classes, everything = tally(self.scene, self.rules.iou, _radius_px(self.rules, self.scene.scale_um))
+        radius_px = _radius_px(self.rules, self.scene.scale_um)
+        classes, everything = tally(self.scene, self.matched, self.rules.iou, radius_px)
         return Evaluation(self.name, classes, everything, self._confusion(), self.review, self.notes)
 
     def _confusion(self) -> Counter[tuple[str, str]]:

@@ -16,11 +16,12 @@ import numpy as np
 import shapely
 from numpy.typing import NDArray
 
-# Beyond this many pairs of edges GEOS, which sorts them first, is faster.
+# Beyond so many pairs of edges GEOS, which sorts them first, is faster.
 _MOST_EDGE_PAIRS = 1 << 15
+_MOST_CORNERS = 1 << 10
 # Pairs of edges looked at together: what the caches hold.
 _AT_ONCE = 1 << 18
-_SHAPES_AT_ONCE = 20_000
+_CORNERS_AT_ONCE = 400_000
 # Of the smaller area; what is less comes from rounding: the two only touch.
 _NOTHING = 1e-9
 # An edge less wide covers nothing that double precision could tell.
@@ -45,32 +46,33 @@ def intersection_areas(one: NDArray[np.object_], other: NDArray[np.object_]) -> 
     [1.0, 0.0]
     """
     areas = np.zeros(len(one))
-    for start in range(0, len(one), _SHAPES_AT_ONCE):
-        part = slice(start, start + _SHAPES_AT_ONCE)
-        areas[part] = _areas(one[part], other[part])
+    corners = shapely.get_num_coordinates(one).astype(np.int64), shapely.get_num_coordinates(other).astype(np.int64)
+    large = (corners[0] * corners[1] > _MOST_EDGE_PAIRS) | (np.maximum(*corners) > _MOST_CORNERS)
+    large &= np.minimum(*corners) > 0
+    areas[large] = shapely.area(shapely.intersection(one[large], other[large]))
+    small = np.flatnonzero(~large & (np.minimum(*corners) > 0))
+    part = np.cumsum((corners[0] + corners[1])[small]) // _CORNERS_AT_ONCE
+    for which in np.split(small, np.flatnonzero(np.diff(part)) + 1):
+        areas[which] = _areas(one[which], other[which])
     smaller = np.minimum(shapely.area(one), shapely.area(other))
     return np.where(areas > _NOTHING * smaller, np.minimum(areas, smaller), 0.0)
 
 
 def _areas(one: NDArray[np.object_], other: NDArray[np.object_]) -> NDArray[np.float64]:
     areas = np.zeros(len(one))
-    work = shapely.get_num_coordinates(one).astype(np.int64) * shapely.get_num_coordinates(other)
-    large = work > _MOST_EDGE_PAIRS
-    areas[large] = shapely.area(shapely.intersection(one[large], other[large]))
-    small = np.flatnonzero(~large)
-    if not len(small):
+    if not len(one):
         return areas
-    edges = _Edges.of(one[small]), _Edges.of(other[small])
+    edges = _Edges.of(one), _Edges.of(other)
     # Alike ones together, so that little is added to make them equally long.
     order = np.lexsort((edges[1].counts, edges[0].counts))
     start = 0
     while start < len(order):
         longest = edges[0].counts[order[start:]], edges[1].counts[order[start:]]
-        # The first needs less than the last; the number of those that fit is found from below.
+        # All are made as long as the longest: how many then are not too many.
         needed = np.maximum.accumulate(longest[0]) * np.maximum.accumulate(longest[1])
         size = max(1, int(np.searchsorted(needed * np.arange(1, len(needed) + 1), _AT_ONCE, "right")))
         which = order[start : start + size]
-        areas[small[which]] = _sums(edges[0].padded(which), edges[1].padded(which))
+        areas[which] = _sums(edges[0].padded(which), edges[1].padded(which))
         start += size
     return areas
 

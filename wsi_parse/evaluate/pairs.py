@@ -63,7 +63,7 @@ def _found(one: NDArray[np.object_], other: NDArray[np.object_], *, same: bool) 
             left, right = left[left < right], right[left < right]
         order = np.lexsort((right, left))
         left, right = left[order], right[order]
-        area = _common(one[left], other[right])
+        area = areas_in_common(one[left], other[right])
         parts.append(Pairs(left, right, area).where(area > 0))
     return Pairs(
         np.concatenate([part.one for part in parts]),
@@ -72,8 +72,8 @@ def _found(one: NDArray[np.object_], other: NDArray[np.object_], *, same: bool) 
     )
 
 
-def _common(one: NDArray[np.object_], other: NDArray[np.object_]) -> NDArray[np.float64]:
-    """Areas in common; what one of the two holds whole, or equals, is not computed twice."""
+def areas_in_common(one: NDArray[np.object_], other: NDArray[np.object_]) -> NDArray[np.float64]:
+    """Return what :func:`intersection_areas` does, sooner where one of the two equals the other or holds it whole."""
     areas = np.full(len(one), np.nan)
     counts = shapely.get_num_coordinates(one), shapely.get_num_coordinates(other)
     alike = np.flatnonzero((counts[0] == counts[1]) & (shapely.bounds(one) == shapely.bounds(other)).all(axis=1))

@@ -71,7 +71,7 @@ def side_of(annotations: Annotations, rules: Rules, name: str) -> tuple[Side, li
     notes += [f"{count:,} left out: {words}." for words, count in sorted(annotations.skipped.items())]
     unsure = int(_ends(said[kept], UNSURE).sum())
     if unsure and not rules.keep_unsure:
-        notes.append(f"{unsure:,} of a class that ends in {UNSURE!r} are counted as of that class.")
+        notes.append(f"{unsure:,} of a class 'X{UNSURE}' count as X; --keep-unsure keeps them apart.")
     shapes, mended, gone = _mended(shapes[kept])
     if mended:
         notes.append(f"{mended:,} outlines that cross themselves were mended.")

@@ -63,12 +63,16 @@ class Scene:
         return pairs.where(chosen)
 
 
-def tally(scene: Scene, least_iou: float, radius_px: tuple[float, float] | None) -> tuple[dict[str, Figures], Figures]:
+def tally(
+    scene: Scene, matched: Pairs, least_iou: float, radius_px: tuple[float, float] | None
+) -> tuple[dict[str, Figures], Figures]:
     """Count everything, class by class and for all objects whatever their class.
 
     Parameters
     ----------
     scene : Scene
+    matched : Pairs
+        Objects matched whatever their class.
     least_iou : float
     radius_px : (float, float) or None
         How far apart centroids may be in x and in y; None leaves them out.
@@ -81,58 +85,45 @@ def tally(scene: Scene, least_iou: float, radius_px: tuple[float, float] | None)
         Of all objects, whatever their class.
     """
     names = sorted({*scene.truth.names.tolist(), *scene.pred.names.tolist()})
-    pairs = scene.counted()
-    same = pairs.where(scene.same_class(pairs))
-    cover_truth, cover_pred = _Cover(scene.truth, scene.region), _Cover(scene.pred, scene.region)
     code = {name: number for number, name in enumerate(names)}
-    coded = [np.array([code[name] for name in side.names.tolist()], np.int64) for side in (scene.truth, scene.pred)]
-    by_class = _Counts(scene, coded, len(names))
-    of_class = by_class.figures(same, least_iou, radius_px, cover_truth, cover_pred, parted=True)
-    nothing = [np.zeros(len(side), np.int64) for side in (scene.truth, scene.pred)]
-    of_all = _Counts(scene, nothing, 1).figures(pairs, least_iou, radius_px, cover_truth, cover_pred, parted=False)
+    sides = scene.truth, scene.pred
+    coded = [np.array([code[name] for name in side.names.tolist()], np.int64) for side in sides]
+    pairs, wide = scene.counted(), scene.pairs
+    same = pairs.where(scene.same_class(pairs))
+    (truth, truth_of_all), (pred, pred_of_all) = (_covers(side, scene.region) for side in sides)
+    by_class = _Counts(scene, coded, len(names), radius_px)
+    of_class = by_class.figures(same, scene.matched(least_iou, same), truth, pred, wide.where(scene.same_class(wide)))
+    as_one = _Counts(scene, [np.zeros(len(side), np.int64) for side in sides], 1, radius_px)
+    (of_all,) = as_one.figures(pairs, matched, truth_of_all, pred_of_all, wide)
     kept = {
         name: figures
         for name, figures in zip(names, of_class, strict=True)
         if figures.truth or figures.pred or figures.px2.truth or figures.px2.pred
     }
-    return kept, of_all[0]
+    return kept, of_all
 
 
-class _Cover:
-    """What the objects of a side cover, each place once: within each class, or over all."""
-
-    def __init__(self, side: Side, region: Any) -> None:  # noqa: ANN401 - a shapely geometry
-        self._overlaps = overlapping_itself(side.shapes)
-        self._alike = np.asarray(side.names[self._overlaps.one] == side.names[self._overlaps.other], bool)
-        self._pieces = Pieces(side.shapes) if region is None else Pieces(side.shapes).clipped(region)
-
-    def pieces(self, *, parted: bool) -> Pieces:
-        """Return the objects without what others cover; others of the same class where `parted`."""
-        return self._pieces.apart(self._overlaps.where(self._alike) if parted else self._overlaps)
+def _covers(side: Side, region: Any) -> tuple[Pieces, Pieces]:  # noqa: ANN401 - a shapely geometry
+    """Return the objects without what others of their class cover, and without what any other covers."""
+    overlaps = overlapping_itself(side.shapes)
+    alike = np.asarray(side.names[overlaps.one] == side.names[overlaps.other], bool)
+    pieces = Pieces(side.shapes) if region is None else Pieces(side.shapes).clipped(region)
+    of_class = pieces.apart(overlaps.where(alike))
+    return of_class, of_class if alike.all() else pieces.apart(overlaps)
 
 
 class _Counts:
-    def __init__(self, scene: Scene, codes: list[NDArray[np.int64]], count: int) -> None:
-        self._scene, self._count = scene, count
+    def __init__(
+        self, scene: Scene, codes: list[NDArray[np.int64]], count: int, radius_px: tuple[float, float] | None
+    ) -> None:
+        self._scene, self._count, self._radius_px = scene, count, radius_px
         self._truth, self._pred = codes
 
-    def figures(
-        self,
-        pairs: Pairs,
-        least_iou: float,
-        radius_px: tuple[float, float] | None,
-        cover_truth: _Cover,
-        cover_pred: _Cover,
-        *,
-        parted: bool,
-    ) -> list[Figures]:
-        """Count; `pairs` are those that may match."""
+    def figures(self, pairs: Pairs, matched: Pairs, truth: Pieces, pred: Pieces, wide: Pairs) -> list[Figures]:
+        """Count; `pairs` may match and `matched` do, the pieces of `wide` have areas in common."""
         scene = self._scene
-        matched = scene.matched(least_iou, pairs)
         iou_sum = self._sum(self._truth[matched.one], scene.iou(matched))
-        near = [None] * self._count if radius_px is None else self._near(radius_px)
-        truth, pred = cover_truth.pieces(parted=parted), cover_pred.pieces(parted=parted)
-        wide = scene.pairs.where(scene.same_class(scene.pairs)) if parted else scene.pairs
+        near = [None] * self._count if self._radius_px is None else self._near(self._radius_px)
         common, joined = self._aji(pairs, matched)
         sums = zip(
             self._sum(self._truth, truth.area),
