@@ -3,7 +3,18 @@
 import subprocess
 import sys
 
-MODULES = ("reading", "objects", "exporters", "evaluate", "tissue", "memory", "scale", "mini", "biomedparse")
+MODULES = (
+    "reading",
+    "objects",
+    "exporters",
+    "annotations",
+    "evaluate",
+    "tissue",
+    "memory",
+    "scale",
+    "mini",
+    "biomedparse",
+)
 
 
 def main() -> None:

@@ -149,6 +149,11 @@ def test_a_cell_and_its_nucleus(tmp_path: Path, inside: bool) -> None:
     assert found.nucleus[1] is None
 
 
+def test_features_below_others_are_read_too(tmp_path: Path) -> None:
+    content = feature(0, childObjects=[feature(1, children=[feature(2)]), feature(3)])
+    assert read_annotations(saved(tmp_path, content)).ids.tolist() == UUIDS[:4]
+
+
 def test_an_ellipse_is_its_polygon(tmp_path: Path) -> None:
     assert len(read_annotations(saved(tmp_path, [feature(0, {**polygon(), "isEllipse": True})]))) == 1
 
@@ -162,7 +167,7 @@ def test_what_is_no_area_is_counted(tmp_path: Path) -> None:
         {**feature(4), "geometry": None},
         feature(5, polygon([])),
         feature(6, polygon([[[0, 0], [1, 1]]])),
-        feature(7, polygon([[["x", 0], [1, 1], [2, 2]]])),
+        feature(7, polygon([[[1e300, 0], [1, 1], [2, 2]]])),
         feature(8, {"type": "GeometryCollection", "geometries": [polygon(), {"type": "Point", "coordinates": [0, 0]}]}),
     ]
     found = read_annotations(saved(tmp_path, content))
@@ -206,6 +211,11 @@ WHOLE = json.dumps(COLLECTION).encode()
         (b'{"type": "FeatureCollection", "features": [{} {}]}', "between two features"),
         (b"[{}, null, {}]", "between two features"),
         (b"[{}, null]", "other things than features|no GeoJSON"),
+        (b'{"type": "FeatureCollection", "features": [{} 5]}', "other things"),
+        (b'{"type": "FeatureCollection", "features": [5, {}]}', "other things"),
+        (b'{"type": "FeatureCollection", "features": [{},]}', "no GeoJSON"),
+        (b'{"type": "Feature", "a": ' + b"[" * 100_000 + b"]" * 100_000 + b"}", "too deeply"),
+        (b'[{"type": "Feature", "a": ' + b"[" * 100_000 + b"]" * 100_000 + b"}]", "too deeply"),
         (b'{"type": "Feature"} junk', "something follows"),
         (b"[]]", "no GeoJSON"),
         (b'{"type": "Feature"}}', "not opened"),

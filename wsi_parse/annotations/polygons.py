@@ -7,6 +7,9 @@ import numpy as np
 import shapely
 from numpy.typing import NDArray
 
+#: No slide is larger; beyond, sums of squares lose what they are made of.
+FARTHEST_PX = 1e9
+
 Rings = list[list[list[float]]]
 
 
@@ -74,8 +77,8 @@ def _built(areas: list[list[Rings]]) -> NDArray[np.object_]:
         )
     else:
         raise ValueError("points have two coordinates")
-    if not np.isfinite(flat).all():
-        raise ValueError("coordinates are numbers")
+    if not (np.abs(flat) < FARTHEST_PX).all():
+        raise ValueError("coordinates are finite numbers")
     lines = shapely.linearrings(flat.reshape(-1, 2), indices=np.repeat(np.arange(len(rings)), lengths))
     of_polygon = np.repeat(np.arange(len(polygons)), np.fromiter(map(len, polygons), np.int64, len(polygons)))
     shells = shapely.polygons(lines, indices=of_polygon)

@@ -104,14 +104,28 @@ def feature_of(text: bytes, number: int, path: Path) -> Any:  # noqa: ANN401 - p
 
 
 def flat_features(item: Any) -> Iterator[dict[str, Any]]:  # noqa: ANN401 - parsed JSON
-    """Give a feature itself, a bare geometry as a feature, the features of a collection."""
+    """Give a feature itself and those below it, a bare geometry as a feature, the features of a collection."""
     kind = item.get("type")
     if kind == "FeatureCollection" and isinstance(item.get("features"), list):
-        for inner in item["features"]:
-            if isinstance(inner, dict):
-                yield from flat_features(inner)
+        inner = item["features"]
+    elif kind == "Feature":
+        yield item
+        inner = children_of(item)
     else:
-        yield item if kind == "Feature" else {"type": "Feature", "geometry": item}
+        yield {"type": "Feature", "geometry": item}
+        return
+    for below in inner:
+        if isinstance(below, dict):
+            yield from flat_features(below)
+
+
+def children_of(feature: Mapping[str, Any]) -> list[Any]:
+    """Return the features that a feature holds, as QuPath's hierarchies do."""
+    properties = feature.get("properties")
+    if not isinstance(properties, dict):
+        return []
+    found = properties.get("childObjects") or properties.get("children")
+    return found if isinstance(found, list) else []
 
 
 def id_of(feature: Mapping[str, Any]) -> str | None:

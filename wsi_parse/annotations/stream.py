@@ -24,6 +24,8 @@ _PIECE = 1 << 22
 _BOM = b"\xef\xbb\xbf"
 _QUOTE, _ESCAPE, _OPEN, _CLOSE, _LIST = b'"\\{}['
 _FEATURES = re.compile(rb'"features"\s*:\s*\[\s*\Z')
+# White space, and what stands before each value of a JSON text sequence.
+_BETWEEN = b" \t\r\n\x1e"
 _TEXTS = (".json", ".geojson")
 
 
@@ -70,9 +72,23 @@ def parsed(text: bytes) -> Any:  # noqa: ANN401 - parsed JSON
         return orjson.loads(text)
     except orjson.JSONDecodeError:
         # QuPath v0.4 writes bare NaN, which is no JSON.
+        pass
+    try:
         return json.loads(text)
+    except RecursionError:
+        raise ValueError("it is nested too deeply") from None
 
 
+def unparsed(value: Any) -> bytes:  # noqa: ANN401 - parsed JSON
+    """Write JSON without white space."""
+    try:
+        return orjson.dumps(value)
+    except TypeError:
+        # Integers of more than 64 bits, halves of surrogate pairs: `parsed` has them from the standard library.
+        return json.dumps(value, separators=(",", ":")).encode()
+
+
+_OTHER = "its list holds other things than features"
 _REPEAT = "Was its writing or copying interrupted? Export it again."
 
 
@@ -89,6 +105,8 @@ class Features:
         What a collection says beside its features; whole when the iteration is over.
     roots : int
         How many JSON values the file holds one after the other; GeoJSON is one.
+    bare : bool
+        Whether the last that was given is a whole JSON value, not one of a collection or list.
     bytes_read : int
         Of the text, unpacked.
     """
@@ -97,6 +115,7 @@ class Features:
         self.path = path
         self.members: dict[str, Any] = {}
         self.roots = 0
+        self.bare = False
         self.bytes_read = 0
         self._count = 0
         # Braces that are open around a feature: none in a list, one in a collection, not known before the first.
@@ -104,9 +123,9 @@ class Features:
         self._depth = 0
         self._in_string = self._escaped = False
         self._buffer = b""
-        # Where in the buffer the text that is not yet handled begins, and whether that is a feature.
+        # Where in the buffer the text begins that is not yet handled.
         self._begin = 0
-        self._in_features = self._inside = False
+        self._in_features = False
         self._around: list[bytes] = []
 
     def __iter__(self) -> Iterator[bytes]:
@@ -139,7 +158,7 @@ class Features:
                 self._enter(place)
             elif step < 0 and depth == self._base:
                 text = self._buffer[self._begin : place + 1]
-                self._begin, self._inside = place + 1, False
+                self._begin = place + 1
                 if self._in_features:
                     self._count += 1
                     yield text
@@ -195,7 +214,7 @@ class Features:
 
     def _enter(self, place: int) -> None:
         between = self._buffer[self._begin : place]
-        self._begin, self._inside = place, True
+        self._begin = place
         bare = between.strip()
         if self._in_features and bare == b",":
             return
@@ -212,19 +231,23 @@ class Features:
 
     def _root(self) -> Iterator[bytes]:
         """Read what is around the features; where that is a feature or a geometry itself, give it."""
-        text = b"".join(self._around)
+        text = b"".join(self._around).lstrip(_BETWEEN)
         self._around, self._in_features = [], False
         self.roots += 1
         try:
-            root = parsed(text.lstrip(b"\x1e"))
+            root = parsed(text)
         except ValueError as error:
             raise self._wrong(str(error)) from error
         kind = root.get("type")
         if kind == "FeatureCollection" and isinstance(root.get("features"), list):
+            if root["features"]:
+                raise self._wrong(_OTHER)
             self.members = {**self.members, **{name: root[name] for name in root if name not in ("type", "features")}}
         elif isinstance(kind, str) and kind != "FeatureCollection":
             self._count += 1
+            self.bare = True
             yield text
+            self.bare = False
         else:
             raise UsageError(f"{self.path.name} is no GeoJSON.", "It has neither features nor a geometry.")
 
@@ -243,7 +266,7 @@ class Features:
             except ValueError as error:
                 raise (self._wrong(str(error)) if rest.endswith(b"]") else self._truncated()) from error
             if more:
-                raise self._wrong("its list holds other things than features")
+                raise self._wrong(_OTHER)
             self.roots = 1
         yield from ()
 

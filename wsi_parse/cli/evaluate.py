@@ -78,7 +78,7 @@ def _print(one: Evaluation, console: Console) -> None:
 def _objects(one: Evaluation) -> Table:
     return _table(
         one,
-        ("objects", "truth", "pred", "error", "precision", "recall", "F1", "near F1"),
+        ("objects", "truth", "pred", "error", "prec.", "recall", "F1", "near F1"),
         ("truth", "pred", "count_error", "precision", "recall", "f1", "centre_f1"),
     )
 

@@ -236,6 +236,26 @@ def verify_model(
 
 
 @app.command()
+def check(
+    files: Annotated[
+        list[Path], typer.Argument(help="GeoJSON: .geojson, .json, also .gz or .zip.", show_default=False)
+    ],
+    fix: Annotated[
+        Path | None, typer.Option("--fix", help="Write what QuPath takes: a file, or a folder for several.")
+    ] = None,
+    most: Annotated[int, typer.Option("--most", min=0, help="Features to name of each rule.")] = 3,
+    as_json: Json = False,
+) -> None:
+    """Check GeoJSON against what QuPath v0.4 to v0.7 take, name what they refuse, and repair it.
+
+    Exit code 1 where a file would be refused; with --fix, where a feature had to be dropped. Warnings do not count.
+    """
+    from wsi_parse.cli.check import check_files
+
+    raise typer.Exit(check_files(files, fix, most, as_json=as_json))
+
+
+@app.command()
 def settings(config: Config = None, settings: Set = None) -> None:
     """Print all settings as YAML, with what they mean; a file for --config."""
     from wsi_parse.cli.show import show_settings

@@ -7,21 +7,19 @@ makes QuPath refuse a whole file, so an object that breaks a rule is an error th
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-import shapely
 from numpy.typing import NDArray
 
 from wsi_parse.errors import UsageError
 from wsi_parse.exporters.base import ObjectBatch
 from wsi_parse.prompts import Kind, Prompt
 from wsi_parse.qupath import GRID_PX
+from wsi_parse.rules import ID_NOT_UUID, UUID, Rule, of_shapes
 
 CELLS_A_PIXEL = round(1 / GRID_PX)
 # QuPath resolves the hierarchy of thousands of annotations in minutes, of detections in seconds.
 OBJECT_TYPE: dict[Kind, str] = {"cell": "detection", "region": "annotation"}
 # QuPath keeps float32: whole numbers of grid cells below this are exact.
 _EXACT = 1 << 24
-_UUID = "^[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}$"
-_POLYGON, _MULTIPOLYGON = int(shapely.GeometryType.POLYGON), int(shapely.GeometryType.MULTIPOLYGON)
 
 
 def classification(prompt: Prompt) -> dict[str, object]:
@@ -71,17 +69,13 @@ def check(batch: ObjectBatch) -> None:
     UsageError
         Names the first such object and the rule.
     """
-    shapes = batch.geometry
-    kind, parts = shapely.get_type_id(shapes), shapely.get_num_geometries(shapes)
-    _refuse(batch, (kind != _POLYGON) & (kind != _MULTIPOLYGON), "is neither a Polygon nor a MultiPolygon")
-    _refuse(batch, (kind == _MULTIPOLYGON) & (parts < 2), "is a MultiPolygon of one part")
-    _refuse(batch, shapely.area(shapes) <= 0, "has no area")
-    _refuse(batch, ~shapely.is_valid(shapes), "is not valid")
-    uuids = pc.match_substring_regex(pa.array(batch.ids, pa.string()), _UUID)
-    _refuse(batch, ~uuids.fill_null(False).to_numpy(zero_copy_only=False), "has an id that is not a UUID")
+    for rule, bad in of_shapes(batch.geometry):
+        _refuse(batch, bad, rule)
+    uuids = pc.match_substring_regex(pa.array(batch.ids, pa.string()), f"^{UUID.pattern}$")
+    _refuse(batch, ~uuids.fill_null(False).to_numpy(zero_copy_only=False), ID_NOT_UUID)
 
 
-def _refuse(batch: ObjectBatch, bad: NDArray[np.bool_], reason: str) -> None:
+def _refuse(batch: ObjectBatch, bad: NDArray[np.bool_], rule: Rule) -> None:
     if bad.any():
         first = int(np.argmax(bad))
-        raise UsageError(f"Object {batch.ids[first]} {reason}.", "Use fit_for_qupath as the last step.")
+        raise UsageError(f"Object {batch.ids[first]} {rule.wrong}.", rule.remedy)

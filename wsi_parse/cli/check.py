@@ -1,0 +1,141 @@
+"""Check GeoJSON against the rules of QuPath, and repair it."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import typer
+from rich.console import Console
+
+from wsi_parse.check import Finding, Repaired, Report, check_file, repair
+from wsi_parse.errors import UsageError
+from wsi_parse.exporters.base import RESEARCH_ONLY
+from wsi_parse.rules import Rule
+
+_ENDS = (".geojson", ".json", ".geojson.gz", ".json.gz")
+
+
+def check_files(files: list[Path], fix: Path | None, most: int, *, as_json: bool) -> int:
+    """Check each file, and repair it where `fix` says to; returns the exit code."""
+    targets = _targets(files, fix) if fix else [None] * len(files)
+    console, good = Console(), True
+    for file, target in zip(files, targets, strict=True):
+        try:
+            report = check_file(file, most)
+            repaired = None if target is None else _repair(file, target, report)
+        except UsageError as error:
+            good = False
+            _fail(file, error, as_json=as_json)
+            continue
+        good &= report.accepted if repaired is None else not repaired.dropped
+        if as_json:
+            typer.echo(json.dumps(_told(report, repaired, most)))
+        else:
+            _show(console, report, repaired, most)
+    return 0 if good else 1
+
+
+def _repair(file: Path, target: Path, report: Report) -> Repaired:
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        return repair(file, target, report)
+    except OSError as error:
+        raise UsageError(f"{target.name} cannot be written: {error.strerror}.", "Choose another place.") from error
+
+
+def _fail(file: Path, error: UsageError, *, as_json: bool) -> None:
+    """Say what is wrong with a file, and go on with the next."""
+    if as_json:
+        typer.echo(json.dumps({"file": file.name, "accepted": False, "error": str(error), "notice": RESEARCH_ONLY}))
+    else:
+        typer.echo(f"wsi-parse: {error}", err=True)
+
+
+def _targets(files: list[Path], fix: Path) -> list[Path]:
+    """Say where each file goes.
+
+    Raises
+    ------
+    UsageError
+        Where that is a file that is read, or the same for two.
+    """
+    if len(files) == 1 and not fix.is_dir() and fix.name.lower().endswith(_ENDS):
+        targets = [fix]
+    else:
+        targets = [fix / (f"{file.stem}.geojson" if file.suffix.lower() == ".zip" else file.name) for file in files]
+    read = {file.resolve() for file in files}
+    for target in targets:
+        if target.resolve() in read:
+            raise UsageError(f"{target.name} would be overwritten.", "Choose another place for --fix.")
+        if targets.count(target) > 1:
+            raise UsageError(f"Two files would be written as {target.name}.", "Give each a place of its own.")
+    return targets
+
+
+def _show(console: Console, report: Report, repaired: Repaired | None, most: int) -> None:
+    def say(text: str) -> None:
+        console.print(text, highlight=False, soft_wrap=True, markup=False)
+
+    verdict = "QuPath takes it" if report.accepted else "QuPath refuses it"
+    say(f"{report.path.name}: {report.features:,} features, {report.bytes_read / 1e6:,.1f} MB; {verdict}.")
+    for rule, count in _sorted(report):
+        say(f"  {'refused' if rule.refused else 'warning'}  {rule.name}: {count:,} x. {rule.remedy}")
+        for finding in report.examples.get(rule, ()):
+            say(f"    {_sentence(rule, finding)}")
+    if repaired is not None:
+        say(f"  Written: {repaired.path.name}, {repaired.features:,} features; {RESEARCH_ONLY}.")
+        if repaired.dropped:
+            say(f"  Dropped: {len(repaired.dropped):,} that cannot be repaired.")
+        for rule, finding in repaired.dropped[:most]:
+            say(f"    {_sentence(rule, finding)}")
+    elif not report.accepted:
+        say("  Repair it with --fix OUT.")
+
+
+def _sentence(rule: Rule, finding: Finding) -> str:
+    """Say what is wrong with a feature."""
+    name = f" ({finding.id})" if finding.id else ""
+    detail = f": {_short(finding.detail)}" if finding.detail else ""
+    return f"Feature {finding.number:,}{name} {rule.wrong}{detail}."
+
+
+def _short(text: str, most: int = 60) -> str:
+    return text if len(text) <= most else f"{text[: most - 1]}…"
+
+
+def _sorted(report: Report) -> list[tuple[Rule, int]]:
+    """What is refused comes first, and then what is most."""
+    return sorted(report.counts.items(), key=lambda item: (not item[0].refused, -item[1]))
+
+
+def _told(report: Report, repaired: Repaired | None, most: int) -> dict[str, Any]:
+    told: dict[str, Any] = {
+        "file": report.path.name,
+        "features": report.features,
+        "annotations": report.annotations,
+        "bytes": report.bytes_read,
+        "accepted": report.accepted,
+        "rules": [
+            {
+                "rule": rule.name,
+                "refused": rule.refused,
+                "count": count,
+                "remedy": rule.remedy,
+                "examples": [_example(rule, finding) for finding in report.examples.get(rule, ())],
+            }
+            for rule, count in _sorted(report)
+        ],
+    }
+    if repaired is not None:
+        told["repaired"] = {
+            "file": repaired.path.name,
+            "features": repaired.features,
+            "counts": {rule.name: count for rule, count in repaired.counts.items()},
+            "dropped": len(repaired.dropped),
+            "examples": [_example(rule, finding) for rule, finding in repaired.dropped[:most]],
+        }
+    return {**told, "notice": RESEARCH_ONLY}
+
+
+def _example(rule: Rule, finding: Finding) -> dict[str, Any]:
+    return {"number": finding.number, "id": finding.id, "rule": rule.name, "what": _sentence(rule, finding)}
