@@ -14,6 +14,7 @@ from scipy.sparse import coo_array
 
 from tests.shared import shared_data_root
 from wsi_parse.annotations import read_annotations
+from wsi_parse.check import check_file
 from wsi_parse.evaluate import Evaluation, evaluate, match_centres
 from wsi_parse.exporters.base import ExportContext, ObjectBatch
 from wsi_parse.exporters.geojson import GeoJsonExporter
@@ -88,6 +89,7 @@ def export(shapes: NDArray[np.object_], path: Path) -> Path:
 
 def test_outlines_give_the_figures_of_pixels(found: Path, labels: NDArray[np.int32], tmp_path: Path) -> None:
     truth = export(outlined(labels), tmp_path / "truth.geojson")
+    assert not check_file(truth).counts
     told = evaluate(truth, found / "annotations.geojson").everything.to_dict()
     pred = read_annotations(found / "annotations.geojson").geometry
     number, row, column = drawn(pred)

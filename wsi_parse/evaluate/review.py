@@ -28,13 +28,14 @@ class Review:
     reclassified : list of dict
         Another class: id, before, after.
     deleted, added : list of str
+        None stands for an object without an id.
     """
 
     kept: list[str]
     reshaped: list[dict[str, Any]]
     reclassified: list[dict[str, Any]]
-    deleted: list[str]
-    added: list[str]
+    deleted: list[str | None]
+    added: list[str | None]
 
     def __add__(self, other: "Review") -> "Review":
         return Review(
@@ -148,7 +149,7 @@ def _places(side: Side) -> dict[str, int]:
     return places
 
 
-def _only(side: Side, known: dict[str, int]) -> list[Any]:
+def _only(side: Side, known: dict[str, int]) -> list[str | None]:
     return [name for name in side.ids[side.counted].tolist() if name not in known]
 
 
