@@ -265,6 +265,35 @@ def settings(config: Config = None, settings: Set = None) -> None:
 
 
 @app.command()
+def evaluate(
+    truth: Annotated[Path, typer.Option("--truth", help="Corrected GeoJSON, or a folder of such.")],
+    pred: Annotated[Path, typer.Option("--pred", help="Predicted GeoJSON, a folder of such, or of results.")],
+    objects: Annotated[str, typer.Option("--objects", help="all, cells, nuclei (of cells) or regions.")] = "all",
+    within: Annotated[Path | None, typer.Option("--within", help="GeoJSON; look only inside its polygons.")] = None,
+    within_class: Annotated[
+        str | None, typer.Option("--within-class", help="Look only inside the truth's annotations of this class.")
+    ] = None,
+    radius: Annotated[str, typer.Option("--radius", help="How far centres may be apart: 6um, 12px.")] = "6um",
+    mpp: Annotated[float | None, typer.Option("--mpp", help="Microns per pixel, where the files do not tell.")] = None,
+    keep_unsure: Annotated[
+        bool, typer.Option("--keep-unsure", help='Count "X: Unsure" as a class of its own, not as X.')
+    ] = False,
+    json: Annotated[Path | None, typer.Option("--json", help="Write everything, with lists of ids.")] = None,
+    csv: Annotated[Path | None, typer.Option("--csv", help="Write a row a class.")] = None,
+    overlay: Annotated[Path | None, typer.Option("--overlay", help="Draw where they disagree, as PNG.")] = None,
+) -> None:
+    """Compare results with corrected ones: Dice, F1, PQ, AJI, confusion, and what a reviewer changed.
+
+    Files are paired by their stems. With a region, objects count whose centroid lies in it.
+    """
+    from wsi_parse.cli.evaluate import do_evaluate
+    from wsi_parse.evaluate.rules import Rules, objects_of
+
+    rules = Rules(mpp, radius, 0.5, objects_of(objects), within, within_class, keep_unsure)
+    raise typer.Exit(do_evaluate(truth, pred, rules, json, csv, overlay))
+
+
+@app.command()
 def demo(
     out: Annotated[Path, typer.Option("--out", "-o", help="Folder of the results.")] = Path("demo-out"),
 ) -> None:

@@ -1,0 +1,202 @@
+"""Frames, pixel sizes and regions: where it is looked, and nothing guessed in silence."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import shapely
+
+from tests.evaluate.scenes import annotations, outlines
+from wsi_parse.annotations import Annotations
+from wsi_parse.errors import UsageError
+from wsi_parse.evaluate import Rules, evaluate
+from wsi_parse.evaluate.frames import pixel_size
+
+SLIDE = {"mpp_x_um": 0.25, "mpp_y_um": 0.5, "bounds_level0_px": [300, 700, 5000, 5000], "fingerprint": "a"}
+QUPATH = {"frame": "qupath", "offset_level0_px": [300, 700], "slide": SLIDE}
+LEVEL0 = {"frame": "level0", "offset_level0_px": [0, 0], "slide": SLIDE}
+BOXES = shapely.box([0, 50, 100], 0, [20, 70, 120], 20)
+
+
+def moved(shapes: Any, x: float, y: float) -> Any:
+    return shapely.transform(shapes, lambda points: np.add(points, (x, y)))
+
+
+class TestFrames:
+    @pytest.mark.parametrize(
+        ("truth", "pred", "x", "y", "said"),
+        [
+            (QUPATH, QUPATH, 0, 0, ""),
+            ({}, {}, 0, 0, "prediction and truth do not say"),
+            ({}, QUPATH, 0, 0, "truth does not say"),
+            # The truth came back from QuPath, which crops; the prediction counts from the corner of the scan.
+            ({}, LEVEL0, 300, 700, "moved by (-300, -700)"),
+            (QUPATH, LEVEL0, 300, 700, "moved by (-300, -700)"),
+            (LEVEL0, QUPATH, -300, -700, "moved by (300, 700)"),
+            (LEVEL0, {}, -300, -700, "prediction does not say"),
+        ],
+    )
+    def test_the_prediction_is_brought_into_that_of_the_truth(
+        self, truth: dict[str, Any], pred: dict[str, Any], x: float, y: float, said: str
+    ) -> None:
+        evaluation = evaluate(annotations(BOXES, told=truth), annotations(moved(BOXES, x, y), told=pred))
+        assert evaluation.everything.pq == 1
+        told = " ".join(evaluation.notes)
+        assert said in told
+        assert ("Frame" in told) == bool(said)
+
+    def test_other_slides_are_told(self) -> None:
+        other = {**QUPATH, "slide": {**SLIDE, "fingerprint": "b"}}
+        notes = evaluate(annotations(BOXES, told=QUPATH), annotations(BOXES, told=other)).notes
+        assert any("different slides" in note for note in notes)
+
+    def test_pixel_sizes_come_from_the_files_or_the_user(self) -> None:
+        assert pixel_size(None, [{}, QUPATH]) == (0.25, 0.5)
+        assert pixel_size(0.3, [QUPATH]) == (0.3, 0.3)
+        assert pixel_size(None, [{}, {"slide": {"mpp_x_um": None, "mpp_y_um": None}}]) is None
+
+    def test_the_radius_is_of_microns_where_pixels_are_oblong(self) -> None:
+        for x, y, near in ((23, 0, 3), (25, 0, 0), (0, 11, 3), (0, 13, 0)):
+            told = evaluate(annotations(BOXES, told=QUPATH), annotations(moved(BOXES, x, y), told=QUPATH))
+            assert told.everything.near == near
+            assert told.everything.to_dict()["truth_area_um2"] == 1200 * 0.125
+
+    def test_without_a_pixel_size_microns_are_not_guessed(self) -> None:
+        evaluation = evaluate(annotations(BOXES), annotations(BOXES))
+        told = evaluation.everything.to_dict()
+        assert told["centre_f1"] is None
+        assert told["truth_area_px2"] == 1200
+        assert any("--mpp" in note for note in evaluation.notes)
+        assert evaluate(annotations(BOXES), annotations(BOXES), Rules(radius="3px")).everything.near == 3
+
+
+def region_file(folder: Path, *shapes: Any, told: dict[str, Any] | None = None) -> Path:
+    features = [{"type": "Feature", "geometry": json.loads(shapely.to_geojson(shape))} for shape in shapes]
+    path = folder / "region.geojson"
+    path.write_text(
+        json.dumps({"type": "FeatureCollection", "features": features, **({"wsi_parse": told} if told else {})})
+    )
+    return path
+
+
+class TestRegions:
+    def sides(self) -> tuple[Annotations, Annotations]:
+        """Objects in the region, out of it, and across its border with the centroid on either side."""
+        places = ((0, 20, 40, 94, 97, 130), (0, 21, 94, 97, 130, 150))
+        truth, pred = (
+            annotations([shapely.box(x, 30 * (x == 97), x + 10, 30 * (x == 97) + 10) for x in side]) for side in places
+        )
+        return truth, pred
+
+    def test_objects_count_by_centroid_and_areas_are_clipped(self, tmp_path: Path) -> None:
+        path = region_file(tmp_path, shapely.box(-5, -5, 100, 50))
+        told = evaluate(*self.sides(), Rules(within=path, radius="3px")).everything.to_dict()
+        assert (told["truth"], told["pred"], told["matched"], told["centre_matched"]) == (4, 3, 3, 3)
+        assert told["truth_area_px2"] == 300 + 60 + 30
+        assert told["pred_area_px2"] == 200 + 60 + 30
+        assert told["common_area_px2"] == 100 + 90 + 60 + 30
+        assert told["sq"] == pytest.approx((1 + 90 / 110 + 1) / 3)
+
+    def test_a_class_of_the_truth_is_a_region_and_no_object(self) -> None:
+        truth, pred = self.sides()
+        inside = shapely.box(-5, -5, 100, 50)
+        both = annotations(
+            [*truth.geometry, shapely.box(-5, -5, 60, 50), shapely.box(50, -5, 100, 50)],
+            [*truth.class_name, "Reviewed", "Reviewed"],
+            types=[*truth.object_type, "annotation", "annotation"],
+        )
+        found = evaluate(both, pred, Rules(within_class="Reviewed", radius="3px"))
+        assert set(found.classes) == {"Tumor"}
+        assert (found.everything.truth, found.everything.pred, found.everything.matched) == (4, 3, 3)
+        assert found.everything.px2.truth == shapely.area(shapely.intersection(truth.geometry, inside)).sum()
+        with pytest.raises(UsageError, match=r"no annotation of class .Seen.*Reviewed"):
+            evaluate(both, pred, Rules(within_class="Seen"))
+
+    def test_the_region_is_read_in_its_own_frame(self, tmp_path: Path) -> None:
+        truth, pred = (annotations(side.geometry, told=QUPATH) for side in self.sides())
+        path = region_file(tmp_path, shapely.box(295, 695, 400, 750), told=LEVEL0)
+        assert evaluate(truth, pred, Rules(within=path)).everything.truth == 4
+
+    def test_agrees_with_a_raster(self, tmp_path: Path) -> None:
+        rng = np.random.default_rng(3)
+        labels = [
+            np.kron(rng.permutation(64).reshape(8, 8) * (rng.random((8, 8)) < 0.7), np.ones((4, 4), int)) for _ in "ab"
+        ]
+        shapes = [outlines(image) for image in labels]
+        disc = shapely.Point(16, 16).buffer(11, quad_segs=1)
+        told = evaluate(*map(annotations, shapes), Rules(within=region_file(tmp_path, disc))).everything
+        union = [shapely.union_all(side) & disc for side in shapes]
+        assert told.px2.both == pytest.approx((union[0] & union[1]).area)
+        assert told.dice == pytest.approx(2 * (union[0] & union[1]).area / (union[0].area + union[1].area))
+        counts = [sum(disc.covers(shape.centroid) for shape in side) for side in shapes]
+        assert [told.truth, told.pred] == counts
+
+    def test_an_object_redrawn_across_the_border_is_no_deletion(self, tmp_path: Path) -> None:
+        truth = annotations([shapely.box(96, 0, 120, 10)], ids=["a"])
+        pred = annotations([shapely.box(90, 0, 105, 10), shapely.box(130, 0, 140, 10)], ids=["a", "b"])
+        path = region_file(tmp_path, shapely.box(0, 0, 100, 50))
+        review = evaluate(truth, pred, Rules(within=path)).review
+        assert review is not None
+        assert ([item["id"] for item in review.reshaped], review.deleted, review.added) == (["a"], [], [])
+
+    def test_an_empty_region_and_two_of_them_are_refused(self, tmp_path: Path) -> None:
+        with pytest.raises(UsageError, match="no polygon"):
+            evaluate(*self.sides(), Rules(within=region_file(tmp_path)))
+        with pytest.raises(UsageError, match="exclude"):
+            Rules(within=tmp_path, within_class="Seen")
+
+
+class TestClassesAndKinds:
+    def test_unsure_counts_as_sure_unless_kept_apart(self) -> None:
+        truth, pred = annotations(BOXES), annotations(BOXES, ["Tumor", "Tumor: Unsure", "Tumor: Positive"])
+        together = evaluate(truth, pred)
+        assert together.classes["Tumor"].matched == 2
+        assert any("1 of a class" in note for note in together.notes)
+        assert set(together.classes) == {"Tumor", "Tumor: Positive"}
+        apart = evaluate(truth, pred, Rules(keep_unsure=True))
+        assert apart.classes["Tumor"].matched == 1
+        assert apart.confusion["Tumor", "Tumor: Unsure"] == 1
+
+    def test_no_class_is_unclassified_and_starred_ones_are_left_out(self) -> None:
+        evaluation = evaluate(annotations(BOXES, ["", "Ignore*", ""]), annotations(BOXES, ["", "Tumor", "Tumor"]))
+        assert set(evaluation.classes) == {"Unclassified", "Tumor"}
+        assert evaluation.everything.truth == 2
+        assert any("Ignore*" in note for note in evaluation.notes)
+
+    def test_kinds_of_objects(self) -> None:
+        types = ["detection", "cell", "annotation"]
+        nucleus = np.array([None, shapely.box(55, 5, 65, 15), None], object)
+        plain = annotations(BOXES, types=types)
+        side = Annotations(plain.geometry, plain.ids, plain.class_name, plain.object_type, nucleus, {"Point": 2}, {})
+        areas = {
+            kind: evaluate(side, side, Rules(objects=kind)).everything.px2.truth  # type: ignore[arg-type]
+            for kind in ("all", "cells", "nuclei", "regions")
+        }
+        assert areas == {"all": 1200, "cells": 800, "nuclei": 500, "regions": 400}
+        notes = evaluate(side, side).notes
+        assert any("--objects" in note for note in notes)
+        assert any("2 left out: Point" in note for note in notes)
+        with pytest.raises(UsageError, match="Known: all, cells"):
+            Rules(objects="organs")  # type: ignore[arg-type]
+
+    def test_crossing_outlines_are_mended_and_flat_ones_left_out(self) -> None:
+        bow = shapely.Polygon([(0, 0), (10, 10), (10, 0), (0, 10)])
+        flat = shapely.Polygon([(0, 0), (10, 10), (0, 0)])
+        evaluation = evaluate(annotations([bow, flat]), annotations([bow]))
+        assert evaluation.everything.pq == 1
+        assert evaluation.everything.px2.truth == pytest.approx(50)
+        assert any("mended" in note for note in evaluation.notes)
+        assert any("without area" in note for note in evaluation.notes)
+
+    @pytest.mark.parametrize("words", ["6", "6um", "6 µm", "6.0UM"])
+    def test_radii_in_words(self, words: str) -> None:
+        assert Rules(radius=words).radius_number() == (6.0, "um")
+
+    @pytest.mark.parametrize(
+        "wrong", [{"radius": "far"}, {"radius": "-1px"}, {"radius": "inf"}, {"mpp": 0}, {"iou": 1}]
+    )
+    def test_what_cannot_be_is_refused(self, wrong: dict[str, Any]) -> None:
+        with pytest.raises(UsageError):
+            Rules(**wrong)

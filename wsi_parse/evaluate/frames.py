@@ -1,0 +1,80 @@
+"""Where a file counts its pixels from, and how large they are: as it says itself, nothing guessed in silence."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+Told = Mapping[str, Any]
+
+
+def shift_between(pred: Told, truth: Told) -> tuple[NDArray[np.float64], list[str]]:
+    """Return what brings points of the prediction into the frame of the truth.
+
+    A file of this package says what was subtracted of its level-0 pixels. One that does not say is taken to be in the
+    frame of QuPath, which crops to the slide's bounds; these the other file may know.
+
+    Parameters
+    ----------
+    pred, truth : mapping
+        The files' own members ``wsi_parse``; empty where there is none.
+
+    Returns
+    -------
+    float array (2,)
+        To be added to x and y.
+    list of str
+        What was taken for granted.
+    """
+    said = [_offset(told) for told in (pred, truth)]
+    notes = []
+    names = [name for name, offset in zip(("prediction", "truth"), said, strict=True) if offset is None]
+    if names:
+        verb = "do" if len(names) > 1 else "does"
+        notes.append(f"Frame: {' and '.join(names)} {verb} not say; taken as QuPath's.")
+    bounds = _bounds(pred) if _bounds(pred) is not None else _bounds(truth)
+    in_qupath = next(
+        (offset for offset, told in zip(said, (pred, truth), strict=True) if told.get("frame") == "qupath"), bounds
+    )
+    if in_qupath is None:
+        in_qupath = np.zeros(2)
+    origins = [in_qupath if offset is None else offset for offset in said]
+    shift = origins[0] - origins[1]
+    if shift.any():
+        notes.append(f"Frame: the prediction was moved by ({shift[0]:g}, {shift[1]:g}) px into that of the truth.")
+    prints = [_slide(told).get("fingerprint") for told in (pred, truth)]
+    if None not in prints and prints[0] != prints[1]:
+        notes.append("The files say that they were made of different slides.")
+    return shift, notes
+
+
+def pixel_size(mpp: float | None, told: list[Told]) -> tuple[float, float] | None:
+    """Return microns per pixel (x, y): as given, else as the first file says that knows; None where none does."""
+    if mpp is not None:
+        return mpp, mpp
+    for one in told:
+        x, y = _slide(one).get("mpp_x_um"), _slide(one).get("mpp_y_um")
+        if isinstance(x, int | float) and isinstance(y, int | float) and x > 0 and y > 0:
+            return float(x), float(y)
+    return None
+
+
+def _slide(told: Told) -> Told:
+    found = told.get("slide")
+    return found if isinstance(found, Mapping) else {}
+
+
+def _offset(told: Told) -> NDArray[np.float64] | None:
+    return _pair(told.get("offset_level0_px"))
+
+
+def _bounds(told: Told) -> NDArray[np.float64] | None:
+    found = _slide(told).get("bounds_level0_px")
+    return _pair(found[:2]) if isinstance(found, list) else None
+
+
+def _pair(found: Any) -> NDArray[np.float64] | None:  # noqa: ANN401 - parsed JSON
+    if isinstance(found, list) and len(found) == 2 and all(isinstance(value, int | float) for value in found):
+        return np.array(found, float)
+    return None

@@ -1,0 +1,164 @@
+"""What a reviewer changed: objects of the corrected file and of the prediction, matched by their UUIDs."""
+
+from collections import Counter
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import shapely
+from numpy.typing import NDArray
+
+from wsi_parse.evaluate.intersection import intersection_areas
+from wsi_parse.evaluate.sides import Side
+
+# QuPath keeps float32 and writes two decimals: together at most 0.015 px at an offset of 200,000 px.
+_ROUNDING_PX = 0.02
+
+
+@dataclass(frozen=True)
+class Review:
+    """Ids of what became of the predicted objects.
+
+    Parameters
+    ----------
+    kept : list of str
+        Same outline, same class.
+    reshaped : list of dict
+        Another outline: id, IoU of both, areas in px2 before and after. May also be reclassified.
+    reclassified : list of dict
+        Another class: id, before, after.
+    deleted, added : list of str
+        None stands for an object without an id.
+    """
+
+    kept: list[str]
+    reshaped: list[dict[str, Any]]
+    reclassified: list[dict[str, Any]]
+    deleted: list[str | None]
+    added: list[str | None]
+
+    def __add__(self, other: "Review") -> "Review":
+        return Review(
+            self.kept + other.kept,
+            self.reshaped + other.reshaped,
+            self.reclassified + other.reclassified,
+            self.deleted + other.deleted,
+            self.added + other.added,
+        )
+
+    def counts(self) -> dict[str, int]:
+        """Return how many of each; an object that is reshaped and reclassified is in both."""
+        names = ("kept", "reshaped", "reclassified", "deleted", "added")
+        both = {item["id"] for item in self.reshaped} & {item["id"] for item in self.reclassified}
+        return {**{name: len(getattr(self, name)) for name in names}, "reshaped_and_reclassified": len(both)}
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return counts, changes of class, and all ids."""
+        changes = Counter((item["before"], item["after"]) for item in self.reclassified)
+        ious = [item["iou"] for item in self.reshaped]
+        before = sum(item["area_before_px2"] for item in self.reshaped)
+        after = sum(item["area_after_px2"] for item in self.reshaped)
+        return {
+            "counts": self.counts(),
+            "class_changes": [
+                {"before": before, "after": after, "count": count}
+                for (before, after), count in sorted(changes.items(), key=lambda item: (-item[1], item[0]))
+            ],
+            "reshaped_iou_mean": float(np.mean(ious)) if ious else None,
+            "reshaped_area_change": (after - before) / before if before else None,
+            "kept": self.kept,
+            "reshaped": self.reshaped,
+            "reclassified": self.reclassified,
+            "deleted": self.deleted,
+            "added": self.added,
+        }
+
+
+def review(truth: Side, pred: Side) -> tuple[Review | None, list[str]]:
+    """Compare a corrected file with what was predicted.
+
+    Parameters
+    ----------
+    truth, pred : Side
+        An object that is in both files counts where it does so in either.
+
+    Returns
+    -------
+    Review or None
+        None where the files have no id in common.
+    list of str
+        What was noticed of ids.
+    """
+    places = [_places(side) for side in (truth, pred)]
+    notes = [
+        f"{name}: {count:,} objects have an id that came before; only the first was looked for in the other file."
+        for name, side, found in (("Truth", truth, places[0]), ("Prediction", pred, places[1]))
+        if (count := sum(name is not None for name in side.ids.tolist()) - len(found))
+    ]
+    shared = [name for name in places[1] if name in places[0]]
+    if not shared:
+        return None, [*notes, "No object has the same id in both files: what a reviewer changed cannot be told."]
+    new = np.array([places[0][name] for name in shared], np.int64)
+    old = np.array([places[1][name] for name in shared], np.int64)
+    inside = truth.counted[new] | pred.counted[old]
+    new, old = new[inside], old[inside]
+    reshaped, reclassified = ~same_outlines(truth.shapes[new], pred.shapes[old]), truth.names[new] != pred.names[old]
+    told = Review(
+        pred.ids[old[~reshaped & ~reclassified]].tolist(),
+        _reshaped(pred.ids[old[reshaped]], pred.shapes[old[reshaped]], truth.shapes[new[reshaped]]),
+        [
+            {"id": name, "before": before, "after": after}
+            for name, before, after in zip(
+                pred.ids[old[reclassified]].tolist(),
+                pred.names[old[reclassified]].tolist(),
+                truth.names[new[reclassified]].tolist(),
+                strict=True,
+            )
+        ],
+        _only(pred, places[0]),
+        _only(truth, places[1]),
+    )
+    without = int(sum(name is None for name in truth.ids[truth.counted].tolist()))
+    if without:
+        notes.append(f"Truth: {without:,} objects without an id count as added.")
+    return told, notes
+
+
+def same_outlines(one: NDArray[np.object_], other: NDArray[np.object_]) -> NDArray[np.bool_]:
+    """Return which two shapes are the same but for the rounding of an export.
+
+    Where ring starts and directions differ, or rounding changed the order of points, no part of what only one of them
+    covers may be thicker than rounding explains.
+    """
+    same = np.zeros(len(one), bool)
+    close = np.flatnonzero((np.abs(shapely.bounds(one) - shapely.bounds(other)) <= _ROUNDING_PX).all(axis=1))
+    first, second = one[close], other[close]
+    exact = shapely.equals_exact(shapely.normalize(first), shapely.normalize(second), _ROUNDING_PX)
+    same[close[exact]] = True
+    rest = close[~exact]
+    apart = shapely.symmetric_difference(one[rest], other[rest])
+    same[rest] = shapely.is_empty(shapely.buffer(apart, -_ROUNDING_PX))
+    return same
+
+
+def _places(side: Side) -> dict[str, int]:
+    places: dict[str, int] = {}
+    for index, name in enumerate(side.ids.tolist()):
+        if name is not None:
+            places.setdefault(name, index)
+    return places
+
+
+def _only(side: Side, known: dict[str, int]) -> list[str | None]:
+    return [name for name in side.ids[side.counted].tolist() if name not in known]
+
+
+def _reshaped(
+    ids: NDArray[np.object_], before: NDArray[np.object_], after: NDArray[np.object_]
+) -> list[dict[str, Any]]:
+    common, old, new = intersection_areas(before, after), shapely.area(before), shapely.area(after)
+    iou = common / (old + new - common)
+    return [
+        {"id": name, "iou": share, "area_before_px2": first, "area_after_px2": second}
+        for name, share, first, second in zip(ids.tolist(), iou.tolist(), old.tolist(), new.tolist(), strict=True)
+    ]

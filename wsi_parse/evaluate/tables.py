@@ -1,0 +1,49 @@
+"""Evaluations as files: JSON with everything, CSV with a row a class."""
+
+import csv
+import json
+from io import StringIO
+from pathlib import Path
+
+from wsi_parse.evaluate.evaluation import Evaluation, summed
+from wsi_parse.evaluate.figures import Figures
+from wsi_parse.exporters.base import RESEARCH_ONLY
+from wsi_parse.files import write_text
+
+ALL = "(all objects)"
+
+
+def write_json(evaluations: list[Evaluation], path: Path) -> None:
+    """Write one evaluation, or several with their sum, whole or not at all."""
+    write_text(path, json.dumps(as_told(evaluations), allow_nan=False, indent=1) + "\n")
+
+
+def as_told(evaluations: list[Evaluation]) -> dict[str, object]:
+    """Return what :func:`write_json` writes."""
+    if len(evaluations) == 1:
+        return evaluations[0].to_dict()
+    return {
+        "notice": RESEARCH_ONLY,
+        "sum": summed(evaluations).to_dict(),
+        "slides": [one.to_dict() for one in evaluations],
+    }
+
+
+def write_csv(evaluations: list[Evaluation], path: Path) -> None:
+    """Write a row for each class of each slide, and one for all objects; what is not defined is empty."""
+    rows = [*evaluations, *([summed(evaluations)] if len(evaluations) > 1 else [])]
+    # A unit that some slides only have is in no column of others.
+    columns = list(
+        dict.fromkeys(key for one in rows for figures in _figures(one).values() for key in figures.to_dict())
+    )
+    text = StringIO()
+    writer = csv.DictWriter(text, ["slide", "class", *columns, "notice"], lineterminator="\n")
+    writer.writeheader()
+    for one in rows:
+        for name, figures in _figures(one).items():
+            writer.writerow({"slide": one.name, "class": name, **figures.to_dict(), "notice": RESEARCH_ONLY})
+    write_text(path, text.getvalue())
+
+
+def _figures(one: Evaluation) -> dict[str, Figures]:
+    return {**one.classes, ALL: one.everything}
