@@ -15,13 +15,13 @@ from wsi_parse.errors import StoreError
 from wsi_parse.geometry import Box, Frame
 from wsi_parse.measure import PixelSums, measure, stain_densities
 from wsi_parse.models.base import Pass, Recipe
-from wsi_parse.outline import polygons_of, thinned, trace
-from wsi_parse.qupath import GRID_PX, fit_for_qupath
+from wsi_parse.outline import polygons_of, trace
 from wsi_parse.regions import Pieces, cut_pieces
 from wsi_parse.settings import ObjectSettings
 from wsi_parse.slides.slide import Slide
 from wsi_parse.stitch import blend
 from wsi_parse.store import TileStore
+from wsi_parse.thinning import to_level0
 from wsi_parse.tiles import ChunkGrid, Selection
 from wsi_parse.tissue import TissueMask
 
@@ -37,7 +37,7 @@ class ObjectRules:
     cell : CellRule
     smallest_cell_px, smallest_region_px, smallest_hole_px : float
         Areas in pixels.
-    simplify_px : float
+    simplify_px : float or None
     tissue_margin_um : float
     stains : bool
     """
@@ -47,7 +47,7 @@ class ObjectRules:
     smallest_cell_px: float
     smallest_region_px: float
     smallest_hole_px: float
-    simplify_px: float
+    simplify_px: float | None
     tissue_margin_um: float
     stains: bool
 
@@ -210,37 +210,13 @@ def _cells(scene: Scene, chunk: tuple[int, int], members: Sequence[int]) -> _Fou
     sums = PixelSums.of(labels, int(keep.sum()), (window.x, window.y), values, stains)
     lines = trace(labels, window, window.expanded(-1), values, inside, covered, rules.level)
     polygons, found = polygons_of(lines, keep_holes=False)
-    thin = thinned(polygons, rules.simplify_px)
-    shapes = to_level0(thin, frame)
+    shapes = to_level0(polygons, frame, rules.simplify_px)
     # What is small has fewer pixels inside its outline than above the threshold.
-    solid = ~shapely.is_missing(shapes) & (shapely.area(thin) >= rules.smallest_cell_px)
+    solid = shapely.area(shapes) >= rules.smallest_cell_px * frame.scale_x * frame.scale_y
     kept = found[solid] - 1
     measurements = measure(shapes[solid], sums.take(kept), frame, stains=rules.stains)
     measurements |= {name: column[keep][kept] for name, column in votes.items()}
     return shapes[solid], answer[keep][kept].astype(np.int16), measurements
-
-
-def to_level0(polygons: NDArray[np.object_], frame: Frame) -> NDArray[np.object_]:
-    """Bring polygons from an object lattice to level-0 pixels, fit for QuPath; None where nothing is left."""
-    points = snapped(frame.to_level0(shapely.get_coordinates(polygons)))
-    return fit_for_qupath(shapely.set_coordinates(polygons.copy(), points))
-
-
-def snapped(points_level0: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Round points to QuPath's grid without bias: up as often as their remainder says, by turns.
-
-    Plain rounding would undo what :func:`wsi_parse.outline.thinned` corrects, where a mask has hard edges and so
-    all points lie on the grid.
-    """
-    cells = points_level0 / GRID_PX
-    whole = np.floor(cells + _TINY)
-    turn = whole @ _SPREAD % 1.0
-    return (whole + (cells - whole > turn)) * GRID_PX
-
-
-# Irrational steps spread the turns of neighbouring points evenly over [0, 1); equal points take equal turns.
-_SPREAD = np.array([[0.7548776662466927, 0.5698402909980532], [0.5698402909980532, 0.7548776662466927]])
-_TINY = 1e-9
 
 
 def _wanted(scene: Scene, seeds: NDArray[np.int64]) -> NDArray[np.bool_]:

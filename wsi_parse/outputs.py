@@ -15,13 +15,13 @@ from wsi_parse.exporters.base import ExportContext, ObjectBatch
 from wsi_parse.exporters.geojson import write_tissue
 from wsi_parse.exporters.overlay import draw_overlay
 from wsi_parse.manifest import RunManifest, sha256_of
-from wsi_parse.objects import to_level0
 from wsi_parse.plan import RunPlan
 from wsi_parse.preparation import Prepared
 from wsi_parse.progress import Clock, Progress, stage_named
 from wsi_parse.qupath import fit_for_qupath
 from wsi_parse.regions import polygons_of_mask
 from wsi_parse.registry import EXPORTERS
+from wsi_parse.thinning import to_level0
 from wsi_parse.tissue import TissueMask
 
 
@@ -78,7 +78,7 @@ def write_outputs(
 
 def tissue_polygons(tissue: TissueMask) -> Any:  # noqa: ANN401 - an object array of shapely polygons
     """Outline the tissue (in the region of interest) in level-0 pixels, fit for QuPath."""
-    shapes = to_level0(polygons_of_mask(tissue.mask, 0.5), tissue.frame)
+    shapes = to_level0(polygons_of_mask(tissue.mask), tissue.frame, 0.5)
     if tissue.region is not None:
         shapes = fit_for_qupath(shapely.intersection(shapes[~shapely.is_missing(shapes)], tissue.region))
     return shapes[~shapely.is_missing(shapes)]

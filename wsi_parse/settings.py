@@ -77,7 +77,9 @@ class ObjectSettings(_Section):
     tissue_margin_um: float = Field(16.0, ge=0, description="cells so near to tissue are on it: its mask is coarse")
     smallest_region_um2: float = Field(500.0, ge=0, description="smaller regions are dropped")
     smallest_hole_um2: float = Field(100.0, ge=0, description="smaller holes of regions are filled")
-    simplify_px: float = Field(0.25, ge=0, description="outline tolerance in output pixels")
+    simplify_px: float | None = Field(
+        None, ge=0, description="outline tolerance in output pixels; null: the most that keeps each object's area"
+    )
     stains: bool = Field(False, description="measure haematoxylin and eosin of each object")
 
 
