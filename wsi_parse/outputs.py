@@ -11,9 +11,10 @@ import shapely
 from wsi_parse.collect import collect
 from wsi_parse.compute.memory import release
 from wsi_parse.describe import provenance
-from wsi_parse.exporters.base import ExportContext, ObjectBatch
+from wsi_parse.exporters.base import ExportContext, Exporter, ObjectBatch
 from wsi_parse.exporters.geojson import write_tissue
 from wsi_parse.exporters.overlay import draw_overlay
+from wsi_parse.exporters.parts import GeoJsonParts
 from wsi_parse.manifest import RunManifest, sha256_of
 from wsi_parse.plan import RunPlan
 from wsi_parse.preparation import Prepared
@@ -30,9 +31,16 @@ def write_outputs(
 ) -> None:
     """Write every output, and into the manifest what they hold and their hashes."""
     settings = prepared.settings.export
-    context = ExportContext(prepared.prompts, prepared.offset_level0, provenance(prepared, plan.state))
+    context = ExportContext(
+        prepared.prompts,
+        prepared.offset_level0,
+        provenance(prepared, plan.state),
+        round(settings.part_mb * 1e6),
+        settings.part_objects,
+    )
     counts = np.zeros((len(prepared.prompts), 2), np.int64)
     outputs: list[Path] = []
+    exporters: list[Exporter] = []
 
     def batches() -> Iterator[ObjectBatch]:
         return collect(plan, prepared.prompts)
@@ -40,12 +48,10 @@ def write_outputs(
     chunks_left = sum(len(item.chunks.chunks(item.selection)) for item in plan.passes)
     progress.start("export", chunks_left)
     with clock.stage("export"), stage_named(prepared.slide.name, "export"), ExitStack() as stack:
-        exporters = []
         for name in settings.formats:
             kind = EXPORTERS.get(name)
             target = folder / (kind.file_name + (".gz" if settings.gzip and name == "geojson" else ""))
             exporters.append(stack.enter_context(kind(target, context)))
-            outputs.append(target)
         for batch in batches():
             counts += np.bincount(batch.variant, minlength=counts.size).reshape(counts.shape)
             for exporter in exporters:
@@ -54,6 +60,12 @@ def write_outputs(
             chunks_left = max(0, chunks_left - 1)
         # Chunks without objects give no batch.
         progress.advance("export", chunks_left)
+    for exporter in exporters:
+        outputs += exporter.written
+        if isinstance(exporter, GeoJsonParts):
+            manifest.qupath_heap_gb = round(exporter.heap_bytes / 1e9, 2)
+            if exporter.heap_bytes > _MUCH_HEAP:
+                progress.note(heap_note(exporter))
     names = [prompt.name for prompt in prepared.prompts]
     manifest.counts = dict(zip(names, counts.sum(axis=1).tolist(), strict=True))
     manifest.unsure = {name: count for name, count in zip(names, counts[:, 1].tolist(), strict=True) if count}
@@ -74,6 +86,18 @@ def write_outputs(
             )
             outputs.append(folder / "overlay.png")
     manifest.outputs = {path.name: str(sha256_of(path)) for path in outputs}
+
+
+# QuPath takes half of the memory there is: with 8 GB of it, a larger heap must be asked for.
+_MUCH_HEAP = 4e9
+
+
+def heap_note(exporter: GeoJsonParts) -> str:
+    """Say what QuPath needs to open the annotations."""
+    parts, heap = len(exporter.sizes), f"{exporter.heap_bytes / 1e9:.1f} GB of memory (Preferences, General)"
+    if parts == 1:
+        return f"QuPath needs about {heap} to open {exporter.path.name}."
+    return f"The annotations are in {parts} parts; QuPath needs about {heap} for each of them."
 
 
 def tissue_polygons(tissue: TissueMask) -> Any:  # noqa: ANN401 - an object array of shapely polygons

@@ -91,6 +91,8 @@ class ExportSettings(_Section):
     frame: Literal["qupath", "level0"] = Field(
         "qupath", description="subtract the slide's bounds, as QuPath does, or not"
     )
+    part_mb: float = Field(200.0, gt=0, description="larger annotations are written in parts, which QuPath can open")
+    part_objects: int = Field(500_000, ge=1, description="and so are more objects than this")
     overlay_px: int = Field(2048, ge=0, le=8192, description="longer side of overlay.png; 0: none")
 
 
