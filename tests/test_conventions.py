@@ -392,6 +392,7 @@ def leaves() -> dict[str, object]:
         "organ": "breast",
         "unsure_below": 0.5,
         "frame": "level0",
+        "cells_um": 5,
         "cluster": "slurm",
         "options": "{cores: 2}",
         "tls_ca": "ca.pem",

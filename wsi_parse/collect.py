@@ -55,9 +55,11 @@ def _of_pass(
                 pieces[number][column] = part
             if len(found.cells):
                 prompt = order[found.recipe]
-                ids, sure = content_ids(found.cells, prompt, prompts), limits[found.recipe]
+                # A cell is known by its nucleus, however far it was grown.
+                known = found.cells if found.nuclei is None else found.nuclei
+                ids, sure = content_ids(known, prompt, prompts), limits[found.recipe]
                 unsure = found.measurements["class_probability"] < sure if np.isfinite(sure).any() else None
-                yield ObjectBatch(found.cells, prompt, ids, found.measurements, unsure)
+                yield ObjectBatch(found.cells, prompt, ids, found.measurements, unsure, found.nuclei)
         for number, joiner in joiners.items():
             ended = joiner.add_row(pieces[number])
             if ended is not None and len(ended[0]):

@@ -80,6 +80,9 @@ class ObjectSettings(_Section):
     simplify_px: float | None = Field(
         None, ge=0, description="outline tolerance in output pixels; null: the most that keeps each object's area"
     )
+    cells_um: float | None = Field(
+        None, gt=0, le=30, description="grow nuclei by this to cells, where no other is nearer; null: nuclei only"
+    )
     stains: bool = Field(False, description="measure haematoxylin and eosin of each object")
 
 

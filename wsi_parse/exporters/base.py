@@ -34,6 +34,8 @@ class ObjectBatch:
         Column name (with unit) -> values; NaN where an object has no such value.
     unsure : bool array (N,), optional
         Objects whose class the model is not sure of; without it none is.
+    nuclei : object array (N,), optional
+        Where objects are whole cells, their nuclei; fit for QuPath too.
     """
 
     geometry: NDArray[Any]
@@ -41,6 +43,7 @@ class ObjectBatch:
     ids: NDArray[Any]
     measurements: dict[str, NDArray[np.float64]]
     unsure: NDArray[np.bool_] | None = None
+    nuclei: NDArray[Any] | None = None
 
     def __len__(self) -> int:
         return len(self.geometry)
@@ -53,6 +56,7 @@ class ObjectBatch:
             self.ids[start:stop],
             {name: values[start:stop] for name, values in self.measurements.items()},
             None if self.unsure is None else self.unsure[start:stop],
+            None if self.nuclei is None else self.nuclei[start:stop],
         )
 
     def parts(self, size: int) -> Iterator["ObjectBatch"]:

@@ -48,7 +48,8 @@ class GeoJsonExporter(StreamingExporter):
     Notes
     -----
     Coordinates are level-0 pixels minus the context's offset. The member ``wsi_parse`` holds the provenance.
-    Cells are detections, regions annotations. Measurements have 5 significant digits; what is not finite is left out.
+    Nuclei are detections, cells that have a nucleus are cells, regions annotations. Measurements have 5 significant
+    digits; what is not finite is left out.
     """
 
     file_name: ClassVar[str] = "annotations.geojson"
@@ -58,7 +59,9 @@ class GeoJsonExporter(StreamingExporter):
     ) -> None:
         super().__init__(path, context)
         self._gzipped = path.suffix == ".gz" if gzipped is None else gzipped
-        self._tails = pa.array([_tail(prompt, locked=locked) for prompt in variants(context.prompts)], pa.string())
+        named = variants(context.prompts)
+        self._tails = pa.array([_tail(prompt, OBJECT_TYPE[prompt.kind], locked) for prompt in named], pa.string())
+        self._tails_of_cells = pa.array([_tail(prompt, "cell", locked) for prompt in named], pa.string())
         #: Uncompressed bytes so far.
         self.size = 0
         self._empty = True
@@ -80,12 +83,18 @@ class GeoJsonExporter(StreamingExporter):
     def features(self, batch: ObjectBatch) -> pa.StringArray:
         """Write each object of a batch as a feature."""
         check(batch)
+        offset, tails = self.context.offset_level0, self._tails
+        shapes = geometry_text(batch.geometry, offset)
+        if batch.nuclei is not None:
+            check(replace(batch, geometry=batch.nuclei))
+            nuclei, tails = geometry_text(batch.nuclei, offset), self._tails_of_cells
+            shapes = pc.binary_join_element_wise(shapes, nuclei, '},"nucleusGeometry":{"type":')
         return pc.binary_join_element_wise(
             '{"type":"Feature","id":"',
             pa.array(batch.ids, pa.string()),
             '","geometry":{"type":',
-            geometry_text(batch.geometry, self.context.offset_level0),
-            self._tails.take(pa.array(batch.variant)),
+            shapes,
+            tails.take(pa.array(batch.variant)),
             measurements_text(batch.measurements, len(batch)),
             "}}}",
             "",
@@ -157,8 +166,8 @@ def measurements_text(measurements: dict[str, NDArray[np.float64]], count: int) 
     return pc.binary_replace_slice(pc.binary_join_element_wise(*columns, ""), 0, 1, "")
 
 
-def _tail(prompt: Prompt, *, locked: bool) -> str:
-    properties: dict[str, Any] = {"objectType": OBJECT_TYPE[prompt.kind], "classification": classification(prompt)}
+def _tail(prompt: Prompt, object_type: str, locked: bool) -> str:
+    properties: dict[str, Any] = {"objectType": object_type, "classification": classification(prompt)}
     if locked:
         properties["isLocked"] = True
     text = json.dumps({**properties, "measurements": {}}, separators=(",", ":"))
