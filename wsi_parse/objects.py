@@ -27,7 +27,6 @@ from wsi_parse.thinning import to_level0
 from wsi_parse.tiles import ChunkGrid, Selection
 from wsi_parse.tissue import TissueMask
 
-
 # Counted from pixel to pixel, a disc grows by so much too little.
 _CENTRES_PX = 0.25
 

@@ -4,12 +4,14 @@ import hashlib
 import json
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from wsi_parse.errors import SettingsError
+
+_Byte = Annotated[int, Field(ge=0, le=255)]
 
 
 class _Section(BaseModel):
@@ -86,6 +88,13 @@ class ObjectSettings(_Section):
     stains: bool = Field(False, description="measure haematoxylin and eosin of each object")
 
 
+class ClassSettings(_Section):
+    """What a prompt's objects are called in QuPath; what is left out stays as it is."""
+
+    name: str | None = Field(None, min_length=1, description="class; `Tumor: Positive` is derived of Tumor")
+    colour: tuple[_Byte, _Byte, _Byte] | None = Field(None, description="red, green, blue: 0 to 255")
+
+
 class ExportSettings(_Section):
     """What is written."""
 
@@ -93,6 +102,9 @@ class ExportSettings(_Section):
     gzip: bool = Field(False, description="write annotations.geojson.gz")
     frame: Literal["qupath", "level0"] = Field(
         "qupath", description="subtract the slide's bounds, as QuPath does, or not"
+    )
+    classes: dict[str, ClassSettings] = Field(
+        {}, description="prompt: {name: class in QuPath, colour: [red, green, blue]}, where not as usual"
     )
     part_mb: float = Field(200.0, gt=0, description="larger annotations are written in parts, which QuPath can open")
     part_objects: int = Field(500_000, ge=1, description="and so are more objects than this")
