@@ -6,6 +6,9 @@ The rule looks no farther than the distance grown, and ties go by direction: two
 import numpy as np
 from numpy.typing import NDArray
 
+# Room for steps of up to 511 pixels, and for the squares of twice as much above them.
+_STEP_BITS = 10
+
 
 def grown(
     labels: NDArray[np.int32],
@@ -63,16 +66,17 @@ def _nearest(mask: NDArray[np.bool_], reach: int) -> tuple[NDArray[np.int32], ND
     upright = (nearer - own) ** 2
     beyond = np.int32(2 * (reach + 1) ** 2)
     np.putmask(upright, upright > reach**2, beyond)
-    squared = upright.copy()
-    aside = np.zeros(mask.shape, np.int32)
+    # The low bits hold the step aside: of equal distances the least one wins, and left before right.
+    best = upright << _STEP_BITS
+    upright <<= _STEP_BITS
+    room = np.empty_like(best)
     for step in range(1, min(reach, width - 1) + 1):
-        for here, there, sign in (
-            (np.s_[:, step:], np.s_[:, :-step], -step),
-            (np.s_[:, :-step], np.s_[:, step:], step),
+        for code, here, there in (
+            (2 * step - 1, np.s_[:, step:], np.s_[:, :-step]),
+            (2 * step, np.s_[:, :-step], np.s_[:, step:]),
         ):
-            through = upright[there] + np.int32(step**2)
-            better = through < squared[here]
-            np.copyto(squared[here], through, where=better)
-            np.copyto(aside[here], sign, where=better)
-    column = np.arange(width, dtype=np.int32) + aside
-    return squared, np.take_along_axis(nearer, column, axis=1).astype(np.int32), column
+            through = np.add(upright[there], np.int32((step**2 << _STEP_BITS) + code), out=room[here])
+            np.minimum(best[here], through, out=best[here])
+    aside = best & ((1 << _STEP_BITS) - 1)
+    column = np.arange(width, dtype=np.int32) + np.where(aside % 2, -1, 1) * ((aside + 1) // 2)
+    return best >> _STEP_BITS, np.take_along_axis(nearer, column, axis=1), column
