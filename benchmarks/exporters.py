@@ -77,7 +77,7 @@ def write(name: str, count: int, folder: Path) -> dict[str, Any]:
             seconds += time.perf_counter() - started
         started = time.perf_counter()
     seconds += time.perf_counter() - started
-    size = (folder / name).stat().st_size
+    size = sum(path.stat().st_size for path in exporter.written)
     return {
         "file": name,
         "objects": count,

@@ -90,7 +90,7 @@ def write(slide: ScaleSlide, path: Path) -> None:
                 shape=(size, size, 3),
                 dtype=np.uint8,
                 tile=(TILE, TILE),
-                photometric="ycbcr",
+                photometric="rgb",
                 subsampling=(1, 1),
                 compression="jpeg",
                 compressionargs={"level": 92},

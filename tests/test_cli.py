@@ -44,6 +44,21 @@ def test_options_may_come_first_and_json_is_one_line_a_slide(slide: Path, tmp_pa
     assert again["outputs"] == told["outputs"]
 
 
+def test_cells_frame_and_classes_are_as_asked(slide: Path, tmp_path: Path) -> None:
+    classes = 'export.classes={nucleus: {name: "Tumor: Positive", colour: [1, 2, 3]}, glands: {name: Other}}'
+    asked = ("-p", "nuclei", "--cells", 3, "--frame", "level0", "--set", classes, "--set", "export.formats=[geojson]")
+    result = wsi_parse(slide, *asked, "-o", tmp_path)
+    assert "no prompt asks for 'glandular structure'" in " ".join(result.stderr.split())
+    collection = json.loads((tmp_path / "a slide (1)" / "annotations.geojson").read_bytes())
+    assert collection["wsi_parse"]["frame"] == "level0"
+    assert len(collection["features"]) > 100
+    for feature in collection["features"]:
+        assert feature["properties"]["classification"] == {"name": "Tumor: Positive", "color": [1, 2, 3]}
+        assert feature["properties"]["objectType"] == "cell"
+    said = wsi_parse(slide, "-p", "nuclei", "--frame", "moon", check=2).stderr
+    assert "export.frame" in said
+
+
 def test_a_dry_run_writes_nothing(slide: Path, tmp_path: Path) -> None:
     result = wsi_parse(slide, "-p", "nuclei", "-o", tmp_path / "out", "--dry-run")
     assert "tiles" in result.stderr

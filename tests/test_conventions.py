@@ -367,6 +367,13 @@ class TestSettings:
         assert settings.tiles.block == 3
         assert settings.prompts == ("nuclei",)
 
+    @pytest.mark.parametrize(
+        "said", ["{nuclei: {colour: [1, 2]}}", "{nuclei: {colour: [1, 2, 256]}}", "{a: {name: ''}}"]
+    )
+    def test_classes_that_qupath_would_refuse(self, said: str) -> None:
+        with pytest.raises(SettingsError, match=r"export\.classes"):
+            RunSettings.load(overrides=[f"export.classes={said}"])
+
     def test_frozen(self) -> None:
         with pytest.raises(ValueError, match="frozen"):
             RunSettings().tiles.block = 3  # type: ignore[misc]
@@ -392,6 +399,8 @@ def leaves() -> dict[str, object]:
         "organ": "breast",
         "unsure_below": 0.5,
         "frame": "level0",
+        "cells_um": 5,
+        "classes": "{nuclei: {name: Tumor}}",
         "cluster": "slurm",
         "options": "{cores: 2}",
         "tls_ca": "ca.pem",

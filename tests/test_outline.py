@@ -2,15 +2,15 @@
 
 import numpy as np
 import pytest
-import shapely
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from scipy import ndimage
 
 from wsi_parse.geometry import Box
-from wsi_parse.outline import polygons_of, thinned, trace
+from wsi_parse.outline import trace
 from wsi_parse.regions import polygons_of_mask
+from wsi_parse.thinning import outlined_area
 
 small_labels = arrays(np.int32, st.tuples(st.integers(1, 24), st.integers(1, 24)), elements=st.integers(0, 3))
 
@@ -39,9 +39,8 @@ def test_points_lie_on_the_edges_they_stand_for(labels: np.ndarray) -> None:
 
 @settings(deadline=None)
 @given(arrays(bool, (20, 20)))
-def test_polygons_of_a_mask_are_valid_and_have_its_area(mask: np.ndarray) -> None:
-    polygons = polygons_of_mask(mask, 0.0)
-    assert shapely.area(polygons).sum() == pytest.approx(mask.sum())
+def test_polygons_of_a_mask_stand_for_its_area(mask: np.ndarray) -> None:
+    assert outlined_area(polygons_of_mask(mask)).sum() == pytest.approx(mask.sum())
 
 
 @settings(deadline=None)
@@ -82,21 +81,3 @@ def test_towards_what_was_not_looked_at_the_outline_is_the_pixel_edge() -> None:
     window = Box(0, 0, 6, 6)
     lines = trace(inside.astype(int), window, Box(1, 1, 4, 4), values, inside, covered)
     assert lines.points[:, 0].max() == 3.0
-
-
-@pytest.mark.parametrize("tolerance", [0.0, 0.25, 0.5])
-def test_area_survives_thinning(tolerance: float) -> None:
-    rows, columns = np.mgrid[:40, :40]
-    disc = (rows - 19.5) ** 2 + (columns - 19.5) ** 2 < 12**2
-    window = Box(0, 0, 40, 40)
-    polygons, _ = polygons_of(trace(disc.astype(int), window, window.expanded(-1)), keep_holes=False)
-    thin = thinned(polygons, tolerance)
-    assert shapely.area(thin)[0] == pytest.approx(disc.sum())
-    assert shapely.get_num_coordinates(thin)[0] <= shapely.get_num_coordinates(polygons)[0]
-    assert shapely.centroid(thin[0]).distance(shapely.Point(20, 20)) < 0.1
-
-
-def test_a_single_pixel_does_not_vanish() -> None:
-    mask = np.zeros((5, 5), bool)
-    mask[2, 2] = True
-    assert shapely.area(polygons_of_mask(mask, 0.5)).sum() == pytest.approx(1.0)

@@ -52,6 +52,27 @@ def test_a_run_finds_the_nuclei_and_writes_all_outputs(slide: tuple[Path, np.nda
     assert abs(len(found) - len(centres)) <= 0.02 * len(centres)
 
 
+def test_large_annotations_come_in_parts_that_the_manifest_names(
+    slide: tuple[Path, np.ndarray], tmp_path: Path
+) -> None:
+    whole = segment_slide(slide[0], tmp_path / "whole", settings_of())
+    features = json.loads((tmp_path / "whole" / "annotations.geojson").read_bytes())["features"]
+    assert whole.qupath_heap_gb is not None
+    assert whole.qupath_heap_gb < 0.1
+    many = settings_of("export.part_objects=500")
+    parted = segment_slide(slide[0], tmp_path / "whole", many)
+    names = [f"annotations_{number:02d}.geojson" for number in range(1, len(features) // 500 + 2)]
+    assert [name for name in parted.outputs if name.startswith("annotations_0")] == names
+    assert {"annotations_index.json", *names} < parted.outputs.keys()
+    assert not (tmp_path / "whole" / "annotations.geojson").exists()
+    assert [
+        feature for name in names for feature in json.loads((tmp_path / "whole" / name).read_bytes())["features"]
+    ] == features
+    (tmp_path / "whole" / names[1]).unlink()
+    segment_slide(slide[0], tmp_path / "whole", many)
+    assert (tmp_path / "whole" / names[1]).exists(), "a part that is gone is written again"
+
+
 def test_the_manifest_says_what_with_what_from_what(slide: tuple[Path, np.ndarray], tmp_path: Path) -> None:
     segment_slide(slide[0], tmp_path, settings_of())
     manifest = RunManifest.load(tmp_path)

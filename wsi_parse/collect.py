@@ -12,11 +12,12 @@ from numpy.typing import NDArray
 from wsi_parse.chunk_objects import ChunkObjects
 from wsi_parse.exporters.base import ObjectBatch
 from wsi_parse.measure import PixelSums, measure
-from wsi_parse.objects import to_level0
+from wsi_parse.objects import ObjectRules
 from wsi_parse.plan import PassPlan, RunPlan
 from wsi_parse.prompts import Prompt
 from wsi_parse.qupath import fit_for_qupath
 from wsi_parse.regions import Pieces, RegionJoiner
+from wsi_parse.thinning import to_level0
 
 _AHEAD = 2
 
@@ -37,7 +38,7 @@ def _of_pass(
     rules = plan.scenes[index].rules
     limits = np.array([np.nan if r.unsure_below is None else r.unsure_below for r in item.job.recipes])
     joiners = {
-        number: RegionJoiner(rules.smallest_region_px, rules.smallest_hole_px, rules.simplify_px)
+        number: RegionJoiner(rules.smallest_region_px, rules.smallest_hole_px)
         for number, recipe in enumerate(item.job.recipes)
         if recipe.prompt.kind == "region"
     }
@@ -54,13 +55,15 @@ def _of_pass(
                 pieces[number][column] = part
             if len(found.cells):
                 prompt = order[found.recipe]
-                ids, sure = content_ids(found.cells, prompt, prompts), limits[found.recipe]
+                # A cell is known by its nucleus, however far it was grown.
+                known = found.cells if found.nuclei is None else found.nuclei
+                ids, sure = content_ids(known, prompt, prompts), limits[found.recipe]
                 unsure = found.measurements["class_probability"] < sure if np.isfinite(sure).any() else None
-                yield ObjectBatch(found.cells, prompt, ids, found.measurements, unsure)
+                yield ObjectBatch(found.cells, prompt, ids, found.measurements, unsure, found.nuclei)
         for number, joiner in joiners.items():
             ended = joiner.add_row(pieces[number])
             if ended is not None and len(ended[0]):
-                batch = _regions(plan, item, *ended, order[number], prompts, stains=rules.stains)
+                batch = _regions(plan, item, *ended, order[number], prompts, rules)
                 if len(batch):
                     yield batch
 
@@ -83,17 +86,16 @@ def _regions(
     sums: PixelSums,
     prompt: np.int16,
     prompts: tuple[Prompt, ...],
-    *,
-    stains: bool,
+    rules: ObjectRules,
 ) -> ObjectBatch:
-    shapes = to_level0(polygons, item.chunks.frame)
+    shapes = to_level0(polygons, item.chunks.frame, rules.simplify_px)
     if plan.roi is not None:
         solid = np.array([shape is not None for shape in shapes], bool)
         shapes[solid] = fit_for_qupath(shapely.intersection(shapes[solid], plan.roi))
     solid = np.array([shape is not None for shape in shapes], bool)
     shapes = shapes[solid]
     which = np.full(len(shapes), prompt, np.int16)
-    measurements = measure(shapes, sums.take(solid), item.chunks.frame, stains=stains)
+    measurements = measure(shapes, sums.take(solid), item.chunks.frame, stains=rules.stains)
     return ObjectBatch(shapes, which, content_ids(shapes, which, prompts), measurements)
 
 

@@ -40,6 +40,8 @@ class RunManifest(BaseModel):
     counts : dict of prompt to number of objects
     unsure : dict of prompt to how many of them have an unsure class
     outputs : dict of file name to sha256
+    qupath_heap_gb : float or None
+        Memory that QuPath needs to open the largest part of the annotations.
     """
 
     model_config = ConfigDict(extra="forbid")
@@ -62,6 +64,7 @@ class RunManifest(BaseModel):
     seconds: dict[str, float] = {}
     peak_memory_mb: float | None = None
     outputs: dict[str, str] = {}
+    qupath_heap_gb: float | None = None
     error: str | None = None
     ended_utc: str | None = None
     versions: dict[str, str] = {}

@@ -147,6 +147,37 @@ def measure(
     return columns
 
 
+def measure_cells(
+    nuclei_level0: NDArray[np.object_],
+    cells_level0: NDArray[np.object_],
+    nuclei: PixelSums,
+    cells: PixelSums,
+    frame: Frame,
+    *,
+    stains: bool,
+) -> dict[str, NDArray[np.float64]]:
+    """Measure cells of a nucleus and what is around it: as :func:`measure`, each name beginning with the part.
+
+    The cytoplasm is the cell less its nucleus; NaN where there is none. Probabilities are the nucleus'.
+    """
+    parts = {
+        "nucleus": measure(nuclei_level0, nuclei, frame, stains=stains),
+        "cell": measure(cells_level0, cells, frame, stains=stains),
+    }
+    probability = {name: parts["nucleus"].pop(name) for name in ("probability_mean", "probability_max")}
+    for name in probability:
+        del parts["cell"][name]
+    columns = {f"{part}_{name}": values for part, found in parts.items() for name, values in found.items()}
+    columns["cytoplasm_area_um2"] = np.maximum(columns["cell_area_um2"] - columns["nucleus_area_um2"], 0.0)
+    columns["nucleus_cell_area_ratio"] = columns["nucleus_area_um2"] / columns["cell_area_um2"]
+    if stains:
+        count = np.where(cells.count > nuclei.count, cells.count - nuclei.count, np.nan)
+        for name in ("haematoxylin", "eosin"):
+            total = getattr(cells, name) - getattr(nuclei, name)
+            columns[f"cytoplasm_{name}_mean_od"] = total / count / 1000
+    return columns | probability
+
+
 def _axes(sums: PixelSums, frame: Frame) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Full axes in microns; a pixel has a second moment of 1/12 of its own."""
     count = sums.count.astype(np.float64)

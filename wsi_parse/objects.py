@@ -10,20 +10,25 @@ import shapely
 from numpy.typing import NDArray
 
 from wsi_parse.cells import CellRule, label_cells
-from wsi_parse.chunk_objects import ChunkObjects
+from wsi_parse.chunk_objects import ChunkObjects, FoundCells
 from wsi_parse.errors import StoreError
+from wsi_parse.expansion import grown
 from wsi_parse.geometry import Box, Frame
-from wsi_parse.measure import PixelSums, measure, stain_densities
+from wsi_parse.measure import PixelSums, measure, measure_cells, stain_densities
 from wsi_parse.models.base import Pass, Recipe
-from wsi_parse.outline import polygons_of, thinned, trace
-from wsi_parse.qupath import GRID_PX, fit_for_qupath
+from wsi_parse.outline import polygons_of, trace
+from wsi_parse.qupath import fit_for_qupath
 from wsi_parse.regions import Pieces, cut_pieces
 from wsi_parse.settings import ObjectSettings
 from wsi_parse.slides.slide import Slide
 from wsi_parse.stitch import blend
 from wsi_parse.store import TileStore
+from wsi_parse.thinning import to_level0
 from wsi_parse.tiles import ChunkGrid, Selection
 from wsi_parse.tissue import TissueMask
+
+# Counted from pixel to pixel, a disc grows by so much too little.
+_CENTRES_PX = 0.25
 
 
 @dataclass(frozen=True)
@@ -37,8 +42,10 @@ class ObjectRules:
     cell : CellRule
     smallest_cell_px, smallest_region_px, smallest_hole_px : float
         Areas in pixels.
-    simplify_px : float
+    simplify_px : float or None
     tissue_margin_um : float
+    grow_px : float
+        How far cells reach around their nuclei; 0: nuclei only.
     stains : bool
     """
 
@@ -47,9 +54,16 @@ class ObjectRules:
     smallest_cell_px: float
     smallest_region_px: float
     smallest_hole_px: float
-    simplify_px: float
+    simplify_px: float | None
     tissue_margin_um: float
+    grow_px: float
     stains: bool
+
+    @property
+    def halo(self) -> int:
+        """What must be seen around a chunk for its cells to be decided and grown."""
+        # A pixel that a nucleus may grow to is so far from it, and another nucleus so far from that.
+        return max(self.cell.halo, self.cell.reach + 2 * math.ceil(self.grow_px) + 2)
 
     @classmethod
     def of(cls, settings: ObjectSettings, frame: Frame) -> "ObjectRules":
@@ -68,6 +82,7 @@ class ObjectRules:
             settings.smallest_hole_um2 / pixel,
             settings.simplify_px,
             settings.tissue_margin_um,
+            settings.cells_um / frame.mpp_x + _CENTRES_PX if settings.cells_um else 0.0,
             settings.stains,
         )
 
@@ -77,7 +92,7 @@ def chunk_grid(job: Pass, read_frame: Frame, settings: ObjectSettings) -> ChunkG
     stride = min(job.channel(recipe.probability).stride for recipe in job.recipes)
     frame = read_frame.coarser(stride)
     has_cells = any(recipe.prompt.kind == "cell" for recipe in job.recipes)
-    halo = ObjectRules.of(settings, frame).cell.halo if has_cells else 1
+    halo = ObjectRules.of(settings, frame).halo if has_cells else 1
     return ChunkGrid(frame, stride, settings.chunk_px, halo)
 
 
@@ -146,28 +161,14 @@ def outline_chunk(scene: Scene, chunk: tuple[int, int]) -> ChunkObjects:
     ChunkObjects
         Cells whose seed the chunk owns, whole; regions cut at its border.
     """
-    recipes = list(enumerate(scene.job.recipes))
     groups: dict[tuple[str | tuple[str, ...], str | None], list[int]] = {}
     pieces: dict[int, Pieces] = {}
-    for index, recipe in recipes:
+    for index, recipe in enumerate(scene.job.recipes):
         if recipe.prompt.kind == "region":
             pieces[index] = _regions(scene, chunk, recipe)
         else:
             groups.setdefault((recipe.rivals or recipe.probability, recipe.distance), []).append(index)
-    parts = [_cells(scene, chunk, members) for members in groups.values()]
-    parts = [part for part in parts if len(part[0])]
-    if not parts:
-        return ChunkObjects(np.empty(0, object), np.empty(0, np.int16), {}, pieces)
-    names = dict.fromkeys(name for part in parts for name in part[2])
-    measurements = {
-        name: np.concatenate([part[2].get(name, np.full(len(part[0]), np.nan)) for part in parts]) for name in names
-    }
-    return ChunkObjects(
-        np.concatenate([part[0] for part in parts]),
-        np.concatenate([part[1] for part in parts]),
-        measurements,
-        pieces,
-    )
+    return ChunkObjects.of(_cells(scene, chunk, list(groups.values())), pieces)
 
 
 def _stains(scene: Scene, box: Box) -> NDArray[np.int64] | None:
@@ -183,18 +184,38 @@ def _regions(scene: Scene, chunk: tuple[int, int], recipe: Recipe) -> Pieces:
     return cut_pieces(values, inside, covered, window, core, scene.rules.level, scene.rules.smallest_region_px, stains)
 
 
-_Found = tuple[NDArray[np.object_], NDArray[np.int16], dict[str, NDArray[np.float64]]]
+def _cells(scene: Scene, chunk: tuple[int, int], groups: Sequence[Sequence[int]]) -> list[FoundCells]:
+    """Outline the cells of all recipes; those of a group share their probability channels."""
+    window = scene.chunks.window(chunk)
+    masks = []
+    for members in groups:
+        values, covered = scene.outlined(scene.job.recipes[members[0]], window)
+        masks.append((values, covered, covered & (values >= scene.rules.level)))
+    found = []
+    for place, members in enumerate(groups):
+        others = [mask[2] for mask in masks]
+        rivals = tuple(others[:place]), tuple(others[place + 1 :])
+        part = _of_group(scene, chunk, members, masks[place], rivals)
+        if part is not None:
+            found.append(part)
+    return found
 
 
-def _cells(scene: Scene, chunk: tuple[int, int], members: Sequence[int]) -> _Found:
-    """Outline the cells of the recipes that share their probability channels."""
-    rules, frame = scene.rules, scene.chunks.frame
-    recipes = scene.job.recipes
+_Masks = tuple[NDArray[np.bool_], ...]
+
+
+def _of_group(
+    scene: Scene,
+    chunk: tuple[int, int],
+    members: Sequence[int],
+    seen: tuple[NDArray[np.uint8], NDArray[np.bool_], NDArray[np.bool_]],
+    rivals: tuple[_Masks, _Masks],
+) -> FoundCells | None:
+    rules, recipes = scene.rules, scene.job.recipes
     core, window = scene.chunks.core(chunk), scene.chunks.window(chunk)
-    values, covered = scene.outlined(recipes[members[0]], window)
-    inside = covered & (values >= rules.level)
+    values, covered, inside = seen
     if not inside.any():
-        return np.empty(0, object), np.empty(0, np.int16), {}
+        return None
     distance_name = recipes[members[0]].distance
     distance = scene.channel(distance_name, window)[0] if distance_name else None
     labels, seeds = label_cells(values, inside, distance, window, core, rules.cell)
@@ -207,42 +228,46 @@ def _cells(scene: Scene, chunk: tuple[int, int], members: Sequence[int]) -> _Fou
     number[1:][keep] = np.arange(1, keep.sum() + 1)
     labels.ravel()[pixels] = number[seed]
     if not keep.any():
-        return np.empty(0, object), np.empty(0, np.int16), {}
+        return None
     stains = _stains(scene, window)
     sums = PixelSums.of(labels, int(keep.sum()), (window.x, window.y), values, stains)
     lines = trace(labels, window, window.expanded(-1), values, inside, covered, rules.level)
     polygons, found = polygons_of(lines, keep_holes=False)
-    thin = thinned(polygons, rules.simplify_px)
-    shapes = to_level0(thin, frame)
+    shapes = to_level0(polygons, scene.chunks.frame, rules.simplify_px)
     # What is small has fewer pixels inside its outline than above the threshold.
-    solid = ~shapely.is_missing(shapes) & (shapely.area(thin) >= rules.smallest_cell_px)
+    solid = shapely.area(shapes) >= rules.smallest_cell_px * scene.chunks.frame.scale_x * scene.chunks.frame.scale_y
     kept = found[solid] - 1
-    measurements = measure(shapes[solid], sums.take(kept), frame, stains=rules.stains)
-    measurements |= {name: column[keep][kept] for name, column in votes.items()}
-    return shapes[solid], answer[keep][kept].astype(np.int16), measurements
+    nuclei = shapes[solid]
+    told = {name: column[keep][kept] for name, column in votes.items()}
+    which = answer[keep][kept].astype(np.int16)
+    if not rules.grow_px:
+        return FoundCells(
+            nuclei, which, measure(nuclei, sums.take(kept), scene.chunks.frame, stains=rules.stains) | told
+        )
+    bodies = grown(labels, inside, covered, rules.grow_px, rivals)
+    cells, measurements = _bodies(scene, window, bodies, (nuclei, sums), kept, values, stains)
+    return FoundCells(cells, which, measurements | told, nuclei)
 
 
-def to_level0(polygons: NDArray[np.object_], frame: Frame) -> NDArray[np.object_]:
-    """Bring polygons from an object lattice to level-0 pixels, fit for QuPath; None where nothing is left."""
-    points = snapped(frame.to_level0(shapely.get_coordinates(polygons)))
-    return fit_for_qupath(shapely.set_coordinates(polygons.copy(), points))
-
-
-def snapped(points_level0: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Round points to QuPath's grid without bias: up as often as their remainder says, by turns.
-
-    Plain rounding would undo what :func:`wsi_parse.outline.thinned` corrects, where a mask has hard edges and so
-    all points lie on the grid.
-    """
-    cells = points_level0 / GRID_PX
-    whole = np.floor(cells + _TINY)
-    turn = whole @ _SPREAD % 1.0
-    return (whole + (cells - whole > turn)) * GRID_PX
-
-
-# Irrational steps spread the turns of neighbouring points evenly over [0, 1); equal points take equal turns.
-_SPREAD = np.array([[0.7548776662466927, 0.5698402909980532], [0.5698402909980532, 0.7548776662466927]])
-_TINY = 1e-9
+def _bodies(
+    scene: Scene,
+    window: Box,
+    labels: NDArray[np.int32],
+    of_nuclei: tuple[NDArray[np.object_], PixelSums],
+    kept: NDArray[np.int64],
+    values: NDArray[np.uint8],
+    stains: NDArray[np.int64] | None,
+) -> tuple[NDArray[np.object_], dict[str, NDArray[np.float64]]]:
+    """Outline and measure the cells around nuclei."""
+    frame, rules = scene.chunks.frame, scene.rules
+    (nuclei, sums), count = of_nuclei, len(of_nuclei[1].count)
+    polygons, found = polygons_of(trace(labels, window, window.expanded(-1)), keep_holes=False)
+    cells = to_level0(polygons[np.searchsorted(found, kept + 1)], frame, rules.simplify_px)
+    # Both outlines are thinned: where a cell has no room beside its nucleus, they may cross.
+    cut = ~shapely.covers(cells, nuclei)
+    cells[cut] = fit_for_qupath(shapely.union(cells[cut], nuclei[cut]))
+    whole = PixelSums.of(labels, count, (window.x, window.y), values, stains)
+    return cells, measure_cells(nuclei, cells, sums.take(kept), whole.take(kept), frame, stains=rules.stains)
 
 
 def _wanted(scene: Scene, seeds: NDArray[np.int64]) -> NDArray[np.bool_]:

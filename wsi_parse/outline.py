@@ -18,9 +18,6 @@ from wsi_parse.geometry import Box
 _ACROSS = np.array([(-1, 0), (0, 1), (1, 0), (0, -1)])
 _CORNER = np.array([(0, 0), (1, 0), (1, 1), (0, 1)], np.float64)
 OPEN = -1
-_POLYGON = int(shapely.GeometryType.POLYGON)
-_LEAST_POINTS = 5
-_CUT_PX2 = 0.5
 
 
 @dataclass(frozen=True)
@@ -257,24 +254,3 @@ def _rings(lines: Lines, which: NDArray[np.int64]) -> tuple[NDArray[np.float64],
     within = np.arange(offsets[-1]) - np.repeat(offsets[:-1], sizes)
     wrapped = within % np.repeat(sizes - 1, sizes)
     return lines.points[np.repeat(lines.offsets[which], sizes) + wrapped], offsets
-
-
-def thinned(polygons: NDArray[np.object_], tolerance_px: float) -> NDArray[np.object_]:
-    """Thin the vertices and give back the area that straight lines cut off, by scaling about the centroid.
-
-    Marching squares cuts every corner of a pixel outline by 1/8 px2: convex corners less concave ones make
-    1/2 px2 a ring, whatever its shape. Without this, every object would come out a little small.
-    """
-    target = shapely.area(polygons) + _CUT_PX2 * (1 - shapely.get_num_interior_rings(polygons))
-    thin = polygons
-    if tolerance_px:
-        thin = shapely.simplify(polygons, tolerance_px, preserve_topology=False)
-        # What is smaller than the tolerance would collapse.
-        lost = (shapely.get_num_coordinates(thin) < _LEAST_POINTS) | (shapely.get_type_id(thin) != _POLYGON)
-        thin[lost] = polygons[lost]
-    area = shapely.area(thin)
-    factor = np.sqrt(np.maximum(target, 0) / np.where(area > 0, area, 1.0))
-    centre = shapely.get_coordinates(shapely.centroid(thin))
-    points, owner = shapely.get_coordinates(thin, return_index=True)
-    moved = (points - centre[owner]) * factor[owner, None] + centre[owner]
-    return shapely.set_coordinates(thin.copy(), moved)

@@ -11,17 +11,18 @@ import shapely
 from wsi_parse.collect import collect
 from wsi_parse.compute.memory import release
 from wsi_parse.describe import provenance
-from wsi_parse.exporters.base import ExportContext, ObjectBatch
+from wsi_parse.exporters.base import ExportContext, Exporter, ObjectBatch
 from wsi_parse.exporters.geojson import write_tissue
 from wsi_parse.exporters.overlay import draw_overlay
+from wsi_parse.exporters.parts import GeoJsonParts
 from wsi_parse.manifest import RunManifest, sha256_of
-from wsi_parse.objects import to_level0
 from wsi_parse.plan import RunPlan
 from wsi_parse.preparation import Prepared
 from wsi_parse.progress import Clock, Progress, stage_named
 from wsi_parse.qupath import fit_for_qupath
 from wsi_parse.regions import polygons_of_mask
 from wsi_parse.registry import EXPORTERS
+from wsi_parse.thinning import to_level0
 from wsi_parse.tissue import TissueMask
 
 
@@ -30,9 +31,16 @@ def write_outputs(
 ) -> None:
     """Write every output, and into the manifest what they hold and their hashes."""
     settings = prepared.settings.export
-    context = ExportContext(prepared.prompts, prepared.offset_level0, provenance(prepared, plan.state))
+    context = ExportContext(
+        prepared.prompts,
+        prepared.offset_level0,
+        provenance(prepared, plan.state),
+        round(settings.part_mb * 1e6),
+        settings.part_objects,
+    )
     counts = np.zeros((len(prepared.prompts), 2), np.int64)
     outputs: list[Path] = []
+    exporters: list[Exporter] = []
 
     def batches() -> Iterator[ObjectBatch]:
         return collect(plan, prepared.prompts)
@@ -40,12 +48,10 @@ def write_outputs(
     chunks_left = sum(len(item.chunks.chunks(item.selection)) for item in plan.passes)
     progress.start("export", chunks_left)
     with clock.stage("export"), stage_named(prepared.slide.name, "export"), ExitStack() as stack:
-        exporters = []
         for name in settings.formats:
             kind = EXPORTERS.get(name)
             target = folder / (kind.file_name + (".gz" if settings.gzip and name == "geojson" else ""))
             exporters.append(stack.enter_context(kind(target, context)))
-            outputs.append(target)
         for batch in batches():
             counts += np.bincount(batch.variant, minlength=counts.size).reshape(counts.shape)
             for exporter in exporters:
@@ -54,6 +60,12 @@ def write_outputs(
             chunks_left = max(0, chunks_left - 1)
         # Chunks without objects give no batch.
         progress.advance("export", chunks_left)
+    for exporter in exporters:
+        outputs += exporter.written
+        if isinstance(exporter, GeoJsonParts):
+            manifest.qupath_heap_gb = round(exporter.heap_bytes / 1e9, 2)
+            if exporter.heap_bytes > _MUCH_HEAP:
+                progress.note(heap_note(exporter))
     names = [prompt.name for prompt in prepared.prompts]
     manifest.counts = dict(zip(names, counts.sum(axis=1).tolist(), strict=True))
     manifest.unsure = {name: count for name, count in zip(names, counts[:, 1].tolist(), strict=True) if count}
@@ -76,9 +88,21 @@ def write_outputs(
     manifest.outputs = {path.name: str(sha256_of(path)) for path in outputs}
 
 
+# QuPath takes half of the memory there is: with 8 GB of it, a larger heap must be asked for.
+_MUCH_HEAP = 4e9
+
+
+def heap_note(exporter: GeoJsonParts) -> str:
+    """Say what QuPath needs to open the annotations."""
+    parts, heap = len(exporter.sizes), f"{exporter.heap_bytes / 1e9:.1f} GB of memory (Preferences, General)"
+    if parts == 1:
+        return f"QuPath needs about {heap} to open {exporter.path.name}."
+    return f"The annotations are in {parts} parts; QuPath needs about {heap} for each of them."
+
+
 def tissue_polygons(tissue: TissueMask) -> Any:  # noqa: ANN401 - an object array of shapely polygons
     """Outline the tissue (in the region of interest) in level-0 pixels, fit for QuPath."""
-    shapes = to_level0(polygons_of_mask(tissue.mask, 0.5), tissue.frame)
+    shapes = to_level0(polygons_of_mask(tissue.mask), tissue.frame, 0.5)
     if tissue.region is not None:
         shapes = fit_for_qupath(shapely.intersection(shapes[~shapely.is_missing(shapes)], tissue.region))
     return shapes[~shapely.is_missing(shapes)]

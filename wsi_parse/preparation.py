@@ -1,7 +1,7 @@
 """Prepared: a run decided before anything is computed: prompts, model, slide, region, and the hash of them all."""
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
@@ -15,7 +15,7 @@ from wsi_parse.plan import PassPlan
 from wsi_parse.prompts import Prompt, normalise, singular
 from wsi_parse.registry import MODELS
 from wsi_parse.roi import read_roi
-from wsi_parse.settings import ModelSettings, RunSettings
+from wsi_parse.settings import ClassSettings, ModelSettings, RunSettings
 from wsi_parse.slides import Slide, SlideOptions, open_slide
 from wsi_parse.tissue import TissueMask, detect_tissue
 
@@ -175,7 +175,8 @@ def choose(settings: RunSettings, *, to_run: bool = True) -> tuple[RunSettings, 
         settings = settings.model_copy(update={"prompts": tuple(texts), "objects": objects})
         notes += (_all_means(name, model),)
     prompts = _resolved(texts, settings.objects.free_text_kind)
-    return settings, prompts, notes + _renamed(texts)
+    prompts, unused = _called(prompts, settings.export.classes)
+    return settings, prompts, notes + _renamed(texts) + unused
 
 
 def _all_means(name: str, model: ModelSettings) -> str:
@@ -195,6 +196,18 @@ def _renamed(texts: Sequence[str]) -> tuple[str, ...]:
         for text, prompt in parsed
         if prompt.known and singular(prompt.name) not in singular(normalise(text))
     )
+
+
+def _called(
+    prompts: tuple[Prompt, ...], classes: Mapping[str, ClassSettings]
+) -> tuple[tuple[Prompt, ...], tuple[str, ...]]:
+    """Give prompts the classes that the settings say; and say which of them nothing asks for."""
+    chosen = {Prompt.parse(words).name: said for words, said in classes.items()}
+    called = []
+    for prompt in prompts:
+        said = chosen.pop(prompt.name, None) or ClassSettings()
+        called.append(replace(prompt, class_name=said.name or prompt.class_name, colour=said.colour or prompt.colour))
+    return tuple(called), tuple(f"export.classes: no prompt asks for {name!r}." for name in chosen)
 
 
 def _resolved(texts: Sequence[str], free_text_kind: Literal["auto", "cell", "region"]) -> tuple[Prompt, ...]:

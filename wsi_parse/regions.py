@@ -17,7 +17,7 @@ from scipy.sparse.csgraph import connected_components
 
 from wsi_parse.geometry import Box
 from wsi_parse.measure import PixelSums
-from wsi_parse.outline import Lines, polygons_of, thinned, trace
+from wsi_parse.outline import Lines, polygons_of, trace
 
 
 @dataclass(frozen=True)
@@ -113,14 +113,11 @@ class RegionJoiner:
     ----------
     smallest_px, smallest_hole_px : float
         Smaller regions are dropped, smaller holes filled.
-    simplify_px : float
-        Outline tolerance.
     """
 
-    def __init__(self, smallest_px: float, smallest_hole_px: float, simplify_px: float) -> None:
+    def __init__(self, smallest_px: float, smallest_hole_px: float) -> None:
         self._smallest_px = smallest_px
         self._smallest_hole_px = smallest_hole_px
-        self._simplify_px = simplify_px
         self._lines: list[Lines] = []
         self._sums: list[PixelSums] = []
         self._links: list[NDArray[np.int64]] = []
@@ -191,7 +188,7 @@ class RegionJoiner:
         wanted = big[lines.label] & ((lines.pixels > 0) | (-lines.pixels >= self._smallest_hole_px))
         lines = _some(lines, wanted)
         polygons, labels = polygons_of(lines, keep_holes=True)
-        return thinned(polygons, self._simplify_px), sums.take(labels)
+        return polygons, sums.take(labels)
 
 
 def _concatenated(kind: type, parts: list[PixelSums]) -> PixelSums:
@@ -275,9 +272,9 @@ def _renamed(lines: Lines, number: NDArray[np.int64]) -> Lines:
     return Lines(lines.points, lines.offsets, number[lines.label], lines.pixels, lines.start, lines.follows)
 
 
-def polygons_of_mask(mask: NDArray[np.bool_], simplify_px: float) -> NDArray[np.object_]:
+def polygons_of_mask(mask: NDArray[np.bool_]) -> NDArray[np.object_]:
     """Outline all 4-connected parts of a whole mask, with holes, in its own pixels."""
     labels, _ = ndimage.label(mask)
     core = Box(0, 0, mask.shape[1], mask.shape[0])
     polygons, _ = polygons_of(trace(np.pad(labels, 1), core.expanded(1), core), keep_holes=True)
-    return thinned(polygons, simplify_px)
+    return polygons

@@ -82,7 +82,7 @@ CLUSTERS = Registry(
 EXPORTERS = Registry(
     "exporter",
     {
-        "geojson": "wsi_parse.exporters.geojson:GeoJsonExporter",
+        "geojson": "wsi_parse.exporters.parts:GeoJsonParts",
         "parquet": "wsi_parse.exporters.parquet:ParquetExporter",
     },
 )

@@ -4,12 +4,14 @@ import hashlib
 import json
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from wsi_parse.errors import SettingsError
+
+_Byte = Annotated[int, Field(ge=0, le=255)]
 
 
 class _Section(BaseModel):
@@ -77,8 +79,20 @@ class ObjectSettings(_Section):
     tissue_margin_um: float = Field(16.0, ge=0, description="cells so near to tissue are on it: its mask is coarse")
     smallest_region_um2: float = Field(500.0, ge=0, description="smaller regions are dropped")
     smallest_hole_um2: float = Field(100.0, ge=0, description="smaller holes of regions are filled")
-    simplify_px: float = Field(0.25, ge=0, description="outline tolerance in output pixels")
+    simplify_px: float | None = Field(
+        None, ge=0, description="outline tolerance in output pixels; null: the most that keeps each object's area"
+    )
+    cells_um: float | None = Field(
+        None, gt=0, le=30, description="grow nuclei by this to cells, where no other is nearer; null: nuclei only"
+    )
     stains: bool = Field(False, description="measure haematoxylin and eosin of each object")
+
+
+class ClassSettings(_Section):
+    """What a prompt's objects are called in QuPath; what is left out stays as it is."""
+
+    name: str | None = Field(None, min_length=1, description="class; `Tumor: Positive` is derived of Tumor")
+    colour: tuple[_Byte, _Byte, _Byte] | None = Field(None, description="red, green, blue: 0 to 255")
 
 
 class ExportSettings(_Section):
@@ -89,6 +103,11 @@ class ExportSettings(_Section):
     frame: Literal["qupath", "level0"] = Field(
         "qupath", description="subtract the slide's bounds, as QuPath does, or not"
     )
+    classes: dict[str, ClassSettings] = Field(
+        {}, description="prompt: {name: class in QuPath, colour: [red, green, blue]}, where not as usual"
+    )
+    part_mb: float = Field(200.0, gt=0, description="larger annotations are written in parts, which QuPath can open")
+    part_objects: int = Field(500_000, ge=1, description="and so are more objects than this")
     overlay_px: int = Field(2048, ge=0, le=8192, description="longer side of overlay.png; 0: none")
 
 

@@ -82,6 +82,12 @@ def run(
     mpp: Mpp = None,
     override_mpp: Override = False,
     roi: Annotated[Path | None, typer.Option("--roi", help="GeoJSON; look only inside its polygons.")] = None,
+    cells: Annotated[
+        float | None, typer.Option("--cells", metavar="UM", help="Grow nuclei by so many microns to cells.")
+    ] = None,
+    frame: Annotated[
+        str | None, typer.Option("--frame", help="qupath: count from the slide's bounds, as it does; or level0.")
+    ] = None,
     workers: Annotated[int | None, typer.Option("--workers", help="Processes; 0: threads of this one.")] = None,
     config: Config = None,
     settings: Set = None,
@@ -98,6 +104,8 @@ def run(
         prompts=tuple(prompt or ()),
         slide={"mpp": mpp, "override_mpp": override_mpp or None, "roi": roi},
         model={"name": model, "weights": weights, "organ": organ, "field_um": field_um},
+        objects={"cells_um": cells},
+        export={"frame": frame},
         compute={"workers": workers},
     )
     raise typer.Exit(run_slides(slides, out, chosen, dry_run=dry_run, as_json=as_json))

@@ -13,6 +13,7 @@ from wsi_parse.cli.show import in_words
 from wsi_parse.errors import UsageError, WsiParseError
 from wsi_parse.estimate import expected
 from wsi_parse.exporters.base import RESEARCH_ONLY
+from wsi_parse.exporters.parts import INDEX_NAME
 from wsi_parse.manifest import RunManifest
 from wsi_parse.names import output_folders
 from wsi_parse.pipeline import segment_slide
@@ -103,8 +104,9 @@ def _print_result(manifest: RunManifest, folder: Path, console: Console) -> None
     stages = " · ".join(f"{name} {seconds:.1f} s" for name, seconds in manifest.seconds.items())
     console.print(stages, highlight=False)
     first = next(iter(manifest.outputs), "annotations.geojson")
+    how = "drag it" if INDEX_NAME not in manifest.outputs else "and the other parts: drag each"
     console.print(
-        f"→ {folder / first}  (drag it onto the slide in QuPath; {RESEARCH_ONLY})",
+        f"→ {folder / first}  ({how} onto the slide in QuPath; {RESEARCH_ONLY})",
         highlight=False,
         soft_wrap=True,
     )

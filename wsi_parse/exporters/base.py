@@ -1,7 +1,7 @@
 """The contract of an exporter: batches of objects in, one file out, whole or not at all."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -34,6 +34,8 @@ class ObjectBatch:
         Column name (with unit) -> values; NaN where an object has no such value.
     unsure : bool array (N,), optional
         Objects whose class the model is not sure of; without it none is.
+    nuclei : object array (N,), optional
+        Where objects are whole cells, their nuclei; fit for QuPath too.
     """
 
     geometry: NDArray[Any]
@@ -41,6 +43,7 @@ class ObjectBatch:
     ids: NDArray[Any]
     measurements: dict[str, NDArray[np.float64]]
     unsure: NDArray[np.bool_] | None = None
+    nuclei: NDArray[Any] | None = None
 
     def __len__(self) -> int:
         return len(self.geometry)
@@ -53,7 +56,13 @@ class ObjectBatch:
             self.ids[start:stop],
             {name: values[start:stop] for name, values in self.measurements.items()},
             None if self.unsure is None else self.unsure[start:stop],
+            None if self.nuclei is None else self.nuclei[start:stop],
         )
+
+    def parts(self, size: int) -> Iterator["ObjectBatch"]:
+        """Cut into batches of at most `size` objects."""
+        for start in range(0, len(self), size):
+            yield self.part(start, start + size)
 
     @property
     def variant(self) -> NDArray[np.int16]:
@@ -78,11 +87,15 @@ class ExportContext:
         Subtracted from every x and y: the bounds' origin in the `qupath` frame, else (0, 0).
     provenance : mapping
         JSON-able, no clock, no patient data, no paths: written into the file where the format has a place.
+    part_bytes, part_objects : int
+        A file of more (uncompressed) is written in parts, by formats that can.
     """
 
     prompts: tuple[Prompt, ...]
     offset_level0: tuple[int, int]
     provenance: Mapping[str, Any]
+    part_bytes: int = 200_000_000
+    part_objects: int = 500_000
 
 
 class Exporter(Protocol):
@@ -101,6 +114,11 @@ class Exporter(Protocol):
     def __init__(self, path: Path, context: ExportContext) -> None: ...
 
     def __enter__(self) -> "Exporter": ...
+
+    @property
+    def written(self) -> Sequence[Path]:
+        """What there is when it was left normally."""
+        ...
 
     def write(self, batch: ObjectBatch) -> None:
         """Add a batch; memory does not grow with their number."""
@@ -122,6 +140,11 @@ class StreamingExporter(ABC):
         self.path = path
         self.context = context
         self._stack = ExitStack()
+
+    @property
+    def written(self) -> Sequence[Path]:
+        """What there is when it was left normally."""
+        return (self.path,)
 
     @property
     def provenance(self) -> dict[str, Any]:

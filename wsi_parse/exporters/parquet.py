@@ -29,7 +29,9 @@ _COORDINATES = (
 
 
 class ParquetExporter(StreamingExporter):
-    """One row an object: id, prompt, class, kind, centroid, outline (WKB) and a float32 column a measurement.
+    """One row an object: id, prompt, class, kind, centroid, outline (WKB), a float32 column a measurement.
+
+    Cells that have a nucleus have its outline too: `nucleus_geometry`.
 
     Notes
     -----
@@ -85,6 +87,9 @@ class ParquetExporter(StreamingExporter):
             "centroid_y_level0": pa.array(centroid[:, 1]),
             "geometry": pa.array(shapely.to_wkb(shapes), pa.binary()),
         }
+        if batch.nuclei is not None:
+            nuclei = shapely.set_coordinates(batch.nuclei.copy(), shapely.get_coordinates(batch.nuclei) - offset)
+            columns["nucleus_geometry"] = pa.array(shapely.to_wkb(nuclei), pa.binary())
         for name, values in batch.measurements.items():
             columns[name] = pa.array(values.astype(np.float32), mask=np.isnan(values))
         return pa.table(columns)

@@ -1,0 +1,124 @@
+"""Parts: each of a size that QuPath opens, every object in one of them, an index that is right, nothing stale."""
+
+import gzip
+import hashlib
+import itertools
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import shapely
+
+from tests.exporters.made import PROMPTS, PROVENANCE, cells, shapes_of
+from wsi_parse.exporters.base import ExportContext, ObjectBatch
+from wsi_parse.exporters.geojson import GeoJsonExporter
+from wsi_parse.exporters.parts import INDEX_NAME, GeoJsonParts
+
+
+def in_strips(count: int) -> ObjectBatch:
+    """Cells from top to bottom, as chunks give them."""
+    batch = cells(count)
+    order = np.argsort(shapely.bounds(batch.geometry)[:, 1])
+    return ObjectBatch(
+        batch.geometry[order],
+        batch.prompt[order],
+        batch.ids[order],
+        {name: values[order] for name, values in batch.measurements.items()},
+    )
+
+
+def write(path: Path, *batches: ObjectBatch, **limits: int) -> GeoJsonParts:
+    with GeoJsonParts(path, ExportContext(PROMPTS, (30, 20), PROVENANCE, **limits)) as exporter:
+        for batch in batches:
+            exporter.write(batch)
+    return exporter
+
+
+def read(path: Path) -> bytes:
+    return gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
+
+
+@pytest.mark.parametrize("endings", [".geojson", ".geojson.gz"])
+@pytest.mark.parametrize("limit", [{"part_bytes": 30_000}, {"part_objects": 77}, {"part_bytes": 1}])
+def test_every_object_is_in_one_part_and_the_index_is_right(
+    tmp_path: Path, endings: str, limit: dict[str, int]
+) -> None:
+    batch = in_strips(300)
+    exporter = write(tmp_path / f"annotations{endings}", batch, **limit)
+    index = json.loads((tmp_path / INDEX_NAME).read_bytes())
+    assert {path.name for path in tmp_path.iterdir()} == {path.name for path in exporter.written}
+    assert [part["file"] for part in index["parts"]] == [path.name for path in exporter.written[:-1]]
+    assert exporter.written[0].name == f"annotations_01{endings}"
+    assert "research use only" in index["notice"]
+    assert index["frame"] == "qupath"
+    found: list[str] = []
+    for part in index["parts"]:
+        data = read(tmp_path / part["file"])
+        features = json.loads(data)["features"]
+        assert json.loads(data)["wsi_parse"] == PROVENANCE
+        assert part["objects"] == len(features) > 0
+        assert part["bytes"] == len(data)
+        assert part["sha256"] == hashlib.sha256((tmp_path / part["file"]).read_bytes()).hexdigest()
+        assert part["bounds_px"] == pytest.approx(shapely.total_bounds(shapes_of({"features": features})))
+        assert len(features) <= limit.get("part_objects", 300)
+        assert len(features) == 1 or len(data) <= limit.get("part_bytes", 10**9)
+        found += [feature["id"] for feature in features]
+    assert found == list(batch.ids)
+    tops = [part["bounds_px"][1] for part in index["parts"]]
+    assert tops == sorted(tops), "strips, cut by place"
+    assert exporter.heap_bytes == 14 * max(part["bytes"] for part in index["parts"])
+
+
+def test_parts_are_as_full_as_they_may_be(tmp_path: Path) -> None:
+    limit = 30_000
+    sizes = write(tmp_path / "annotations.geojson", in_strips(300), part_bytes=limit).sizes
+    assert len(sizes) > 2
+    assert min(sizes[:-1]) > limit - 600
+
+
+@pytest.mark.parametrize("limit", [{"part_bytes": 30_000}, {"part_objects": 77}])
+def test_where_parts_end_does_not_depend_on_batches(tmp_path: Path, limit: dict[str, int]) -> None:
+    batch = in_strips(300)
+    contents = []
+    for name, cuts in (("whole", (0, 300)), ("cut", (0, 1, 150, 300)), ("empty", (0, 0, 77, 77, 300))):
+        (tmp_path / name).mkdir()
+        pieces = [batch.part(*both) for both in itertools.pairwise(cuts)]
+        written = write(tmp_path / name / "annotations.geojson", *pieces, **limit).written
+        contents.append({path.name: path.read_bytes() for path in written})
+    assert contents[0] == contents[1] == contents[2]
+
+
+def test_one_file_where_one_will_do(tmp_path: Path) -> None:
+    batch = in_strips(50)
+    assert list(write(tmp_path / "annotations.geojson", batch).written) == [tmp_path / "annotations.geojson"]
+    with GeoJsonExporter(tmp_path / "plain.geojson", ExportContext(PROMPTS, (30, 20), PROVENANCE)) as plain:
+        plain.write(batch)
+    assert (tmp_path / "annotations.geojson").read_bytes() == (tmp_path / "plain.geojson").read_bytes()
+    assert json.loads(write(tmp_path / "none.geojson").written[0].read_bytes())["features"] == []
+
+
+def test_nothing_of_an_earlier_run_stays(tmp_path: Path) -> None:
+    other = tmp_path / "annotations_notes.txt"
+    other.write_text("mine")
+    for name, limits in (
+        ("annotations.geojson", {"part_objects": 20}),
+        ("annotations.geojson", {"part_objects": 60}),
+        ("annotations.geojson.gz", {"part_objects": 60}),
+        ("annotations.geojson", {}),
+        ("annotations.geojson.gz", {"part_objects": 90}),
+    ):
+        written = write(tmp_path / name, in_strips(100), **limits).written
+        assert set(tmp_path.iterdir()) == {*written, other}
+
+
+@pytest.mark.parametrize("error", [RuntimeError, KeyboardInterrupt])
+def test_an_error_keeps_what_was_there_and_leaves_nothing_else(tmp_path: Path, error: type[BaseException]) -> None:
+    before = {
+        path: path.read_bytes() for path in write(tmp_path / "a.geojson", in_strips(100), part_objects=30).written
+    }
+    context = ExportContext(PROMPTS, (0, 0), PROVENANCE, part_objects=10)
+    with pytest.raises(error), GeoJsonParts(tmp_path / "a.geojson", context) as exporter:  # noqa: PT012 - comes after some work
+        exporter.write(in_strips(50))
+        raise error
+    assert {path: path.read_bytes() for path in tmp_path.iterdir()} == before

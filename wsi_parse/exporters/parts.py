@@ -1,0 +1,167 @@
+"""GeoJSON in parts that QuPath can open: one file while it is small, else strips of the slide with an index.
+
+Objects come in lattice order, row by row of chunks: so a part is a strip, and no object is in two.
+"""
+
+import json
+import re
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from types import TracebackType
+from typing import ClassVar, Self
+
+import numpy as np
+import pyarrow.compute as pc
+import shapely
+from numpy.typing import NDArray
+
+from wsi_parse.exporters.base import ExportContext, ObjectBatch
+from wsi_parse.exporters.geojson import OBJECTS_AT_ONCE, GeoJsonExporter
+from wsi_parse.files import file_sha256, write_text
+
+INDEX_NAME = "annotations_index.json"
+# QuPath needs 12 to 16 times the uncompressed size.
+_HEAP_A_BYTE = 14
+
+
+@dataclass(frozen=True)
+class Part:
+    """What the index tells of a part.
+
+    Parameters
+    ----------
+    file : str
+    objects : int
+    bytes : int
+        Uncompressed: what QuPath's memory goes by.
+    bounds_px : (float, float, float, float) or None
+        x and y of the least and the largest corner, in the frame of the file; None where it is empty.
+    sha256 : str
+    """
+
+    file: str
+    objects: int = 0
+    bytes: int = 0
+    bounds_px: tuple[float, ...] | None = None
+    sha256: str = ""
+
+
+class GeoJsonParts:
+    """The files of :class:`GeoJsonExporter`, none larger than the context says. A context manager, as exporters are.
+
+    Parameters
+    ----------
+    path : Path
+        Of the one file where one will do; parts are named ``_01``, ``_02``, … before its endings, beside an index.
+        Files of an earlier run by any of these names are gone when the new ones are there.
+    context : ExportContext
+    """
+
+    file_name: ClassVar[str] = GeoJsonExporter.file_name
+
+    def __init__(self, path: Path, context: ExportContext) -> None:
+        self.path = path
+        self.context = context
+        self.written: Sequence[Path] = ()
+        self._parts: list[Part] = []
+        self._exporter: GeoJsonExporter
+
+    @property
+    def sizes(self) -> list[int]:
+        """Uncompressed bytes of each part."""
+        return [part.bytes for part in self._parts]
+
+    @property
+    def heap_bytes(self) -> int:
+        """Memory that QuPath needs to open the largest part."""
+        return _HEAP_A_BYTE * max(self.sizes, default=0)
+
+    def __enter__(self) -> Self:
+        self._begin()
+        return self
+
+    def write(self, batch: ObjectBatch) -> None:
+        """Add a batch of objects; where parts end does not depend on how objects come in batches."""
+        for piece in batch.parts(OBJECTS_AT_ONCE):
+            features = self._exporter.features(piece)
+            corners = shapely.bounds(piece.geometry) - np.tile(self.context.offset_level0, 2)
+            # Features are parted by a comma and a line's end.
+            ends = np.cumsum(pc.binary_length(features).to_numpy() + 2)
+            start = 0
+            while start < len(piece):
+                part = self._parts[-1]
+                room = self.context.part_bytes - self._exporter.size + (int(ends[start - 1]) if start else 0)
+                stop = min(int(np.searchsorted(ends, room, "right")), start + self.context.part_objects - part.objects)
+                # Something must be in a part, however large.
+                stop = max(stop, start + 1) if not part.objects else stop
+                if stop > start:
+                    self._exporter.add(features.slice(start, stop - start))
+                    self._parts[-1] = _grown(part, corners[start:stop])
+                if stop < len(piece):
+                    self._end()
+                    self._begin()
+                start = stop
+
+    def _begin(self) -> None:
+        self._parts.append(Part(self._numbered(len(self._parts) + 1)))
+        # Under a name that is nobody's result: only at the end is it known how many there are.
+        hidden = self._hidden(self._parts[-1])
+        self._exporter = GeoJsonExporter(hidden, self.context, gzipped=self.path.suffix == ".gz")
+        self._exporter.__enter__()
+
+    def _end(self) -> None:
+        self._exporter.__exit__(None, None, None)
+        self._parts[-1] = replace(self._parts[-1], bytes=self._exporter.size)
+
+    def __exit__(
+        self,
+        error_type: type[BaseException] | None,
+        error: BaseException | None = None,
+        traceback: TracebackType | None = None,
+    ) -> None:
+        try:
+            if error_type is None:
+                self._end()
+                self._finish()
+            else:
+                self._exporter.__exit__(error_type, error, traceback)
+        finally:
+            for part in self._parts:
+                self._hidden(part).unlink(missing_ok=True)
+
+    def _finish(self) -> None:
+        if len(self._parts) == 1:
+            self._parts = [replace(self._parts[0], file=self.path.name)]
+            self._hidden(Part(self._numbered(1))).replace(self.path)
+            self.written = [self.path]
+        else:
+            self._parts = [replace(part, sha256=str(file_sha256(self._hidden(part)))) for part in self._parts]
+            for part in self._parts:
+                self._hidden(part).replace(self.path.with_name(part.file))
+            index = self.path.with_name(INDEX_NAME)
+            told = {**self._exporter.provenance, "parts": [asdict(part) for part in self._parts]}
+            write_text(index, json.dumps(told, indent=1, allow_nan=False) + "\n")
+            self.written = [*(self.path.with_name(part.file) for part in self._parts), index]
+        stem = re.escape(self.path.name.partition(".")[0])
+        ours = re.compile(rf"{stem}(_\d{{2,}})?\.geojson(\.gz)?|{re.escape(INDEX_NAME)}")
+        for other in self.path.parent.iterdir():
+            if ours.fullmatch(other.name) and other not in self.written:
+                other.unlink()
+
+    def _numbered(self, number: int) -> str:
+        stem, dot, endings = self.path.name.partition(".")
+        return f"{stem}_{number:02d}{dot}{endings}"
+
+    def _hidden(self, part: Part) -> Path:
+        # Names of this form are swept away where a process was killed.
+        return self.path.with_name(f".{part.file}.part")
+
+
+def _grown(part: Part, corners: NDArray[np.float64]) -> Part:
+    """Tell of a part that takes in objects with these bounds (N, 4)."""
+    if part.bounds_px:
+        corners = np.vstack([corners, part.bounds_px])
+    low, high = corners[:, :2].min(axis=0).tolist(), corners[:, 2:].max(axis=0).tolist()
+    count = len(corners) - bool(part.bounds_px)
+    return replace(part, objects=part.objects + count, bounds_px=(*low, *high))
