@@ -14,6 +14,7 @@ from wsi_parse.describe import provenance
 from wsi_parse.exporters.base import ExportContext, ObjectBatch
 from wsi_parse.exporters.geojson import write_tissue
 from wsi_parse.exporters.overlay import draw_overlay
+from wsi_parse.exporters.probability import ProbabilityMap
 from wsi_parse.manifest import RunManifest, sha256_of
 from wsi_parse.objects import to_level0
 from wsi_parse.plan import RunPlan
@@ -30,7 +31,13 @@ def write_outputs(
 ) -> None:
     """Write every output, and into the manifest what they hold and their hashes."""
     settings = prepared.settings.export
-    context = ExportContext(prepared.prompts, prepared.offset_level0, provenance(prepared, plan.state))
+    context = ExportContext(
+        prepared.prompts,
+        prepared.offset_level0,
+        provenance(prepared, plan.state),
+        tuple(ProbabilityMap.of(scene) for scene in plan.scenes),
+        prepared.path,
+    )
     counts = np.zeros((len(prepared.prompts), 2), np.int64)
     outputs: list[Path] = []
 

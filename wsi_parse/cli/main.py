@@ -67,6 +67,10 @@ Prompts = Annotated[
     list[str] | None, typer.Option("--prompt", "-p", help='What to look for; may be repeated; "all": what is known.')
 ]
 Set = Annotated[list[str] | None, typer.Option("--set", help="section.key=value; see wsi-parse settings.")]
+Formats = Annotated[
+    list[str] | None,
+    typer.Option("--format", help="What to write instead of geojson and parquet; may be repeated: dicom, ome-zarr, …"),
+]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON instead of tables.")]
 
 
@@ -83,6 +87,7 @@ def run(
     override_mpp: Override = False,
     roi: Annotated[Path | None, typer.Option("--roi", help="GeoJSON; look only inside its polygons.")] = None,
     workers: Annotated[int | None, typer.Option("--workers", help="Processes; 0: threads of this one.")] = None,
+    formats: Formats = None,
     config: Config = None,
     settings: Set = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be done, and do nothing.")] = False,
@@ -98,6 +103,7 @@ def run(
         prompts=tuple(prompt or ()),
         slide={"mpp": mpp, "override_mpp": override_mpp or None, "roi": roi},
         model={"name": model, "weights": weights, "organ": organ, "field_um": field_um},
+        export={"formats": tuple(formats) if formats else None},
         compute={"workers": workers},
     )
     raise typer.Exit(run_slides(slides, out, chosen, dry_run=dry_run, as_json=as_json))
