@@ -49,7 +49,7 @@ class DicomExporter(StreamingExporter):
     Patient and study are left empty; of a DICOM slide only the UIDs are kept that a viewer needs to find it. The date
     is 1970-01-01, for files of the same run are equal. A run that found nothing has no group.
 
-    Memory: highdicom takes all objects at once, about 1 kB each.
+    Memory: highdicom takes all objects at once: 1.5 GB for a million cells of 24 points.
     """
 
     file_name: ClassVar[str] = "annotations.dcm"

@@ -1,7 +1,8 @@
 """OME-Zarr 0.5 of the probability maps: a pyramid of uint8, one channel a prompt, written square by square."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -23,7 +24,7 @@ _SMALLEST_PX = 1024
 
 
 class OmeZarrExporter(StreamingExporter):
-    """A folder that napari (with napari-ome-zarr) and other readers of OME-Zarr 0.5 open.
+    """A folder that readers of OME-Zarr 0.5 open: napari by the plug-in napari-ome-zarr, and other viewers of Zarr 3.
 
     Notes
     -----
@@ -72,19 +73,21 @@ def write_pyramid(path: Path, one: ProbabilityMap, context: ExportContext, attri
     _group(path / "labels" / SEEN, {"ome": _labels(one, context, len(shapes))})
     values = [_array(path / str(level), (len(one.prompts), *shape), "cyx") for level, shape in enumerate(shapes)]
     seen = [_array(path / "labels" / SEEN / str(level), shape, "yx") for level, shape in enumerate(shapes)]
-    for box in _squares(shapes[0]):
-        if one.is_seen(box):
-            values[0][:, *box.slices], covered = one.read(box)
-            seen[0][box.slices] = covered.astype(np.uint8)
+    # One square a shard, so that each file is written once, whole; squares that nobody looked at make no file.
+    squares = {square for square in np.ndindex(*_squares(shapes[0])) if one.is_seen(_box(square, shapes[0]))}
+    for square in sorted(squares):
+        box = _box(square, shapes[0])
+        values[0][:, *box.slices], covered = one.read(box)
+        seen[0][box.slices] = covered.astype(np.uint8)
     for level in range(1, len(shapes)):
         finer = Box(0, 0, shapes[level - 1][1], shapes[level - 1][0])
-        for box in _squares(shapes[level]):
+        squares = {(row // 2, column // 2) for row, column in squares}
+        for square in sorted(squares):
+            box = _box(square, shapes[level])
             below = box.multiplied(2).intersection(finer).slices
             covered = np.asarray(seen[level - 1][below]) > 0
-            if covered.any():
-                mean, any_covered = halved(np.asarray(values[level - 1][:, *below]), covered)
-                values[level][:, *box.slices] = mean
-                seen[level][box.slices] = any_covered.astype(np.uint8)
+            values[level][:, *box.slices], covered = halved(np.asarray(values[level - 1][:, *below]), covered)
+            seen[level][box.slices] = covered.astype(np.uint8)
 
 
 def halved(values: NDArray[np.uint8], covered: NDArray[np.bool_]) -> tuple[NDArray[np.uint8], NDArray[np.bool_]]:
@@ -119,12 +122,15 @@ def _fours(values: NDArray[Any]) -> NDArray[np.uint16]:
     return rows[:, :, ::2] + rows[:, :, 1::2]
 
 
-def _squares(shape: tuple[int, int]) -> Iterator[Box]:
-    """One box a shard, so that each is written once, whole."""
-    whole = Box(0, 0, shape[1], shape[0])
-    for strip in whole.strips(_SHARD_PX):
-        for left in range(0, whole.width, _SHARD_PX):
-            yield Box(left, strip.y, _SHARD_PX, strip.height).intersection(whole)
+def _squares(shape: tuple[int, int]) -> tuple[int, int]:
+    """How many shards there are along rows and columns."""
+    return -(-shape[0] // _SHARD_PX), -(-shape[1] // _SHARD_PX)
+
+
+def _box(square: tuple[int, ...], shape: tuple[int, int]) -> Box:
+    """What a shard covers, in pixels of its level."""
+    row, column = square
+    return Box(column * _SHARD_PX, row * _SHARD_PX, _SHARD_PX, _SHARD_PX).intersection(Box(0, 0, shape[1], shape[0]))
 
 
 def _group(path: Path, attributes: dict[str, Any]) -> None:
@@ -166,7 +172,7 @@ def _labels(one: ProbabilityMap, context: ExportContext, levels: int) -> dict[st
         "source": {"image": "../../"},
     }
     facts = {"downsampling": "any of 2 x 2"}
-    return {**_multiscale(one, context, levels, "yx", facts), "image-label": told}
+    return {**_multiscale(replace(one, name=SEEN), context, levels, "yx", facts), "image-label": told}
 
 
 def _multiscale(
