@@ -20,7 +20,8 @@ def atomic(path: Path) -> Iterator[Path]:
     try:
         yield temporary
         _sync(temporary)
-        if path.is_dir():
+        # Only a folder takes a folder's place: a file that meets one is an error.
+        if temporary.is_dir() and path.is_dir():
             path.replace(earlier)
         temporary.replace(path)
         sync_folder(path.parent)
