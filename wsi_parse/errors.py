@@ -6,6 +6,7 @@
     ├── UsageError (ValueError)             the call is wrong: options, settings, prompts
     │   ├── SettingsError
     │   ├── UnknownNameError (KeyError)     no reader, model, exporter of that name
+    │   ├── MissingPackageError (ImportError)  an output format needs a package that is not installed
     │   └── UnknownPromptError              the model does not know the words
     ├── SlideError                          the slide cannot be used
     │   ├── SlideOpenError (OSError)        no reader opens it
@@ -66,6 +67,10 @@ class UnknownNameError(UsageError, KeyError):
     def of(cls, kind: str, name: str, known: Iterable[str]) -> "UnknownNameError":
         """Build the error for `name`, listing what is `known`."""
         return cls(f"No {kind} is called {name!r}.", f"Known: {', '.join(sorted(known))}.")
+
+
+class MissingPackageError(UsageError, ImportError):
+    """An output format needs a package that is not installed; the remedy is the command that installs it."""
 
 
 class UnknownPromptError(UsageError):

@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+import shutil
 import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -10,16 +11,31 @@ from pathlib import Path
 
 @contextmanager
 def atomic(path: Path) -> Iterator[Path]:
-    """Give a temporary path beside `path`; move it there when the body ends well, else remove it."""
+    """Give a temporary path beside `path`; move it there when the body ends well, else remove it.
+
+    The body makes a file or a folder of it. A folder that is replaced is away for the moment between two renames.
+    """
     temporary = path.with_name(f".{path.name}.{_this_process()}.part")
+    earlier = path.with_name(f".{path.name}.{_this_process()}.earlier.part")
     try:
         yield temporary
-        with temporary.open("rb+") as file:
-            os.fsync(file.fileno())
+        _sync(temporary)
+        # Only a folder takes a folder's place: a file that meets one is an error.
+        if temporary.is_dir() and path.is_dir():
+            path.replace(earlier)
         temporary.replace(path)
         sync_folder(path.parent)
     finally:
-        temporary.unlink(missing_ok=True)
+        remove(temporary)
+        remove(earlier)
+
+
+def remove(path: Path) -> None:
+    """Remove a file, or a folder with all it holds; nothing where there is none."""
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)
 
 
 def write_text(path: Path, text: str) -> None:
@@ -39,6 +55,24 @@ def file_sha256(path: Path) -> str:
     """Hash a file; raises OSError where it cannot be read."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def tree_sha256(path: Path) -> str:
+    """Hash a file, or the names and contents of all files of a folder; raises OSError where one cannot be read."""
+    if not path.is_dir():
+        return file_sha256(path)
+    lines = [f"{file_sha256(file)}  {file.relative_to(path).as_posix()}\n" for file in _files(path)]
+    return hashlib.sha256("".join(lines).encode()).hexdigest()
+
+
+def _files(folder: Path) -> list[Path]:
+    return sorted(file for file in folder.rglob("*") if file.is_file())
+
+
+def _sync(path: Path) -> None:
+    for file in _files(path) if path.is_dir() else [path]:
+        with file.open("rb+") as opened:
+            os.fsync(opened.fileno())
 
 
 def sync_folder(folder: Path) -> None:

@@ -9,7 +9,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict
 
 from wsi_parse.exporters.base import RESEARCH_ONLY
-from wsi_parse.files import file_sha256, write_text
+from wsi_parse.files import tree_sha256, write_text
 from wsi_parse.settings import RunSettings
 
 MANIFEST_NAME = "run.json"
@@ -39,7 +39,7 @@ class RunManifest(BaseModel):
         Hash of all that decides the result: settings, slide, model, version.
     counts : dict of prompt to number of objects
     unsure : dict of prompt to how many of them have an unsure class
-    outputs : dict of file name to sha256
+    outputs : dict of file or folder name to sha256
     qupath_heap_gb : float or None
         Memory that QuPath needs to open the largest part of the annotations.
     """
@@ -137,9 +137,9 @@ def _flat(settings: dict[str, Any]) -> dict[str, Any]:
 
 
 def sha256_of(path: Path) -> str | None:
-    """Hash a file; None where it cannot be read."""
+    """Hash a file, or a folder with all it holds; None where it cannot be read."""
     try:
-        return file_sha256(path)
+        return tree_sha256(path)
     except OSError:
         return None
 

@@ -15,6 +15,7 @@ from wsi_parse.exporters.base import ExportContext, Exporter, ObjectBatch
 from wsi_parse.exporters.geojson import write_tissue
 from wsi_parse.exporters.overlay import draw_overlay
 from wsi_parse.exporters.parts import GeoJsonParts
+from wsi_parse.exporters.probability import ProbabilityMap
 from wsi_parse.manifest import RunManifest, sha256_of
 from wsi_parse.plan import RunPlan
 from wsi_parse.preparation import Prepared
@@ -35,8 +36,10 @@ def write_outputs(
         prepared.prompts,
         prepared.offset_level0,
         provenance(prepared, plan.state),
-        round(settings.part_mb * 1e6),
-        settings.part_objects,
+        part_bytes=round(settings.part_mb * 1e6),
+        part_objects=settings.part_objects,
+        maps=tuple(ProbabilityMap.of(scene) for scene in plan.scenes),
+        source=prepared.path,
     )
     counts = np.zeros((len(prepared.prompts), 2), np.int64)
     outputs: list[Path] = []

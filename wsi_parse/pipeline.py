@@ -19,6 +19,7 @@ from wsi_parse.compute.worker import Done, ToPrepare, forget, load_model
 from wsi_parse.describe import describe_model, describe_pass, describe_prompts, describe_slide
 from wsi_parse.errors import ClusterError, StoreError, UsageError
 from wsi_parse.estimate import stored_bytes
+from wsi_parse.files import remove
 from wsi_parse.manifest import RunManifest, told_settings, versions
 from wsi_parse.models.base import State
 from wsi_parse.outputs import write_outputs
@@ -91,7 +92,7 @@ def _begin(prepared: Prepared, folder: Path, progress: Progress, cluster: Cluste
         progress.note(note)
     for left in folder.glob(".*.part"):
         # Of a process that was killed while it wrote; the claim is ours.
-        left.unlink(missing_ok=True)
+        remove(left)
     manifest.save(folder)
     clock, sampler = Clock(), MemorySampler()
     try:

@@ -8,6 +8,7 @@ from typing import Any, Literal
 
 from wsi_parse import __version__
 from wsi_parse.errors import ModelError, UnknownPromptError, UsageError, WeightsError
+from wsi_parse.exporters.formats import check_formats
 from wsi_parse.manifest import sha256_of
 from wsi_parse.models.base import ModelSpec, Pass, one_class, unsure_below
 from wsi_parse.models.weights import Weights
@@ -159,8 +160,9 @@ def choose(settings: RunSettings, *, to_run: bool = True) -> tuple[RunSettings, 
     Raises
     ------
     UsageError
-        Where there are no prompts, or no model for them.
+        Where there are no prompts, no model for them, or a format that cannot be written here.
     """
+    check_formats(settings.export.formats)
     texts = [text.strip() for text in settings.prompts if text.strip()]
     if not texts:
         raise UsageError("Nothing to look for.", 'Say it in words: --prompt "nuclei".')

@@ -82,7 +82,10 @@ CLUSTERS = Registry(
 EXPORTERS = Registry(
     "exporter",
     {
+        "dicom": "wsi_parse.exporters.dicom:DicomExporter",
         "geojson": "wsi_parse.exporters.parts:GeoJsonParts",
+        "ome-zarr": "wsi_parse.exporters.ome_zarr:OmeZarrExporter",
         "parquet": "wsi_parse.exporters.parquet:ParquetExporter",
+        "spatialdata": "wsi_parse.exporters.spatialdata:SpatialDataExporter",
     },
 )

@@ -98,7 +98,9 @@ class ClassSettings(_Section):
 class ExportSettings(_Section):
     """What is written."""
 
-    formats: tuple[str, ...] = Field(("geojson", "parquet"), description="exporters")
+    formats: tuple[str, ...] = Field(
+        ("geojson", "parquet"), description="geojson, parquet, dicom, ome-zarr, spatialdata"
+    )
     gzip: bool = Field(False, description="write annotations.geojson.gz")
     frame: Literal["qupath", "level0"] = Field(
         "qupath", description="subtract the slide's bounds, as QuPath does, or not"

@@ -3,6 +3,7 @@
 import json
 from pathlib import Path
 
+import geopandas
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -70,6 +71,24 @@ def test_metadata_is_geoparquet(tmp_path: Path) -> None:
             }
         },
     }
+
+
+def test_geopandas_opens_it(tmp_path: Path) -> None:
+    ring = shapely.box(0, 0, 40, 30).difference(shapely.box(5, 5, 10, 10))
+    several = shapely.MultiPolygon([shapely.box(8, 8, 9, 9), shapely.box(200_000.25, 0, 200_030.5, 5)])
+    batch = batch_of(np.array([ring, several], object))
+    written_table(tmp_path / "a.parquet", batch)
+    frame = geopandas.read_parquet(tmp_path / "a.parquet")
+    assert frame.crs is None
+    assert frame.geometry.geom_equals_exact(geopandas.GeoSeries(batch.geometry), 0).all()
+    assert frame.area.tolist() == [40 * 30 - 25, 1 + 30.25 * 5]
+    assert frame["id"].tolist() == batch.ids.tolist()
+    # Its own writer's rules for the metadata, for all columns.
+    frame.to_parquet(tmp_path / "again.parquet")
+    geo = [json.loads(pq.read_metadata(tmp_path / name).metadata[b"geo"]) for name in ("a.parquet", "again.parquet")]
+    ours, theirs = (one["columns"]["geometry"] for one in geo)
+    assert set(ours.pop("geometry_types")) == set(theirs.pop("geometry_types"))
+    assert ours.items() >= theirs.items()
 
 
 def test_nothing_found_is_a_result(tmp_path: Path) -> None:

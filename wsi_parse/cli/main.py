@@ -67,6 +67,10 @@ Prompts = Annotated[
     list[str] | None, typer.Option("--prompt", "-p", help='What to look for; may be repeated; "all": what is known.')
 ]
 Set = Annotated[list[str] | None, typer.Option("--set", help="section.key=value; see wsi-parse settings.")]
+Formats = Annotated[
+    list[str] | None,
+    typer.Option("--format", help="What to write instead of geojson and parquet; may be repeated: dicom, ome-zarr, …"),
+]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON instead of tables.")]
 
 
@@ -89,6 +93,7 @@ def run(
         str | None, typer.Option("--frame", help="qupath: count from the slide's bounds, as it does; or level0.")
     ] = None,
     workers: Annotated[int | None, typer.Option("--workers", help="Processes; 0: threads of this one.")] = None,
+    formats: Formats = None,
     config: Config = None,
     settings: Set = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be done, and do nothing.")] = False,
@@ -105,7 +110,7 @@ def run(
         slide={"mpp": mpp, "override_mpp": override_mpp or None, "roi": roi},
         model={"name": model, "weights": weights, "organ": organ, "field_um": field_um},
         objects={"cells_um": cells},
-        export={"frame": frame},
+        export={"frame": frame, "formats": tuple(formats) if formats else None},
         compute={"workers": workers},
     )
     raise typer.Exit(run_slides(slides, out, chosen, dry_run=dry_run, as_json=as_json))

@@ -11,6 +11,7 @@ from typing import Any, ClassVar, Protocol, Self
 import numpy as np
 from numpy.typing import NDArray
 
+from wsi_parse.exporters.probability import ProbabilityMap
 from wsi_parse.files import atomic
 from wsi_parse.prompts import Prompt
 
@@ -89,6 +90,10 @@ class ExportContext:
         JSON-able, no clock, no patient data, no paths: written into the file where the format has a place.
     part_bytes, part_objects : int
         A file of more (uncompressed) is written in parts, by formats that can.
+    maps : tuple of ProbabilityMap
+        One a pass of the run.
+    source : Path or None
+        The slide, for formats that refer to it; never told.
     """
 
     prompts: tuple[Prompt, ...]
@@ -96,6 +101,8 @@ class ExportContext:
     provenance: Mapping[str, Any]
     part_bytes: int = 200_000_000
     part_objects: int = 500_000
+    maps: tuple[ProbabilityMap, ...] = ()
+    source: Path | None = None
 
 
 class Exporter(Protocol):
@@ -106,7 +113,11 @@ class Exporter(Protocol):
     Attributes
     ----------
     file_name : str
-        What the file is called in a run folder.
+        What the file (or folder) is called in a run folder.
+    packages : tuple of str, optional
+        What must be importable beyond what is always installed; asked before a run begins.
+    extra : str, optional
+        What installs them: ``pip install "wsi-parse[extra]"``.
     """
 
     file_name: ClassVar[str]
@@ -135,6 +146,9 @@ class StreamingExporter(ABC):
     path : Path
     context : ExportContext
     """
+
+    packages: ClassVar[tuple[str, ...]] = ()
+    extra: ClassVar[str] = ""
 
     def __init__(self, path: Path, context: ExportContext) -> None:
         self.path = path
