@@ -25,7 +25,7 @@ from numpy.typing import NDArray
 from scipy.spatial import KDTree
 
 import benchmarks.scale_model  # noqa: F401 - makes the model known
-from benchmarks.measured import run_measured
+from benchmarks.measured import Measured, run_measured
 from benchmarks.scale_slide import MPP, ScaleSlide, write
 from wsi_parse.compute.cluster import Cluster
 from wsi_parse.compute.graph import Places, open_work, run_graph, submit
@@ -33,6 +33,7 @@ from wsi_parse.evaluate import f1_score, match_centres
 from wsi_parse.pipeline import lay_out, segment_slide
 from wsi_parse.plan import RunPlan
 from wsi_parse.preparation import prepare
+from wsi_parse.progress import Silent
 from wsi_parse.settings import RunSettings
 
 LIMIT_MB, LIMIT_GROWTH, LIMIT_SECONDS, LIMIT_GRAPH_MS, LIMIT_F1 = 2000.0, 1.3, 120.0, 1.0, 0.99
@@ -45,11 +46,32 @@ def settings_of(workers: int) -> RunSettings:
     return RunSettings.load(prompts=("nuclei",), model={"name": "hue"}, compute={"workers": workers})
 
 
+class Marks(Silent):
+    """When each stage began; pictures come when the last chunk is exported."""
+
+    def __init__(self) -> None:
+        self.began: dict[str, float] = {}
+        self._left = 0
+
+    def start(self, stage: str, total: int) -> None:
+        """Note the time."""
+        self.began.setdefault(stage, time.time())
+        self._left = total
+
+    def advance(self, stage: str, steps: int = 1) -> None:
+        """Count what is exported."""
+        self._left -= steps
+        if stage == "export" and self._left <= 0:
+            self.began.setdefault("pictures", time.time())
+
+
 def run_whole(slide: Path, out: Path, workers: int) -> None:
     """The whole pipeline; what it wrote and took."""
-    manifest = segment_slide(slide, out, settings_of(workers))
+    marks = Marks()
+    manifest = segment_slide(slide, out, settings_of(workers), marks)
     written = int(next(line.split()[1] for line in Path("/proc/self/io").read_text().splitlines() if "wchar" in line))
-    print(json.dumps({"stages": manifest.seconds, "count": manifest.counts["nuclei"], "bytes": written}))
+    told = {"stages": manifest.seconds, "began": marks.began, "count": manifest.counts["nuclei"], "bytes": written}
+    print(json.dumps(told))
 
 
 def run_staged(slide: Path, out: Path, workers: int) -> None:
@@ -81,8 +103,8 @@ def seconds_of_graph(plan: RunPlan, blocks: Places, chunks: Places) -> float:
     ):
         started = time.perf_counter()
         futures = submit(client, plan, blocks, chunks, "measured")
-        # The scheduler has taken all before it answers.
-        client.scheduler_info()
+        while len(cluster.scheduler.tasks) < len(futures):
+            time.sleep(0.01)
         seconds = time.perf_counter() - started
         client.cancel(futures)
     return seconds
@@ -137,6 +159,7 @@ def measure(side: int, folder: Path, workers: int) -> dict[str, Any]:
         "peak_mb": round(whole.peak_mb),
         "seconds": round(whole.seconds, 1),
         "stages": told["stages"],
+        "peak_mb_of": peaks_of(whole, told["began"]),
         "object_stages_s": round(seconds, 1),
         "object_stages_s_a_million": round(seconds * 1e6 / max(1, stages["count"]), 1),
         "graph_ms_a_tile": round(stages["graph_ms_a_tile"], 3),
@@ -145,6 +168,13 @@ def measure(side: int, folder: Path, workers: int) -> dict[str, Any]:
         "outputs_mb": round(outputs / 1e6),
         **agreed,
     }
+
+
+def peaks_of(whole: Measured, began: dict[str, float]) -> dict[str, int]:
+    """Peak memory while each stage was under way; prediction and outlining are so together."""
+    marks = sorted((when, stage) for stage, when in began.items() if stage != "outline")
+    ends = [when for when, _ in marks[1:]] + [float("inf")]
+    return {stage: round(whole.peak_mb_between(start, stop)) for (start, stage), stop in zip(marks, ends, strict=True)}
 
 
 def main() -> None:

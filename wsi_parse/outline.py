@@ -18,6 +18,7 @@ from wsi_parse.geometry import Box
 _ACROSS = np.array([(-1, 0), (0, 1), (1, 0), (0, -1)])
 _CORNER = np.array([(0, 0), (1, 0), (1, 1), (0, 1)], np.float64)
 OPEN = -1
+_ROWS_AT_ONCE = 512
 
 
 @dataclass(frozen=True)
@@ -118,15 +119,15 @@ def _key(row: NDArray[np.int64], column: NDArray[np.int64], side: NDArray[np.int
 def _edges(labels: NDArray[np.integer], area: Box) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Find (pixel index, side) of all edges in `area`."""
     width, flat = labels.shape[1], labels.ravel()
-    row, column = np.divmod(np.flatnonzero(labels[area.slices] != 0), area.width)
-    marked = (row + area.y) * width + column + area.x
-    own = flat.take(marked)
-    pixels, sides = [], []
-    for side, (step_y, step_x) in enumerate(_ACROSS):
-        differs = flat.take(marked + (step_y * width + step_x)) != own
-        pixels.append(marked[differs])
-        sides.append(np.full(len(pixels[-1]), side))
-    return np.concatenate(pixels), np.concatenate(sides)
+    found: list[list[NDArray[np.int64]]] = [[] for _ in _ACROSS]
+    for strip in area.strips(_ROWS_AT_ONCE):
+        row, column = np.divmod(np.flatnonzero(labels[strip.slices] != 0), strip.width)
+        marked = (row + strip.y) * width + column + strip.x
+        own = flat.take(marked)
+        for side, (step_y, step_x) in enumerate(_ACROSS):
+            found[side].append(marked[flat.take(marked + (step_y * width + step_x)) != own])
+    pixels = [np.concatenate(of_side) if of_side else np.empty(0, np.int64) for of_side in found]
+    return np.concatenate(pixels), np.repeat(np.arange(len(_ACROSS)), [len(of_side) for of_side in pixels])
 
 
 def _following(
@@ -138,8 +139,7 @@ def _following(
     area: Box,
 ) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
     """Find for each edge the index of the next one of the same label; OPEN where that lies outside `area`."""
-    height, width = labels.shape
-    flat = labels.ravel()
+    width, flat = labels.shape[1], labels.ravel()
     own = flat[pixel]
     ahead = _ACROSS[(side + 1) % 4]
     across = _ACROSS[side]
@@ -149,14 +149,14 @@ def _following(
     has_diagonal = has_front & (flat[diagonal] == own)
     target = np.where(has_diagonal, diagonal, np.where(has_front, front, pixel))
     target_side = np.where(has_diagonal, (side + 3) % 4, np.where(has_front, side, (side + 1) % 4))
-    index = np.empty(4 * height * width, np.int32)
-    index[side * height * width + pixel] = np.arange(len(pixel), dtype=np.int32)
     target_row, target_column = np.divmod(target, width)
     stays = (
         (target_row >= area.y) & (target_row < area.bottom) & (target_column >= area.x) & (target_column < area.right)
     )
     following = np.full(len(pixel), OPEN, np.int64)
-    following[stays] = index[target_side[stays] * height * width + target[stays]]
+    # Edges are in this order: by side, then row-major.
+    key = side * labels.size + pixel
+    following[stays] = np.searchsorted(key, target_side[stays] * labels.size + target[stays])
     return following, target, target_side
 
 

@@ -274,7 +274,7 @@ def _renamed(lines: Lines, number: NDArray[np.int64]) -> Lines:
 
 def polygons_of_mask(mask: NDArray[np.bool_]) -> NDArray[np.object_]:
     """Outline all 4-connected parts of a whole mask, with holes, in its own pixels."""
-    labels, _ = ndimage.label(mask)
+    labels, _ = ndimage.label(np.pad(mask, 1))
     core = Box(0, 0, mask.shape[1], mask.shape[0])
-    polygons, _ = polygons_of(trace(np.pad(labels, 1), core.expanded(1), core), keep_holes=True)
+    polygons, _ = polygons_of(trace(labels, core.expanded(1), core), keep_holes=True)
     return polygons
