@@ -181,7 +181,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("sides", nargs="*", type=int, default=[20_000, 50_000, 100_000])
     parser.add_argument("--folder", type=Path, help="where slides are kept; default: a temporary one")
-    parser.add_argument("--workers", type=int, default=0)
+    parser.add_argument("--workers", type=int, default=2, help="processes; 0: threads of one")
     parser.add_argument("--only", choices=("paint", "whole", "staged"), help=argparse.SUPPRESS)
     given = parser.parse_args()
     if given.only:
