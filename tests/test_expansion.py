@@ -106,18 +106,22 @@ def test_cells_of_a_crowd_hold_their_nuclei_and_do_not_overlap(tmp_path: Path) -
     found = Scenario(pixels, tmp_path / "a", chunk=256, objects={"cells_um": 5.0}).found()
     plain = Scenario(pixels, tmp_path / "b", chunk=256).found()
     nuclei = np.concatenate([batch.nuclei for batch in found.batches])
-    assert found.ids == plain.ids, "a cell is known by its nucleus"
-    assert shapely.equals(nuclei, plain.shapes).all()
-    assert shapely.covers(shapely.buffer(found.shapes, 0.5), nuclei).all()
+    assert shapely.covers(shapely.buffer(plain.shapes, 0.25), nuclei).all(), "a nucleus may lose what its cell has not"
+    assert shapely.area(nuclei).sum() == pytest.approx(plain.area, rel=0.02)
+    same = shapely.equals(nuclei, plain.shapes)
+    assert 0.3 < same.mean() < 1
+    assert [a == b for a, b in zip(found.ids, plain.ids, strict=True)] == same.tolist(), "a cell is known by its nucleus"
+    assert shapely.covers(shapely.buffer(found.shapes, 0.25), nuclei).all()
     assert shapely.is_valid(found.shapes).all()
     union = shapely.area(shapely.union_all(found.shapes))
-    assert found.area - union < 0.02 * found.area, "thinned outlines cross a little, and no more"
+    assert found.area - union < 1e-6 * found.area, "neighbours share their borders, point by point"
     # Ten pixels and a quarter around what is painted, and nothing else.
     near = ndimage.distance_transform_edt(pixels[..., 0] > 128) <= 10.25
     assert union == pytest.approx(near.sum(), rel=0.03)
     cells, inside = found.column("cell_area_um2"), found.column("nucleus_area_um2")
     assert found.column("cytoplasm_area_um2") == pytest.approx(cells - inside, abs=1e-9)
-    assert inside == pytest.approx(plain.column("area_um2"))
+    assert inside[same] == pytest.approx(plain.column("area_um2")[same])
+    assert (inside <= cells).all()
 
 
 @pytest.mark.parametrize("mpp", [0.25, 0.5])
@@ -156,7 +160,7 @@ def test_a_run_writes_cells_as_qupath_takes_them(tmp_path: Path) -> None:
         assert list(feature) == ["type", "id", "geometry", "nucleusGeometry", "properties"]
         assert feature["properties"]["objectType"] == "cell"
         nucleus, cell = (shapely.from_geojson(json.dumps(feature[name])) for name in ("nucleusGeometry", "geometry"))
-        assert cell.buffer(0.5).covers(nucleus)
+        assert cell.buffer(0.25).covers(nucleus)
         assert cell.area > nucleus.area
         told = feature["properties"]["measurements"]
         assert told["nucleus_area_um2"] == pytest.approx(nucleus.area * 0.25, rel=1e-4)

@@ -23,7 +23,7 @@ from wsi_parse.settings import ObjectSettings
 from wsi_parse.slides.slide import Slide
 from wsi_parse.stitch import blend
 from wsi_parse.store import TileStore
-from wsi_parse.thinning import to_level0
+from wsi_parse.thinning import shared_to_level0, to_level0
 from wsi_parse.tiles import ChunkGrid, Selection
 from wsi_parse.tissue import TissueMask
 
@@ -245,7 +245,7 @@ def _of_group(
             nuclei, which, measure(nuclei, sums.take(kept), scene.chunks.frame, stains=rules.stains) | told
         )
     bodies = grown(labels, inside, covered, rules.grow_px, rivals)
-    cells, measurements = _bodies(scene, window, bodies, (nuclei, sums), kept, values, stains)
+    cells, nuclei, measurements = _bodies(scene, window, bodies, (nuclei, sums), kept, values, stains)
     return FoundCells(cells, which, measurements | told, nuclei)
 
 
@@ -257,17 +257,20 @@ def _bodies(
     kept: NDArray[np.int64],
     values: NDArray[np.uint8],
     stains: NDArray[np.int64] | None,
-) -> tuple[NDArray[np.object_], dict[str, NDArray[np.float64]]]:
-    """Outline and measure the cells around nuclei."""
+) -> tuple[NDArray[np.object_], NDArray[np.object_], dict[str, NDArray[np.float64]]]:
+    """Outline and measure the cells around nuclei; returns cells, nuclei and measurements."""
     frame, rules = scene.chunks.frame, scene.rules
     (nuclei, sums), count = of_nuclei, len(of_nuclei[1].count)
-    polygons, found = polygons_of(trace(labels, window, window.expanded(-1)), keep_holes=False)
-    cells = to_level0(polygons[np.searchsorted(found, kept + 1)], frame, rules.simplify_px)
-    # Both outlines are thinned: where a cell has no room beside its nucleus, they may cross.
-    cut = ~shapely.covers(cells, nuclei)
-    cells[cut] = fit_for_qupath(shapely.union(cells[cut], nuclei[cut]))
+    polygons, found = polygons_of(trace(labels, window, window.expanded(-1)), keep_holes=True)
+    cells = shared_to_level0(polygons[np.searchsorted(found, kept + 1)], frame)
+    # A thinned nucleus may bulge where its cell has no room: what is its neighbour's stays its neighbour's.
+    bulging = np.flatnonzero(~shapely.covers(cells, nuclei))
+    within = fit_for_qupath(shapely.intersection(cells[bulging], nuclei[bulging]))
+    left = ~shapely.is_missing(within)
+    nuclei = nuclei.copy()
+    nuclei[bulging[left]] = within[left]
     whole = PixelSums.of(labels, count, (window.x, window.y), values, stains)
-    return cells, measure_cells(nuclei, cells, sums.take(kept), whole.take(kept), frame, stains=rules.stains)
+    return cells, nuclei, measure_cells(nuclei, cells, sums.take(kept), whole.take(kept), frame, stains=rules.stains)
 
 
 def _wanted(scene: Scene, seeds: NDArray[np.int64]) -> NDArray[np.bool_]:

@@ -64,6 +64,27 @@ def to_level0(polygons: NDArray[np.object_], frame: Frame, tolerance_px: float |
     return best
 
 
+def shared_to_level0(polygons: NDArray[np.object_], frame: Frame) -> NDArray[np.object_]:
+    """Bring polygons that share borders to level-0 pixels, point by point, so that they still share them.
+
+    Only vertices on straight lines are left out, and the corners that tracing cut are not given back: of a cell of
+    100 um2 at 0.5 um/px that is 0.1 %.
+
+    Parameters
+    ----------
+    polygons : object array (N,)
+        shapely Polygons in lattice pixels, traced half-way between labels.
+    frame : Frame
+        The lattice.
+
+    Returns
+    -------
+    object array (N,)
+        Fit for QuPath; None where nothing is left.
+    """
+    return fit_for_qupath(_on_grid(shapely.simplify(polygons, 0.0), frame))
+
+
 def _placed(
     polygons: NDArray[np.object_], target: NDArray[np.float64], frame: Frame
 ) -> tuple[NDArray[np.object_], NDArray[np.float64]]:
