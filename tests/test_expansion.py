@@ -110,7 +110,9 @@ def test_cells_of_a_crowd_hold_their_nuclei_and_do_not_overlap(tmp_path: Path) -
     assert shapely.area(nuclei).sum() == pytest.approx(plain.area, rel=0.02)
     same = shapely.equals(nuclei, plain.shapes)
     assert 0.3 < same.mean() < 1
-    assert [a == b for a, b in zip(found.ids, plain.ids, strict=True)] == same.tolist(), "a cell is known by its nucleus"
+    assert [a == b for a, b in zip(found.ids, plain.ids, strict=True)] == same.tolist(), (
+        "a cell is known by its nucleus"
+    )
     assert shapely.covers(shapely.buffer(found.shapes, 0.25), nuclei).all()
     assert shapely.is_valid(found.shapes).all()
     union = shapely.area(shapely.union_all(found.shapes))

@@ -50,4 +50,4 @@ def map_of(
 
 
 def context_of(*maps: ProbabilityMap, offset: tuple[int, int] = (0, 0)) -> ExportContext:
-    return ExportContext(PROMPTS, offset, {**PROVENANCE, "slide": SLIDE, "digest": "0123456789abcdef"}, maps)
+    return ExportContext(PROMPTS, offset, {**PROVENANCE, "slide": SLIDE, "digest": "0123456789abcdef"}, maps=maps)

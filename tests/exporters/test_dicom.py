@@ -75,6 +75,18 @@ def test_lines_classes_and_areas_come_back(tmp_path: Path) -> None:
         )
 
 
+def test_grown_nuclei_stay_nuclei_and_their_cells_are_told_as_such(tmp_path: Path) -> None:
+    nuclei = np.array([shapely.box(10, 10, 20, 20), shapely.box(40, 10, 50, 20)], object)
+    bodies = shapely.buffer(nuclei, 5, join_style="mitre")
+    groups = groups_of(written(tmp_path / "a.dcm", replace(plain(list(bodies)), nuclei=nuclei)))
+    assert set(groups) == {"Gland", "Gland (cells)"}
+    for label, shapes in (("Gland", nuclei), ("Gland (cells)", bodies)):
+        assert all(one.equals(other) for one, other in zip(polygons(groups[label]), shapes, strict=True))
+        assert measured(groups[label], ROW).tolist() == [0, 1]
+    kinds = {group.annotated_property_type.meaning for group in groups.values()}
+    assert len(kinds) == 2
+
+
 def test_holes_and_parts_are_told_and_nothing_of_the_area_is_lost(tmp_path: Path) -> None:
     ring = shapely.box(0, 0, 40, 30).difference(shapely.box(5, 5, 10, 10)).difference(shapely.box(20, 20, 24, 22))
     island = shapely.box(100, 0, 110, 10).difference(shapely.box(102, 2, 103, 4))

@@ -52,6 +52,15 @@ def test_shapes_come_back_in_the_frame_of_the_geojson(read: tuple[Any, ObjectBat
     assert shapes["class_name"].iloc[0].endswith(": Unsure")
 
 
+def test_grown_nuclei_are_shapes_beside_their_cells(tmp_path: Path) -> None:
+    nuclei = np.array([shapely.box(10, 10, 20, 20), shapely.box(40, 10, 50, 20)], object)
+    bodies = shapely.buffer(nuclei, 5, join_style="mitre")
+    data = written(tmp_path / "a.zarr", context_of(), replace(batch_of(bodies), nuclei=nuclei))
+    assert data["objects"].area.tolist() == [400, 400]
+    assert data["nuclei"].area.tolist() == [100, 100]
+    assert data["nuclei"].index.tolist() == data["objects"].index.tolist()
+
+
 def test_holes_and_parts_are_kept(tmp_path: Path) -> None:
     ring = shapely.box(0, 0, 40, 30).difference(shapely.box(5, 5, 10, 10))
     several = shapely.MultiPolygon([shapely.box(60, 60, 70, 61), ring])

@@ -44,7 +44,8 @@ class DicomExporter(StreamingExporter):
 
     DICOM's POLYGON is one closed line, without holes. So each part of an object is an annotation of its outer line;
     its holes are annotations of a group of their own, called as the class with " (holes)" behind. The area of a part
-    is without its holes. ``object_row`` tells which lines are of one object.
+    is without its holes. ``object_row`` tells which lines are of one object. Where nuclei were grown to cells, a group
+    is of nuclei, and their cells are in another, "CLASS (cells)".
 
     Patient and study are left empty; of a DICOM slide only the UIDs are kept that a viewer needs to find it. The date
     is 1970-01-01, for files of the same run are equal. A run that found nothing has no group.
@@ -59,7 +60,8 @@ class DicomExporter(StreamingExporter):
     def __init__(self, path: Path, context: ExportContext) -> None:
         super().__init__(path, context)
         self._named = variants(context.prompts)
-        self._rings: dict[tuple[int, bool], _Rings] = {}
+        # By the variant of a prompt, and what of the object: nothing more, or "cells", "holes", "holes of cells".
+        self._rings: dict[tuple[int, str], _Rings] = {}
         self._count = 0
         slide = context.provenance["slide"]
         self._pixel_um2 = float(slide["mpp_x_um"]) * float(slide["mpp_y_um"])
@@ -76,17 +78,24 @@ class DicomExporter(StreamingExporter):
         self._count += len(batch)
         for variant in np.unique(batch.variant).tolist():
             mine = batch.variant == variant
-            parts, of = shapely.get_parts(batch.geometry[mine], return_index=True)
-            self._add((variant, False), shapely.get_exterior_ring(parts), shapely.area(parts), rows[mine][of])
-            rings, part = shapely.get_rings(parts, return_index=True)
-            inner = np.append(False, part[1:] == part[:-1])
-            if inner.any():
-                holes = rings[inner]
-                areas = shapely.area(shapely.polygons(holes))
-                self._add((variant, True), holes, areas, rows[mine][of[part[inner]]])
+            if batch.nuclei is None:
+                self._add_areas(variant, "", batch.geometry[mine], rows[mine])
+            else:
+                self._add_areas(variant, "", batch.nuclei[mine], rows[mine])
+                self._add_areas(variant, "cells", batch.geometry[mine], rows[mine])
+
+    def _add_areas(self, variant: int, what: str, shapes: NDArray[np.object_], rows: NDArray[np.int64]) -> None:
+        parts, of = shapely.get_parts(shapes, return_index=True)
+        self._add((variant, what), shapely.get_exterior_ring(parts), shapely.area(parts), rows[of])
+        rings, part = shapely.get_rings(parts, return_index=True)
+        inner = np.append(False, part[1:] == part[:-1])
+        if inner.any():
+            holes = rings[inner]
+            of_what = f"holes of {what}" if what else "holes"
+            self._add((variant, of_what), holes, shapely.area(shapely.polygons(holes)), rows[of[part[inner]]])
 
     def _add(
-        self, group: tuple[int, bool], rings: NDArray[Any], areas_px: NDArray[np.float64], rows: NDArray[np.int64]
+        self, group: tuple[int, str], rings: NDArray[Any], areas_px: NDArray[np.float64], rows: NDArray[np.int64]
     ) -> None:
         points, ring = shapely.get_coordinates(rings, return_index=True)
         # The last point is the first again, which DICOM does not want.
@@ -129,7 +138,7 @@ class DicomExporter(StreamingExporter):
             del item.ContributionDateTime
         file.save_as(self._temporary, enforce_file_format=True)
 
-    def _group(self, number: int, key: tuple[int, bool]) -> "AnnotationGroup":
+    def _group(self, number: int, key: tuple[int, str]) -> "AnnotationGroup":
         from highdicom.ann import AnnotationGroup, Measurements
         from highdicom.color import CIELabColor
         from highdicom.sr import CodedConcept
@@ -140,7 +149,7 @@ class DicomExporter(StreamingExporter):
         points = _exact(np.concatenate(rings.points))
         sizes, areas = np.concatenate(rings.sizes), np.concatenate(rings.areas_um2)
         rows = np.concatenate(rings.rows)
-        label = _label(prompt, holes=key[1])
+        label = _label(prompt, key[1])
         digest = hashlib.sha256(b"".join(part.tobytes() for part in (points, sizes, areas, rows))).hexdigest()
         row = CodedConcept("object_row", _SCHEME, "Row of the object in objects.parquet")
         return AnnotationGroup(
@@ -149,7 +158,7 @@ class DicomExporter(StreamingExporter):
             label=label,
             description=f"{prompt.text}; {RESEARCH_ONLY}",
             annotated_property_category=codes.SCT.AnatomicalStructure,
-            annotated_property_type=_type_of(prompt, holes=key[1]),
+            annotated_property_type=_type_of(prompt, key[1]),
             graphic_type="POLYGON",
             graphic_data=np.split(points, np.cumsum(sizes)[:-1]),
             algorithm_type="AUTOMATIC",
@@ -187,18 +196,18 @@ def _exact(points: NDArray[np.float64]) -> NDArray[np.float32] | NDArray[np.floa
     return single if np.array_equal(single, points) else points
 
 
-def _label(prompt: Prompt, *, holes: bool) -> str:
-    end = " (holes)" if holes else ""
+def _label(prompt: Prompt, what: str) -> str:
+    end = f" ({what})" if what else ""
     return prompt.class_name[: _LABEL_LETTERS - len(end)] + end
 
 
-def _type_of(prompt: Prompt, *, holes: bool) -> Any:  # noqa: ANN401 - a code of pydicom or highdicom
+def _type_of(prompt: Prompt, what: str) -> Any:  # noqa: ANN401 - a code of pydicom or highdicom
     """Code what is annotated: the standard's code for nuclei, our own for what it has none for."""
     from highdicom.sr import CodedConcept
     from pydicom.sr.codedict import codes
 
-    if prompt.name == "nuclei" and not holes:
+    if prompt.name == "nuclei" and not what:
         return codes.SCT.Nucleus
-    meaning = f"hole of {prompt.name}" if holes else prompt.name
+    meaning = f"{prompt.name} ({what})" if what else prompt.name
     value = hashlib.blake2b(meaning.encode(), digest_size=8).hexdigest()
     return CodedConcept(value, _SCHEME, meaning[:_MEANING_LETTERS])

@@ -15,7 +15,7 @@ from wsi_parse.exporters.ome_zarr import SEEN, level_shapes, write_pyramid
 from wsi_parse.exporters.probability import ProbabilityMap
 from wsi_parse.files import remove
 
-SHAPES, TABLE, MICRONS = "objects", "measurements", "um"
+SHAPES, NUCLEI, TABLE, MICRONS = "objects", "nuclei", "measurements", "um"
 _XY = ("x", "y")
 
 
@@ -24,6 +24,8 @@ class SpatialDataExporter(StreamingExporter):
 
     Notes
     -----
+    Where nuclei were grown to cells, objects are the cells, and ``nuclei`` are shapes beside them.
+
     The coordinate system ``global`` is level-0 pixels minus the offset, as in the GeoJSON; ``um`` is the same in
     microns. Objects are called by their UUIDs, which are the instances of the table; its X holds the measurements,
     NaN where an object has none. A run that found nothing has neither shapes nor table. Provenance: ``attrs``.
@@ -75,7 +77,9 @@ class SpatialDataExporter(StreamingExporter):
             labels[f"{SEEN}_{one.name}"] = self._raster(folder / "labels" / SEEN, one, None)
         objects = _joined(self._batches)
         self._batches = []
-        shapes = {SHAPES: self._shapes(objects)} if objects else {}
+        shapes = {SHAPES: self._shapes(objects, objects.geometry)} if objects else {}
+        if objects and objects.nuclei is not None:
+            shapes[NUCLEI] = self._shapes(objects, objects.nuclei)
         tables = {TABLE: self._table(objects)} if objects else {}
         attributes = {"wsi_parse": self.provenance}
         SpatialData(images=images, labels=labels, shapes=shapes, tables=tables, attrs=attributes).write(self._temporary)
@@ -108,13 +112,16 @@ class SpatialDataExporter(StreamingExporter):
         pixels = Sequence([Scale(list(scale), _XY), Translation([float(-by) for by in offset], _XY)])
         return {"global": pixels, MICRONS: Sequence([pixels, Scale(list(self._mpp), _XY)])}
 
-    def _shapes(self, objects: ObjectBatch) -> Any:  # noqa: ANN401 - a GeoDataFrame
+    def _shapes(self, objects: ObjectBatch, outlines: NDArray[Any]) -> Any:  # noqa: ANN401 - a GeoDataFrame
         from geopandas import GeoDataFrame
         from spatialdata.models import ShapesModel
 
-        points = shapely.get_coordinates(objects.geometry) - self.context.offset_level0
-        shapes = shapely.set_coordinates(objects.geometry.copy(), points)
-        frame = GeoDataFrame({"class_name": self._names(objects, "class_name")}, geometry=shapes, index=objects.ids)
+        # Regions among cells have no nucleus.
+        known = ~shapely.is_missing(outlines)
+        points = shapely.get_coordinates(outlines[known]) - self.context.offset_level0
+        shapes = shapely.set_coordinates(outlines[known], points)
+        names = {"class_name": self._names(objects, "class_name")[known]}
+        frame = GeoDataFrame(names, geometry=shapes, index=objects.ids[known])
         return ShapesModel.parse(frame, transformations=self._systems((1.0, 1.0)))
 
     def _table(self, objects: ObjectBatch) -> Any:  # noqa: ANN401 - an AnnData
@@ -156,4 +163,7 @@ def _joined(batches: list[ObjectBatch]) -> ObjectBatch | None:
             for name in names
         },
         np.concatenate([np.zeros(len(b), bool) if b.unsure is None else b.unsure for b in batches]),
+        nuclei=np.concatenate([np.full(len(b), None) if b.nuclei is None else b.nuclei for b in batches])
+        if any(b.nuclei is not None for b in batches)
+        else None,
     )
