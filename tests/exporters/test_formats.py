@@ -102,8 +102,8 @@ class TestMissing:
     @pytest.mark.parametrize("name", EXPORTERS.names())
     def test_the_extra_installs_what_the_format_needs(self, name: str) -> None:
         kind = EXPORTERS.get(name)
-        if kind.extra:
-            assert {Requirement(item).name for item in EXTRAS[kind.extra]} >= set(kind.packages)
+        if extra := getattr(kind, "extra", ""):
+            assert {Requirement(item).name for item in EXTRAS[extra]} >= set(kind.packages)
         else:
             check_formats([name])
 
