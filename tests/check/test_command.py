@@ -43,6 +43,12 @@ def test_what_is_refused_is_code_1_and_named(tmp_path: Path) -> None:
     assert str(tmp_path) not in result.stdout
 
 
+def test_a_feature_within_another_is_named_by_both_places(tmp_path: Path) -> None:
+    parent = feature(number=2, childObjects=[feature(number=3), feature(number=4, name=None)])
+    result = wsi_parse("check", saved(tmp_path / "a.geojson", collection(feature(), parent)), check=1)
+    assert f"Feature 2 within feature 2 ({feature(number=4)['id']}) has a key that is null: name." in result.stdout
+
+
 def test_no_more_than_so_many_are_named(tmp_path: Path) -> None:
     items = [feature(number=number, name=None) for number in range(9)]
     said = wsi_parse("check", saved(tmp_path / "a.geojson", collection(*items)), "--most", 2, check=1).stdout
@@ -67,6 +73,21 @@ def test_a_file_that_is_none_stops_no_other(tmp_path: Path) -> None:
     result = wsi_parse("check", tmp_path / "missing.json", saved(tmp_path / "good.json", [feature()]), check=1)
     assert "missing.json cannot be read" in result.stderr
     assert "good.json: 1 features" in result.stdout
+    assert "Traceback" not in result.stderr
+
+
+def test_nor_does_one_that_is_nested_without_end(tmp_path: Path) -> None:
+    geometry = json.dumps(feature()).replace("[[[0, 0]", '[[[0, 0, {"a": ' + "[" * 900 + "]" * 900 + "}]")
+    deep = tmp_path / "deep.json"
+    deep.write_text(f'{{"type": "FeatureCollection", "features": [{geometry}]}}')
+    many = tmp_path / "many.json"
+    many.write_text('{"type":"GeometryCollection","geometries":[' * 900 + "]}" * 900)
+    huge = saved(tmp_path / "huge.json", [feature(measurements={"a": 10**400}) | {"id": 10**400}])
+    good = saved(tmp_path / "good.json", [feature()])
+    result = wsi_parse("check", many, deep, huge, good, "--fix", tmp_path / "fixed", check=1)
+    assert "good.json: 1 features" in result.stdout
+    assert "huge.json: 1 features" in result.stdout
+    assert "many.json" in result.stderr + result.stdout
     assert "Traceback" not in result.stderr
 
 

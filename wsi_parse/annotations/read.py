@@ -108,7 +108,7 @@ def flat_features(item: Any) -> Iterator[dict[str, Any]]:  # noqa: ANN401 - pars
     kind = item.get("type")
     if kind == "FeatureCollection" and isinstance(item.get("features"), list):
         inner = item["features"]
-    elif kind == "Feature":
+    elif kind == "Feature" or "geometry" in item:
         yield item
         inner = children_of(item)
     else:

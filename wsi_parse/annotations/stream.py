@@ -26,6 +26,7 @@ _QUOTE, _ESCAPE, _OPEN, _CLOSE, _LIST = b'"\\{}['
 _FEATURES = re.compile(rb'"features"\s*:\s*\[\s*\Z')
 # White space, and what stands before each value of a JSON text sequence.
 _BETWEEN = b" \t\r\n\x1e"
+_COLLECTION = "FeatureCollection"
 _TEXTS = (".json", ".geojson")
 
 
@@ -105,6 +106,8 @@ class Features:
         What a collection says beside its features; whole when the iteration is over.
     roots : int
         How many JSON values the file holds one after the other; GeoJSON is one.
+    untyped : bool
+        Whether a collection does not say that it is one; known when the iteration is over.
     bare : bool
         Whether the last that was given is a whole JSON value, not one of a collection or list.
     bytes_read : int
@@ -115,6 +118,7 @@ class Features:
         self.path = path
         self.members: dict[str, Any] = {}
         self.roots = 0
+        self.untyped = False
         self.bare = False
         self.bytes_read = 0
         self._count = 0
@@ -239,11 +243,12 @@ class Features:
         except ValueError as error:
             raise self._wrong(str(error)) from error
         kind = root.get("type")
-        if kind == "FeatureCollection" and isinstance(root.get("features"), list):
+        if isinstance(root.get("features"), list) and str(kind or _COLLECTION).lower() == _COLLECTION.lower():
+            self.untyped |= kind != _COLLECTION
             if root["features"]:
                 raise self._wrong(_OTHER)
             self.members = {**self.members, **{name: root[name] for name in root if name not in ("type", "features")}}
-        elif isinstance(kind, str) and kind != "FeatureCollection":
+        elif "geometry" in root or (isinstance(kind, str) and kind != _COLLECTION):
             self._count += 1
             self.bare = True
             yield text

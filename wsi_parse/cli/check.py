@@ -12,6 +12,7 @@ from wsi_parse.errors import UsageError
 from wsi_parse.exporters.base import RESEARCH_ONLY
 from wsi_parse.rules import Rule
 
+_TELL = "This should not happen: report it, if you can with the file."
 _ENDS = (".geojson", ".json", ".geojson.gz", ".json.gz")
 
 
@@ -21,8 +22,7 @@ def check_files(files: list[Path], fix: Path | None, most: int, *, as_json: bool
     console, good = Console(), True
     for file, target in zip(files, targets, strict=True):
         try:
-            report = check_file(file, most)
-            repaired = None if target is None else _repair(file, target, report)
+            report, repaired = _done(file, target, most)
         except UsageError as error:
             good = False
             _fail(file, error, as_json=as_json)
@@ -33,6 +33,19 @@ def check_files(files: list[Path], fix: Path | None, most: int, *, as_json: bool
         else:
             _show(console, report, repaired, most)
     return 0 if good else 1
+
+
+def _done(file: Path, target: Path | None, most: int) -> tuple[Report, Repaired | None]:
+    try:
+        report = check_file(file, most)
+        return report, None if target is None else _repair(file, target, report)
+    except UsageError:
+        raise
+    except RecursionError as error:
+        raise UsageError(f"{file.name} is nested too deeply.", "Export it again.") from error
+    except Exception as error:
+        # Whatever it holds: the other files are checked.
+        raise UsageError(f"{file.name} cannot be checked: {type(error).__name__}: {error}.", _TELL) from error
 
 
 def _repair(file: Path, target: Path, report: Report) -> Repaired:
@@ -96,7 +109,8 @@ def _sentence(rule: Rule, finding: Finding) -> str:
     """Say what is wrong with a feature."""
     name = f" ({finding.id})" if finding.id else ""
     detail = f": {_short(finding.detail)}" if finding.detail else ""
-    return f"Feature {finding.number:,}{name} {rule.wrong}{detail}."
+    within = f"{finding.below:,} within feature " if finding.below else ""
+    return f"Feature {within}{finding.number:,}{name} {rule.wrong}{detail}."
 
 
 def _short(text: str, most: int = 60) -> str:
@@ -138,4 +152,10 @@ def _told(report: Report, repaired: Repaired | None, most: int) -> dict[str, Any
 
 
 def _example(rule: Rule, finding: Finding) -> dict[str, Any]:
-    return {"number": finding.number, "id": finding.id, "rule": rule.name, "what": _sentence(rule, finding)}
+    return {
+        "number": finding.number,
+        "within": finding.below,
+        "id": finding.id,
+        "rule": rule.name,
+        "what": _sentence(rule, finding),
+    }
