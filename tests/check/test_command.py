@@ -110,6 +110,42 @@ def test_several_are_written_into_a_folder(tmp_path: Path) -> None:
     wsi_parse("check", *(tmp_path / "new" / "fixed").iterdir())
 
 
+def test_packed_is_what_is_called_so_in_any_letters(tmp_path: Path) -> None:
+    source = saved(tmp_path / "a.geojson", BAD)
+    wsi_parse("check", source, "--fix", tmp_path / "B.GEOJSON.GZ")
+    assert len(json.loads(gzip.decompress((tmp_path / "B.GEOJSON.GZ").read_bytes()))["features"]) == 3
+    wsi_parse("check", tmp_path / "B.GEOJSON.GZ")
+
+
+@pytest.mark.parametrize("name", ["fixed", "fixed.txt", "fixed.gz", "fixed.geo"])
+def test_a_place_that_is_neither_file_nor_folder_is_an_error(tmp_path: Path, name: str) -> None:
+    source = saved(tmp_path / "a.txt", BAD)
+    result = wsi_parse("check", source, "--fix", tmp_path / name, check=2)
+    assert f"{name} is no folder" in result.stderr
+    assert [path.name for path in tmp_path.iterdir()] == ["a.txt"]
+    wsi_parse("check", source, "--fix", f"{tmp_path / name}/")
+    assert [path.name for path in (tmp_path / name).iterdir()] == ["a.geojson"]
+    wsi_parse("check", source, "--fix", tmp_path / name)
+
+
+def test_several_are_not_written_into_one_file(tmp_path: Path) -> None:
+    sources = [saved(tmp_path / name, BAD) for name in ("a.geojson", "b.geojson")]
+    result = wsi_parse("check", *sources, "--fix", tmp_path / "c.geojson", check=2)
+    assert "c.geojson is one file, and 2 are checked" in result.stderr
+
+
+def test_of_a_folder_of_results_the_annotations_are_checked(tmp_path: Path) -> None:
+    parts = [f"annotations_0{number}.geojson" for number in (1, 2)]
+    for name in (*parts, "tissue.geojson", "annotations_index.json"):
+        saved(tmp_path / name, collection(feature()))
+    said = wsi_parse("check", tmp_path, "--json").stdout.splitlines()
+    assert [json.loads(line)["file"] for line in said] == parts
+    (tmp_path / "empty").mkdir()
+    result = wsi_parse("check", tmp_path / "empty", tmp_path / parts[0], check=1)
+    assert "empty is a folder, and no GeoJSON. Name the files in it." in result.stderr
+    assert "QuPath takes it" in result.stdout
+
+
 def test_what_had_to_be_dropped_is_told_with_code_1(tmp_path: Path) -> None:
     source = saved(tmp_path / "a.geojson", LOST)
     result = wsi_parse("check", source, "--fix", tmp_path / "b.geojson", check=1)

@@ -100,7 +100,7 @@ def feature_of(text: bytes, number: int, path: Path) -> Any:  # noqa: ANN401 - p
     try:
         return parsed(text)
     except ValueError as error:
-        raise UsageError(f"Feature {number:,} of {path.name} is no JSON: {error}", "Export it again.") from error
+        raise UsageError(f"Feature {number:,} of {path.name} is no JSON: {error}.", "Export it again.") from error
 
 
 def flat_features(item: Any) -> Iterator[dict[str, Any]]:  # noqa: ANN401 - parsed JSON

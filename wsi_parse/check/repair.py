@@ -67,7 +67,7 @@ def repair(source: Path, target: Path, report: Report | None = None) -> Repaired
     result, used = Repaired(target), Counter[int]()
     with ExitStack() as stack, no_cycles():
         file: IO[bytes] = stack.enter_context(stack.enter_context(atomic(target)).open("wb"))
-        if target.suffix == ".gz":
+        if target.suffix.lower() == ".gz":
             file = stack.enter_context(gzip.GzipFile("", "wb", _GZIP_LEVEL, file, mtime=0))  # type: ignore[arg-type]
         file.write(_head(report.members))
         for batch in batches(Features(source)):
