@@ -259,6 +259,8 @@ class Features:
             self.bare = True
             yield text
             self.bare = False
+        elif "features" in root:
+            raise UsageError(f"{self.path.name} is no GeoJSON: its features are no list.", "Export it again.")
         else:
             raise UsageError(f"{self.path.name} is no GeoJSON.", "It has neither features nor a geometry.")
 
