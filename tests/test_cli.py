@@ -1,6 +1,7 @@
 """The command line as a person meets it: one line of error with a remedy, exit codes, JSON for machines."""
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -8,7 +9,10 @@ from pathlib import Path
 import pytest
 
 from tests.slides_for_runs import tissue_with_nuclei, write_slide
+from wsi_parse.cli.run import written_line
+from wsi_parse.manifest import RunManifest
 from wsi_parse.names import output_folders
+from wsi_parse.settings import RunSettings
 
 
 def wsi_parse(*arguments: object, check: int | None = 0) -> subprocess.CompletedProcess[str]:
@@ -32,6 +36,43 @@ def test_a_slide_and_a_prompt_are_enough(slide: Path, tmp_path: Path) -> None:
     assert "research use only" in said
     assert "per mm²" in said
     assert (tmp_path / "out" / "a slide (1)" / "annotations.geojson").exists()
+
+
+def manifest_of(*outputs: str) -> RunManifest:
+    return RunManifest(
+        wsi_parse="",
+        state="done",
+        digest="",
+        slide={},
+        settings={},
+        model={},
+        prompts=[],
+        outputs=dict.fromkeys(outputs, ""),
+    )
+
+
+def test_the_last_line_says_what_was_written_and_what_to_do_with_it() -> None:
+    notice = "research use only, not for clinical decisions"
+    for outputs, words in (
+        (
+            ("objects.parquet", "annotations.geojson.gz"),
+            f"annotations.geojson.gz  (drag it onto the slide in QuPath; {notice})",
+        ),
+        (("annotations.dcm", "tissue.geojson"), f"annotations.dcm, tissue.geojson  ({notice})"),
+        (
+            ("annotations_01.geojson", "annotations_02.geojson", "annotations_index.json", "objects.parquet"),
+            "annotations_01.geojson  (the first of 2 parts, listed in annotations_index.json: "
+            f"drag each onto the slide in QuPath; {notice})",
+        ),
+    ):
+        assert written_line(manifest_of(*outputs), Path("out")) == f"→ {Path('out')}{os.sep}{words}"
+
+
+def test_a_format_that_is_named_twice_counts_once() -> None:
+    assert RunSettings.load(None, export={"formats": ("parquet", "geojson", "parquet")}).export.formats == (
+        "parquet",
+        "geojson",
+    )
 
 
 def test_options_may_come_first_and_json_is_one_line_a_slide(slide: Path, tmp_path: Path) -> None:

@@ -13,9 +13,11 @@ from tests.slides_for_runs import tissue_with_nuclei, write_slide
 from wsi_parse.compute import graph
 from wsi_parse.compute.worker import Done
 from wsi_parse.errors import ModelError, PixelSizeError, StageError, UnknownNameError, UnknownPromptError, UsageError
-from wsi_parse.manifest import RunManifest
+from wsi_parse.manifest import RunManifest, sha256_of
 from wsi_parse.models.stain import StainModel
+from wsi_parse.outputs import remove_earlier
 from wsi_parse.pipeline import segment_slide
+from wsi_parse.progress import Silent
 from wsi_parse.settings import RunSettings
 
 
@@ -71,6 +73,51 @@ def test_large_annotations_come_in_parts_that_the_manifest_names(
     (tmp_path / "whole" / names[1]).unlink()
     segment_slide(slide[0], tmp_path / "whole", many)
     assert (tmp_path / "whole" / names[1]).exists(), "a part that is gone is written again"
+
+
+def test_what_a_run_before_wrote_and_this_one_does_not_is_removed(
+    slide: tuple[Path, np.ndarray], tmp_path: Path
+) -> None:
+    def there() -> set[str]:
+        return {path.name for path in tmp_path.iterdir()} - {".lock", "run.json"}
+
+    parts = "export.part_objects=500"
+    first = segment_slide(slide[0], tmp_path, settings_of(parts, 'export.formats=["geojson","ome-zarr"]'))
+    assert {"annotations_01.geojson", "annotations_index.json", "probability.ome.zarr"} < set(first.outputs)
+    (tmp_path / "annotations_mine.geojson").write_text("{}")
+    (tmp_path / "probability.ome.zarr" / "mine.txt").write_text("changed since")
+    with pytest.MonkeyPatch.context() as patch:
+        Breaking(patch, 0, ModelError("stop"))
+        with pytest.raises(StageError):
+            segment_slide(slide[0], tmp_path, settings_of("tiles.overlap=0.25", 'export.formats=["parquet"]'))
+    assert set(first.outputs) < there(), "what is there stays while nothing new is"
+    notes: list[str] = []
+    progress = Silent()
+    progress.note = notes.append  # type: ignore[method-assign]
+    second = segment_slide(slide[0], tmp_path, settings_of('export.formats=["parquet"]'), progress)
+    mine = {"annotations_mine.geojson", "probability.ome.zarr"}
+    assert there() == set(second.outputs) | mine == {"objects.parquet", "overlay.png", "tissue.geojson"} | mine
+    assert [note for note in notes if "changed since" in note] == [
+        "probability.ome.zarr was written by a run before and changed since: it stays, and is no result of this one."
+    ]
+    loaded = RunManifest.load(tmp_path)
+    assert loaded is not None
+    assert not loaded.earlier
+
+
+@pytest.mark.parametrize("name", ["../a.txt", "..", ".", "", "b/c.txt", "run.json"])
+def test_only_outputs_that_lie_in_the_folder_are_removed(tmp_path: Path, name: str) -> None:
+    folder = tmp_path / "out"
+    for path in (tmp_path / "a.txt", folder / "b" / "c.txt", folder / "run.json", folder / "old.parquet"):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text("")
+    earlier = {one: str(sha256_of(folder / one)) for one in (name, "old.parquet")}
+    manifest = RunManifest(
+        wsi_parse="", state="running", digest="", slide={}, settings={}, model={}, prompts=[], earlier=earlier
+    )
+    assert remove_earlier(folder, manifest) == []
+    left = sorted(path.relative_to(tmp_path).as_posix() for path in tmp_path.rglob("*") if path.is_file())
+    assert left == ["a.txt", "out/b/c.txt", "out/run.json"]
 
 
 def test_the_manifest_says_what_with_what_from_what(slide: tuple[Path, np.ndarray], tmp_path: Path) -> None:

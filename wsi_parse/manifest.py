@@ -40,6 +40,8 @@ class RunManifest(BaseModel):
     counts : dict of prompt to number of objects
     unsure : dict of prompt to how many of them have an unsure class
     outputs : dict of file or folder name to sha256
+    earlier : dict of file or folder name to sha256
+        Outputs of runs before, still there while this one is not done; those that it does not write are then removed.
     qupath_heap_gb : float or None
         Memory that QuPath needs to open the largest part of the annotations.
     """
@@ -64,6 +66,7 @@ class RunManifest(BaseModel):
     seconds: dict[str, float] = {}
     peak_memory_mb: float | None = None
     outputs: dict[str, str] = {}
+    earlier: dict[str, str] = {}
     qupath_heap_gb: float | None = None
     error: str | None = None
     ended_utc: str | None = None

@@ -16,7 +16,8 @@ from wsi_parse.exporters.geojson import write_tissue
 from wsi_parse.exporters.overlay import draw_overlay
 from wsi_parse.exporters.parts import GeoJsonParts
 from wsi_parse.exporters.probability import ProbabilityMap
-from wsi_parse.manifest import RunManifest, sha256_of
+from wsi_parse.files import remove
+from wsi_parse.manifest import MANIFEST_NAME, RunManifest, sha256_of
 from wsi_parse.plan import RunPlan
 from wsi_parse.preparation import Prepared
 from wsi_parse.progress import Clock, Progress, stage_named
@@ -89,6 +90,27 @@ def write_outputs(
             )
             outputs.append(folder / "overlay.png")
     manifest.outputs = {path.name: str(sha256_of(path)) for path in outputs}
+
+
+def remove_earlier(folder: Path, manifest: RunManifest) -> list[str]:
+    """Remove what runs before wrote into the folder and this one did not; nothing else.
+
+    Returns
+    -------
+    list of str
+        Names of what stays, as it is not any more what was written: somebody's work may be in it.
+    """
+    changed = []
+    for name, sha256 in manifest.earlier.items():
+        path = folder / name
+        if name in manifest.outputs or name in (MANIFEST_NAME, "..") or path.name != name:
+            continue
+        if (found := sha256_of(path)) == sha256:
+            remove(path)
+        elif found is not None:
+            changed.append(name)
+    manifest.earlier = {}
+    return changed
 
 
 # QuPath takes half of the memory there is: with 8 GB of it, a larger heap must be asked for.

@@ -22,7 +22,7 @@ from wsi_parse.estimate import stored_bytes
 from wsi_parse.files import remove
 from wsi_parse.manifest import RunManifest, told_settings, versions
 from wsi_parse.models.base import State
-from wsi_parse.outputs import write_outputs
+from wsi_parse.outputs import remove_earlier, write_outputs
 from wsi_parse.plan import RunPlan
 from wsi_parse.preparation import Prepared, prepare
 from wsi_parse.progress import Clock, Progress, Silent, stage_named
@@ -93,6 +93,8 @@ def _begin(prepared: Prepared, folder: Path, progress: Progress, cluster: Cluste
     for left in folder.glob(".*.part"):
         # Of a process that was killed while it wrote; the claim is ours.
         remove(left)
+    if earlier is not None:
+        manifest.earlier = {**earlier.earlier, **earlier.outputs}
     manifest.save(folder)
     clock, sampler = Clock(), MemorySampler()
     try:
@@ -111,6 +113,8 @@ def _begin(prepared: Prepared, folder: Path, progress: Progress, cluster: Cluste
     manifest.state = "done"
     manifest.seconds = {name: round(value, 3) for name, value in clock.seconds.items()}
     manifest.peak_memory_mb = round((sampler.peak_bytes + elsewhere) / 1e6, 1)
+    for name in remove_earlier(folder, manifest):
+        progress.note(f"{name} was written by a run before and changed since: it stays, and is no result of this one.")
     manifest.ended_utc = datetime.now(UTC).isoformat(timespec="seconds")
     manifest.save(folder)
     shutil.rmtree(folder / WORK, ignore_errors=True)

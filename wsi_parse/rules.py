@@ -4,10 +4,10 @@ Learnt by running QuPath's import (facts of DESIGN.md). One refused feature, and
 A warning is about what is imported, but not as it was meant.
 """
 
-import math
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from itertools import chain
 from typing import Any
 
 import numpy as np
@@ -23,7 +23,15 @@ LARGEST_MB = 400
 MOST_ANNOTATIONS = 5_000
 #: QuPath v0.6 and later round to hundredths of a pixel.
 STEPS_A_PIXEL = 100
-_NO_AREAS = ("Point", "MultiPoint", "LineString", "MultiLineString")
+#: From here on float32 has no quarters of a pixel.
+FARTHEST_QUARTER_PX = 2**24 // 4
+#: What QuPath imports.
+FILE_ENDINGS = (".geojson", ".json", ".geojson.gz", ".json.gz")
+#: From here on float32 is infinite.
+INFINITE = 2.0**128 - 2.0**103
+# How deep their points are.
+_NO_AREAS = {"Point": 0, "MultiPoint": 1, "LineString": 1, "MultiLineString": 2}
+_NUMBERS = {int, float}
 _TYPES = {"annotation", "detection", "cell", "tile", "tmaCore", "tma_core", "root", "unknown", *LEGACY_TYPES}
 _POLYGON, _MULTIPOLYGON = int(shapely.GeometryType.POLYGON), int(shapely.GeometryType.MULTIPOLYGON)
 
@@ -57,7 +65,10 @@ _FIT = "Make it valid, then snap it to 0.25 px as the last step."
 _OUT = "Leave the key out instead."
 
 ONE_VALUE = Rule("one-value", "begins a new JSON value, as in newline-delimited files", "Write one FeatureCollection.")
-NOT_A_FEATURE = Rule("not-a-feature", "is not of type Feature", 'Wrap it: {"type": "Feature", "geometry": …}.')
+NO_COLLECTION = Rule(
+    "no-collection", "stands in a collection that is not of type FeatureCollection", 'Add "type": "FeatureCollection".'
+)
+NOT_A_FEATURE = Rule("not-a-feature", "is not of type Feature", 'Write {"type": "Feature", "geometry": …}.')
 NULL_KEY = Rule("null-key", "has a key that is null", _OUT)
 NOT_TEXT = Rule("not-text", "has something else where text belongs", "Write a string.")
 NO_PROPERTIES = Rule("properties", "has properties that are no object", "Write properties as an object, or none.")
@@ -74,9 +85,12 @@ NO_AREA = Rule("no-area", "has no area", "Leave the feature out.")
 INVALID = Rule("invalid", "is not valid", _FIT)
 SNAPPING = Rule("snapping", "is valid, but not once QuPath has rounded it to 0.01 px or to float32", _FIT)
 CLASS_FORM = Rule("class", "has a class that is neither text nor an object with a name", 'Write {"name": …}.')
+NO_MEASUREMENTS = Rule("measurements", "has measurements that are no object", 'Write {"name": number, …}.')
 CLASS_COLOUR = Rule("class-colour", "has a class without a colour of three integers", "Write color as [r, g, b].")
 COLOUR = Rule("colour", "has a colour that is not three integers", "Write color as [r, g, b].")
-MEASUREMENT = Rule("measurement", "has a measurement that is no finite number", "Leave out what is not known.")
+MEASUREMENT = Rule(
+    "measurement", "has a measurement that is no finite number of float32", "Leave out what is not known."
+)
 
 NO_ID = Rule("no-id", "has no id, so that corrections cannot be matched", "Give it a UUID.", refused=False)
 ID_PLACE = Rule(
@@ -99,6 +113,18 @@ OBJECT_TYPE = Rule(
     False,
 )
 ROUNDED = Rule("rounded", "has coordinates finer than the 0.01 px that QuPath keeps", _FIT, refused=False)
+FAR = Rule(
+    "far",
+    f"lies beyond {FARTHEST_QUARTER_PX:,} px, where QuPath's float32 moves its corners",
+    "Write pixels of the slide.",
+    refused=False,
+)
+FILE_NAME = Rule(
+    "file-name",
+    "stands in a file that QuPath does not import by its name",
+    "Name it .geojson or .json, or either with .gz.",
+    refused=False,
+)
 TOO_LARGE = Rule(
     "too-large",
     f"makes the file larger than {LARGEST_MB} MB: QuPath needs 12 to 16 times that",
@@ -128,8 +154,9 @@ def of_feature(feature: Mapping[str, Any]) -> Iterator[Breach]:
         As it stands in the file.
     """
     if feature.get("type") != "Feature":
-        yield NOT_A_FEATURE, str(feature.get("type"))
-        return
+        yield NOT_A_FEATURE, str(feature.get("type", ""))
+        if "geometry" not in feature:
+            return
     properties = feature.get("properties", {})
     if not isinstance(properties, dict):
         yield (NULL_KEY, "properties") if properties is None else (NO_PROPERTIES, "")
@@ -140,7 +167,7 @@ def of_feature(feature: Mapping[str, Any]) -> Iterator[Breach]:
         if feature["nucleusGeometry"] is None:
             yield NULL_KEY, "nucleusGeometry"
         else:
-            yield from ((rule, f"nucleus {what}".strip()) for rule, what in of_geometry(feature["nucleusGeometry"]))
+            yield from ((rule, f"nucleus {what}".strip()) for rule, what in _nucleus(feature["nucleusGeometry"]))
     if properties:
         yield from _properties(properties)
 
@@ -157,30 +184,57 @@ def _identity(feature: Mapping[str, Any], properties: Mapping[str, Any]) -> Iter
         yield ID_NOT_UUID, str(found)
 
 
+def _nucleus(geometry: Any) -> Iterator[Breach]:  # noqa: ANN401 - parsed JSON
+    if isinstance(geometry, dict) and geometry.get("type") in AREAS:
+        yield from of_geometry(geometry)
+    else:
+        yield NOT_AN_AREA, str(geometry.get("type")) if isinstance(geometry, dict) else ""
+
+
 def of_geometry(geometry: Any) -> Iterator[Breach]:  # noqa: ANN401 - parsed JSON
     """Give what a parsed geometry breaks by its form; what :func:`of_shapes` says of its areas comes on top."""
     kind = geometry.get("type") if isinstance(geometry, dict) else None
     if geometry is None:
         yield NO_GEOMETRY, ""
-    elif kind not in AREAS:
-        if kind not in _NO_AREAS:
-            yield NOT_AN_AREA, str(kind)
-        elif not geometry.get("coordinates"):
-            yield COORDINATES, ""
-    else:
-        parts = geometry.get("coordinates")
-        if not isinstance(parts, list):
-            yield COORDINATES, ""
-            return
-        if kind == "MultiPolygon" and len(parts) == 1:
-            yield ONE_PART, ""
-        parts = parts if kind == "MultiPolygon" else [parts]
-        if not parts or not all(parts):
-            yield NO_AREA, "empty"
-        elif not all(isinstance(part, list) and all(isinstance(ring, list) for ring in part) for part in parts):
-            yield COORDINATES, ""
-        elif any(len(ring) < 4 or ring[0] != ring[-1] for part in parts for ring in part):
-            yield OPEN_RING, ""
+    elif kind in AREAS:
+        yield from _area(kind, geometry.get("coordinates"))
+    elif not isinstance(kind, str) or kind not in _NO_AREAS:
+        yield NOT_AN_AREA, str(kind)
+    elif not _are_points(geometry.get("coordinates"), _NO_AREAS[kind]):
+        yield COORDINATES, ""
+
+
+def _area(kind: str, parts: Any) -> Iterator[Breach]:  # noqa: ANN401 - parsed JSON
+    if not isinstance(parts, list):
+        yield COORDINATES, ""
+        return
+    if kind == "MultiPolygon" and len(parts) == 1:
+        yield ONE_PART, ""
+    parts = parts if kind == "MultiPolygon" else [parts]
+    if not parts or not all(parts):
+        yield NO_AREA, "empty"
+    elif not all(isinstance(part, list) and all(isinstance(ring, list) for ring in part) for part in parts):
+        yield COORDINATES, ""
+    elif any(len(ring) < 4 or ring[0] != ring[-1] for part in parts for ring in part):
+        yield OPEN_RING, ""
+    elif not all(map(_are_numbers, parts)):
+        yield COORDINATES, ""
+
+
+def _are_points(found: Any, depth: int) -> bool:  # noqa: ANN401 - parsed JSON
+    """Return whether that is a point, or as deep a list of such."""
+    if not isinstance(found, list) or not found:
+        return False
+    if depth:
+        return all(_are_points(inner, depth - 1) for inner in found)
+    return len(found) > 1 and all(map(is_number, found))
+
+
+def _are_numbers(rings: list[Any]) -> bool:
+    try:
+        return set(map(type, chain.from_iterable(chain.from_iterable(rings)))) <= _NUMBERS
+    except TypeError:
+        return False
 
 
 def of_shapes(shapes: NDArray[np.object_]) -> Iterator[tuple[Rule, NDArray[np.bool_]]]:
@@ -205,7 +259,9 @@ def of_shapes(shapes: NDArray[np.object_]) -> Iterator[tuple[Rule, NDArray[np.bo
 def of_rounding(shapes: NDArray[np.object_]) -> Iterator[tuple[Rule, NDArray[np.bool_]]]:
     """Give for each rule of rounding which valid shapes break it; on QuPath's grid none can."""
     points, owner = shapely.get_coordinates(shapes, return_index=True)
-    which = np.flatnonzero(_any_of(points != np.rint(points / GRID_PX) * GRID_PX, owner, len(shapes)))
+    distant = np.abs(points) >= FARTHEST_QUARTER_PX
+    far = _any_of(distant & (points.astype(np.float32) != points), owner, len(shapes))
+    which = np.flatnonzero(_any_of(points != np.rint(points / GRID_PX) * GRID_PX, owner, len(shapes)) | far)
     which = which[shapely.is_valid(shapes[which])]
     broken, finer = np.zeros(len(shapes), bool), np.zeros(len(shapes), bool)
     if len(which):
@@ -215,7 +271,9 @@ def of_rounding(shapes: NDArray[np.object_]) -> Iterator[tuple[Rule, NDArray[np.
         hundredths = np.floor(points * STEPS_A_PIXEL + 0.5) / STEPS_A_PIXEL
         finer[which] = _any_of(np.abs(hundredths - points) > 1e-9 * (1 + np.abs(points)), owner, len(some))
         for moved in (hundredths, hundredths.astype(np.float32).astype(float)):
-            broken[which] |= ~shapely.is_valid(shapely.set_coordinates(some.copy(), moved))
+            then = shapely.set_coordinates(some.copy(), moved)
+            broken[which] |= ~shapely.is_valid(then) | (shapely.area(then) <= 0)
+    yield FAR, far & ~broken & shapely.is_valid(shapes)
     yield SNAPPING, broken
     yield ROUNDED, finer & ~broken
 
@@ -237,7 +295,10 @@ def _properties(properties: Mapping[str, Any]) -> Iterator[Breach]:
         yield from _classification(found)
     if (colour := properties.get("color")) is not None and not (type(colour) is int or is_colour(colour)):
         yield COLOUR, str(colour)
-    if measurements := properties.get("measurements"):
+    measurements = properties.get("measurements")
+    if not isinstance(measurements, dict | list | None):
+        yield NO_MEASUREMENTS, str(measurements)
+    elif measurements:
         yield from ((MEASUREMENT, str(name)) for name, value in measured(measurements) if not is_number(value))
 
 
@@ -246,14 +307,14 @@ def _classification(found: Any) -> Iterator[Breach]:  # noqa: ANN401 - parsed JS
         return
     if not isinstance(found, dict):
         yield CLASS_FORM, str(found)
-    elif "colorRGB" in found:
-        if type(found["colorRGB"]) is not int:
-            yield CLASS_COLOUR, str(found["colorRGB"])
     else:
-        name, names = found.get("name"), found.get("names")
-        if not (isinstance(name, str) or (isinstance(names, list) and all(isinstance(text, str) for text in names))):
+        names = found["names"] if "names" in found else [found.get("name")]
+        if not (isinstance(names, list) and names and all(isinstance(text, str) and text for text in names)):
             yield CLASS_FORM, ""
-        if not is_colour(found.get("color")):
+        if "colorRGB" in found:
+            if type(found["colorRGB"]) is not int:
+                yield CLASS_COLOUR, str(found["colorRGB"])
+        elif not is_colour(found.get("color")):
             yield CLASS_COLOUR, str(found.get("color", ""))
 
 
@@ -267,8 +328,13 @@ def is_colour(value: Any) -> bool:  # noqa: ANN401 - parsed JSON
 
 
 def is_number(value: Any) -> bool:  # noqa: ANN401 - parsed JSON
-    """Return whether a value is a finite number; true and false are none."""
-    return type(value) in (int, float) and math.isfinite(value)
+    """Return whether a value is a number that is finite as float32, which QuPath keeps; true and false are none.
+
+    >>> is_number(3.4e38), is_number(1e39), is_number(10**400), is_number(float("nan")), is_number(True)
+    (True, False, False, False, False)
+    """
+    # Compared, not converted: integers of any length are exact.
+    return type(value) in (int, float) and abs(value) < INFINITE
 
 
 def measured(measurements: Any) -> Iterator[tuple[Any, Any]]:  # noqa: ANN401 - parsed JSON

@@ -7,11 +7,15 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
 from wsi_parse.errors import SettingsError
 
 _Byte = Annotated[int, Field(ge=0, le=255)]
+
+
+def _once(names: tuple[str, ...]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(names))
 
 
 class _Section(BaseModel):
@@ -98,7 +102,7 @@ class ClassSettings(_Section):
 class ExportSettings(_Section):
     """What is written."""
 
-    formats: tuple[str, ...] = Field(
+    formats: Annotated[tuple[str, ...], AfterValidator(_once)] = Field(
         ("geojson", "parquet"), description="geojson, parquet, dicom, ome-zarr, spatialdata"
     )
     gzip: bool = Field(False, description="write annotations.geojson.gz")

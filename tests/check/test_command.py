@@ -43,6 +43,12 @@ def test_what_is_refused_is_code_1_and_named(tmp_path: Path) -> None:
     assert str(tmp_path) not in result.stdout
 
 
+def test_a_feature_within_another_is_named_by_both_places(tmp_path: Path) -> None:
+    parent = feature(number=2, childObjects=[feature(number=3), feature(number=4, name=None)])
+    result = wsi_parse("check", saved(tmp_path / "a.geojson", collection(feature(), parent)), check=1)
+    assert f"Feature 2 within feature 2 ({feature(number=4)['id']}) has a key that is null: name." in result.stdout
+
+
 def test_no_more_than_so_many_are_named(tmp_path: Path) -> None:
     items = [feature(number=number, name=None) for number in range(9)]
     said = wsi_parse("check", saved(tmp_path / "a.geojson", collection(*items)), "--most", 2, check=1).stdout
@@ -70,6 +76,21 @@ def test_a_file_that_is_none_stops_no_other(tmp_path: Path) -> None:
     assert "Traceback" not in result.stderr
 
 
+def test_nor_does_one_that_is_nested_without_end(tmp_path: Path) -> None:
+    geometry = json.dumps(feature()).replace("[[[0, 0]", '[[[0, 0, {"a": ' + "[" * 900 + "]" * 900 + "}]")
+    deep = tmp_path / "deep.json"
+    deep.write_text(f'{{"type": "FeatureCollection", "features": [{geometry}]}}')
+    many = tmp_path / "many.json"
+    many.write_text('{"type":"GeometryCollection","geometries":[' * 900 + "]}" * 900)
+    huge = saved(tmp_path / "huge.json", [feature(measurements={"a": 10**400}) | {"id": 10**400}])
+    good = saved(tmp_path / "good.json", [feature()])
+    result = wsi_parse("check", many, deep, huge, good, "--fix", tmp_path / "fixed", check=1)
+    assert "good.json: 1 features" in result.stdout
+    assert "huge.json: 1 features" in result.stdout
+    assert "many.json" in result.stderr + result.stdout
+    assert "Traceback" not in result.stderr
+
+
 def test_fix_writes_what_passes(tmp_path: Path) -> None:
     source = saved(tmp_path / "a.geojson", BAD)
     before = source.read_bytes()
@@ -87,6 +108,42 @@ def test_several_are_written_into_a_folder(tmp_path: Path) -> None:
     wsi_parse("check", one, other, "--fix", tmp_path / "new" / "fixed")
     assert sorted(path.name for path in (tmp_path / "new" / "fixed").iterdir()) == ["a.geojson", "b.geojson"]
     wsi_parse("check", *(tmp_path / "new" / "fixed").iterdir())
+
+
+def test_packed_is_what_is_called_so_in_any_letters(tmp_path: Path) -> None:
+    source = saved(tmp_path / "a.geojson", BAD)
+    wsi_parse("check", source, "--fix", tmp_path / "B.GEOJSON.GZ")
+    assert len(json.loads(gzip.decompress((tmp_path / "B.GEOJSON.GZ").read_bytes()))["features"]) == 3
+    wsi_parse("check", tmp_path / "B.GEOJSON.GZ")
+
+
+@pytest.mark.parametrize("name", ["fixed", "fixed.txt", "fixed.gz", "fixed.geo"])
+def test_a_place_that_is_neither_file_nor_folder_is_an_error(tmp_path: Path, name: str) -> None:
+    source = saved(tmp_path / "a.txt", BAD)
+    result = wsi_parse("check", source, "--fix", tmp_path / name, check=2)
+    assert f"{name} is no folder" in result.stderr
+    assert [path.name for path in tmp_path.iterdir()] == ["a.txt"]
+    wsi_parse("check", source, "--fix", f"{tmp_path / name}/")
+    assert [path.name for path in (tmp_path / name).iterdir()] == ["a.geojson"]
+    wsi_parse("check", source, "--fix", tmp_path / name)
+
+
+def test_several_are_not_written_into_one_file(tmp_path: Path) -> None:
+    sources = [saved(tmp_path / name, BAD) for name in ("a.geojson", "b.geojson")]
+    result = wsi_parse("check", *sources, "--fix", tmp_path / "c.geojson", check=2)
+    assert "c.geojson is one file, and 2 are checked" in result.stderr
+
+
+def test_of_a_folder_of_results_the_annotations_are_checked(tmp_path: Path) -> None:
+    parts = [f"annotations_0{number}.geojson" for number in (1, 2)]
+    for name in (*parts, "tissue.geojson", "annotations_index.json"):
+        saved(tmp_path / name, collection(feature()))
+    said = wsi_parse("check", tmp_path, "--json").stdout.splitlines()
+    assert [json.loads(line)["file"] for line in said] == parts
+    (tmp_path / "empty").mkdir()
+    result = wsi_parse("check", tmp_path / "empty", tmp_path / parts[0], check=1)
+    assert "empty is a folder, and no GeoJSON. Name the files in it." in result.stderr
+    assert "QuPath takes it" in result.stdout
 
 
 def test_what_had_to_be_dropped_is_told_with_code_1(tmp_path: Path) -> None:

@@ -12,8 +12,9 @@ from typing import Any
 import pytest
 import shapely
 
-from tests.check.made import HOLE, SQUARE, UUID, checked, collection, feature, fixed, names, polygon, without
+from tests.check.made import HOLE, SQUARE, UUID, checked, collection, feature, fixed, names, polygon, saved, without
 from wsi_parse import rules
+from wsi_parse.check import check_file
 from wsi_parse.rules import RULES
 
 BOW_TIE = [[0, 0], [8, 8], [8, 0], [0, 8], [0, 0]]
@@ -24,6 +25,7 @@ OUTSIDE = [[20, 20], [20, 24], [24, 24], [24, 20], [20, 20]]
 NOTCH = [[0, 0], [8, 0], [8, 8], [4.004, 0.004], [0, 8], [0, 0]]
 # Far out, float32 has 64ths of a pixel.
 FAR_NOTCH = [[x + 200_000, y + 200_000] for x, y in [[0, 0.01], [8, 0.01], [8, 8], [4, 0.02], [0, 8], [0, 0.01]]]
+POINT = {"type": "Point", "coordinates": [1, 2]}
 DROPPED = None
 
 
@@ -49,6 +51,10 @@ def area(geometry: Any, size: float, kind: str = "Polygon") -> dict[str, Any]:
     return {geometry: (kind, size)}
 
 
+def moved(offset: float, scale: float) -> Any:
+    return [[x * scale + offset, y * scale] for x, y in SQUARE]
+
+
 def coloured(colour: Any, name: str = "Tumor", **more: Any) -> dict[str, Any]:
     return feature(classification={"name": name, "color": colour, **more})
 
@@ -67,6 +73,8 @@ TABLE = (
     Row(3, feature(polygon([[0, 0], [8.001, 0], [8, 8.004], [0, 0]])), "rounded", area("geometry", 32)),
     # 4: on a grid that float32 holds
     Row(4, feature(polygon(FAR_NOTCH)), "snapping", area("geometry", shapely.Polygon(FAR_NOTCH).area, "MultiPolygon")),
+    Row(4, feature(polygon(moved(1e8 + 0.25, 0.1))), "snapping", DROPPED),
+    Row(4, feature(polygon(moved(2e7 + 0.25, 8))), "far", area("geometry", 64 * 64)),
     # 5: only solid polygons of closed rings
     Row(5, feature(multi(SQUARE)), "one-part", area("geometry", 64)),
     Row(5, feature({"type": "GeometryCollection", "geometries": [polygon()]}), "not-an-area", area("geometry", 64)),
@@ -86,7 +94,14 @@ TABLE = (
     Row(5, feature({"type": "Polygon", "coordinates": [7]}), "coordinates", DROPPED),
     Row(5, feature(polygon([[0, 0], [8, 0], [8, float("nan")], [0, 0]])), "coordinates", DROPPED),
     Row(5, feature(polygon([[0, 0], [8, 0], [8, 1e12], [0, 0]])), "coordinates", DROPPED),
+    Row(5, feature(polygon([[0, 0], [8, 0], [8, 10**400], [0, 0]])), "coordinates", DROPPED),
     Row(5, feature({"type": "Point", "coordinates": []}), "coordinates", DROPPED),
+    Row(5, feature({"type": "Point", "coordinates": [None, None]}), "coordinates", DROPPED),
+    Row(5, feature({"type": "Point", "coordinates": [1]}), "coordinates", DROPPED),
+    Row(5, feature({"type": "LineString", "coordinates": [[1, 2], ["3", 4]]}), "coordinates", DROPPED),
+    Row(5, feature({"type": "MultiLineString", "coordinates": [[1, 2], [3, 4]]}), "coordinates", DROPPED),
+    Row(5, feature(polygon([[str(x), str(y)] for x, y in SQUARE])), "coordinates", area("geometry", 64)),
+    Row(5, feature(polygon([[False, False], [True, False], [True, True], [False, False]])), "coordinates", DROPPED),
     # 6: no nulls
     Row(6, feature() | {"id": None}, "null-key", {"id": IDS}),
     Row(6, feature(name=None), "null-key", {"properties.name": None}),
@@ -99,6 +114,8 @@ TABLE = (
     Row(6, feature(name=["a"]), "not-text", {"properties.name": "['a']"}),
     Row(6, feature() | {"id": {}}, "not-text", {"id": IDS}),
     Row(6, polygon(), "not-a-feature", area("geometry", 64)),
+    Row(6, without("type"), "not-a-feature", {"type": "Feature"} | area("geometry", 64)),
+    Row(6, feature(name="b") | {"type": "feature"}, "not-a-feature", {"type": "Feature", "properties.name": "b"}),
     # 7: classes with colours
     Row(7, feature(classification={"name": "Tumor"}), "class-colour", TUMOR),
     Row(7, coloured("#c80000"), "class-colour", TUMOR),
@@ -115,6 +132,10 @@ TABLE = (
         {"properties.classification": {"names": ["Tumor", "Positive"], "color": [200, 0, 0]}},
     ),
     Row(7, feature(classification={"color": [1, 2, 3]}), "class", {"properties.classification": None}),
+    Row(7, feature(classification={"colorRGB": -3670016}), "class", {"properties.classification": None}),
+    Row(7, feature(classification={"names": [], "color": [1, 2, 3]}), "class", {"properties.classification": None}),
+    Row(7, coloured([200, 0, 0], names=[]), "class", TUMOR),
+    Row(7, coloured([1, 2, 3], ""), "class", {"properties.classification": None}),
     Row(7, feature(classification=7), "class", {"properties.classification": None}),
     Row(7, feature(color="#00ff00"), "colour", {"properties.color": [0, 255, 0]}),
     Row(7, feature(color="green"), "colour", {"properties.color": None}),
@@ -131,12 +152,18 @@ TABLE = (
         "nucleus-place",
         {"properties.nucleusGeometry": None} | area("nucleusGeometry", 4),
     ),
+    Row(9, feature() | {"nucleusGeometry": POINT}, "not-an-area", {"nucleusGeometry": None}),
+    Row(9, feature() | {"nucleusGeometry": "x"}, "not-an-area", {"nucleusGeometry": None}),
     # 10: finite numbers
+    Row(10, feature(measurements=5), "measurements", {"properties.measurements": {}}),
+    Row(10, feature(measurements="abc"), "measurements", {"properties.measurements": {}}),
     Row(10, feature(measurements={"a": 1, "b": None}), "measurement", {"properties.measurements": {"a": 1}}),
     Row(10, feature(measurements={"a": 1, "b": "NaN"}), "measurement", {"properties.measurements": {"a": 1}}),
     Row(10, feature(measurements={"a": 1, "b": float("nan")}), "measurement", {"properties.measurements": {"a": 1}}),
     Row(10, feature(measurements={"a": float("inf")}), "measurement", {"properties.measurements": {}}),
     Row(10, feature(measurements={"a": "1.5", "b": "high"}), "measurement", {"properties.measurements": {"a": 1.5}}),
+    Row(10, feature(measurements={"a": 10**400, "b": 2}), "measurement", {"properties.measurements": {"b": 2}}),
+    Row(10, feature(measurements={"a": 1e300, "b": 2}), "measurement", {"properties.measurements": {"b": 2}}),
     Row(10, feature(measurements={"a": True}), "measurement", {"properties.measurements": {}}),
     Row(
         10,
@@ -190,7 +217,14 @@ def test_what_breaks_a_rule_is_named_and_put_right(tmp_path: Path, row: Row) -> 
 
 
 def test_the_table_holds_every_rule_of_features() -> None:
-    of_files = {rules.ONE_VALUE, rules.TOO_LARGE, rules.MANY_ANNOTATIONS, rules.DUPLICATE}
+    of_files = {
+        rules.ONE_VALUE,
+        rules.FILE_NAME,
+        rules.NO_COLLECTION,
+        rules.TOO_LARGE,
+        rules.MANY_ANNOTATIONS,
+        rules.DUPLICATE,
+    }
     assert {rule for row in TABLE for rule in row.rule.split()} == {rule.name for rule in RULES if rule not in of_files}
     assert len({rule.name for rule in RULES}) == len(RULES)
     assert {row.fact for row in TABLE} == set(range(2, 12))
@@ -204,6 +238,10 @@ FINE: tuple[Any, ...] = (
     feature(polygon([[x + 0.25, y - 0.07] for x, y in SQUARE])),
     feature({"type": "Point", "coordinates": [1, 2]}, objectType="annotation"),
     feature({"type": "LineString", "coordinates": [[1, 2], [3, 4]]}),
+    feature({"type": "MultiPoint", "coordinates": [[1, 2], [3, 4]]}),
+    feature({"type": "MultiLineString", "coordinates": [[[1, 2], [3, 4.5]]]}),
+    feature(polygon([[x + 4_000_000.25, y] for x, y in SQUARE])),
+    feature(polygon([[x + 20_000_000, y] for x, y in SQUARE])),
     feature(polygon() | {"isEllipse": True, "plane": {"c": -1, "z": 0, "t": 0}}),
     feature(objectType="cell") | {"nucleusGeometry": polygon(HOLE)},
     feature(classification="Tumor"),
@@ -234,13 +272,59 @@ def test_8_an_id_that_comes_twice_is_given_once(tmp_path: Path) -> None:
     report = checked(tmp_path / "a.geojson", content)
     assert report.accepted
     assert report.counts[rules.DUPLICATE] == 3
-    assert [finding.number for finding in report.examples[rules.DUPLICATE]] == [3, 4, 6]
+    assert [(finding.number, finding.id) for finding in report.examples[rules.DUPLICATE]] == [
+        (3, feature()["id"]),
+        (4, feature()["id"]),
+        (6, None),
+    ]
     features, _ = fixed(tmp_path / "a.geojson", content)
     ids = [item["id"] for item in features]
     assert len(set(ids)) == len(ids) == 6
     assert ids[:2] == [feature()["id"], feature(number=3)["id"]]
     assert [item["id"] for item in fixed(tmp_path / "a.geojson", content)[0]] == ids, "the same each time"
     assert rules.DUPLICATE not in checked(tmp_path / "b.geojson", collection(*features)).counts
+
+
+def test_8_a_uuid_is_the_same_in_large_letters(tmp_path: Path) -> None:
+    content = collection(feature(), feature() | {"id": feature()["id"].upper()})
+    report = checked(tmp_path / "a.geojson", content)
+    assert names(report) == {"duplicate-id"}
+    assert report.examples[rules.DUPLICATE][0].id == feature()["id"].upper()
+    ids = [item["id"].lower() for item in fixed(tmp_path / "a.geojson", content)[0]]
+    assert ids[0] == feature()["id"]
+    assert len(set(ids)) == 2
+
+
+def test_8_many_that_come_twice_are_counted_and_the_first_named(tmp_path: Path) -> None:
+    items = [feature(number=number) for number in range(1_500)]
+    report = check_file(saved(tmp_path / "a.geojson", collection(*items, *items)), 2)
+    assert report.counts == {rules.DUPLICATE: 1_500}
+    assert [(finding.number, finding.id) for finding in report.examples[rules.DUPLICATE]] == [
+        (1_501, items[0]["id"]),
+        (1_502, items[1]["id"]),
+    ]
+
+
+def test_features_within_others_are_named_where_they_stand(tmp_path: Path) -> None:
+    bad = feature(polygon(BOW_TIE), number=4)
+    content = collection(feature(), feature(number=2, childObjects=[feature(number=3), bad]), bad)
+    report = checked(tmp_path / "a.geojson", content)
+    found = {
+        rule.name: [(item.number, item.below, item.id) for item in report.examples[rule]] for rule in report.counts
+    }
+    assert found == {
+        "invalid": [(2, 2, bad["id"]), (3, 0, bad["id"])],
+        "duplicate-id": [(3, 0, bad["id"])],
+    }
+
+
+@pytest.mark.parametrize("name", ["a.txt", "a.geo", "a.geojson.txt", "a"])
+def test_13_a_name_that_is_not_imported_is_a_warning(tmp_path: Path, name: str) -> None:
+    report = checked(tmp_path / name, collection(feature()))
+    assert names(report) == {"file-name"}
+    assert report.accepted
+    for good in ("a.json", "A.GEOJSON"):
+        assert not names(checked(tmp_path / good, collection(feature())))
 
 
 def test_an_id_that_is_no_uuid_gives_the_same_uuid_anywhere(tmp_path: Path) -> None:
@@ -299,6 +383,24 @@ def test_14_a_large_file_is_a_warning(tmp_path: Path, monkeypatch: pytest.Monkey
     report = checked(path, content | {"more": 1})
     assert names(report) == {"too-large"}
     assert report.accepted
+
+
+@pytest.mark.parametrize("told", [{}, {"type": None}, {"type": "featurecollection"}])
+def test_1_a_collection_that_does_not_say_so_is_refused_and_told_to(tmp_path: Path, told: dict[str, Any]) -> None:
+    items = [feature(), feature(number=2)]
+    content = {**told, "mine": 1, "features": items}
+    report = checked(tmp_path / "a.geojson", content)
+    assert names(report) == {"no-collection"}
+    assert not report.accepted
+    assert fixed(tmp_path / "a.geojson", content)[0] == items
+    assert json.loads((tmp_path / "fixed-a.geojson").read_bytes())["mine"] == 1
+
+
+@pytest.mark.parametrize("told", [{}, {"type": "feature"}])
+def test_1_nor_a_single_feature_that_does_not(tmp_path: Path, told: dict[str, Any]) -> None:
+    content = without("type") | told
+    assert names(checked(tmp_path / "a.geojson", content)) == {"not-a-feature"}
+    assert fixed(tmp_path / "a.geojson", content)[0] == [feature()]
 
 
 FORMS: tuple[tuple[Any, int], ...] = (

@@ -142,7 +142,9 @@ class TestCommand:
             write(tmp_path / side / "one.geojson", shapes)
             write(tmp_path / side / "two.geojson.gz", shapes)
         out = ["--json", tmp_path / "told.json", "--csv", tmp_path / "told.csv", "--overlay", tmp_path / "told.png"]
-        wsi_parse("evaluate", "--truth", tmp_path / "truth", "--pred", tmp_path / "pred", *out)
+        said = wsi_parse("evaluate", "--truth", tmp_path / "truth", "--pred", tmp_path / "pred", *out).stdout
+        pictures = f"{tmp_path / 'told-one.png'}, {tmp_path / 'told-two.png'}"
+        assert f"→ {tmp_path / 'told.json'}, {tmp_path / 'told.csv'}, {pictures}  (" in said
         told = json.loads((tmp_path / "told.json").read_text())
         assert [slide["name"] for slide in told["slides"]] == ["one", "two"]
         assert (told["sum"]["all"]["truth"], told["sum"]["all"]["matched"]) == (12, 6)

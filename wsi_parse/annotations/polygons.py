@@ -10,6 +10,9 @@ from numpy.typing import NDArray
 #: No slide is larger; beyond, sums of squares lose what they are made of.
 FARTHEST_PX = 1e9
 
+# Integers may be too long for a float.
+_UNBUILT = (TypeError, ValueError, OverflowError, shapely.GEOSException)
+
 Rings = list[list[list[float]]]
 
 
@@ -47,7 +50,7 @@ def build(areas: list[list[Rings]]) -> NDArray[np.object_]:
     """
     try:
         return _built(areas)
-    except (TypeError, ValueError, shapely.GEOSException):
+    except _UNBUILT:
         return np.array([None, *map(_alone, areas)], object)[1:]
 
 
@@ -55,7 +58,7 @@ def _alone(area: list[Rings]) -> Any:  # noqa: ANN401 - a shapely geometry
     """Build one, which may be the one that cannot be."""
     try:
         return _built([area])[0]
-    except (TypeError, ValueError, shapely.GEOSException):
+    except _UNBUILT:
         return None
 
 

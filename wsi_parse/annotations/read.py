@@ -100,7 +100,7 @@ def feature_of(text: bytes, number: int, path: Path) -> Any:  # noqa: ANN401 - p
     try:
         return parsed(text)
     except ValueError as error:
-        raise UsageError(f"Feature {number:,} of {path.name} is no JSON: {error}", "Export it again.") from error
+        raise UsageError(f"Feature {number:,} of {path.name} is no JSON: {error}.", "Export it again.") from error
 
 
 def flat_features(item: Any) -> Iterator[dict[str, Any]]:  # noqa: ANN401 - parsed JSON
@@ -108,7 +108,7 @@ def flat_features(item: Any) -> Iterator[dict[str, Any]]:  # noqa: ANN401 - pars
     kind = item.get("type")
     if kind == "FeatureCollection" and isinstance(item.get("features"), list):
         inner = item["features"]
-    elif kind == "Feature":
+    elif kind == "Feature" or "geometry" in item:
         yield item
         inner = children_of(item)
     else:

@@ -26,6 +26,7 @@ _QUOTE, _ESCAPE, _OPEN, _CLOSE, _LIST = b'"\\{}['
 _FEATURES = re.compile(rb'"features"\s*:\s*\[\s*\Z')
 # White space, and what stands before each value of a JSON text sequence.
 _BETWEEN = b" \t\r\n\x1e"
+_COLLECTION = "FeatureCollection"
 _TEXTS = (".json", ".geojson")
 
 
@@ -43,10 +44,12 @@ def pieces(path: Path) -> Iterator[bytes]:
             while piece := file.read(_PIECE):
                 yield piece
     except EOFError as error:
-        raise UsageError(f"{path.name} ends in the middle: {error}", _REPEAT) from error
+        raise UsageError(f"{path.name} ends in the middle: {error}.", _REPEAT) from error
+    except IsADirectoryError as error:
+        raise UsageError(f"{path.name} is a folder, and no GeoJSON.", "Name the files in it.") from error
     except (OSError, zipfile.BadZipFile, zlib.error) as error:
         reason = getattr(error, "strerror", None) or error
-        raise UsageError(f"{path.name} cannot be read: {reason}", "It must be GeoJSON.") from error
+        raise UsageError(f"{path.name} cannot be read: {reason}.", "It must be GeoJSON.") from error
 
 
 def _opened(path: Path, stack: ExitStack) -> IO[bytes]:
@@ -88,7 +91,11 @@ def unparsed(value: Any) -> bytes:  # noqa: ANN401 - parsed JSON
         return json.dumps(value, separators=(",", ":")).encode()
 
 
+_BETWEEN_TWO = "something stands between two features"
+_LEAVE_OUT = "Leave it out."
 _OTHER = "its list holds other things than features"
+_NULL = "null stands among them"
+_NULLS = re.compile(rb"[\[,\s]*null\b")
 _REPEAT = "Was its writing or copying interrupted? Export it again."
 
 
@@ -105,6 +112,8 @@ class Features:
         What a collection says beside its features; whole when the iteration is over.
     roots : int
         How many JSON values the file holds one after the other; GeoJSON is one.
+    untyped : bool
+        Whether a collection does not say that it is one; known when the iteration is over.
     bare : bool
         Whether the last that was given is a whole JSON value, not one of a collection or list.
     bytes_read : int
@@ -115,6 +124,7 @@ class Features:
         self.path = path
         self.members: dict[str, Any] = {}
         self.roots = 0
+        self.untyped = False
         self.bare = False
         self.bytes_read = 0
         self._count = 0
@@ -220,34 +230,37 @@ class Features:
             return
         if self._base == 0:
             if self._in_features or bare != b"[":
-                raise self._wrong("something stands between two features")
+                raise self._wrong(_reason(bare, _BETWEEN_TWO))
             self._around.append(between)
             self._in_features, self.roots = True, 1
             return
         if self._in_features and not bare.startswith(b"]"):
-            raise self._wrong("something stands between two features")
+            raise self._wrong(_reason(bare, _BETWEEN_TWO))
         self._around.append(between)
         self._in_features = bool(_FEATURES.search(between))
 
     def _root(self) -> Iterator[bytes]:
         """Read what is around the features; where that is a feature or a geometry itself, give it."""
-        text = b"".join(self._around).lstrip(_BETWEEN)
+        text, last = b"".join(self._around).lstrip(_BETWEEN), self._around[-1]
         self._around, self._in_features = [], False
         self.roots += 1
         try:
             root = parsed(text)
         except ValueError as error:
-            raise self._wrong(str(error)) from error
+            raise self._wrong(_reason(last, str(error))) from error
         kind = root.get("type")
-        if kind == "FeatureCollection" and isinstance(root.get("features"), list):
+        if isinstance(root.get("features"), list) and str(kind or _COLLECTION).lower() == _COLLECTION.lower():
+            self.untyped |= kind != _COLLECTION
             if root["features"]:
-                raise self._wrong(_OTHER)
+                raise self._wrong(_NULL if None in root["features"] else _OTHER)
             self.members = {**self.members, **{name: root[name] for name in root if name not in ("type", "features")}}
-        elif isinstance(kind, str) and kind != "FeatureCollection":
+        elif "geometry" in root or (isinstance(kind, str) and kind != _COLLECTION):
             self._count += 1
             self.bare = True
             yield text
             self.bare = False
+        elif "features" in root:
+            raise UsageError(f"{self.path.name} is no GeoJSON: its features are no list.", "Export it again.")
         else:
             raise UsageError(f"{self.path.name} is no GeoJSON.", "It has neither features nor a geometry.")
 
@@ -264,9 +277,9 @@ class Features:
             try:
                 more = parsed(whole)
             except ValueError as error:
-                raise (self._wrong(str(error)) if rest.endswith(b"]") else self._truncated()) from error
+                raise (self._wrong(_reason(rest, str(error))) if rest.endswith(b"]") else self._truncated()) from error
             if more:
-                raise self._wrong(_OTHER)
+                raise self._wrong(_NULL if None in more else _OTHER)
             self.roots = 1
         yield from ()
 
@@ -274,4 +287,12 @@ class Features:
         return UsageError(f"{self.path.name} ends in the middle, after {self._count:,} features.", _REPEAT)
 
     def _wrong(self, reason: str) -> UsageError:
-        return UsageError(f"{self.path.name} is no GeoJSON after {self._count:,} features: {reason}.", _REPEAT)
+        return UsageError(
+            f"{self.path.name} is no GeoJSON after {self._count:,} features: {reason}.",
+            _LEAVE_OUT if reason == _NULL else _REPEAT,
+        )
+
+
+def _reason(text: bytes, otherwise: str) -> str:
+    """Say what is wrong with text that stands after a feature."""
+    return _NULL if _NULLS.match(text) else otherwise

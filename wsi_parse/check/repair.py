@@ -11,8 +11,8 @@ from typing import IO, Any
 from wsi_parse.annotations.read import id_of, no_cycles
 from wsi_parse.annotations.stream import Features, unparsed
 from wsi_parse.check.ids import final_id, next_id
-from wsi_parse.check.report import Feature, Finding, Report, batches, check_file, examined
-from wsi_parse.check.shapes import fitted_geometry
+from wsi_parse.check.report import Feature, Finding, Item, Report, batches, check_file, examined, key_of
+from wsi_parse.check.shapes import fitted_geometry, is_area
 from wsi_parse.check.words import repaired_properties
 from wsi_parse.errors import UsageError
 from wsi_parse.exporters.base import RESEARCH_ONLY
@@ -67,13 +67,13 @@ def repair(source: Path, target: Path, report: Report | None = None) -> Repaired
     result, used = Repaired(target), Counter[int]()
     with ExitStack() as stack, no_cycles():
         file: IO[bytes] = stack.enter_context(stack.enter_context(atomic(target)).open("wb"))
-        if target.suffix == ".gz":
+        if target.suffix.lower() == ".gz":
             file = stack.enter_context(gzip.GzipFile("", "wb", _GZIP_LEVEL, file, mtime=0))  # type: ignore[arg-type]
         file.write(_head(report.members))
         for batch in batches(Features(source)):
             for feature in _repaired(batch, result):
                 name = feature["id"]
-                if (key := hash(name)) in report.duplicates:
+                if (key := key_of(name)) in report.duplicates:
                     used[key] += 1
                     feature["id"] = name if used[key] == 1 else next_id(name, used[key])
                 file.write(b",\n" if result.features else b"\n")
@@ -91,10 +91,10 @@ def _head(members: Mapping[str, Any]) -> bytes:
     return unparsed(collection).removesuffix(b"]}")
 
 
-def _repaired(batch: list[tuple[int, Feature]], result: Repaired) -> list[Feature]:
+def _repaired(batch: list[Item], result: Repaired) -> list[Feature]:
     """Put right what is wrong; what is still refused then is dropped."""
-    breaches = examined([feature for _, feature in batch])
-    features = [put_right(feature) if found else feature for (_, feature), found in zip(batch, breaches, strict=True)]
+    breaches = examined([item.feature for item in batch])
+    features = [put_right(item.feature) if found else item.feature for item, found in zip(batch, breaches, strict=True)]
     shaped = [index for index, found in enumerate(breaches) if any(rule in _RESHAPED for rule, _ in found)]
     for key in ("geometry", "nucleusGeometry"):
         which = [index for index in shaped if key in features[index]]
@@ -107,11 +107,11 @@ def _repaired(batch: list[tuple[int, Feature]], result: Repaired) -> list[Featur
     changed = [index for index, found in enumerate(breaches) if found]
     still = dict(zip(changed, examined([features[index] for index in changed]), strict=True))
     kept = []
-    for index, ((number, old), feature) in enumerate(zip(batch, features, strict=True)):
+    for index, (item, feature) in enumerate(zip(batch, features, strict=True)):
         refused = [breach for breach in still.get(index, ()) if breach[0].refused]
         if refused:
             rule, detail = refused[0]
-            result.dropped.append((rule, Finding(number, id_of(old), detail)))
+            result.dropped.append((rule, Finding(item.number, item.below, id_of(item.feature), detail)))
             continue
         result.counts.update({rule for rule, _ in breaches[index]})
         kept.append(feature)
@@ -120,7 +120,7 @@ def _repaired(batch: list[tuple[int, Feature]], result: Repaired) -> list[Featur
 
 def put_right(feature: Feature) -> Feature:
     """Return a feature with all in its place but for the shape; extra members stay."""
-    if feature.get("type") != "Feature":
+    if feature.get("type") != "Feature" and "geometry" not in feature:
         feature = {"type": "Feature", "geometry": feature}
     properties = feature.get("properties")
     properties = properties if isinstance(properties, dict) else {}
@@ -129,7 +129,7 @@ def put_right(feature: Feature) -> Feature:
         "type": "Feature",
         "id": final_id(feature),
         "geometry": feature.get("geometry"),
-        "nucleusGeometry": nucleus if isinstance(nucleus, dict) else None,
+        "nucleusGeometry": nucleus if is_area(nucleus) else None,
         "properties": repaired_properties(properties, feature),
     }
     known = {key: value for key, value in first.items() if value is not None}

@@ -5,7 +5,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,10 +18,13 @@ from wsi_parse.rules import (
     AREAS,
     COORDINATES,
     DUPLICATE,
+    FILE_ENDINGS,
+    FILE_NAME,
     LARGEST_MB,
     MANY_ANNOTATIONS,
     MOST_ANNOTATIONS,
     NO_AREA,
+    NO_COLLECTION,
     ONE_VALUE,
     OPEN_RING,
     TOO_LARGE,
@@ -45,14 +48,25 @@ class Finding:
     ----------
     number : int
         Place of the feature in the file, from 1.
+    below : int
+        Which of those within that one, from 1; 0 is that one itself.
     id : str or None
     detail : str
         The key, the value, the name of a measurement; may be empty.
     """
 
     number: int
+    below: int
     id: str | None
     detail: str
+
+
+class Item(NamedTuple):
+    """A feature, and where it stands: see :class:`Finding`."""
+
+    number: int
+    below: int
+    feature: Feature
 
 
 @dataclass
@@ -72,7 +86,7 @@ class Report:
     examples : dict of Rule to list of Finding
         The first of each rule.
     duplicates : set of int
-        Hashes of ids that come more than once.
+        Hashes of ids (of small letters) that come more than once.
     """
 
     path: Path
@@ -88,6 +102,13 @@ class Report:
     def accepted(self) -> bool:
         """Whether every version of QuPath imports the file; warnings do not count."""
         return not any(rule.refused for rule in self.counts)
+
+    def note(self, most: int, rule: Rule, item: Item, detail: str = "") -> None:
+        """Count a finding, and keep it while there are no more than `most` of its rule."""
+        self.counts[rule] += 1
+        found = self.examples.setdefault(rule, [])
+        if len(found) < most:
+            found.append(Finding(item.number, item.below, id_of(item.feature), detail))
 
 
 def check_file(path: Path, most: int = 3) -> Report:
@@ -106,47 +127,70 @@ def check_file(path: Path, most: int = 3) -> Report:
         Where the file cannot be read, is empty, ends in the middle, or is no GeoJSON.
     """
     report, ids = Report(path), array("q")
-
-    def note(rule: Rule, number: int, feature: Feature | None, detail: str) -> None:
-        report.counts[rule] += 1
-        found = report.examples.setdefault(rule, [])
-        if len(found) < most:
-            found.append(Finding(number, id_of(feature) if feature else None, detail))
-
     with no_cycles():
         source = Features(path)
         for batch in batches(source):
-            breaches = examined([feature for _, feature in batch])
-            for (number, feature), found in zip(batch, breaches, strict=True):
+            breaches = examined([item.feature for item in batch])
+            for item, found in zip(batch, breaches, strict=True):
                 for rule, detail in dict(reversed(found)).items():
-                    note(rule, number, feature, detail)
-                report.annotations += type_of(feature) == "annotation"
-                ids.append(hash(final_id(feature)))
+                    report.note(most, rule, item, detail)
+                report.annotations += type_of(item.feature) == "annotation"
+                ids.append(key_of(final_id(item.feature)))
             report.features += len(batch)
     report.bytes_read, report.members = source.bytes_read, source.members
-    if source.roots > 1:
-        note(ONE_VALUE, 2, None, f"{source.roots:,} values")
-    if source.bytes_read > LARGEST_MB * 1e6:
-        note(TOO_LARGE, report.features, None, f"{source.bytes_read / 1e6:,.0f} MB")
-    if report.annotations > MOST_ANNOTATIONS:
-        note(MANY_ANNOTATIONS, report.features, None, f"{report.annotations:,}")
+    for rule, number, detail in _of_file(report, source):
+        report.note(most, rule, Item(number, 0, {}), detail)
     again = _again(np.frombuffer(ids, np.int64))
     report.duplicates = {ids[index] for index in again.tolist()}
-    for index in again.tolist():
-        note(DUPLICATE, index + 1, None, "")
+    report.counts.update({DUPLICATE: len(again)} if len(again) else {})
+    with no_cycles():
+        for item in _at(path, again[:most].tolist()):
+            report.counts[DUPLICATE] -= 1
+            report.note(most, DUPLICATE, item)
     return report
 
 
-def batches(source: Features) -> Iterator[list[tuple[int, Feature]]]:
-    """Give features some hundred at a time, each with its number; those below another follow it."""
-    batch: list[tuple[int, Feature]] = []
+def key_of(name: str) -> int:
+    """Return what stands for an id: a UUID is the same in large letters and in small."""
+    return hash(name.lower())
+
+
+def _of_file(report: Report, source: Features) -> Iterator[tuple[Rule, int, str]]:
+    """Give what a file as a whole breaks, and at which feature."""
+    if not report.path.name.lower().endswith(FILE_ENDINGS):
+        yield FILE_NAME, 1, report.path.suffix
+    if source.roots > 1:
+        yield ONE_VALUE, 2, f"{source.roots:,} values"
+    if source.untyped:
+        yield NO_COLLECTION, 1, ""
+    if source.bytes_read > LARGEST_MB * 1e6:
+        yield TOO_LARGE, report.features, f"{source.bytes_read / 1e6:,.0f} MB"
+    if report.annotations > MOST_ANNOTATIONS:
+        yield MANY_ANNOTATIONS, report.features, f"{report.annotations:,}"
+
+
+def _at(path: Path, places: list[int]) -> Iterator[Item]:
+    """Read the features at some places, counted from 0 with those within others, once more: they were not kept."""
+    first = 0
+    for batch in batches(Features(path)) if places else ():
+        yield from (batch[place - first] for place in places if first <= place < first + len(batch))
+        first += len(batch)
+        if places[-1] < first:
+            return
+
+
+def batches(source: Features) -> Iterator[list[Item]]:
+    """Give features some hundred at a time, each with its place; those within another follow it."""
+    batch: list[Item] = []
     for number, text in enumerate(source, 1):
         item = feature_of(text, number, source.path)
-        if source.bare or children_of(item) or item.get("type") == "FeatureCollection":
+        is_collection = item.get("type") == "FeatureCollection"
+        if source.bare or is_collection or children_of(item):
             # A bare geometry is taken where it is all there is.
-            batch.extend((number, _alone(feature)) for feature in flat_features(item))
+            found = enumerate(flat_features(item), int(is_collection))
+            batch.extend(Item(number, below, _alone(feature)) for below, feature in found)
         else:
-            batch.append((number, item))
+            batch.append(Item(number, 0, item))
         if len(batch) >= _AT_ONCE:
             yield batch
             batch = []

@@ -32,7 +32,7 @@ def fitted_geometry(geometries: Sequence[Any]) -> list[Any]:
     areas = [_whole(areas_of(geometry)) for geometry in geometries]
     which = [index for index, area in enumerate(areas) if area]
     shapes = fitted(build([areas[index] for index in which]))
-    found: list[Any] = [None if _is_area(geometry) else geometry for geometry in geometries]
+    found: list[Any] = [None if is_area(geometry) else geometry for geometry in geometries]
     for index, shape in zip(which, shapes, strict=True):
         found[index] = None if shape is None else _written(shape, geometries[index])
     return found
@@ -98,10 +98,12 @@ def _areas(shapes: NDArray[np.object_]) -> NDArray[np.float64]:
 
 
 def _whole(area: list[Rings]) -> list[Rings]:
-    """Leave out rings of fewer than three corners, and polygons of such."""
+    """Leave out rings of fewer than three corners, and polygons of such; numbers in quotes stay, true and false not."""
     try:
+        if any(type(value) is bool for rings in area for ring in rings for point in ring for value in point):
+            return []
         return [[ring for ring in rings if _corners(ring) > 2] for rings in area if _corners(rings[0]) > 2]
-    except (TypeError, KeyError):
+    except (TypeError, KeyError, IndexError):
         return []
 
 
@@ -109,7 +111,8 @@ def _corners(ring: list[Any]) -> int:
     return len(ring) - (len(ring) > 1 and ring[0] == ring[-1])
 
 
-def _is_area(geometry: Any) -> bool:  # noqa: ANN401 - parsed JSON
+def is_area(geometry: Any) -> bool:  # noqa: ANN401 - parsed JSON
+    """Return whether a geometry is of a type that holds polygons."""
     return isinstance(geometry, dict) and geometry.get("type") in (*AREAS, "GeometryCollection")
 
 

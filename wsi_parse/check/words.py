@@ -63,7 +63,7 @@ def _classification(name: str, found: Any) -> dict[str, Any]:  # noqa: ANN401 - 
     colour = colour_of(packed if packed is not None else told.get("color"))
     names = told.get("names")
     named: dict[str, Any] = (
-        {"names": names} if isinstance(names, list) and all(isinstance(text, str) for text in names) else {}
+        {"names": names} if isinstance(names, list) and names and all(isinstance(text, str) for text in names) else {}
     )
     rest = {key: value for key, value in told.items() if key not in ("name", "names", "color", "colorRGB")}
     return (named or {"name": name}) | {"color": colour or default_colour(name)} | rest

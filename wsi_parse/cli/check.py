@@ -1,6 +1,7 @@
 """Check GeoJSON against the rules of QuPath, and repair it."""
 
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -10,19 +11,21 @@ from rich.console import Console
 from wsi_parse.check import Finding, Repaired, Report, check_file, repair
 from wsi_parse.errors import UsageError
 from wsi_parse.exporters.base import RESEARCH_ONLY
-from wsi_parse.rules import Rule
+from wsi_parse.exporters.parts import INDEX_NAME
+from wsi_parse.manifest import RunManifest
+from wsi_parse.rules import FILE_ENDINGS, Rule
 
-_ENDS = (".geojson", ".json", ".geojson.gz", ".json.gz")
+_TELL = "This should not happen: report it, if you can with the file."
 
 
-def check_files(files: list[Path], fix: Path | None, most: int, *, as_json: bool) -> int:
+def check_files(paths: list[Path], fix: str | None, most: int, *, as_json: bool) -> int:
     """Check each file, and repair it where `fix` says to; returns the exit code."""
+    files = [file for path in paths for file in _files(path)]
     targets = _targets(files, fix) if fix else [None] * len(files)
     console, good = Console(), True
     for file, target in zip(files, targets, strict=True):
         try:
-            report = check_file(file, most)
-            repaired = None if target is None else _repair(file, target, report)
+            report, repaired = _done(file, target, most)
         except UsageError as error:
             good = False
             _fail(file, error, as_json=as_json)
@@ -33,6 +36,29 @@ def check_files(files: list[Path], fix: Path | None, most: int, *, as_json: bool
         else:
             _show(console, report, repaired, most)
     return 0 if good else 1
+
+
+def _files(path: Path) -> list[Path]:
+    """Return the annotations of a folder of results, one or in parts; anything else as it is."""
+    if not path.is_dir():
+        return [path]
+    manifest = RunManifest.load(path)
+    names = manifest.outputs if manifest else sorted(found.name for found in path.glob("annotations*"))
+    wanted = [name for name in names if name.startswith("annotations") and name.endswith(FILE_ENDINGS)]
+    return [path / name for name in wanted if name != INDEX_NAME] or [path]
+
+
+def _done(file: Path, target: Path | None, most: int) -> tuple[Report, Repaired | None]:
+    try:
+        report = check_file(file, most)
+        return report, None if target is None else _repair(file, target, report)
+    except UsageError:
+        raise
+    except RecursionError as error:
+        raise UsageError(f"{file.name} is nested too deeply.", "Export it again.") from error
+    except Exception as error:
+        # Whatever it holds: the other files are checked.
+        raise UsageError(f"{file.name} cannot be checked: {type(error).__name__}: {error}.", _TELL) from error
 
 
 def _repair(file: Path, target: Path, report: Report) -> Repaired:
@@ -51,18 +77,25 @@ def _fail(file: Path, error: UsageError, *, as_json: bool) -> None:
         typer.echo(f"wsi-parse: {error}", err=True)
 
 
-def _targets(files: list[Path], fix: Path) -> list[Path]:
+def _targets(files: list[Path], fix: str) -> list[Path]:
     """Say where each file goes.
 
     Raises
     ------
     UsageError
-        Where that is a file that is read, or the same for two.
+        Where that is a file that is read, or the same for two, or neither a folder nor called as QuPath's files are.
     """
-    if len(files) == 1 and not fix.is_dir() and fix.name.lower().endswith(_ENDS):
-        targets = [fix]
-    else:
-        targets = [fix / (f"{file.stem}.geojson" if file.suffix.lower() == ".zip" else file.name) for file in files]
+    out = Path(fix)
+    is_folder = fix.endswith(("/", os.sep)) or out.is_dir()
+    is_file = not is_folder and out.name.lower().endswith(FILE_ENDINGS)
+    if len(files) > 1 and is_file:
+        raise UsageError(f"{out.name} is one file, and {len(files)} are checked.", "Give a folder to --fix.")
+    if len(files) == 1 and not is_folder and not is_file:
+        raise UsageError(
+            f"{out.name} is no folder, and QuPath imports no file of such a name.",
+            "End it in .geojson or .json, or either with .gz; a new folder in /.",
+        )
+    targets = [out] if is_file else [out / _named(file) for file in files]
     read = {file.resolve() for file in files}
     for target in targets:
         if target.resolve() in read:
@@ -70,6 +103,11 @@ def _targets(files: list[Path], fix: Path) -> list[Path]:
         if targets.count(target) > 1:
             raise UsageError(f"Two files would be written as {target.name}.", "Give each a place of its own.")
     return targets
+
+
+def _named(file: Path) -> str:
+    """Return the name of a repaired file: as it was, where QuPath imports files of such names."""
+    return file.name if file.name.lower().endswith(FILE_ENDINGS) else f"{file.stem}.geojson"
 
 
 def _show(console: Console, report: Report, repaired: Repaired | None, most: int) -> None:
@@ -96,7 +134,8 @@ def _sentence(rule: Rule, finding: Finding) -> str:
     """Say what is wrong with a feature."""
     name = f" ({finding.id})" if finding.id else ""
     detail = f": {_short(finding.detail)}" if finding.detail else ""
-    return f"Feature {finding.number:,}{name} {rule.wrong}{detail}."
+    within = f"{finding.below:,} within feature " if finding.below else ""
+    return f"Feature {within}{finding.number:,}{name} {rule.wrong}{detail}."
 
 
 def _short(text: str, most: int = 60) -> str:
@@ -138,4 +177,10 @@ def _told(report: Report, repaired: Repaired | None, most: int) -> dict[str, Any
 
 
 def _example(rule: Rule, finding: Finding) -> dict[str, Any]:
-    return {"number": finding.number, "id": finding.id, "rule": rule.name, "what": _sentence(rule, finding)}
+    return {
+        "number": finding.number,
+        "within": finding.below,
+        "id": finding.id,
+        "rule": rule.name,
+        "what": _sentence(rule, finding),
+    }

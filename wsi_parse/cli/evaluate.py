@@ -31,6 +31,7 @@ def do_evaluate(
     console = Console()
     pairs, problems = file_pairs(truth, pred)
     evaluations: list[Evaluation] = []
+    pictures: list[Path] = []
     for pair in pairs:
         picture = overlay if overlay is None or len(pairs) == 1 else overlay.with_stem(f"{overlay.stem}-{pair.name}")
         try:
@@ -40,6 +41,7 @@ def do_evaluate(
                 raise
             problems.append(f"{pair.name}: {error}")
             continue
+        pictures += [] if picture is None else [picture]
         _print(evaluations[-1], console)
     if len(evaluations) > 1:
         _print(summed(evaluations), console)
@@ -49,7 +51,7 @@ def do_evaluate(
         write_csv(evaluations, csv)
     for problem in problems:
         typer.echo(f"wsi-parse: {problem}", err=True)
-    written = [str(path) for path in (json, csv, overlay) if path is not None and evaluations]
+    written = [str(path) for path in (json, csv, *pictures) if path is not None and evaluations]
     console.print(
         f"{'→ ' + ', '.join(written) + '  ' if written else ''}({RESEARCH_ONLY})",
         highlight=False,

@@ -251,10 +251,12 @@ def verify_model(
 @app.command()
 def check(
     files: Annotated[
-        list[Path], typer.Argument(help="GeoJSON: .geojson, .json, also .gz or .zip.", show_default=False)
+        list[Path],
+        typer.Argument(help="GeoJSON: .geojson, .json, also .gz or .zip; folders of results.", show_default=False),
     ],
     fix: Annotated[
-        Path | None, typer.Option("--fix", help="Write what QuPath takes: a file, or a folder for several.")
+        str | None,
+        typer.Option("--fix", metavar="OUT", help="Write what QuPath takes: a file, or a folder (new ones end in /)."),
     ] = None,
     most: Annotated[int, typer.Option("--most", min=0, help="Features to name of each rule.")] = 3,
     as_json: Json = False,

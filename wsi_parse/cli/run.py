@@ -103,13 +103,19 @@ def _print_result(manifest: RunManifest, folder: Path, console: Console) -> None
     )
     stages = " · ".join(f"{name} {seconds:.1f} s" for name, seconds in manifest.seconds.items())
     console.print(stages, highlight=False)
-    first = next(iter(manifest.outputs), "annotations.geojson")
-    how = "drag it" if INDEX_NAME not in manifest.outputs else "and the other parts: drag each"
-    console.print(
-        f"→ {folder / first}  ({how} onto the slide in QuPath; {RESEARCH_ONLY})",
-        highlight=False,
-        soft_wrap=True,
-    )
+    console.print(written_line(manifest, folder), highlight=False, markup=False, soft_wrap=True)
+
+
+def written_line(manifest: RunManifest, folder: Path) -> str:
+    """Say what was written: the annotations for QuPath where there are, and what to do with them."""
+    names = list(manifest.outputs)
+    shown = [name for name in names if name.startswith("annotations") and name.endswith((".geojson", ".geojson.gz"))]
+    if not shown:
+        return f"→ {folder / ', '.join(names)}  ({RESEARCH_ONLY})"
+    if INDEX_NAME not in names:
+        return f"→ {folder / shown[0]}  (drag it onto the slide in QuPath; {RESEARCH_ONLY})"
+    more = f"the first of {len(shown)} parts, listed in {INDEX_NAME}: drag each onto the slide in QuPath"
+    return f"→ {folder / shown[0]}  ({more}; {RESEARCH_ONLY})"
 
 
 def _plan(
