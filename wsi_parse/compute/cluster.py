@@ -1,6 +1,7 @@
 """Cluster: a Dask client that is there when it is asked for, on whatever runs the tasks."""
 
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
 from pathlib import Path
@@ -31,6 +32,7 @@ _CONFIG: dict[str, Any] = {
 }
 
 _LOOK_EVERY_SECONDS = 10.0
+_MOST_LOOKS = 5
 
 Starter = Callable[[ComputeSettings, int | None, Path], AbstractContextManager[Client]]
 
@@ -122,15 +124,23 @@ class Cluster:
 
     @staticmethod
     def _register(client: Client, check: WorkerCheck) -> None:
-        try:
-            client.register_plugin(check)
-        except (ClusterError, StageError):
-            raise
-        except Exception as error:
-            raise ClusterError(
-                f"A worker cannot do the work: {type(error).__name__}: {error}",
-                "Install this version of wsi-parse on all workers.",
-            ) from error
+        left = _MOST_LOOKS
+        while True:
+            try:
+                client.register_plugin(check)
+                return
+            except (ClusterError, StageError):
+                raise
+            except Exception as error:
+                left -= 1
+                if isinstance(error, OSError) and left and client.status == "running":
+                    # A worker went while it was asked; another one takes its place, and looks as it starts.
+                    time.sleep(1)
+                    continue
+                raise ClusterError(
+                    f"A worker cannot do the work: {type(error).__name__}: {error}",
+                    "Install this version of wsi-parse on all workers.",
+                ) from error
 
     def _started(self, at_once: int | None) -> Client:
         settings = self.settings

@@ -91,9 +91,10 @@ def test_numbers_that_are_none_are_an_error(tiny_file: Path, images: np.ndarray)
 
 
 def test_precision_is_chosen_once_and_kept_to(tiny_file: Path, images: np.ndarray) -> None:
-    exact, coarse = made(tiny_file), made(tiny_file, precision="bfloat16")
+    exact, coarse = made(tiny_file, precision="float32"), made(tiny_file, precision="bfloat16")
     job = pass_of("neoplastic cells")
-    assert exact.runs_on["precision"] == choose_precision("auto", torch.device("cpu"))
+    assert made(tiny_file).runs_on["precision"] == choose_precision("auto", torch.device("cpu"))
+    assert exact.runs_on["precision"] == "float32"
     assert coarse.runs_on["precision"] == "bfloat16"
     one, other = (model.predict(images[:1], job, model.runs_on)[job.channels[0].name] for model in (exact, coarse))
     assert not np.array_equal(one, other)
