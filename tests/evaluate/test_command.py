@@ -93,6 +93,74 @@ class TestPairs:
         assert len(whole) == 6
         assert whole.told == {"frame": "qupath"}
 
+    def test_corrections_from_qupath_find_their_runs(self, tmp_path: Path) -> None:
+        """What export_corrections.groovy and a run call their files, side by side."""
+        runs = {"CMU-1-Small-Region": "CMU-1-Small-Region.svs", "a-svs": "a.svs", "a-ndpi": "a.ndpi", "x": "x.scn"}
+        for folder, slide in {**runs, "odd": "odd:name.tif", "other": "other.ome.tif", "patient.2": "p"}.items():
+            write(tmp_path / "out" / folder / "annotations.geojson.gz", BOXES, wsi_parse={"slide": {"name": slide}})
+        # The manifest knows it where the file does not.
+        write(tmp_path / "out" / "y-tif" / "annotations.geojson", BOXES)
+        told = {"outputs": {"annotations.geojson": ""}, "slide": {"name": "y.tif"}}
+        (tmp_path / "out" / "y-tif" / "run.json").write_text(json.dumps(told))
+        partner = {
+            "CMU-1-Small-Region.svs": "CMU-1-Small-Region", "a.ndpi": "a-ndpi", "a.svs": "a-svs", "odd_name.tif": "odd",
+            "other.svs": "other", "patient.1": None, "x.scn - Series 1": "x", "y.tif": "y-tif",
+        }  # fmt: skip
+        for image in partner:
+            write(tmp_path / "corrected" / f"{image}.geojson", BOXES)
+        pairs, alone = file_pairs(tmp_path / "corrected", tmp_path / "out")
+        found = {pair.truth[0].name.removesuffix(".geojson"): pair.pred[0].parent.name for pair in pairs}
+        assert found == {image: folder for image, folder in partner.items() if folder}
+        assert [pair.name for pair in pairs] == list(found.values())
+        assert len(alone) == 2
+        assert "patient.1.geojson of the truth" in alone[0]
+        assert "'patient.2'" in alone[1]
+
+    @pytest.mark.parametrize(
+        ("images", "runs", "words"),
+        [
+            (["a"], {"a-svs": "a.svs", "a-ndpi": "a.ndpi"}, r"a could belong to several results.*: a-ndpi, a-svs\."),
+            (
+                ["x.scn - Series 1", "x.scn - Series 2"],
+                {"x": "x.scn"},
+                r"x could.*: x.scn - Series 1, x.scn - Series 2",
+            ),
+            (["a.svs"], {"a-svs-1f2e3d": "a.svs", "a-svs-4f5e6d": "a.svs"}, "a-svs-1f2e3d, a-svs-4f5e6d"),
+        ],
+    )
+    def test_what_could_belong_to_several_is_refused(
+        self, images: list[str], runs: dict[str, str], words: str, tmp_path: Path
+    ) -> None:
+        for image in images:
+            write(tmp_path / "corrected" / f"{image}.geojson", BOXES)
+        for folder, slide in runs.items():
+            write(tmp_path / "out" / folder / "annotations.geojson", BOXES, wsi_parse={"slide": {"name": slide}})
+        with pytest.raises(UsageError, match=words):
+            file_pairs(tmp_path / "corrected", tmp_path / "out")
+
+    def test_a_run_without_geojson_is_named_and_other_files_are_no_results(self, tmp_path: Path) -> None:
+        run = tmp_path / "out" / "bare"
+        write(run / "tissue.geojson", BOXES)
+        (run / "run.json").write_text(json.dumps({"state": "done", "outputs": {"objects.parquet": ""}}))
+        truth = write(tmp_path / "truth" / "one.geojson", BOXES)
+        for pred in (run, run.parent):
+            with pytest.raises(UsageError, match="bare was written without geojson"):
+                file_pairs(truth, pred)
+        write(tmp_path / "out" / "one" / "annotations.geojson", BOXES)
+        (pair,), alone = file_pairs(truth.parent, run.parent)
+        assert pair.name == "one"
+        assert len(alone) == 1
+        assert "bare was written without geojson" in alone[0]
+        for side, names in (("truth", ("notes.json",)), ("flat", ("annotations_index.json", "run2.json"))):
+            for name in names:
+                (tmp_path / side).mkdir(exist_ok=True)
+                (tmp_path / side / name).write_text('{"remarks": ["stain is pale"]}')
+        for name in ("one.geojson", "tissue.geojson", "tissue_array.svs.geojson"):
+            write(tmp_path / "flat" / name, BOXES)
+        _, alone = file_pairs(truth.parent, tmp_path / "flat")
+        assert len(alone) == 1
+        assert "tissue_array.svs.geojson of the prediction" in alone[0]
+
     def test_nothing_to_compare_is_refused(self, tmp_path: Path) -> None:
         there = write(tmp_path / "truth" / "one.geojson", BOXES).parent
         (tmp_path / "empty").mkdir()
