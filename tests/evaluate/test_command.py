@@ -232,6 +232,32 @@ class TestCommand:
             assert words in result.stderr
             assert result.stderr.count("\n") == 1
 
+    @pytest.mark.parametrize("option", ["--json", "--csv", "--overlay"])
+    def test_what_cannot_be_written_is_said_before_the_work(
+        self, option: str, files: tuple[Path, Path], tmp_path: Path
+    ) -> None:
+        for place, words in ((tmp_path / "no folder" / "e", "No such file"), (tmp_path, "is a folder")):
+            result = wsi_parse("evaluate", "--truth", files[0], "--pred", files[1], option, place, check=2)
+            assert words in result.stderr
+            assert result.stderr.count("\n") == 1
+            assert "objects" not in result.stdout
+        assert sorted(path.name for path in tmp_path.iterdir()) == ["pred.geojson", "truth.geojson"]
+
+    def test_nothing_compared_is_no_perfect_score(self, files: tuple[Path, Path], tmp_path: Path) -> None:
+        out = ["--json", tmp_path / "told.json", "--csv", tmp_path / "told.csv", "--overlay", tmp_path / "told.png"]
+        result = wsi_parse("evaluate", "--truth", files[0], "--pred", files[1], "--objects", "regions", *out, check=1)
+        assert "Nothing was compared" in result.stderr
+        assert "No object of either file counts" in result.stdout
+        assert "1.000" not in result.stdout
+        assert not list(tmp_path.glob("told*"))
+        # Of several slides one may be empty on both sides.
+        for side in ("truth", "pred"):
+            write(tmp_path / side / "one.geojson", BOXES)
+            write(tmp_path / side / "two.geojson", BOXES[:0])
+        result = wsi_parse("evaluate", "--truth", tmp_path / "truth", "--pred", tmp_path / "pred", *out)
+        assert json.loads((tmp_path / "told.json").read_text())["sum"]["all"]["matched"] == 6
+        assert "No object of either file counts" in result.stdout
+
 
 class TestPicture:
     def test_each_fate_has_its_colour_and_the_page_its_limit(self, tmp_path: Path) -> None:

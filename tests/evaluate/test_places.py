@@ -54,8 +54,22 @@ class TestFrames:
 
     def test_pixel_sizes_come_from_the_files_or_the_user(self) -> None:
         assert pixel_size(None, [{}, QUPATH]) == (0.25, 0.5)
-        assert pixel_size(0.3, [QUPATH]) == (0.3, 0.3)
+        assert pixel_size(0.3, [{}, {}]) == (0.3, 0.3)
         assert pixel_size(None, [{}, {"slide": {"mpp_x_um": None, "mpp_y_um": None}}]) is None
+
+    @pytest.mark.parametrize(
+        ("mpp", "fits"), [(0.25, True), (0.2549, True), (0.2455, True), (0.256, False), (0.5, False)]
+    )
+    def test_a_pixel_size_that_the_files_contradict_is_refused(self, mpp: float, fits: bool) -> None:
+        square = {"slide": {"mpp_x_um": 0.25, "mpp_y_um": 0.25}}
+        for told in ([square, {}], [{}, square]):
+            if fits:
+                assert pixel_size(mpp, told) == (mpp, mpp)
+                continue
+            with pytest.raises(UsageError, match=rf"--mpp {mpp:g} is not.*0\.25 x 0\.25"):
+                pixel_size(mpp, told)
+        with pytest.raises(UsageError, match=r"0\.25 x 0\.5"):
+            evaluate(annotations(BOXES, told=QUPATH), annotations(BOXES), Rules(mpp=0.25))
 
     def test_the_radius_is_of_microns_where_pixels_are_oblong(self) -> None:
         for x, y, near in ((23, 0, 3), (25, 0, 0), (0, 11, 3), (0, 13, 0)):

@@ -19,7 +19,7 @@ from wsi_parse.evaluate.pairs import Pairs, overlapping
 from wsi_parse.evaluate.review import Review, review
 from wsi_parse.evaluate.rules import Rules
 from wsi_parse.evaluate.sides import nuclei_alone, region_of_class, side_of, union, without_class, without_tissue
-from wsi_parse.evaluate.tally import Scene, tally
+from wsi_parse.evaluate.tally import Scene, lost_ids, tally
 from wsi_parse.exporters.base import RESEARCH_ONLY
 
 MISSED, EXTRA = "(missed)", "(extra)"
@@ -53,6 +53,10 @@ class Evaluation:
     confusion: Counter[tuple[str, str]]
     review: Review | None
     notes: tuple[str, ...] = ()
+
+    def is_empty(self) -> bool:
+        """Return whether no object of either file counts: the scores then say nothing."""
+        return not (self.everything.truth or self.everything.pred)
 
     def means(self) -> dict[str, float | None]:
         """Return the means over classes, each class as heavy as any other (mPQ and the like)."""
@@ -185,6 +189,10 @@ def compare(
     pairs = overlapping(true_side.shapes, pred_side.shapes)
     scene = Scene(true_side, pred_side, pairs, region, scale_um)
     changes, ids = review(true_side, pred_side)
+    if changes is not None:
+        ids += lost_ids(scene)
+    if not (true_side.counted.any() or pred_side.counted.any()):
+        ids.append("No object of either file counts: nothing was compared.")
     return Comparison(
         name, scene, scene.matched(rules.iou, scene.counted()), changes, rules, (*notes, *said, *also, *ids)
     )
