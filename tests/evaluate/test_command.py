@@ -14,6 +14,7 @@ from PIL import Image
 from tests.evaluate.scenes import annotations
 from tests.shared import shared_data_root
 from tests.test_cli import wsi_parse
+from wsi_parse.cli.evaluate import do_evaluate
 from wsi_parse.errors import UsageError
 from wsi_parse.evaluate import Rules, compare
 from wsi_parse.evaluate.inputs import file_pairs, read_parts
@@ -232,15 +233,16 @@ class TestCommand:
             assert words in result.stderr
             assert result.stderr.count("\n") == 1
 
-    @pytest.mark.parametrize("option", ["--json", "--csv", "--overlay"])
-    def test_what_cannot_be_written_is_said_before_the_work(
-        self, option: str, files: tuple[Path, Path], tmp_path: Path
-    ) -> None:
-        for place, words in ((tmp_path / "no folder" / "e", "No such file"), (tmp_path, "is a folder")):
-            result = wsi_parse("evaluate", "--truth", files[0], "--pred", files[1], option, place, check=2)
-            assert words in result.stderr
-            assert result.stderr.count("\n") == 1
-            assert "objects" not in result.stdout
+    def test_what_cannot_be_written_is_said_before_the_work(self, files: tuple[Path, Path], tmp_path: Path) -> None:
+        nowhere = tmp_path / "no folder" / "e"
+        for place, words in ((nowhere, "No such file"), (tmp_path, "is a folder")):
+            for turn in range(3):
+                out = [place if number == turn else None for number in range(3)]
+                with pytest.raises(UsageError, match=words):
+                    do_evaluate(tmp_path / "not looked for", files[1], Rules(), *out)
+        result = wsi_parse("evaluate", "--truth", files[0], "--pred", files[1], "--json", nowhere, check=2)
+        assert result.stderr.count("\n") == 1
+        assert not result.stdout
         assert sorted(path.name for path in tmp_path.iterdir()) == ["pred.geojson", "truth.geojson"]
 
     def test_nothing_compared_is_no_perfect_score(self, files: tuple[Path, Path], tmp_path: Path) -> None:

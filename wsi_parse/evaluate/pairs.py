@@ -122,7 +122,10 @@ def _areas(one: NDArray[np.object_], other: NDArray[np.object_]) -> NDArray[np.f
     areas = np.full(len(one), np.nan)
     counts = shapely.get_num_coordinates(one), shapely.get_num_coordinates(other)
     alike = np.flatnonzero((counts[0] == counts[1]) & (shapely.bounds(one) == shapely.bounds(other)).all(axis=1))
-    alike = alike[shapely.equals_exact(shapely.normalize(one[alike]), shapely.normalize(other[alike]))]
+    same = shapely.equals_exact(one[alike], other[alike])
+    turned = alike[~same]
+    turned = turned[shapely.equals_exact(shapely.normalize(one[turned]), shapely.normalize(other[turned]))]
+    alike = np.concatenate([alike[same], turned])
     areas[alike] = shapely.area(one[alike])
     for shapes, others, corners in ((one, other, counts[0]), (other, one, counts[1])):
         large = np.flatnonzero((corners > _LARGE_CORNERS) & np.isnan(areas))
