@@ -209,6 +209,23 @@ def test_what_was_reshaped_and_turned_is_both_and_the_rest_is_told() -> None:
     assert any("without an id" in note for note in evaluation.notes)
 
 
+def test_lost_ids_are_counted_beside_what_was_deleted_and_added() -> None:
+    shapes = lattice(7)
+    ids = [name_of(number) for number in range(7)]
+    redrawn = shapely.box(400, 0, 440, 38)
+    # Two came back under another id or none, one twice; one is redrawn too, one gone.
+    truth = annotations([*shapes[:4], shapes[3], redrawn], ids=[*ids[:2], None, "new", "twin", "other"])
+    evaluation = evaluate(truth, annotations(shapes[:6], ids=ids[:6]))
+    assert evaluation.review is not None
+    assert evaluation.review.deleted == ids[2:6]
+    assert evaluation.review.added == [None, "new", "twin", "other"]
+    assert [note for note in evaluation.notes if "lost" in note] == [
+        "By id: 2 of the added have the outline of a deleted one (IoU above 0.99): were their ids lost?"
+    ]
+    whole = annotations(shapes, ids=ids)
+    assert not any("lost" in note for note in evaluate(whole, annotations(shapes[:6], ids=ids[:6])).notes)
+
+
 def test_no_common_id_is_said_and_twins_too() -> None:
     shapes = lattice(2)
     strangers = evaluate(annotations(shapes, ids=["a", "b"]), annotations(shapes, ids=["c", "d"]))

@@ -14,6 +14,7 @@ from PIL import Image
 from tests.evaluate.scenes import annotations
 from tests.shared import shared_data_root
 from tests.test_cli import wsi_parse
+from wsi_parse.cli.evaluate import do_evaluate
 from wsi_parse.errors import UsageError
 from wsi_parse.evaluate import Rules, compare
 from wsi_parse.evaluate.inputs import file_pairs, read_parts
@@ -93,6 +94,74 @@ class TestPairs:
         assert len(whole) == 6
         assert whole.told == {"frame": "qupath"}
 
+    def test_corrections_from_qupath_find_their_runs(self, tmp_path: Path) -> None:
+        """What export_corrections.groovy and a run call their files, side by side."""
+        runs = {"CMU-1-Small-Region": "CMU-1-Small-Region.svs", "a-svs": "a.svs", "a-ndpi": "a.ndpi", "x": "x.scn"}
+        for folder, slide in {**runs, "odd": "odd:name.tif", "other": "other.ome.tif", "patient.2": "p"}.items():
+            write(tmp_path / "out" / folder / "annotations.geojson.gz", BOXES, wsi_parse={"slide": {"name": slide}})
+        # The manifest knows it where the file does not.
+        write(tmp_path / "out" / "y-tif" / "annotations.geojson", BOXES)
+        told = {"outputs": {"annotations.geojson": ""}, "slide": {"name": "y.tif"}}
+        (tmp_path / "out" / "y-tif" / "run.json").write_text(json.dumps(told))
+        partner = {
+            "CMU-1-Small-Region.svs": "CMU-1-Small-Region", "a.ndpi": "a-ndpi", "a.svs": "a-svs", "odd_name.tif": "odd",
+            "other.svs": "other", "patient.1": None, "x.scn - Series 1": "x", "y.tif": "y-tif",
+        }  # fmt: skip
+        for image in partner:
+            write(tmp_path / "corrected" / f"{image}.geojson", BOXES)
+        pairs, alone = file_pairs(tmp_path / "corrected", tmp_path / "out")
+        found = {pair.truth[0].name.removesuffix(".geojson"): pair.pred[0].parent.name for pair in pairs}
+        assert found == {image: folder for image, folder in partner.items() if folder}
+        assert [pair.name for pair in pairs] == list(found.values())
+        assert len(alone) == 2
+        assert "patient.1.geojson of the truth" in alone[0]
+        assert "'patient.2'" in alone[1]
+
+    @pytest.mark.parametrize(
+        ("images", "runs", "words"),
+        [
+            (["a"], {"a-svs": "a.svs", "a-ndpi": "a.ndpi"}, r"a could belong to several results.*: a-ndpi, a-svs\."),
+            (
+                ["x.scn - Series 1", "x.scn - Series 2"],
+                {"x": "x.scn"},
+                r"x could.*: x.scn - Series 1, x.scn - Series 2",
+            ),
+            (["a.svs"], {"a-svs-1f2e3d": "a.svs", "a-svs-4f5e6d": "a.svs"}, "a-svs-1f2e3d, a-svs-4f5e6d"),
+        ],
+    )
+    def test_what_could_belong_to_several_is_refused(
+        self, images: list[str], runs: dict[str, str], words: str, tmp_path: Path
+    ) -> None:
+        for image in images:
+            write(tmp_path / "corrected" / f"{image}.geojson", BOXES)
+        for folder, slide in runs.items():
+            write(tmp_path / "out" / folder / "annotations.geojson", BOXES, wsi_parse={"slide": {"name": slide}})
+        with pytest.raises(UsageError, match=words):
+            file_pairs(tmp_path / "corrected", tmp_path / "out")
+
+    def test_a_run_without_geojson_is_named_and_other_files_are_no_results(self, tmp_path: Path) -> None:
+        run = tmp_path / "out" / "bare"
+        write(run / "tissue.geojson", BOXES)
+        (run / "run.json").write_text(json.dumps({"state": "done", "outputs": {"objects.parquet": ""}}))
+        truth = write(tmp_path / "truth" / "one.geojson", BOXES)
+        for pred in (run, run.parent):
+            with pytest.raises(UsageError, match="bare was written without geojson"):
+                file_pairs(truth, pred)
+        write(tmp_path / "out" / "one" / "annotations.geojson", BOXES)
+        (pair,), alone = file_pairs(truth.parent, run.parent)
+        assert pair.name == "one"
+        assert len(alone) == 1
+        assert "bare was written without geojson" in alone[0]
+        for side, names in (("truth", ("notes.json",)), ("flat", ("annotations_index.json", "run2.json"))):
+            for name in names:
+                (tmp_path / side).mkdir(exist_ok=True)
+                (tmp_path / side / name).write_text('{"remarks": ["stain is pale"]}')
+        for name in ("one.geojson", "tissue.geojson", "tissue_array.svs.geojson"):
+            write(tmp_path / "flat" / name, BOXES)
+        _, alone = file_pairs(truth.parent, tmp_path / "flat")
+        assert len(alone) == 1
+        assert "tissue_array.svs.geojson of the prediction" in alone[0]
+
     def test_nothing_to_compare_is_refused(self, tmp_path: Path) -> None:
         there = write(tmp_path / "truth" / "one.geojson", BOXES).parent
         (tmp_path / "empty").mkdir()
@@ -165,6 +234,33 @@ class TestCommand:
             result = wsi_parse("evaluate", "--truth", files[0], "--pred", files[1], *more, check=2)
             assert words in result.stderr
             assert result.stderr.count("\n") == 1
+
+    def test_what_cannot_be_written_is_said_before_the_work(self, files: tuple[Path, Path], tmp_path: Path) -> None:
+        nowhere = tmp_path / "no folder" / "e"
+        for place, words in ((nowhere, "No such file"), (tmp_path, "is a folder")):
+            for turn in range(3):
+                out = [place if number == turn else None for number in range(3)]
+                with pytest.raises(UsageError, match=words):
+                    do_evaluate(tmp_path / "not looked for", files[1], Rules(), *out)
+        result = wsi_parse("evaluate", "--truth", files[0], "--pred", files[1], "--json", nowhere, check=2)
+        assert result.stderr.count("\n") == 1
+        assert not result.stdout
+        assert sorted(path.name for path in tmp_path.iterdir()) == ["pred.geojson", "truth.geojson"]
+
+    def test_nothing_compared_is_no_perfect_score(self, files: tuple[Path, Path], tmp_path: Path) -> None:
+        out = ["--json", tmp_path / "told.json", "--csv", tmp_path / "told.csv", "--overlay", tmp_path / "told.png"]
+        result = wsi_parse("evaluate", "--truth", files[0], "--pred", files[1], "--objects", "regions", *out, check=1)
+        assert "Nothing was compared" in result.stderr
+        assert "No object of either file counts" in result.stdout
+        assert "1.000" not in result.stdout
+        assert not list(tmp_path.glob("told*"))
+        # Of several slides one may be empty on both sides.
+        for side in ("truth", "pred"):
+            write(tmp_path / side / "one.geojson", BOXES)
+            write(tmp_path / side / "two.geojson", BOXES[:0])
+        result = wsi_parse("evaluate", "--truth", tmp_path / "truth", "--pred", tmp_path / "pred", *out)
+        assert json.loads((tmp_path / "told.json").read_text())["sum"]["all"]["matched"] == 6
+        assert "No object of either file counts" in result.stdout
 
 
 class TestPicture:

@@ -1,5 +1,7 @@
 """The steps: areas in common, pairs, one-to-one choices, covers; each against a second way to find the same."""
 
+import resource
+
 import numpy as np
 import pytest
 import shapely
@@ -9,6 +11,7 @@ from scipy.optimize import linear_sum_assignment
 
 from tests.evaluate.rasters import of_labels
 from tests.evaluate.scenes import heaps, label_images, of_heap, outlines
+from wsi_parse.errors import UsageError
 from wsi_parse.evaluate.areas import Pieces, common_areas
 from wsi_parse.evaluate.assignment import assign
 from wsi_parse.evaluate.intersection import intersection_areas
@@ -81,6 +84,44 @@ class TestPairs:
             found = np.zeros(len(cells))
             found[getattr(pairs, of_cells)] = pairs.area
             assert found == pytest.approx(expected, abs=1e-9)
+
+    def test_come_in_pieces_of_so_many_pairs(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """However they lie: in a heap, far apart, under a large one."""
+        rng = np.random.default_rng(5)
+        x, y = rng.uniform(0, 4000, (2, 700))
+        shapes = np.concatenate(
+            [shapely.box(x, y, x + 30, y + 20), shapely.box([0] * 60, 0, 9, 9), [shapely.box(0, 0, 4000, 4000)]]
+        )[rng.permutation(761)]
+        whole = overlapping(shapes, shapes), overlapping_itself(shapes)
+        most, sizes = 900, []
+        tree = shapely.STRtree
+
+        class Counting:
+            def __init__(self, others: np.ndarray) -> None:
+                self._tree = tree(others)
+
+            def query(self, shapes: np.ndarray) -> np.ndarray:
+                found = self._tree.query(shapes)
+                sizes.append(found.shape[1])
+                return found
+
+        monkeypatch.setattr(shapely, "STRtree", Counting)
+        monkeypatch.setattr("wsi_parse.evaluate.pairs._MOST_AT_ONCE", most)
+        monkeypatch.setattr("wsi_parse.evaluate.pairs._AT_ONCE", 100)
+        for pairs, expected in zip((overlapping(shapes, shapes), overlapping_itself(shapes)), whole, strict=True):
+            for name in ("one", "other", "area"):
+                assert np.array_equal(getattr(pairs, name), getattr(expected, name))
+        assert max(sizes) <= most
+        assert len(sizes) > 20
+
+    def test_of_heaps_without_end_are_refused_before_memory_is_gone(self) -> None:
+        """So many squares make 27 million pairs: as the critic's file did."""
+        heap = np.full(5_200, shapely.box(0, 0, 9, 9), object)
+        before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        with pytest.raises(UsageError, match=r"too often: 5,200 and 5,200 make over 5,000,000.*laid in again"):
+            overlapping(heap, heap)
+        assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 1 << 20
+        assert len(overlapping(heap[:300], heap[:300])) == 90_000
 
     @given(heaps())
     def test_of_one_side_come_once(self, heap: tuple[list[np.ndarray], list[str]]) -> None:

@@ -54,8 +54,22 @@ class TestFrames:
 
     def test_pixel_sizes_come_from_the_files_or_the_user(self) -> None:
         assert pixel_size(None, [{}, QUPATH]) == (0.25, 0.5)
-        assert pixel_size(0.3, [QUPATH]) == (0.3, 0.3)
+        assert pixel_size(0.3, [{}, {}]) == (0.3, 0.3)
         assert pixel_size(None, [{}, {"slide": {"mpp_x_um": None, "mpp_y_um": None}}]) is None
+
+    @pytest.mark.parametrize(
+        ("mpp", "fits"), [(0.25, True), (0.2549, True), (0.2455, True), (0.256, False), (0.5, False)]
+    )
+    def test_a_pixel_size_that_the_files_contradict_is_refused(self, mpp: float, fits: bool) -> None:
+        square = {"slide": {"mpp_x_um": 0.25, "mpp_y_um": 0.25}}
+        for told in ([square, {}], [{}, square]):
+            if fits:
+                assert pixel_size(mpp, told) == (mpp, mpp)
+                continue
+            with pytest.raises(UsageError, match=rf"--mpp {mpp:g} is not.*0\.25 x 0\.25"):
+                pixel_size(mpp, told)
+        with pytest.raises(UsageError, match=r"0\.25 x 0\.5"):
+            evaluate(annotations(BOXES, told=QUPATH), annotations(BOXES), Rules(mpp=0.25))
 
     def test_the_radius_is_of_microns_where_pixels_are_oblong(self) -> None:
         for x, y, near in ((23, 0, 3), (25, 0, 0), (0, 11, 3), (0, 13, 0)):
@@ -180,6 +194,46 @@ class TestClassesAndKinds:
         assert any("2 left out: Point" in note for note in notes)
         with pytest.raises(UsageError, match="Known: all, cells"):
             Rules(objects="organs")  # type: ignore[arg-type]
+
+    @pytest.mark.parametrize("objects", [None, "all", "regions"])
+    def test_tissue_of_a_run_is_no_object(self, objects: Any) -> None:
+        """The import script lays it in; a region of that class that is no annotation stays."""
+        tissue = shapely.box(-10, -10, 300, 300)
+        types, classes = ["annotation", "annotation", "detection"], ["Tumor", "Stroma", "Tissue"]
+        pred = annotations(BOXES, classes, types=types)
+        truth = annotations([*BOXES, tissue], [*classes, "Tissue"], types=[*types, "annotation"])
+        plain, told = evaluate(pred, pred, Rules(objects=objects)), evaluate(truth, pred, Rules(objects=objects))
+        assert told.to_dict() | {"notes": []} == plain.to_dict() | {"notes": []}
+        assert [note for note in told.notes if note not in plain.notes] == [
+            "Annotations of class Tissue are no objects: 1 of the truth, 0 of the prediction left out."
+        ]
+        within = evaluate(truth, pred, Rules(objects=objects, within_class="Tissue"))
+        assert within.everything == plain.everything
+        assert not any("are no objects" in note for note in within.notes)
+
+    def test_cells_meet_nuclei_by_their_nucleus(self) -> None:
+        nuclei = shapely.buffer(BOXES, -6)
+        plain = annotations(BOXES, ids=["a", "b", "c"], types=["cell", "cell", "annotation"])
+        inside = np.array([*nuclei[:2], None], object)
+        cells = Annotations(plain.geometry, plain.ids, plain.class_name, plain.object_type, inside, {}, {})
+        alone = annotations(
+            [*nuclei[:2], BOXES[2]], ids=["a", "b", "c"], types=["detection", "detection", "annotation"]
+        )
+        for truth, pred, words in ((alone, cells, "The prediction has"), (cells, alone, "The truth has")):
+            told = evaluate(truth, pred)
+            assert told.everything.pq == told.everything.dice == 1
+            assert told.review is not None
+            assert told.review.kept == ["a", "b", "c"]
+            assert any(words in note and "nuclei are compared" in note for note in told.notes)
+            for objects, matched in (("all", 1), ("cells", 0)):
+                asked = evaluate(truth, pred, Rules(objects=objects))  # type: ignore[arg-type]
+                assert asked.everything.matched == matched
+                assert any(words in note and "--objects nuclei compares" in note for note in asked.notes)
+        # Where both have nuclei, or the other has cells, whole cells are compared.
+        for other in (cells, plain):
+            told = evaluate(other, cells)
+            assert told.everything.px2.truth == told.everything.px2.both == 1200
+            assert not any("nuclei" in note for note in told.notes)
 
     def test_crossing_outlines_are_mended_and_flat_ones_left_out(self) -> None:
         bow = shapely.Polygon([(0, 0), (10, 10), (10, 0), (0, 10)])

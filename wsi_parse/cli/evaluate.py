@@ -7,13 +7,14 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from wsi_parse.errors import WsiParseError
+from wsi_parse.errors import UsageError, WsiParseError
 from wsi_parse.evaluate import Evaluation, Figures, Rules, compare, summed
 from wsi_parse.evaluate.evaluation import EXTRA, MISSED
 from wsi_parse.evaluate.inputs import FilePair, file_pairs
 from wsi_parse.evaluate.picture import draw_disagreements
 from wsi_parse.evaluate.tables import ALL, write_csv, write_json
 from wsi_parse.exporters.base import RESEARCH_ONLY
+from wsi_parse.files import try_writing
 
 _MOST_LINES = 8
 
@@ -26,8 +27,14 @@ def do_evaluate(
     Returns
     -------
     int
-        Exit code: 0 all compared, 1 some not.
+        Exit code: 0 all compared, 1 some not, or nothing was there to compare.
+
+    Raises
+    ------
+    UsageError
+        Before any work, where a result could not be written.
     """
+    _try_outputs([path for path in (json, csv, overlay) if path is not None])
     console = Console()
     pairs, problems = file_pairs(truth, pred)
     evaluations: list[Evaluation] = []
@@ -35,14 +42,21 @@ def do_evaluate(
     for pair in pairs:
         picture = overlay if overlay is None or len(pairs) == 1 else overlay.with_stem(f"{overlay.stem}-{pair.name}")
         try:
-            evaluations.append(_compared(pair, rules, picture))
+            one = _compared(pair, rules, picture)
         except WsiParseError as error:
             if len(pairs) == 1:
                 raise
             problems.append(f"{pair.name}: {error}")
             continue
-        pictures += [] if picture is None else [picture]
-        _print(evaluations[-1], console)
+        _print(one, console)
+        evaluations.append(one)
+        pictures += [] if picture is None or one.is_empty() else [picture]
+    if evaluations and all(one.is_empty() for one in evaluations):
+        # Scores of nothing would read as perfect.
+        evaluations = []
+        problems.append(
+            "Nothing was compared: no file has an object that counts. See --objects, --within, and the notes."
+        )
     if len(evaluations) > 1:
         _print(summed(evaluations), console)
     if evaluations and json is not None:
@@ -63,13 +77,32 @@ def do_evaluate(
 
 def _compared(pair: FilePair, rules: Rules, picture: Path | None) -> Evaluation:
     comparison = compare(*pair.read(), rules, pair.name)
-    if picture is not None:
+    evaluation = comparison.evaluation()
+    if picture is not None and not evaluation.is_empty():
         draw_disagreements(comparison, picture)
-    return comparison.evaluation()
+    return evaluation
+
+
+def _try_outputs(paths: list[Path]) -> None:
+    """Refuse paths that nothing can be written to."""
+    for path in paths:
+        if path.is_dir():
+            raise UsageError(f"{path} is a folder.", "Name a file in it.")
+        try:
+            try_writing(path.parent)
+        except OSError as error:
+            reason = error.strerror or str(error)
+            remedy = "Make its folder first, or name another."
+            raise UsageError(f"{path} cannot be written: {reason}.", remedy) from error
 
 
 def _print(one: Evaluation, console: Console) -> None:
     console.print(f"[bold]{escape(one.name)}[/bold]", highlight=False)
+    if one.is_empty():
+        for line in one.notes:
+            console.print(line, highlight=False, markup=False, soft_wrap=True)
+        console.print()
+        return
     console.print(_objects(one))
     console.print(_outlines(one))
     for line in (*_confused(one), *_reviewed(one), *one.notes):

@@ -283,7 +283,10 @@ def settings(config: Config = None, settings: Set = None) -> None:
 def evaluate(
     truth: Annotated[Path, typer.Option("--truth", help="Corrected GeoJSON, or a folder of such.")],
     pred: Annotated[Path, typer.Option("--pred", help="Predicted GeoJSON, a folder of such, or of results.")],
-    objects: Annotated[str, typer.Option("--objects", help="all, cells, nuclei (of cells) or regions.")] = "all",
+    objects: Annotated[
+        str | None,
+        typer.Option("--objects", help="all, cells, nuclei (of cells) or regions; else all, and like with like."),
+    ] = None,
     within: Annotated[Path | None, typer.Option("--within", help="GeoJSON; look only inside its polygons.")] = None,
     within_class: Annotated[
         str | None, typer.Option("--within-class", help="Look only inside the truth's annotations of this class.")
@@ -299,12 +302,14 @@ def evaluate(
 ) -> None:
     """Compare results with corrected ones: Dice, F1, PQ, AJI, confusion, and what a reviewer changed.
 
-    Files are paired by their stems. With a region, objects count whose centroid lies in it.
+    Files are paired by their names, or the slides that results are of. With a region, objects count whose centroid
+    lies in it. Without --objects, cells are compared by their nuclei where the other file has nuclei only.
     """
     from wsi_parse.cli.evaluate import do_evaluate
     from wsi_parse.evaluate.rules import Rules, objects_of
 
-    rules = Rules(mpp, radius, 0.5, objects_of(objects), within, within_class, keep_unsure)
+    chosen = None if objects is None else objects_of(objects)
+    rules = Rules(mpp, radius, 0.5, chosen, within, within_class, keep_unsure)
     raise typer.Exit(do_evaluate(truth, pred, rules, json, csv, overlay))
 
 

@@ -18,8 +18,8 @@ from wsi_parse.evaluate.frames import pixel_size, shift_between
 from wsi_parse.evaluate.pairs import Pairs, overlapping
 from wsi_parse.evaluate.review import Review, review
 from wsi_parse.evaluate.rules import Rules
-from wsi_parse.evaluate.sides import region_of_class, side_of, union, without_class
-from wsi_parse.evaluate.tally import Scene, tally
+from wsi_parse.evaluate.sides import nuclei_alone, region_of_class, side_of, union, without_class, without_tissue
+from wsi_parse.evaluate.tally import Scene, lost_ids, tally
 from wsi_parse.exporters.base import RESEARCH_ONLY
 
 MISSED, EXTRA = "(missed)", "(extra)"
@@ -53,6 +53,10 @@ class Evaluation:
     confusion: Counter[tuple[str, str]]
     review: Review | None
     notes: tuple[str, ...] = ()
+
+    def is_empty(self) -> bool:
+        """Return whether no object of either file counts: the scores then say nothing."""
+        return not (self.everything.truth or self.everything.pred)
 
     def means(self) -> dict[str, float | None]:
         """Return the means over classes, each class as heavy as any other (mPQ and the like)."""
@@ -137,6 +141,10 @@ def evaluate(truth: Annotations | Path, pred: Annotations | Path, rules: Rules |
     outline; the areas of Dice and IoU are those of all objects, clipped to it. In the review an object that both files
     have counts where it does so in either.
 
+    Annotations of class "Tissue" are no objects: runs write them to show where was looked. Where ``rules.objects`` is
+    None and one file has cells with nuclei, the other detections only, these are taken for nuclei, and cells are
+    compared by their nucleus.
+
     Raises
     ------
     UsageError
@@ -171,13 +179,20 @@ def compare(
     elif rules.within_class is not None:
         region = region_of_class(truth, rules.within_class)
         truth, pred = (without_class(one, rules.within_class) for one in (truth, pred))
-    true_side, said = side_of(truth, rules, "truth")
-    pred_side, also = side_of(_moved(pred, shift), rules, "prediction")
+    truth, pred, more = without_tissue(truth, pred)
+    by_nucleus, hint = nuclei_alone(truth, pred, rules.objects)
+    notes += more + hint
+    true_side, said = side_of(truth, rules, "truth", by_nucleus=by_nucleus)
+    pred_side, also = side_of(_moved(pred, shift), rules, "prediction", by_nucleus=by_nucleus)
     if region is not None:
         true_side, pred_side = true_side.inside(region), pred_side.inside(region)
     pairs = overlapping(true_side.shapes, pred_side.shapes)
     scene = Scene(true_side, pred_side, pairs, region, scale_um)
     changes, ids = review(true_side, pred_side)
+    if changes is not None:
+        ids += lost_ids(scene)
+    if not (true_side.counted.any() or pred_side.counted.any()):
+        ids.append("No object of either file counts: nothing was compared.")
     return Comparison(
         name, scene, scene.matched(rules.iou, scene.counted()), changes, rules, (*notes, *said, *also, *ids)
     )

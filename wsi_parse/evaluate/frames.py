@@ -6,6 +6,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from wsi_parse.errors import UsageError
+
+# Relative: what rounding and vendors differ by.
+_SAME_SIZE = 0.02
+
 Told = Mapping[str, Any]
 
 
@@ -50,14 +55,27 @@ def shift_between(pred: Told, truth: Told) -> tuple[NDArray[np.float64], list[st
 
 
 def pixel_size(mpp: float | None, told: list[Told]) -> tuple[float, float] | None:
-    """Return microns per pixel (x, y): as given, else as the first file says that knows; None where none does."""
-    if mpp is not None:
-        return mpp, mpp
+    """Return microns per pixel (x, y): as given, else as the first file says that knows; None where none does.
+
+    Raises
+    ------
+    UsageError
+        Where what is given is not what the files say.
+    """
+    sizes = []
     for one in told:
         x, y = _slide(one).get("mpp_x_um"), _slide(one).get("mpp_y_um")
         if isinstance(x, int | float) and isinstance(y, int | float) and x > 0 and y > 0:
-            return float(x), float(y)
-    return None
+            sizes.append((float(x), float(y)))
+    if mpp is None:
+        return sizes[0] if sizes else None
+    for size in sizes:
+        if max(abs(mpp / side - 1) for side in size) > _SAME_SIZE:
+            raise UsageError(
+                f"--mpp {mpp:g} is not what the files say: {size[0]:g} x {size[1]:g} microns per pixel.",
+                "Leave it out, or compare files of the same slide.",
+            )
+    return mpp, mpp
 
 
 def _slide(told: Told) -> Told:

@@ -1,18 +1,24 @@
-"""Which file is compared with which: files, folders of files, run folders, matched by their stems."""
+"""Which file is compared with which: files, folders of files, run folders, matched by their names and slides."""
 
 import json
+import re
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
 from wsi_parse.annotations import Annotations, read_annotations
+from wsi_parse.annotations.stream import pieces
 from wsi_parse.errors import UsageError
+from wsi_parse.evaluate.partners import MANIFEST, Named, partners, slide_of
 
 _ENDINGS = (".geojson", ".json", ".zip")
 _OBJECTS = "annotations"
 # Of a run folder, beside the objects.
-_MANIFEST = "run.json"
+_NO_RESULT = re.compile(r"run\.json|annotations_index\.json|tissue(_\d+)?\.geojson(\.gz)?")
+_WITHOUT = "was written without geojson, or is not finished"
+_REMEDY = "Run it again with --format geojson."
+_GEOJSON = re.compile(rb'"(FeatureCollection|Feature|(Multi)?Polygon|GeometryCollection)"')
 
 
 @dataclass(frozen=True)
@@ -45,32 +51,42 @@ def file_pairs(truth: Path, pred: Path) -> tuple[list[FilePair], list[str]]:
     Returns
     -------
     list of FilePair
-        One of two single files, whatever they are called; of folders those of the same stem.
+        One of two single files, whatever they are called; of folders those of the same stem, then what
+        :func:`partners` finds by the slides that results are of.
     list of str
-        A sentence of each file that has no partner.
+        A sentence of each result that has no partner, or no GeoJSON.
 
     Raises
     ------
     UsageError
-        Where there is nothing to compare.
+        Where there is nothing to compare, or a file could belong to several.
     """
-    (truths, one_truth), (preds, one_pred) = _listed(truth), _listed(pred)
+    (truths, one_truth, problems), (preds, one_pred, more) = _listed(truth), _listed(pred)
+    problems += more
     if one_truth and one_pred:
-        (name, pred_files), truth_files = next(iter(preds.items())), next(iter(truths.values()))
-        return [FilePair(name, truth_files, pred_files)], []
-    common = [name for name in truths if name in preds]
+        (one,), (other,) = truths.values(), preds.values()
+        return [FilePair(other.name, one.files, other.files)], problems
+    # Only what is not called the same is looked into.
+    rest, those = (
+        [one.named() for name, one in side.items() if name not in other]
+        for side, other in ((truths, preds), (preds, truths))
+    )
+    common = [(name, name) for name in truths if name in preds] + partners(rest, those)
     if not common:
         raise UsageError(
             f"No file of {pred.name} is called like one of {truth.name}.",
             f"There: {_some(preds)}. Here: {_some(truths)}. Give them the same stems.",
         )
-    alone = [
-        f"{files[0].name} of the {side} has no partner called {name!r}."
-        for side, these, those in (("truth", truths, preds), ("prediction", preds, truths))
-        for name, files in these.items()
-        if name not in those
+    places = {name: place for place, name in enumerate(truths)}
+    common.sort(key=lambda names: places[names[0]])
+    paired = [{names[turn] for names in common} for turn in (0, 1)]
+    problems += [
+        f"{one.files[0].name} of the {side} has no partner called {name!r}."
+        for turn, side, these in ((0, "truth", truths), (1, "prediction", preds))
+        for name, one in these.items()
+        if name not in paired[turn] and not one.is_stray()
     ]
-    return [FilePair(name, truths[name], preds[name]) for name in common], alone
+    return [FilePair(name, truths[key].files, preds[name].files) for key, name in common], problems
 
 
 def read_parts(paths: tuple[Path, ...]) -> Annotations:
@@ -94,26 +110,61 @@ def read_parts(paths: tuple[Path, ...]) -> Annotations:
     )
 
 
-def _listed(path: Path) -> tuple[dict[str, tuple[Path, ...]], bool]:
-    """Files by stem, and whether it is one result only."""
+@dataclass(frozen=True)
+class _Result:
+    name: str
+    files: tuple[Path, ...]
+    # Of a run.
+    folder: Path | None = None
+
+    def named(self) -> Named:
+        """Say what it goes by, from what is inside."""
+        return Named(self.name, slide_of(self.files, self.folder))
+
+    def is_stray(self) -> bool:
+        """Return whether it is JSON of something else."""
+        if self.folder is not None or self.files[0].suffix.lower() != ".json":
+            return False
+        try:
+            return not _GEOJSON.search(next(pieces(self.files[0]), b""))
+        except UsageError:
+            return False
+
+
+def _listed(path: Path) -> tuple[dict[str, _Result], bool, list[str]]:
+    """Results by name, whether it is one only, and a sentence of each that there should be and is not."""
     if path.is_file():
-        return {_stem(path): (path,)}, True
+        return {_stem(path): _Result(_stem(path), (path,))}, True, []
     if not path.is_dir():
         raise UsageError(f"{path} is not there.", "Give a GeoJSON file, a folder of them, or a run folder.")
+    name = path.resolve().name
     if own := _of_run(path):
-        return {path.resolve().name: own}, True
-    found: dict[str, tuple[Path, ...]] = {}
+        return {name: _Result(name, own, path)}, True, []
+    if (path / MANIFEST).is_file():
+        raise UsageError(f"{name} {_WITHOUT}.", _REMEDY)
+    return _of_folder(path)
+
+
+def _of_folder(path: Path) -> tuple[dict[str, _Result], bool, list[str]]:
+    found: dict[str, _Result] = {}
+    without = []
     for inner in sorted(path.iterdir()):
-        files = _of_run(inner) if inner.is_dir() else (inner,) if _stem(inner) else ()
-        name = inner.name if inner.is_dir() else _stem(inner)
-        if not files or inner.name.startswith("."):
+        if inner.name.startswith(".") or _NO_RESULT.fullmatch(inner.name):
             continue
+        files = _of_run(inner) if inner.is_dir() else (inner,) if _stem(inner) else ()
+        if not files:
+            without += [f"{inner.name} {_WITHOUT}."] if (inner / MANIFEST).is_file() else []
+            continue
+        name = inner.name if inner.is_dir() else _stem(inner)
         if name in found:
-            raise UsageError(f"{path.name} holds {name!r} twice: {found[name][0].name} and {inner.name}.", "Keep one.")
-        found[name] = files
+            twice = f"{found[name].files[0].name} and {inner.name}"
+            raise UsageError(f"{path.name} holds {name!r} twice: {twice}.", "Keep one.")
+        found[name] = _Result(name, files, inner if inner.is_dir() else None)
+    if not found and without:
+        raise UsageError(" ".join(without), _REMEDY)
     if not found:
         raise UsageError(f"{path.name} holds no GeoJSON file and no run folder.", "Give files or a folder of them.")
-    return found, False
+    return found, False, without
 
 
 def _stem(path: Path) -> str:
@@ -129,12 +180,12 @@ def _stem(path: Path) -> str:
 def _of_run(folder: Path) -> tuple[Path, ...]:
     """Return the files of objects of a run folder: those of its manifest, which also knows parts."""
     try:
-        names = list(json.loads((folder / _MANIFEST).read_text(encoding="utf-8"))["outputs"])
+        names = list(json.loads((folder / MANIFEST).read_text(encoding="utf-8"))["outputs"])
     except (OSError, ValueError, KeyError, TypeError):
         names = [path.name for path in sorted(folder.glob(f"{_OBJECTS}*"))]
     wanted = [name for name in names if name.startswith(_OBJECTS) and name.removesuffix(".gz").endswith(".geojson")]
     return tuple(folder / name for name in wanted)
 
 
-def _some(names: dict[str, tuple[Path, ...]]) -> str:
+def _some(names: dict[str, _Result]) -> str:
     return ", ".join(list(names)[:3]) + (", …" if len(names) > 3 else "")

@@ -1,14 +1,21 @@
 """Pairs of objects that overlap, with the area they have in common; nothing is rasterised."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
 import shapely
 from numpy.typing import NDArray
 
+from wsi_parse.errors import UsageError
 from wsi_parse.evaluate.intersection import intersection_areas
 
+# Objects, or pairs, looked at together.
 _AT_ONCE = 100_000
+# Pairs of boxes that meet.
+_MOST_AT_ONCE = 2_000_000
+# More overlaps than both of these are no tissue: whole files that were laid in twice, thirty times.
+_MOST_PAIRS, _MOST_EACH = 5_000_000, 50
 # From here on it pays to ask first which small ones a large one holds whole.
 _LARGE_CORNERS = 256
 
@@ -56,8 +63,9 @@ def overlapping_itself(shapes: NDArray[np.object_]) -> Pairs:
 def _found(one: NDArray[np.object_], other: NDArray[np.object_], *, same: bool) -> Pairs:
     tree = shapely.STRtree(other)
     parts = [Pairs(np.empty(0, np.int64), np.empty(0, np.int64), np.empty(0))]
-    for start in range(0, len(one), _AT_ONCE):
-        left, right = tree.query(one[start : start + _AT_ONCE])
+    count, most = 0, max(_MOST_PAIRS, _MOST_EACH * max(len(one), len(other)))
+    for start, end in _pieces(one, other):
+        left, right = tree.query(one[start:end])
         left += start
         if same:
             left, right = left[left < right], right[left < right]
@@ -65,6 +73,12 @@ def _found(one: NDArray[np.object_], other: NDArray[np.object_], *, same: bool) 
         left, right = left[order], right[order]
         area = areas_in_common(one[left], other[right])
         parts.append(Pairs(left, right, area).where(area > 0))
+        count += len(parts[-1])
+        if count > most:
+            raise UsageError(
+                f"Objects overlap one another too often: {len(one):,} and {len(other):,} make over {most:,} pairs.",
+                "Were the same objects laid in again and again? `wsi-parse check` says which ids come more than once.",
+            )
     return Pairs(
         np.concatenate([part.one for part in parts]),
         np.concatenate([part.other for part in parts]),
@@ -72,12 +86,46 @@ def _found(one: NDArray[np.object_], other: NDArray[np.object_], *, same: bool) 
     )
 
 
+def _pieces(one: NDArray[np.object_], other: NDArray[np.object_]) -> Iterator[tuple[int, int]]:
+    """Cut a side so that a piece meets no more boxes of the other than may be listed at once, or is one object."""
+    if not len(one) or not len(other):
+        return
+    boxes, others = shapely.bounds(one), shapely.bounds(other)
+    # Of the columns or the rows that a box spans all could meet it: never too few.
+    meeting = np.minimum(*(_spanned(boxes[:, (axis, axis + 2)], others[:, (axis, axis + 2)]) for axis in (0, 1)))
+    sums = np.cumsum(meeting)
+    start = 0
+    while start < len(one):
+        before = int(sums[start - 1]) if start else 0
+        end = int(np.searchsorted(sums, before + _MOST_AT_ONCE, "right"))
+        end = min(max(end, start + 1), start + _AT_ONCE)
+        yield start, end
+        start = end
+
+
+def _spanned(one: NDArray[np.float64], other: NDArray[np.float64]) -> NDArray[np.int64]:
+    """Count for each interval those of the other side that it meets."""
+    begun = np.searchsorted(np.sort(other[:, 0]), one[:, 1], "right")
+    over = np.searchsorted(np.sort(other[:, 1]), one[:, 0], "left")
+    return np.asarray(np.maximum(begun - over, 0), np.int64)
+
+
 def areas_in_common(one: NDArray[np.object_], other: NDArray[np.object_]) -> NDArray[np.float64]:
     """Return what :func:`intersection_areas` does, sooner where one of the two equals the other or holds it whole."""
+    starts = range(0, len(one), _AT_ONCE)
+    return np.concatenate(
+        [np.empty(0), *(_areas(one[start : start + _AT_ONCE], other[start : start + _AT_ONCE]) for start in starts)]
+    )
+
+
+def _areas(one: NDArray[np.object_], other: NDArray[np.object_]) -> NDArray[np.float64]:
     areas = np.full(len(one), np.nan)
     counts = shapely.get_num_coordinates(one), shapely.get_num_coordinates(other)
     alike = np.flatnonzero((counts[0] == counts[1]) & (shapely.bounds(one) == shapely.bounds(other)).all(axis=1))
-    alike = alike[shapely.equals_exact(shapely.normalize(one[alike]), shapely.normalize(other[alike]))]
+    same = shapely.equals_exact(one[alike], other[alike])
+    turned = alike[~same]
+    turned = turned[shapely.equals_exact(shapely.normalize(one[turned]), shapely.normalize(other[turned]))]
+    alike = np.concatenate([alike[same], turned])
     areas[alike] = shapely.area(one[alike])
     for shapes, others, corners in ((one, other, counts[0]), (other, one, counts[1])):
         large = np.flatnonzero((corners > _LARGE_CORNERS) & np.isnan(areas))

@@ -115,8 +115,8 @@ def review(truth: Side, pred: Side) -> tuple[Review | None, list[str]]:
                 strict=True,
             )
         ],
-        _only(pred, places[0]),
-        _only(truth, places[1]),
+        pred.ids[only_in(pred, truth)].tolist(),
+        truth.ids[only_in(truth, pred)].tolist(),
     )
     without = int(sum(name is None for name in truth.ids[truth.counted].tolist()))
     if without:
@@ -149,8 +149,10 @@ def _places(side: Side) -> dict[str, int]:
     return places
 
 
-def _only(side: Side, known: dict[str, int]) -> list[str | None]:
-    return [name for name in side.ids[side.counted].tolist() if name not in known]
+def only_in(side: Side, other: Side) -> NDArray[np.bool_]:
+    """Return which objects of a side count as added, or deleted: the other side has none of their id."""
+    known = set(other.ids.tolist()) - {None}
+    return side.counted & np.array([name not in known for name in side.ids.tolist()], bool)
 
 
 def _reshaped(

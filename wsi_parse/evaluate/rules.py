@@ -23,8 +23,9 @@ class Rules:
         How far apart centres of the same object may be: "6um" or "12px". Microns need a pixel size.
     iou : float
         Objects whose intersection over union is above it are the same.
-    objects : {"all", "cells", "nuclei", "regions"}
+    objects : {"all", "cells", "nuclei", "regions"} or None
         "cells" are detections and cells, "nuclei" the same by their nucleus where they have one, "regions" annotations.
+        None is "all", with cells by their nucleus where one file has cells with nuclei, the other only detections.
     within : Path or None
         GeoJSON; only objects whose centroid lies in its polygons count, and areas are clipped to them.
     within_class : str or None
@@ -36,13 +37,14 @@ class Rules:
     mpp: float | None = None
     radius: str = "6um"
     iou: float = 0.5
-    objects: Objects = "all"
+    objects: Objects | None = None
     within: Path | None = None
     within_class: str | None = None
     keep_unsure: bool = False
 
     def __post_init__(self) -> None:
-        objects_of(self.objects)
+        if self.objects is not None:
+            objects_of(self.objects)
         if self.mpp is not None and not 0 < self.mpp < float("inf"):
             raise UsageError(f"{self.mpp:g} microns per pixel cannot be.", "Give --mpp as for example 0.25.")
         if not 0 < self.iou < 1:

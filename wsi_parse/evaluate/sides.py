@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 
 from wsi_parse.annotations import Annotations
 from wsi_parse.errors import UsageError
-from wsi_parse.evaluate.rules import UNSURE, Rules
+from wsi_parse.evaluate.rules import UNSURE, Objects, Rules
+from wsi_parse.exporters.geojson import TISSUE
 
 # QuPath never counts a class whose name ends so: "Region*", "Ignore*".
 _NO_CLASS = "*"
@@ -47,7 +48,7 @@ class Side:
         return replace(self, counted=np.asarray(shapely.intersects(region, shapely.centroid(self.shapes))))
 
 
-def side_of(annotations: Annotations, rules: Rules, name: str) -> tuple[Side, list[str]]:
+def side_of(annotations: Annotations, rules: Rules, name: str, *, by_nucleus: bool = False) -> tuple[Side, list[str]]:
     """Choose and mend the objects of a file.
 
     Parameters
@@ -56,6 +57,8 @@ def side_of(annotations: Annotations, rules: Rules, name: str) -> tuple[Side, li
     rules : Rules
     name : str
         "truth" or "prediction".
+    by_nucleus : bool
+        Whether cells that have a nucleus are compared by it, whatever the rules say.
 
     Returns
     -------
@@ -63,7 +66,7 @@ def side_of(annotations: Annotations, rules: Rules, name: str) -> tuple[Side, li
     list of str
         What was left out, mended or counted as something else.
     """
-    shapes, kept, notes = _chosen(annotations, rules)
+    shapes, kept, notes = _chosen(annotations, rules, by_nucleus=by_nucleus)
     said = np.array(annotations.class_name, object)
     left = Counter(said[kept & _ends(said, _NO_CLASS)].tolist())
     kept &= ~_ends(said, _NO_CLASS)
@@ -114,22 +117,50 @@ def without_class(annotations: Annotations, class_name: str) -> Annotations:
     )
 
 
+def without_tissue(truth: Annotations, pred: Annotations) -> tuple[Annotations, Annotations, list[str]]:
+    """Return both files without the tissue that a run wrote and the import script laid in, and say so in a line."""
+    left = [without_class(one, TISSUE.class_name) for one in (truth, pred)]
+    gone = [len(one) - len(rest) for one, rest in zip((truth, pred), left, strict=True)]
+    counts = f"{gone[0]:,} of the truth, {gone[1]:,} of the prediction left out"
+    return (
+        left[0],
+        left[1],
+        [f"Annotations of class {TISSUE.class_name} are no objects: {counts}."] if any(gone) else [],
+    )
+
+
+def nuclei_alone(truth: Annotations, pred: Annotations, objects: Objects | None) -> tuple[bool, list[str]]:
+    """Return whether cells of one side meet nuclei of the other, and are to be compared by their nucleus; say so."""
+    have = [bool(side.nucleus is not None and not shapely.is_missing(side.nucleus).all()) for side in (truth, pred)]
+    plain = pred if have[0] else truth
+    kinds = set(plain.object_type.tolist())
+    if have[0] == have[1] or "detection" not in kinds or "cell" in kinds or objects in ("nuclei", "regions"):
+        return False, []
+    with_nuclei, without = ("truth", "prediction") if have[0] else ("prediction", "truth")
+    told = f"The {with_nuclei} has cells with nuclei, the {without} detections without"
+    if objects is None:
+        return True, [f"{told}: nuclei are compared; --objects cells takes whole cells."]
+    return False, [f"{told}: whole cells are compared with what may be nuclei; --objects nuclei compares nuclei."]
+
+
 def union(shapes: NDArray[np.object_]) -> Any:  # noqa: ANN401 - a shapely geometry
     """Return the union of shapes, whatever their state."""
     return shapely.union_all(_mended(shapes)[0])
 
 
-def _chosen(annotations: Annotations, rules: Rules) -> tuple[NDArray[np.object_], NDArray[np.bool_], list[str]]:
+def _chosen(
+    annotations: Annotations, rules: Rules, *, by_nucleus: bool
+) -> tuple[NDArray[np.object_], NDArray[np.bool_], list[str]]:
     shapes, kinds = annotations.geometry, annotations.object_type
     cells = np.isin(kinds.astype(str), _CELLS)
-    if rules.objects == "all":
+    if (by_nucleus or rules.objects == "nuclei") and annotations.nucleus is not None:
+        shapes = np.where(shapely.is_missing(annotations.nucleus), shapes, annotations.nucleus)
+    if rules.objects in (None, "all"):
         notes = []
         if cells.any() and not cells.all():
             several = f"{int(cells.sum()):,} cells and {int((~cells).sum()):,} regions are compared together"
             notes.append(f"{several}; --objects cells or --objects regions parts them.")
         return shapes, np.ones(len(kinds), bool), notes
-    if rules.objects == "nuclei" and annotations.nucleus is not None:
-        shapes = np.where(shapely.is_missing(annotations.nucleus), shapes, annotations.nucleus)
     return shapes, ~cells if rules.objects == "regions" else cells, []
 
 

@@ -12,10 +12,13 @@ from wsi_parse.evaluate.assignment import assign
 from wsi_parse.evaluate.centres import match_centres
 from wsi_parse.evaluate.figures import Areas, Figures
 from wsi_parse.evaluate.pairs import Pairs, overlapping_itself
+from wsi_parse.evaluate.review import only_in
 from wsi_parse.evaluate.sides import Side
 
 # Where two choices are equally good, that of the same class; less than any IoU that could be told apart.
 _SAME_CLASS = 1e-6
+# IoU above which an object is another one's copy.
+_SAME_OUTLINE = 0.99
 
 
 @dataclass(frozen=True)
@@ -61,6 +64,15 @@ class Scene:
         chosen = np.zeros(len(pairs), bool)
         chosen[assign(pairs.one, pairs.other, gain)] = True
         return pairs.where(chosen)
+
+
+def lost_ids(scene: Scene) -> list[str]:
+    """Say how many of the deleted came back unchanged under another id, or without one; nothing where none did."""
+    deleted, added = only_in(scene.pred, scene.truth), only_in(scene.truth, scene.pred)
+    pairs = scene.pairs.where(added[scene.pairs.one] & deleted[scene.pairs.other])
+    again = len(scene.matched(_SAME_OUTLINE, pairs))
+    told = f"{again:,} of the added have the outline of a deleted one (IoU above {_SAME_OUTLINE:g})"
+    return [f"By id: {told}: were their ids lost?"] if again else []
 
 
 def tally(
