@@ -211,7 +211,7 @@ def _of_group(
     seen: tuple[NDArray[np.uint8], NDArray[np.bool_], NDArray[np.bool_]],
     rivals: tuple[_Masks, _Masks],
 ) -> FoundCells | None:
-    rules, recipes = scene.rules, scene.job.recipes
+    rules, recipes, frame = scene.rules, scene.job.recipes, scene.chunks.frame
     core, window = scene.chunks.core(chunk), scene.chunks.window(chunk)
     values, covered, inside = seen
     if not inside.any():
@@ -233,19 +233,17 @@ def _of_group(
     sums = PixelSums.of(labels, int(keep.sum()), (window.x, window.y), values, stains)
     lines = trace(labels, window, window.expanded(-1), values, inside, covered, rules.level)
     polygons, found = polygons_of(lines, keep_holes=False)
-    shapes = to_level0(polygons, scene.chunks.frame, rules.simplify_px)
+    shapes = to_level0(polygons, frame, rules.simplify_px)
     # What is small has fewer pixels inside its outline than above the threshold.
-    solid = shapely.area(shapes) >= rules.smallest_cell_px * scene.chunks.frame.scale_x * scene.chunks.frame.scale_y
+    solid = shapely.area(shapes) >= rules.smallest_cell_px * frame.scale_x * frame.scale_y
     kept = found[solid] - 1
     nuclei = shapes[solid]
     told = {name: column[keep][kept] for name, column in votes.items()}
     which = answer[keep][kept].astype(np.int16)
     if not rules.grow_px:
-        return FoundCells(
-            nuclei, which, measure(nuclei, sums.take(kept), scene.chunks.frame, stains=rules.stains) | told
-        )
+        return FoundCells(nuclei, which, measure(nuclei, sums.take(kept), frame, stains=rules.stains) | told)
     bodies = grown(labels, inside, covered, rules.grow_px, rivals)
-    cells, nuclei, measurements = _bodies(scene, window, bodies, (nuclei, sums), kept, values, stains)
+    cells, nuclei, measurements = _bodies(scene, window, bodies, nuclei, sums, kept, values, stains)
     return FoundCells(cells, which, measurements | told, nuclei)
 
 
@@ -253,14 +251,14 @@ def _bodies(
     scene: Scene,
     window: Box,
     labels: NDArray[np.int32],
-    of_nuclei: tuple[NDArray[np.object_], PixelSums],
+    nuclei: NDArray[np.object_],
+    sums: PixelSums,
     kept: NDArray[np.int64],
     values: NDArray[np.uint8],
     stains: NDArray[np.int64] | None,
 ) -> tuple[NDArray[np.object_], NDArray[np.object_], dict[str, NDArray[np.float64]]]:
     """Outline and measure the cells around nuclei; returns cells, nuclei and measurements."""
-    frame, rules = scene.chunks.frame, scene.rules
-    (nuclei, sums), count = of_nuclei, len(of_nuclei[1].count)
+    frame = scene.chunks.frame
     polygons, found = polygons_of(trace(labels, window, window.expanded(-1)), keep_holes=True)
     cells = shared_to_level0(polygons[np.searchsorted(found, kept + 1)], frame)
     # A thinned nucleus may bulge where its cell has no room: what is its neighbour's stays its neighbour's.
@@ -269,8 +267,8 @@ def _bodies(
     left = ~shapely.is_missing(within)
     nuclei = nuclei.copy()
     nuclei[bulging[left]] = within[left]
-    whole = PixelSums.of(labels, count, (window.x, window.y), values, stains)
-    return cells, nuclei, measure_cells(nuclei, cells, sums.take(kept), whole.take(kept), frame, stains=rules.stains)
+    whole = PixelSums.of(labels, len(sums.count), (window.x, window.y), values, stains).take(kept)
+    return cells, nuclei, measure_cells(nuclei, cells, sums.take(kept), whole, frame, stains=scene.rules.stains)
 
 
 def _wanted(scene: Scene, seeds: NDArray[np.int64]) -> NDArray[np.bool_]:

@@ -106,7 +106,7 @@ def _begin(prepared: Prepared, folder: Path, progress: Progress, cluster: Cluste
         # Where workers are is nobody's business.
         text = "The workers are gone or cannot do the work." if isinstance(error, ClusterError) else str(error)
         roi = prepared.settings.slide.roi
-        manifest.error = without_folders(text or type(error).__name__, prepared.path, folder, *([roi] if roi else []))
+        manifest.error = without_folders(text or type(error).__name__, prepared.path, folder, roi)
         with suppress(OSError):
             manifest.save(folder)
         raise
@@ -138,9 +138,9 @@ def _check_folder(folder: Path, earlier: RunManifest | None, prepared: Prepared)
         )
 
 
-def without_folders(text: str, *paths: Path) -> str:
+def without_folders(text: str, *paths: Path | None) -> str:
     """Take the folders out of a message: paths may hold names of patients."""
-    folders = {str(folder) for path in paths for folder in (path.absolute().parent, path.parent)}
+    folders = {str(folder) for path in paths if path for folder in (path.absolute().parent, path.parent)}
     for folder in sorted(folders - {".", ""}, key=len, reverse=True):
         for mark in "/\\":
             text = text.replace(f"{folder.rstrip(mark)}{mark}", "")

@@ -85,7 +85,7 @@ class Outcome(BaseModel):
             group=row.group,
             slide=row.path.name,
             state="failed",
-            error=without_folders(str(error), row.path, folder, *([row.roi] if row.roi else [])),
+            error=without_folders(str(error), row.path, folder, row.roi),
             error_stage=error.stage or OPENING,
             error_place=error.place or None,
         )

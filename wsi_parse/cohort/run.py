@@ -196,7 +196,7 @@ class _Cohort:
             return before
         try:
             manifest = segment_slide(
-                row.path, folder, row.settings(self.settings), _OfSlide(self.listener, self.stop, self.said), cluster
+                row.path, folder, row.settings(self.settings), _OfSlide(self.listener, self.stop, self._once), cluster
             )
             outcome = Outcome.of_manifest(row, manifest)
         except ClaimedError:
@@ -235,7 +235,7 @@ class _OfSlide:
 
     listener: Listener
     stop: threading.Event
-    said: set[str]
+    once: Callable[[str], None]
 
     def start(self, stage: str, total: int) -> None:
         self._look()
@@ -249,9 +249,7 @@ class _OfSlide:
 
     def note(self, text: str) -> None:
         self._look()
-        if text not in self.said:
-            self.said.add(text)
-            self.listener.note(text)
+        self.once(text)
 
     def _look(self) -> None:
         if self.stop.is_set():
