@@ -1,6 +1,5 @@
 """A user's own tiles: images, and beside each the nuclei as corrected in and exported from QuPath."""
 
-import gzip
 import json
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,6 +12,9 @@ from PIL import Image
 from skimage.draw import polygon
 
 from workflows.train_mini.tiles import UNKNOWN, Tile
+from wsi_parse.annotations.read import feature_of, flat_features
+from wsi_parse.annotations.stream import Features
+from wsi_parse.errors import UsageError
 from wsi_parse.models.mini.facts import CLASS_OF, CLASSES
 from wsi_parse.prompts import TARGETS
 
@@ -57,12 +59,10 @@ def class_of(properties: dict[str, Any]) -> int:
 
 def _features(path: Path) -> list[dict[str, Any]]:
     try:
-        data = path.read_bytes()
-        told = json.loads(gzip.decompress(data) if path.suffix == ".gz" else data)
-        found = told["features"] if isinstance(told, dict) and "features" in told else told
-        return [found] if isinstance(found, dict) else list(found)
-    except (OSError, ValueError, TypeError) as error:
-        raise SystemExit(f"{path.name} cannot be read: {error}") from error
+        texts = enumerate(Features(path), 1)
+        return [feature for number, text in texts for feature in flat_features(feature_of(text, number, path))]
+    except UsageError as error:
+        raise SystemExit(str(error)) from error
 
 
 def _drawn(
