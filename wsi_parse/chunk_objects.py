@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from wsi_parse.errors import StoreError
 from wsi_parse.files import atomic
+from wsi_parse.measure import joined
 from wsi_parse.regions import Pieces
 
 
@@ -53,15 +54,11 @@ class ChunkObjects:
         """Put the cells of all kinds together; what one kind was not measured by is NaN."""
         if not parts:
             return cls(np.empty(0, object), np.empty(0, np.int16), {}, pieces)
-        names = dict.fromkeys(name for part in parts for name in part.measurements)
         nuclei = [part.nuclei for part in parts if part.nuclei is not None]
         return cls(
             np.concatenate([part.cells for part in parts]),
             np.concatenate([part.recipe for part in parts]),
-            {
-                name: np.concatenate([part.measurements.get(name, np.full(len(part.cells), np.nan)) for part in parts])
-                for name in names
-            },
+            joined([(len(part.cells), part.measurements) for part in parts]),
             pieces,
             np.concatenate(nuclei) if nuclei else None,
         )

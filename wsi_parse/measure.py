@@ -1,5 +1,6 @@
 """Measurements of objects: size, shape, probability, stains; whole arrays of objects at once."""
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 
 import numpy as np
@@ -176,6 +177,14 @@ def measure_cells(
             total = getattr(cells, name) - getattr(nuclei, name)
             columns[f"cytoplasm_{name}_mean_od"] = total / count / 1000
     return columns | probability
+
+
+def joined(parts: Sequence[tuple[int, Mapping[str, NDArray[np.float64]]]]) -> dict[str, NDArray[np.float64]]:
+    """Put the columns of several lots of objects together, each with their number; what one lot lacks is NaN there."""
+    names = dict.fromkeys(name for _, columns in parts for name in columns)
+    return {
+        name: np.concatenate([columns.get(name, np.full(count, np.nan)) for count, columns in parts]) for name in names
+    }
 
 
 def _axes(sums: PixelSums, frame: Frame) -> tuple[NDArray[np.float64], NDArray[np.float64]]:

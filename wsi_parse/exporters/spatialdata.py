@@ -14,6 +14,7 @@ from wsi_parse.exporters.base import ExportContext, ObjectBatch, StreamingExport
 from wsi_parse.exporters.ome_zarr import SEEN, level_shapes, write_pyramid
 from wsi_parse.exporters.probability import ProbabilityMap
 from wsi_parse.files import remove
+from wsi_parse.measure import joined
 
 SHAPES, NUCLEI, TABLE, MICRONS = "objects", "nuclei", "measurements", "um"
 _XY = ("x", "y")
@@ -153,15 +154,11 @@ def _joined(batches: list[ObjectBatch]) -> ObjectBatch | None:
     """Make one batch of all; a measurement that some lack is NaN there."""
     if not batches:
         return None
-    names = dict.fromkeys(name for batch in batches for name in batch.measurements)
     return ObjectBatch(
         np.concatenate([batch.geometry for batch in batches]),
         np.concatenate([batch.prompt for batch in batches]),
         np.concatenate([batch.ids for batch in batches]),
-        {
-            name: np.concatenate([batch.measurements.get(name, np.full(len(batch), np.nan)) for batch in batches])
-            for name in names
-        },
+        joined([(len(batch), batch.measurements) for batch in batches]),
         np.concatenate([np.zeros(len(b), bool) if b.unsure is None else b.unsure for b in batches]),
         nuclei=np.concatenate([np.full(len(b), None) if b.nuclei is None else b.nuclei for b in batches])
         if any(b.nuclei is not None for b in batches)
