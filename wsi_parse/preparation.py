@@ -114,7 +114,7 @@ def prepare(path: Path, settings: RunSettings, *, to_run: bool = True) -> Prepar
         jobs = tuple(unsure_below(job, settings.objects.unsure_below) for job in jobs)
     opened = SlideOptions(settings.slide.mpp, settings.slide.override_mpp, settings.slide.reader)
     slide = open_slide(path, opened)
-    _ = slide.pixel_size
+    notes += _enlarged(slide, jobs, settings.model.name)
     roi, roi_hash = None, ""
     if settings.slide.roi is not None:
         roi_hash = sha256_of(settings.slide.roi) or ""
@@ -127,6 +127,21 @@ def prepare(path: Path, settings: RunSettings, *, to_run: bool = True) -> Prepar
     )
     notes = tuple(dict.fromkeys((*notes, *(note for job in jobs for note in job.notes))))
     return Prepared(slide, settings, prompts, model.spec, weights, jobs, roi, digest, notes)
+
+
+# A slide's pixels may be so much wider than those that a model reads before it is told.
+_COARSER = 1.5
+
+
+def _enlarged(slide: Slide, jobs: Sequence[Pass], model: str) -> tuple[str, ...]:
+    """Warn where a slide is too coarse for what is looked for."""
+    pixel_um = max(slide.pixel_size.x_um, slide.pixel_size.y_um)
+    return tuple(
+        f"{slide.name} has {pixel_um:.3g} um/px and {model} reads {job.read_mpp:.3g}: it is enlarged, and what needs "
+        "finer detail is missed."
+        for job in jobs
+        if pixel_um > _COARSER * job.read_mpp
+    )
 
 
 def _with_threads(settings: RunSettings) -> RunSettings:

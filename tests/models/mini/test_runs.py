@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import subprocess
 import sys
 from collections import Counter
@@ -19,6 +20,7 @@ from wsi_parse.models.mini.card import figures
 from wsi_parse.models.mini.facts import CAUTION, EMBEDDED, UNSURE_BELOW
 from wsi_parse.models.weights import Weights
 from wsi_parse.pipeline import segment_slide
+from wsi_parse.preparation import prepare
 from wsi_parse.settings import RunSettings
 
 CLASS_PROMPTS = ("neoplastic cells", "epithelial cells", "inflammatory cells", "connective tissue cells")
@@ -143,6 +145,14 @@ class TestPrompts:
         done = wsi_parse(slide, "-p", "neoplastic cells", "-o", tmp_path, code=1)
         assert "--mpp" in done.stderr
 
+    @pytest.mark.parametrize(("mpp", "told"), [(0.5, False), (2.0, True)])
+    def test_a_slide_that_is_too_coarse_is_told(self, cmu1: Path, mpp: float, told: bool) -> None:
+        settings = RunSettings.load(
+            prompts=("nuclei",), slide={"mpp": mpp, "override_mpp": True}, model={"name": "mini"}
+        )
+        with (prepared := prepare(cmu1, settings)).slide:
+            assert any("2 um/px and mini reads 0.5" in note for note in prepared.notes) == told
+
 
 class TestResults:
     def test_blocks_threads_and_processes_change_nothing(self, cmu1: Path, roi: Path, tmp_path: Path) -> None:
@@ -191,8 +201,11 @@ class TestCard:
     def test_the_caution_tells_what_was_seen_on_skin(self, cmu1: Path, tmp_path: Path) -> None:
         settings = RunSettings.load(None, ["export.overlay_px=0"], prompts=("all",), model={"name": "mini"})
         counts = segment_slide(cmu1, tmp_path, settings).counts
+        told = re.search(r"(\d+) % on a slide of skin", CAUTION)
+        assert told is not None
+        # Processors with and without bfloat16 differ by a few nuclei.
         share = counts["neoplastic cells"] / sum(counts.values())
-        assert f"{share:.0%} on a slide of skin" in CAUTION.replace(" %", "%")
+        assert int(told[1]) / 100 == pytest.approx(share, abs=0.01)
 
     def test_show(self) -> None:
         said = " ".join(wsi_parse("models", "show", "mini").stdout.split())
