@@ -230,6 +230,7 @@ class TestCommand:
         for more, words in (
             (["--objects", "organs"], "Known: all"),
             (["--within-class", "x"], "no annotation of class"),
+            (["--overlay", tmp_path / "a.jpg"], "ends in .png"),
         ):
             result = wsi_parse("evaluate", "--truth", files[0], "--pred", files[1], *more, check=2)
             assert words in result.stderr

@@ -35,6 +35,8 @@ def do_evaluate(
         Before any work, where a result could not be written.
     """
     _try_outputs([path for path in (json, csv, overlay) if path is not None])
+    if overlay is not None and overlay.suffix.lower() != ".png":
+        raise UsageError(f"{overlay} would be a PNG by another name.", "Say a name that ends in .png.")
     console = Console()
     pairs, problems = file_pairs(truth, pred)
     evaluations: list[Evaluation] = []
