@@ -78,6 +78,6 @@ def provenance(prepared: Prepared, state: State) -> dict[str, Any]:
         "offset_level0_px": list(prepared.offset_level0),
         "model": {**describe_model(prepared.spec, prepared.weights), "precision": state.get("precision")},
         "prompts": describe_prompts(prepared.prompts),
-        "cautions": list(dict.fromkeys(note for job in prepared.jobs for note in job.notes)),
+        "cautions": list(prepared.cautions),
         "digest": prepared.digest,
     }

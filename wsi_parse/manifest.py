@@ -39,6 +39,8 @@ class RunManifest(BaseModel):
         Hash of all that decides the result: settings, slide, model, version.
     counts : dict of prompt to number of objects
     unsure : dict of prompt to how many of them have an unsure class
+    cautions : list of str
+        Of the notes those that belong to every result of this model.
     outputs : dict of file or folder name to sha256
     earlier : dict of file or folder name to sha256
         Outputs of runs before, still there while this one is not done; those that it does not write are then removed.
@@ -57,6 +59,7 @@ class RunManifest(BaseModel):
     model: dict[str, Any]
     prompts: list[dict[str, Any]]
     notes: list[str] = []
+    cautions: list[str] = []
     passes: list[dict[str, Any]] = []
     tissue_mm2: float | None = None
     counts: dict[str, int] = {}

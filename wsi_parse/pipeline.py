@@ -79,6 +79,8 @@ def _finished(prepared: Prepared, folder: Path, progress: Progress) -> RunManife
     _check_folder(folder, earlier, prepared)
     if earlier is not None and earlier.is_finished(folder, prepared.digest):
         progress.note("Already done with these settings; outputs verified.")
+        for caution in prepared.cautions:
+            progress.note(caution)
         return earlier
     return None
 
@@ -272,5 +274,6 @@ def _manifest(prepared: Prepared) -> RunManifest:
         model=describe_model(prepared.spec, prepared.weights),
         prompts=describe_prompts(prepared.prompts),
         notes=list(prepared.notes),
+        cautions=list(prepared.cautions),
         versions=versions(),
     )

@@ -56,6 +56,11 @@ class Prepared:
         return Path(str(self.slide.source)).absolute()
 
     @property
+    def cautions(self) -> tuple[str, ...]:
+        """What every result of this model should be read with."""
+        return tuple(dict.fromkeys(note for job in self.jobs for note in job.notes))
+
+    @property
     def offset_level0(self) -> tuple[int, int]:
         """What outputs subtract: the origin of the slide's bounds, in the frame QuPath shows."""
         bounds = self.slide.info.bounds_level0
@@ -125,8 +130,8 @@ def prepare(path: Path, settings: RunSettings, *, to_run: bool = True) -> Prepar
     digest = settings.result_digest(
         __version__, slide.info.fingerprint, str(weights and weights.sha256), roi_hash, decided
     )
-    notes = tuple(dict.fromkeys((*notes, *(note for job in jobs for note in job.notes))))
-    return Prepared(slide, settings, prompts, model.spec, weights, jobs, roi, digest, notes)
+    prepared = Prepared(slide, settings, prompts, model.spec, weights, jobs, roi, digest, notes)
+    return replace(prepared, notes=tuple(dict.fromkeys((*notes, *prepared.cautions))))
 
 
 # A slide's pixels may be so much wider than those that a model reads before it is told.
@@ -252,7 +257,7 @@ def choose_model(settings: ModelSettings, prompts: Sequence[Prompt], *, to_run: 
     -------
     name : str
     notes : tuple of str
-        Says so where a better model would know the prompts, and is not installed.
+        Says which, and how to get a better one where it is not installed.
 
     Raises
     ------
@@ -275,8 +280,8 @@ def choose_model(settings: ModelSettings, prompts: Sequence[Prompt], *, to_run: 
     able += [name for name in known if name not in able and MODELS.get(name).spec.free_text]
     for name in able:
         if name in there:
-            better = able[: able.index(name)]
-            return name, tuple(f"Using {name}. {missing[other]}" for other in better)
+            better = (str(missing[other]) for other in able[: able.index(name)])
+            return name, (" ".join((f"Using {name}.", *better)),)
     if not to_run and able:
         return able[0], ()
     words = ", ".join(repr(prompt.text) for prompt in prompts)

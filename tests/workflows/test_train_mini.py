@@ -1,6 +1,7 @@
 """Training of the embedded model: what it reads, what it refuses, what it may learn from, and that it resumes."""
 
 import json
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -14,18 +15,22 @@ from PIL import Image
 from safetensors.torch import load_file
 
 from tests.shared import shared_data_root
+from workflows.train_mini.card import with_intervals
 from workflows.train_mini.checks import check
 from workflows.train_mini.corrected import class_of, read_corrected
 from workflows.train_mini.crops import Crops, relative_distance, source_of
+from workflows.train_mini.failures import draw_failures
 from workflows.train_mini.loop import schedule
 from workflows.train_mini.losses import TensorBatch, losses
+from workflows.train_mini.measure import Scores, class_figures, figures, predict, score
 from workflows.train_mini.readers import read_set
 from workflows.train_mini.settings import SetSettings, TrainingSettings
 from workflows.train_mini.tiles import TILE_MPP, UNKNOWN, Tile, held_out
 from wsi_parse.geometry import Box
-from wsi_parse.models.mini.facts import CLASSES
-from wsi_parse.models.mini.network import MiniNetwork
+from wsi_parse.models.mini.facts import CLASSES, EMBEDDED, READ_MPP
+from wsi_parse.models.mini.network import MiniNetwork, fused
 from wsi_parse.models.mini.style import density_of
+from wsi_parse.models.mini.weights import load_network
 from wsi_parse.synthetic import SyntheticSlide
 from wsi_parse.synthetic.truth import truth_features
 
@@ -83,14 +88,54 @@ class TestTiles:
         assert drawn == pytest.approx(shapely.area(outlines[whole]).sum(), rel=0.05)
 
     def test_classes_of_qupath(self) -> None:
-        assert class_of({"classification": {"name": "Stroma"}}) == CLASSES.index("connective")
-        assert class_of({"classification": {"name": "Necrosis"}}) == CLASSES.index("other")
-        assert class_of({"classification": {"name": "Tumor: Unsure"}}) == UNKNOWN
+        assert class_of("Stroma") == CLASSES.index("connective")
+        assert class_of("Necrosis") == CLASSES.index("other")
+        assert class_of("Tumor: Unsure") == UNKNOWN
 
     def test_an_image_without_annotations_is_named(self, tmp_path: Path) -> None:
         Image.new("RGB", (32, 32)).save(tmp_path / "lonely.png")
         with pytest.raises(SystemExit, match=r"lonely\.geojson"):
             list(read_corrected("own", tmp_path))
+
+    def one(self, folder: Path, *shapes: tuple[str, shapely.Geometry | None], mode: str = "RGB") -> list[Tile]:
+        """Read a picture of 100 x 100 pixels with these annotations."""
+        place = folder / "patient" / "slide_a"
+        place.mkdir(parents=True)
+        Image.new(mode, (100, 100)).save(place / "a.png")
+        features = [
+            {
+                "type": "Feature",
+                "geometry": shape and shapely.geometry.mapping(shape),
+                "properties": {"objectType": "annotation", "classification": {"name": name}},
+            }
+            for name, shape in shapes
+        ]
+        (place / "a.geojson").write_text(json.dumps({"type": "FeatureCollection", "features": features}))
+        return list(read_corrected("own", folder))
+
+    def test_areas_are_no_nuclei_and_what_is_no_area_is_left_out(self, tmp_path: Path) -> None:
+        everywhere = shapely.box(0, 0, 100, 100)
+        (tile,) = self.one(
+            tmp_path,
+            ("Tumor", shapely.box(10, 10, 30, 30)),
+            *((name, everywhere) for name in ("Tissue", "Region*", "Ignore*")),
+            ("Stroma", None),
+            ("Stroma", shapely.Point(50, 50)),
+        )
+        assert (tile.nuclei > 0).sum() == 400
+        assert tile.classes is not None
+        assert tile.classes[1:].tolist() == [CLASSES.index("neoplastic")]
+
+    def test_folders_below_one_are_one_patient(self, tmp_path: Path) -> None:
+        assert self.one(tmp_path, ("Tumor", shapely.box(10, 10, 30, 30)))[0].group == "patient"
+
+    def test_a_slides_pixels_are_not_the_pictures(self, tmp_path: Path) -> None:
+        with pytest.raises(SystemExit, match="no outline lies in its picture"):
+            self.one(tmp_path, ("Tumor", shapely.box(5010, 10, 5030, 30)))
+
+    def test_pictures_of_16_bit_are_refused(self, tmp_path: Path) -> None:
+        with pytest.raises(SystemExit, match="8-bit"):
+            self.one(tmp_path, ("Tumor", shapely.box(10, 10, 30, 30)), mode="I;16")
 
     def test_a_group_is_held_out_whole(self, tiles: list[Tile]) -> None:
         settings = settings_of().sets["own"]
@@ -117,6 +162,14 @@ class TestChecks:
         settings = SetSettings(reader="corrected", folder=".", mpp=0.25 * factor, share=1)
         with pytest.raises(SystemExit, match="pixel size"):
             check(read_set("own", settings, folder))
+
+    def test_what_is_too_large_for_a_nucleus_is_refused(self, tiles: list[Tile]) -> None:
+        from dataclasses import replace
+
+        drawn = tiles[0].nuclei.copy()
+        drawn[:200, :200] = 1
+        with pytest.raises(SystemExit, match="no nucleus"):
+            check([replace(tiles[0], nuclei=drawn), *tiles[1:]])
 
     @pytest.mark.parametrize("swap", [False, True])
     def test_real_sets(self, swap: bool) -> None:
@@ -152,6 +205,16 @@ class TestCrops:
         assert batch.distance[outside].max() < 0.2
         assert ((batch.classes != UNKNOWN) == (batch.nucleus[:, ::2, ::2] > 0.5)).mean() > 0.93
 
+    def test_a_set_may_have_a_scale_of_its_own(self) -> None:
+        """In crops twice as wide twice as many borders of nuclei are crossed on the way from side to side."""
+        nuclei = np.kron(np.eye(20, dtype=np.int32), np.ones((20, 20), np.int32))
+        tile = Tile("own", "a", "a", TILE_MPP, np.full((400, 400, 3), 230, np.uint8), nuclei, None)
+        crossed = []
+        for scale in (0.6, 1.2):
+            crops = Crops([source_of(tile, 1.0, (scale, scale))], settings_of(batch=64))
+            crossed.append(np.abs(np.diff(crops.batch(0).nucleus > 0.5, axis=2)).mean())
+        assert crossed[1] / crossed[0] == pytest.approx(2, rel=0.2)
+
     def test_distance_is_highest_in_the_middle_of_each_nucleus(self) -> None:
         nuclei = np.zeros((40, 60), np.int32)
         nuclei[5:25, 5:25] = 1
@@ -163,9 +226,10 @@ class TestCrops:
 
 
 class TestLosses:
-    @pytest.fixture
-    def batch(self, tiles: list[Tile]) -> TensorBatch:
-        sources = [source_of(tile, 1.0) for tile in tiles]
+    def batch(self, tiles: list[Tile], **changed: object) -> TensorBatch:
+        from dataclasses import replace
+
+        sources = [source_of(replace(tile, **changed), 1.0) for tile in tiles]
         return TensorBatch(Crops(sources, settings_of()).batch(0), torch.device("cpu"))
 
     def gradients(self, batch: TensorBatch, part: str) -> dict[str, float]:
@@ -179,15 +243,44 @@ class TestLosses:
             for name, head in heads.items()
         }
 
-    def test_sets_without_instances_teach_no_distance(self, batch: TensorBatch) -> None:
-        assert self.gradients(batch, "distance")["shape"] > 0
-        batch.apart.zero_()
-        assert self.gradients(batch, "distance")["shape"] == 0
+    def test_sets_without_instances_teach_no_distance(self, tiles: list[Tile]) -> None:
+        assert self.gradients(self.batch(tiles), "distance")["shape"] > 0
+        assert self.gradients(self.batch(tiles, apart=False), "distance")["shape"] == 0
 
-    def test_sets_without_classes_teach_none(self, batch: TensorBatch) -> None:
-        assert self.gradients(batch, "classes")["look"] > 0
-        batch.classes.fill_(UNKNOWN)
-        assert self.gradients(batch, "classes")["look"] == 0
+    def test_sets_without_classes_teach_none(self, tiles: list[Tile]) -> None:
+        assert self.gradients(self.batch(tiles), "classes")["look"] > 0
+        assert self.gradients(self.batch(tiles, classes=None), "classes")["look"] == 0
+
+
+class TestMeasured:
+    def scores(self, tiles: list[Tile]) -> list[Scores]:
+        torch.manual_seed(0)
+        return [score(fused(MiniNetwork((8, 8, 8, 8)).eval()), tile) for tile in tiles]
+
+    def test_what_one_group_tells_has_no_interval(self, tiles: list[Tile]) -> None:
+        scores = self.scores(tiles)
+        assert [len(figure) for figure in with_intervals(scores[:2], figures).values()] == [1] * len(figures(scores))
+        value, low, high = with_intervals(scores, figures)["dice"]
+        assert low < value < high
+
+    def test_a_tile_without_classes_does_not_silence_the_others(self, tiles: list[Tile]) -> None:
+        from dataclasses import replace
+
+        scores = self.scores([replace(tiles[0], classes=None), *tiles[1:]])
+        assert "accuracy" in class_figures(scores)
+        assert class_figures(scores[:1]) == {}
+
+    def test_dice_is_of_masks(self, tiles: list[Tile]) -> None:
+        network = fused(load_network(EMBEDDED))
+        one = score(network, tiles[0])
+        tile = tiles[0].at(READ_MPP)
+        found, known = predict(network, tile.image)["nucleus"] >= 128, tile.nuclei > 0
+        assert figures([one])["dice"] == pytest.approx(2 * (found & known).sum() / (found.sum() + known.sum()))
+
+    @pytest.mark.parametrize("count", [0, 1, 4])
+    def test_few_tiles_of_normal_tissue_are_drawn_as_many(self, tiles: list[Tile], count: int, tmp_path: Path) -> None:
+        draw_failures(fused(load_network(EMBEDDED)), tiles[:count], tmp_path / "f.png")
+        assert (tmp_path / "f.png").exists() == (count > 0)
 
 
 def test_the_rate_warms_up_and_falls() -> None:
@@ -231,11 +324,15 @@ class TestCommand:
         other = self.run(folder, tmp_path / "out", settings, "--seed", "3")
         assert other.returncode != 0
         assert "other settings" in other.stderr
+        more = tmp_path / "more"
+        shutil.copytree(folder, more)
+        shutil.copytree(more / "patient_0", more / "patient_2")
+        other = self.run(more, tmp_path / "out", settings)
+        assert other.returncode != 0
+        assert "other tiles" in other.stderr
 
     def test_fine_tuning_begins_with_what_was_learnt(self, folder: Path, tmp_path: Path) -> None:
         settings = self.settings_file(tmp_path, steps=1, learning_rate=1e-6)
-        from wsi_parse.models.mini.facts import EMBEDDED
-
         done = self.run(folder, tmp_path / "out", settings, "--start", str(EMBEDDED))
         assert done.returncode == 0, done.stderr
         before, after = load_file(EMBEDDED), load_file(tmp_path / "out" / "mini.safetensors")

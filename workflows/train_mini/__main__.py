@@ -3,6 +3,7 @@
 import argparse
 import json
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -14,8 +15,8 @@ from workflows.train_mini.failures import draw_failures
 from workflows.train_mini.loop import train
 from workflows.train_mini.readers import read_set
 from workflows.train_mini.settings import TrainingSettings
-from workflows.train_mini.tiles import Tile, guessed, held_out
-from wsi_parse.files import write_text
+from workflows.train_mini.tiles import Tile, described, guessed, held_out, sha256_of
+from wsi_parse.files import file_sha256, write_text
 from wsi_parse.models.mini.facts import EMBEDDED
 from wsi_parse.models.mini.network import fused
 from wsi_parse.models.mini.weights import load_network, save_network
@@ -27,11 +28,13 @@ def main() -> None:
     """Run the command."""
     given = _arguments()
     settings = TrainingSettings.load(given.settings, seed=given.seed, steps=given.steps)
-    _claim(given.out, settings, given.start)
-    learnt, kept = split(settings, given.data)
+    start = EMBEDDED if given.start == "embedded" else given.start and Path(given.start)
+    begun = {"start": start and file_sha256(start), **settings.model_dump(mode="json")}
+    _claim(given.out / "settings.json", begun, "settings")
+    learnt, kept, told = split(settings, given.data)
+    _claim(given.out / "data.json", told, "tiles")
     weights = given.out / "mini.safetensors"
     if not weights.exists():
-        start = EMBEDDED if given.start == "embedded" else given.start and Path(given.start)
         network = train(learnt, settings, given.out, start, given.stop_after)
         if network is None:
             return
@@ -40,10 +43,8 @@ def main() -> None:
     device = "cuda" if torch.cuda.is_available() else "cpu"
     network = fused(load_network(weights)).to(device)
     figures = measure_all(network, kept, [name for name, one in settings.sets.items() if one.normal], weights)
-    unseen = [tile for tile in kept if settings.sets[tile.set_name].normal]
-    if unseen:
-        draw_failures(network, unseen, given.out / "failures.jpg")
     write_figures(figures, given.out / "figures.json")
+    draw_failures(network, [tile for tile in kept if settings.sets[tile.set_name].normal], given.out / "failures.jpg")
     if given.card:
         write_card(figures, given.card)
 
@@ -61,33 +62,40 @@ def _arguments() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def _claim(out: Path, settings: TrainingSettings, start: str | None) -> None:
-    """Note whose folder it is; refuse one of other settings."""
-    out.mkdir(parents=True, exist_ok=True)
-    note = out / "settings.json"
-    told = json.dumps({"start": start, **settings.model_dump(mode="json")}, indent=1) + "\n"
-    if note.exists() and note.read_text(encoding="utf-8") != told:
-        raise SystemExit(f"{out} holds a training with other settings: choose another folder.")
-    write_text(note, told)
+def _claim(note: Path, told: dict[str, Any], what: str) -> None:
+    """Note what a folder's training is of; refuse one of something else."""
+    note.parent.mkdir(parents=True, exist_ok=True)
+    text = json.dumps(told, indent=1) + "\n"
+    if note.exists() and note.read_text(encoding="utf-8") != text:
+        raise SystemExit(f"{note.parent} holds a training with other {what}: choose another folder.")
+    write_text(note, text)
 
 
-def split(settings: TrainingSettings, data: Path) -> tuple[list[Source], list[Tile]]:
-    """Read and check all sets: what is learnt from, and what never is."""
+def split(settings: TrainingSettings, data: Path) -> tuple[list[Source], list[Tile], dict[str, Any]]:
+    """Read and check all sets: what is learnt from, what never is, and which that was, to be told again."""
     learnt: list[Source] = []
     kept: list[Tile] = []
+    told: dict[str, Any] = {}
     for name, of_set in settings.sets.items():
         tiles = read_set(name, of_set, data)
+        print(described(tiles))
         check(tiles)
         out = held_out(tiles, of_set)
         ours = [tile for tile in tiles if tile.group not in out]
+        learnt_groups = sorted({tile.group for tile in ours})
+        told[name] = {"learnt": learnt_groups, "held_out": sorted(out), "sha256": sha256_of(tiles)}
         if of_set.guess_classes:
-            ours = [guessed(tile, normal=of_set.normal) for tile in ours]
+            ours = [guessed(tile, of_set) for tile in ours]
         kept += [tile for tile in tiles if tile.group in out]
         drawn = [of_set.oversample.get(tile.group, 1.0) * tile.nuclei.size for tile in ours]
-        learnt += [source_of(tile, of_set.share * part / sum(drawn)) for tile, part in zip(ours, drawn, strict=True)]
+        shares = [of_set.share * part / sum(drawn) for part in drawn]
+        learnt += [source_of(tile, share, of_set.scale) for tile, share in zip(ours, shares, strict=True)]
     if not learnt:
-        raise SystemExit("Nothing to learn from: no set has a share, or all groups are held out.")
-    return learnt, kept
+        raise SystemExit(
+            "Nothing to learn from: no set has a share, or all groups are held out. With a single group say "
+            "held_out_every: 0; nothing is measured then."
+        )
+    return learnt, kept, told
 
 
 if __name__ == "__main__":

@@ -17,7 +17,9 @@ from wsi_parse.models.mini.network import MiniNetwork
 _RESAMPLED = 1000
 _PERCENT = (2.5, 97.5)
 # A common mistake: 40x tiles of 0.17 um/px taken for 0.25.
-_WRONG_SCALE = 0.25
+_WRONG_SCALE = 0.25 / 0.17
+# A figure that fewer groups tell has no interval.
+_LEAST_GROUPS = 2
 Figure = dict[str, float]
 
 
@@ -52,14 +54,17 @@ def measure_all(network: MiniNetwork, kept: Sequence[Tile], normal: Collection[s
         }
         if name in normal:
             told |= {"neoplastic": with_intervals(scores, lambda some: called(some, "neoplastic"))}
-            wrong = [score(network, scaled(tile, tile.mpp * _WRONG_SCALE / 0.17)) for tile in tiles]
+            wrong = [score(network, scaled(tile, tile.mpp * _WRONG_SCALE)) for tile in tiles]
             told |= {"neoplastic_at_wrong_scale": with_intervals(wrong, lambda some: called(some, "neoplastic"))}
         sets[name] = told
     return {"weights_sha256": file_sha256(weights), "sets": sets}
 
 
 def with_intervals(scores: Sequence[Scores], measure: Callable[[Sequence[Scores]], Figure]) -> dict[str, Any]:
-    """Each figure as [value, low, high]: percentiles over resampled groups (Efron, Ann Stat 7 (1979) 1)."""
+    """Each figure as [value, low, high]: percentiles over resampled groups (Efron, Ann Stat 7 (1979) 1).
+
+    Only [value] where a single group tells it: drawing that one again and again would look like certainty.
+    """
     groups: dict[str, list[Scores]] = {}
     for one in scores:
         groups.setdefault(one.tile.group, []).append(one)
@@ -69,10 +74,12 @@ def with_intervals(scores: Sequence[Scores], measure: Callable[[Sequence[Scores]
         picked = dice.choice(list(groups), len(groups))
         drawn.append(measure([one for group in picked for one in groups[group]]))
     told = {}
+    each = [measure(group) for group in groups.values()]
     for name, value in measure(scores).items():
+        alone = sum(name in one for one in each) < _LEAST_GROUPS
         seen = [figure[name] for figure in drawn if name in figure]
-        low, high = np.percentile(seen, _PERCENT)
-        told[name] = [round(float(number), 3) for number in (value, low, high)]
+        limits = () if alone else tuple(np.percentile(seen, _PERCENT))
+        told[name] = [round(float(number), 3) for number in (value, *limits)]
     return told
 
 
@@ -137,12 +144,13 @@ def class_table(figures_: dict[str, Any]) -> str:
 
 def danger_table(figures_: dict[str, Any]) -> str:
     """Normal tissue called neoplastic."""
-    told = figures_["sets"]["nuinsseg"]
     rows = [
-        [words, _said(told[key]["called"]), _said(told[key]["surely"])]
+        [f"{name}, {words}", _said(told[key]["called"]), _said(told[key]["surely"])]
+        for name, told in figures_["sets"].items()
+        if "neoplastic" in told
         for key, words in (
-            ("neoplastic", "at its pixel size (0.17 um)"),
-            ("neoplastic_at_wrong_scale", "told 0.25 um instead"),
+            ("neoplastic", "at its pixel size"),
+            ("neoplastic_at_wrong_scale", "told one 1.5 times as large"),
         )
     ]
-    return _table(["nuclei of normal organs called neoplastic", "in all", "surely (0.7 or more)"], rows)
+    return _table(["nuclei of normal organs called neoplastic", "in all", "with probability 0.7 or more"], rows)

@@ -9,6 +9,8 @@ from wsi_parse.models.mini.style import density_of
 
 #: Median area of the nuclei of a set: small lymphocytes with fragments, to large tumour cells.
 LIKELY_UM2 = (7.0, 80.0)
+#: No nucleus is as large: it is a region, or a drawing of several.
+LARGEST_UM2 = 1500.0
 
 
 def check(tiles: Sequence[Tile]) -> None:
@@ -24,6 +26,9 @@ def check(tiles: Sequence[Tile]) -> None:
     areas = areas[areas > 0]
     if not len(areas):
         raise SystemExit(f"{name}: no nucleus is marked.")
+    for tile in tiles:
+        if tile.apart and (size := np.bincount(tile.nuclei.ravel())[1:].max(initial=0) * TILE_MPP**2) > LARGEST_UM2:
+            raise SystemExit(f"{name}: an outline of {tile.name} covers {size:,.0f} um2: that is no nucleus.")
     if not LIKELY_UM2[0] <= np.median(areas) <= LIKELY_UM2[1]:
         raise SystemExit(
             f"{name}: half of the nuclei are below {np.median(areas):.0f} um2; {LIKELY_UM2[0]:g} to {LIKELY_UM2[1]:g} "

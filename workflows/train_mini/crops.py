@@ -39,6 +39,8 @@ class Source:
         Mean density of what is stained in each colour, as a share of their mean.
     share : float
         Of all crops.
+    scale : two floats or None
+        Sides of its crops; None: those of all sets.
     """
 
     image: NDArray[np.uint8]
@@ -49,6 +51,7 @@ class Source:
     style: Style
     hue: NDArray[np.float32]
     share: float
+    scale: tuple[float, float] | None = None
 
 
 class Batch(NamedTuple):
@@ -71,7 +74,7 @@ class Batch(NamedTuple):
     apart: NDArray[np.float32]
 
 
-def source_of(tile: Tile, share: float) -> Source:
+def source_of(tile: Tile, share: float, scale: tuple[float, float] | None = None) -> Source:
     """Make a tile ready."""
     classes = np.full(tile.nuclei.max() + 1, UNKNOWN, np.uint8) if tile.classes is None else tile.classes.copy()
     classes[0] = UNKNOWN
@@ -84,6 +87,7 @@ def source_of(tile: Tile, share: float) -> Source:
         Style.of([tile.image]),
         hue_of(tile.image),
         share,
+        scale,
     )
 
 
@@ -132,7 +136,7 @@ class Crops:
 
     def _crop(self, source: Source, dice: np.random.Generator) -> tuple[Any, ...]:
         augment, side = self.settings.augment, self.settings.crop_px
-        window = _Window.drawn(source.nucleus.shape, side * _FINER, augment.scale, dice)
+        window = _Window.drawn(source.nucleus.shape, side * _FINER, source.scale or augment.scale, dice)
         image = window.cut(source.image, side * _FINER, Image.Resampling.BILINEAR)
         image = np.asarray(Image.fromarray(image).reduce(_FINER))
         other = self.sources[dice.choice(len(self.sources), p=self.shares)]

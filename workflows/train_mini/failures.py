@@ -14,13 +14,13 @@ from wsi_parse.models.mini.facts import CLASS_OF, CLASSES, READ_MPP
 from wsi_parse.models.mini.network import MiniNetwork
 from wsi_parse.prompts import TARGETS
 
-_ZOOM, _SHOWN, _LEAST_NUCLEI = 3, 6, 15
+_ZOOM, _SHOWN, _ROW, _LEAST_NUCLEI = 3, 6, 3, 15
 _COLOURS = {CLASS_OF[target.name]: target.colour for target in TARGETS if target.name in CLASS_OF}
 _OTHER = (120, 120, 120)
 
 
 def draw_failures(network: MiniNetwork, tiles: Sequence[Tile], path: Path) -> None:
-    """Draw the worst tiles, outlines in the colours of QuPath's classes (neoplastic: red).
+    """Draw the worst tiles, outlines in the colours of QuPath's classes (neoplastic: red); nothing where all are small.
 
     Parameters
     ----------
@@ -35,10 +35,15 @@ def draw_failures(network: MiniNetwork, tiles: Sequence[Tile], path: Path) -> No
     worst = sorted(
         (n for n, share in enumerate(shares) if share["nuclei"] >= _LEAST_NUCLEI), key=lambda n: -shares[n]["called"]
     )[:_SHOWN]
+    if not worst:
+        return
     pictures = [outlined(network, tiles[number].at(READ_MPP).image) for number in worst]
     height, width = (min(picture.shape[axis] for picture in pictures) for axis in (0, 1))
-    rows = [np.concatenate([p[:height, :width] for p in pictures[n : n + 3]], axis=1) for n in (0, 3)]
-    Image.fromarray(np.concatenate(rows)).save(path, quality=85)
+    page = np.full((-(-len(worst) // _ROW) * height, min(len(worst), _ROW) * width, 3), 255, np.uint8)
+    for number, picture in enumerate(pictures):
+        top, left = number // _ROW * height, number % _ROW * width
+        page[top : top + height, left : left + width] = picture[:height, :width]
+    Image.fromarray(page).save(path, quality=85)
 
 
 def outlined(network: MiniNetwork, image: NDArray[np.uint8]) -> NDArray[np.uint8]:

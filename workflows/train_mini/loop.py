@@ -15,6 +15,7 @@ from workflows.train_mini.crops import Crops, Source
 from workflows.train_mini.losses import TensorBatch, losses
 from workflows.train_mini.settings import TrainingSettings
 from wsi_parse.files import atomic, write_text
+from wsi_parse.models.device import choose_precision
 from wsi_parse.models.mini.facts import CLASSES
 from wsi_parse.models.mini.network import MiniNetwork
 from wsi_parse.models.mini.weights import load_network
@@ -48,7 +49,7 @@ def train(
     step = state.load()
     _forget_after(out / "curve.jsonl", step)
     weights = class_weights(sources, settings.class_balance).to(device)
-    half = torch.autocast(device.type, torch.bfloat16, enabled=device.type == "cuda")
+    half = torch.autocast(device.type, torch.bfloat16, enabled=choose_precision("auto", device) == "bfloat16")
     crops, told, since = Crops(sources, settings), [], time.perf_counter()
     network.train()
     last = min(settings.steps, stop or settings.steps)

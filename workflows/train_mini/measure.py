@@ -32,7 +32,7 @@ class Scores:
     ----------
     tile : Tile
     overlap, found_px, known_px : int
-        Pixels of the nucleus mask.
+        Pixels of the masks, before nuclei are told apart; fragments are in them.
     pairs : int array (matches, 2)
         Found and known nuclei within 6 um, one to one.
     iou : float array
@@ -86,12 +86,12 @@ def score(network: MiniNetwork, tile: Tile) -> Scores:
         first = np.unique(known, return_index=True)[1]
         first = first[known.ravel()[first] > 0]
         known_class = tile.classes[tile.nuclei.ravel()[first]].astype(np.int64)
-    inside, truth = found > 0, tile.nuclei > 0
+    inside, truth = channels["nucleus"] >= 128, tile.nuclei > 0
     size = np.bincount(found.ravel())[1:]
     return Scores(
         tile,
         int((inside & truth).sum()),
-        int((channels["nucleus"] >= 128).sum()),
+        int(inside.sum()),
         int(truth.sum()),
         match_centres(centres_um(found), centres_um(known), MATCH_UM),
         _ious(found, known),
@@ -164,7 +164,7 @@ def figures(scores: Sequence[Scores]) -> dict[str, float]:
 
 def class_figures(scores: Sequence[Scores]) -> dict[str, float]:
     """F1 of each class (found as it, and known as it), and accuracy of nuclei that were found."""
-    if any(s.tile.classes is None for s in scores):
+    if all(s.tile.classes is None for s in scores):
         return {}
     told: dict[str, float] = {}
     right = sure = sure_right = paired = 0

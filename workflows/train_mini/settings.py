@@ -21,14 +21,16 @@ class SetSettings(_Section):
     held_out: tuple[str, ...] = Field((), description="groups (fields, patients) never trained on")
     held_out_every: int = Field(0, ge=0, description="every n-th group is never trained on; 0: none")
     oversample: dict[str, float] = Field({}, description="group -> how much more often it is drawn")
+    scale: tuple[float, float] | None = Field(None, description="crops of this set are varied so; null: as all are")
     normal: bool = Field(False, description="of normal tissue: hardly any nucleus is neoplastic")
     guess_classes: bool = Field(False, description="learn classes guessed from size and shape; never measured by")
+    large_um2: float = Field(32.0, gt=0, description="above it a round nucleus is guessed neoplastic, or doubtful")
 
 
 class AugmentSettings(_Section):
     """How crops are varied."""
 
-    scale: tuple[float, float] = (0.75, 1.35)
+    scale: tuple[float, float] = Field((0.75, 1.35), description="side of a crop; below 1 nuclei are enlarged")
     white: tuple[float, float] = (0.72, 1.05)
     density: float = Field(0.2, description="the density of each colour is multiplied by up to 1 +- this")
     swap_style: float = Field(0.5, ge=0, le=1, description="share of crops that take the colours of another set")

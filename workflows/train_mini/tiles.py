@@ -1,5 +1,7 @@
 """Labelled tiles of every set in one form, at one scale."""
 
+import hashlib
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -59,7 +61,7 @@ class Tile:
         return replace(self, mpp=mpp, image=image, nuclei=nuclei)
 
 
-def guessed(tile: Tile, *, normal: bool = False) -> Tile:
+def guessed(tile: Tile, settings: SetSettings) -> Tile:
     """Guess classes from size and shape.
 
     In carcinoma large nuclei are neoplastic, small round ones inflammatory, long ones connective: on CoNSeP 75 %, 61 %
@@ -72,9 +74,9 @@ def guessed(tile: Tile, *, normal: bool = False) -> Tile:
         length = nucleus.axis_major_length / max(nucleus.axis_minor_length, 1.0)
         if not tile.apart and (area <= 6 or nucleus.solidity < _CONVEX):
             continue
-        if area > 32 and length < 2:
-            classes[nucleus.label] = DOUBTFUL if normal else CLASSES.index("neoplastic")
-        elif 8 < area < 22 and length < 1.4 and not normal:
+        if area > settings.large_um2 and length < 2:
+            classes[nucleus.label] = DOUBTFUL if settings.normal else CLASSES.index("neoplastic")
+        elif 8 < area < 22 and length < 1.4 and not settings.normal:
             classes[nucleus.label] = CLASSES.index("inflammatory")
         elif 6 < area < 40 and length > 2.2:
             classes[nucleus.label] = CLASSES.index("connective")
@@ -85,8 +87,33 @@ def scaled(tile: Tile, mpp: float | None) -> Tile:
     """Bring a tile to the common scale."""
     if mpp is None:
         areas = np.bincount(tile.nuclei.ravel())[1:]
+        if not areas.any():
+            raise SystemExit(f"{tile.set_name}: {tile.name} has no nuclei to tell its scale by: give mpp.")
         mpp = float(np.sqrt(_MEDIAN_UM2 / np.median(areas[areas > 0])))
     return replace(tile, mpp=mpp).at(TILE_MPP)
+
+
+def described(tiles: Sequence[Tile]) -> str:
+    """Say in a line what was read of a set, for the reader to see whether it is what was meant."""
+    areas = np.concatenate([np.bincount(tile.nuclei.ravel())[1:] for tile in tiles]) * TILE_MPP**2
+    known = [tile.classes[1:] for tile in tiles if tile.classes is not None]
+    count = np.bincount(np.concatenate(known), minlength=256) if known else np.zeros(256, int)
+    classes = ", ".join(f"{number:,} {name}" for name, number in zip(CLASSES, count, strict=False) if number)
+    median = f", half of them below {np.median(areas[areas > 0]):.0f} um2" if areas.any() else ""
+    return (
+        f"{tiles[0].set_name}: {len(tiles)} tiles, {len({tile.group for tile in tiles})} groups, "
+        f"{(areas > 0).sum():,} nuclei{median}; {classes or 'no classes'}"
+    )
+
+
+def sha256_of(tiles: Sequence[Tile]) -> str:
+    """Hash of all that is learnt from or measured on."""
+    digest = hashlib.sha256()
+    for tile in tiles:
+        digest.update(repr((tile.group, tile.name, tile.image.shape)).encode())
+        for values in (tile.image, tile.nuclei, tile.classes):
+            digest.update(b"" if values is None else np.ascontiguousarray(values).data)
+    return digest.hexdigest()
 
 
 def held_out(tiles: list[Tile], settings: SetSettings) -> set[str]:

@@ -43,6 +43,7 @@ class Outcome(BaseModel):
     counts: dict[str, int] = {}
     per_mm2: dict[str, float] = {}
     unsure: dict[str, int] = {}
+    cautions: list[str] = []
     seconds: float | None = None
     peak_memory_mb: float | None = None
     model: str | None = None
@@ -69,6 +70,7 @@ class Outcome(BaseModel):
             counts=manifest.counts,
             per_mm2=manifest.per_mm2,
             unsure=manifest.unsure,
+            cautions=manifest.cautions,
             seconds=manifest.seconds.get("total"),
             peak_memory_mb=manifest.peak_memory_mb,
             model=manifest.model["name"],

@@ -58,7 +58,7 @@ def _schema(outcomes: Sequence[Outcome]) -> pa.Schema:
 
 
 def _row(outcome: Outcome) -> dict[str, Any]:
-    plain = outcome.model_dump(exclude={"counts", "per_mm2", "unsure"})
+    plain = outcome.model_dump(exclude={"counts", "per_mm2", "unsure", "cautions"})
     for name, values in (("count", outcome.counts), ("per mm2", outcome.per_mm2), ("unsure", outcome.unsure)):
         plain |= {f"{name} {prompt}": value for prompt, value in values.items()}
     return plain
@@ -86,6 +86,7 @@ def summary(outcomes: Sequence[Outcome]) -> str:
     if done:
         parts += ["## Objects", _table(("group", "slides", "tissue mm²", *prompts), _groups(done, prompts))]
         parts.append("Number of objects, and how many to a mm² of tissue, over all slides of the group.")
+        parts += dict.fromkeys(caution for outcome in done for caution in outcome.cautions)
         parts += ["## Cost", _cost(done)]
     return "\n\n".join(parts) + "\n"
 
@@ -105,7 +106,10 @@ def _groups(done: Sequence[Outcome], prompts: Sequence[str]) -> list[tuple[str, 
         for prompt in prompts:
             asked = [outcome for outcome in ours if prompt in outcome.counts]
             count, area = sum(o.counts[prompt] for o in asked), sum(o.tissue_mm2 or 0 for o in asked)
-            cells.append(f"{count:,} ({count / area:,.0f}/mm²)" if area else f"{count:,}")
+            unsure = sum(o.unsure.get(prompt, 0) for o in asked)
+            inside = [f"{count / area:,.0f}/mm²"] if area else []
+            inside += [f"{unsure:,} of them unsure"] if unsure else []
+            cells.append(f"{count:,} ({', '.join(inside)})" if inside else f"{count:,}")
         rows.append((title, f"{len(ours):,}", f"{tissue:,.1f}", *cells))
     return rows
 

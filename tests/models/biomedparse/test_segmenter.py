@@ -201,17 +201,18 @@ def chosen(*texts: str) -> tuple[str, tuple[str, ...]]:
 
 @pytest.mark.usefixtures("with_biomedparse")
 def test_the_best_installed_model_that_knows_the_words_is_taken() -> None:
-    assert chosen("neoplastic cells", "glandular structures in colon") == ("biomedparse", ())
-    assert chosen("nuclei") == ("mini", ())
-    assert chosen("purple haze") == ("biomedparse", ())
-    assert chosen("lymphocytes") == ("biomedparse", ("'lymphocytes' is taken as 'inflammatory cells'.",))
-    assert chosen("nuclei", "glandular structure") == ("biomedparse", ())
+    said = ("Using biomedparse.",)
+    assert chosen("neoplastic cells", "glandular structures in colon") == ("biomedparse", said)
+    assert chosen("nuclei") == ("mini", ("Using mini.",))
+    assert chosen("purple haze") == ("biomedparse", said)
+    assert chosen("lymphocytes") == ("biomedparse", (*said, "'lymphocytes' is taken as 'inflammatory cells'."))
+    assert chosen("nuclei", "glandular structure") == ("biomedparse", said)
 
 
 @pytest.mark.usefixtures("with_biomedparse")
 def test_all_is_what_the_model_and_the_organ_know_and_gives_each_cell_one_class() -> None:
     settings, prompts, notes = choose(RunSettings.load(prompts=("all",), model={"organ": "colon"}))
-    assert "left out: epithelial cells, connective tissue cells, inflammatory cells" in notes[0]
+    assert "left out: epithelial cells, connective tissue cells, inflammatory cells" in notes[1]
     assert [prompt.name for prompt in prompts] == ["glandular structure", "neoplastic cells"]
     assert settings.objects.one_class
     assert settings.prompts == ("glandular structure", "neoplastic cells")

@@ -9,15 +9,15 @@ import shapely
 
 from tests.shared import shared_data_root
 from workflows.train_mini.measure import MATCH_UM, SMALLEST_UM2, centres_um, predict, segmented
-from workflows.train_mini.readers import read_set
 from workflows.train_mini.settings import TrainingSettings
-from workflows.train_mini.tiles import held_out
 from wsi_parse.evaluate import f1_score, match_centres
+from wsi_parse.geometry import Box
 from wsi_parse.models.mini.facts import EMBEDDED, READ_MPP
 from wsi_parse.models.mini.network import fused
 from wsi_parse.models.mini.weights import load_network
 from wsi_parse.pipeline import segment_slide
 from wsi_parse.settings import RunSettings
+from wsi_parse.slides import open_slide
 
 MPP, SIDE_PX = 0.25, 512
 SETTINGS = Path(__file__).resolve().parents[3] / "workflows" / "train_mini" / "train.yaml"
@@ -69,16 +69,13 @@ def test_the_whole_pipeline(folder: Path, placed: list[tuple[str, tuple[int, int
         f1[name] = f1_on(centres_px(tmp_path / name / "annotations.geojson"), known, [corner for _, corner in placed])
     # Issue 4 asks for 0.05; the aim is not reached yet.
     assert f1["mini"] >= f1["stain"] + 0.03
-    data = shared_data_root() / "nuclei"
-    settings_of = TrainingSettings.load(SETTINGS).sets["tnbc"]
-    tiles = read_set("tnbc", settings_of, data)
-    out = held_out(tiles, settings_of)
+    # The slide's pixels, not the original tiles': it was compressed again, and that alone costs 0.007.
     network = fused(load_network(EMBEDDED))
-    of_tile = {
-        tile.name: centres_um(segmented(predict(network, tile.at(READ_MPP).image))) / MPP
-        for tile in tiles
-        if tile.group in out
-    }
-    found = np.concatenate([of_tile[name] + corner for name, corner in placed])
-    tile_wise = f1_on(found, known, [corner for _, corner in placed])
+    with open_slide(folder / "tnbc_mosaic_40x.svs") as slide:
+        frame, side = slide.frame(READ_MPP), SIDE_PX // 2
+        of_tile = [
+            centres_um(segmented(predict(network, slide.read(Box(x // 2, y // 2, side, side), frame)))) / MPP + (x, y)
+            for _, (x, y) in placed
+        ]
+    tile_wise = f1_on(np.concatenate(of_tile), known, [corner for _, corner in placed])
     assert abs(f1["mini"] - tile_wise) <= 0.01

@@ -1,6 +1,7 @@
 """The embedded model on the contract: plans, prompts, determinism."""
 
 import itertools
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -8,7 +9,7 @@ import pytest
 from wsi_parse.errors import SettingsError, UnknownPromptError
 from wsi_parse.geometry import Box
 from wsi_parse.models.base import Pass, State
-from wsi_parse.models.mini.facts import CAUTION, CLASSES, UNSURE_BELOW
+from wsi_parse.models.mini.facts import CAUTION, CAUTION_OF_OWN, CLASSES, UNSURE_BELOW
 from wsi_parse.models.mini.segmenter import MiniModel
 from wsi_parse.prompts import Prompt
 from wsi_parse.settings import ModelSettings
@@ -50,6 +51,12 @@ def test_the_missions_own_line_is_one_pass_at_half_a_micron() -> None:
     assert (recipe.classes, recipe.answer, recipe.unsure_below) == (CLASSES, "neoplastic", UNSURE_BELOW)
     assert recipe.distance == "distance"
     assert job.notes == (CAUTION,)
+
+
+def test_what_is_known_of_the_embedded_weights_is_not_told_of_others(tmp_path: Path) -> None:
+    settings = ModelSettings(name="mini", weights=tmp_path / "own.safetensors")
+    (job,) = MiniModel.plan([Prompt.parse("neoplastic cells")], settings)
+    assert job.notes == (CAUTION_OF_OWN,)
 
 
 @pytest.mark.parametrize(

@@ -42,5 +42,5 @@ def short_card() -> str:
 
 def said(figure: list[float]) -> str:
     """A figure and its interval in words."""
-    value, low, high = figure
-    return f"{value:.2f} ({low:.2f}-{high:.2f})"
+    value, *limits = figure
+    return f"{value:.2f} ({limits[0]:.2f}-{limits[1]:.2f})" if limits else f"{value:.2f} (one group only)"

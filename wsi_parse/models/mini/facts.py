@@ -18,6 +18,12 @@ CLASS_OF = {
 #: A nucleus whose class has less than this, on average over its pixels, is "unsure".
 UNSURE_BELOW = 0.7
 CAUTION = (
-    "Experimental: mini learnt its cell classes on colon only (16 patients). Of the nuclei of normal tissue it calls "
-    "2 % neoplastic where the tissue is like what it learnt from, and 14 % on a slide of skin that was not."
+    "Experimental: mini learnt cell classes from labels of colon only (at most 16 patients); in breast and normal "
+    "organs they were guessed from size and shape. Of the nuclei of normal tissue it calls 3 % neoplastic where the "
+    "tissue is like what it learnt from, and 17 % on a slide of skin that was not."
+)
+#: In place of it, where a user brings weights.
+CAUTION_OF_OWN = (
+    "Experimental: cell classes of weights of your own. What mini's card tells of its classes does not hold for them; "
+    "figures.json beside them tells what was measured."
 )

@@ -10,7 +10,16 @@ from numpy.typing import NDArray
 from wsi_parse.errors import SettingsError, UnknownPromptError
 from wsi_parse.models.base import Channel, ModelSpec, Pass, Recipe, State
 from wsi_parse.models.mini.card import short_card
-from wsi_parse.models.mini.facts import CAUTION, CLASS_OF, CLASS_STRIDE, CLASSES, EMBEDDED, READ_MPP, UNSURE_BELOW
+from wsi_parse.models.mini.facts import (
+    CAUTION,
+    CAUTION_OF_OWN,
+    CLASS_OF,
+    CLASS_STRIDE,
+    CLASSES,
+    EMBEDDED,
+    READ_MPP,
+    UNSURE_BELOW,
+)
 from wsi_parse.models.mini.style import Style
 from wsi_parse.models.on_device import DeviceSegmenter
 from wsi_parse.models.stain import sample_boxes
@@ -74,7 +83,8 @@ class MiniModel(DeviceSegmenter):
         classes = [Channel(name, "class", CLASS_STRIDE) for name in CLASSES] if by_class else []
         channels = (Channel("nucleus", "probability"), Channel("distance", "distance"), *classes)
         recipes = tuple(_recipe(prompt) for prompt in prompts)
-        return (Pass("mini", field_um, READ_MPP, channels, recipes, (CAUTION,) if by_class else ()),)
+        caution = CAUTION if settings.weights is None else CAUTION_OF_OWN
+        return (Pass("mini", field_um, READ_MPP, channels, recipes, (caution,) if by_class else ()),)
 
     def prepare(self, slide: Slide, tissue: TissueMask) -> State:
         """Estimate light and staining, and decide device and precision, once for all workers."""
