@@ -122,7 +122,7 @@ def nuclei_table(figures_: dict[str, Any]) -> str:
         [name, str(told["tiles"]), f"{told['nuclei']:,}", *(_said(told.get(key)) for key in ("dice", "f1", "pq"))]
         for name, told in figures_["sets"].items()
     ]
-    return _table(["set", "tiles", "nuclei", "Dice", "detection F1 (6 um)", "PQ"], rows)
+    return _table(["set", "tiles", "nuclei", "Dice", "detection F1 (6 µm)", "PQ"], rows)
 
 
 def class_table(figures_: dict[str, Any]) -> str:

@@ -25,8 +25,8 @@ def short_card() -> str:
         f"{name} {said(colon[f'f1_{name}'])}" for name in ("neoplastic", "epithelial", "inflammatory", "connective")
     )
     paragraphs = (
-        "Learnt from: CoNSeP (colon), NuInsSeg (31 organs, nearly all normal), TNBC (breast), DSB 2018; classes from "
-        "CoNSeP: 16 patients, healthy epithelium in three fields.",
+        "Learnt from: CoNSeP (colon), NuInsSeg (31 organs, nearly all normal), TNBC (breast), DSB 2018; class labels "
+        "from CoNSeP: at most 16 patients, healthy epithelium in three fields.",
         f"Nuclei, on fields and patients never trained on: Dice {said(colon['dice'])} and F1 {said(colon['f1'])} on "
         f"CoNSeP, {said(breast['dice'])} and {said(breast['f1'])} on TNBC, {said(other['dice'])} and "
         f"{said(other['f1'])} on NuCLS, of which nothing was trained on.",
@@ -43,4 +43,6 @@ def short_card() -> str:
 def said(figure: list[float]) -> str:
     """A figure and its interval in words."""
     value, *limits = figure
+    if not any(figure):
+        return f"{value:.2f} (below 0.001)"
     return f"{value:.2f} ({limits[0]:.2f}-{limits[1]:.2f})" if limits else f"{value:.2f} (one group only)"
