@@ -7,7 +7,7 @@ from typing import Any
 
 import torch
 
-from workflows.train_mini.card import measure_all, write_card, write_figures
+from workflows.train_mini.card import measure_all, print_figures, write_card, write_figures
 from workflows.train_mini.checks import check
 from workflows.train_mini.crops import Source, source_of
 from workflows.train_mini.curves import draw_curves
@@ -42,7 +42,12 @@ def main() -> None:
     draw_curves(given.out / "curve.jsonl", given.out / "curve.png")
     device = "cuda" if torch.cuda.is_available() else "cpu"
     network = fused(load_network(weights)).to(device)
-    figures = measure_all(network, kept, [name for name, one in settings.sets.items() if one.normal], weights)
+    normal = [name for name, one in settings.sets.items() if one.normal]
+    figures = measure_all(network, kept, normal, weights)
+    print_figures("After", figures)
+    if start:
+        figures["before"] = measure_all(fused(load_network(start)).to(device), kept, normal, start)
+        print_figures("Before, with the weights it began with", figures["before"])
     write_figures(figures, given.out / "figures.json")
     draw_failures(network, [tile for tile in kept if settings.sets[tile.set_name].normal], given.out / "failures.jpg")
     if given.card:

@@ -88,6 +88,14 @@ def write_figures(figures_: dict[str, Any], path: Path) -> None:
     write_text(path, re.sub(r"\[\s+([^\[\]]*?)\s+\]", _one_line, json.dumps(figures_, indent=1)) + "\n")
 
 
+def print_figures(when: str, figures_: dict[str, Any]) -> None:
+    """Show the figures on tiles never trained on; nothing where all were learnt from."""
+    if figures_["sets"]:
+        print(f"\n{when}, on tiles never trained on:\n\n{nuclei_table(figures_)}")
+    if any("accuracy" in told for told in figures_["sets"].values()):
+        print(f"\n{class_table(figures_)}")
+
+
 def _one_line(found: re.Match[str]) -> str:
     return "[" + " ".join(found[1].split()) + "]"
 
