@@ -50,7 +50,7 @@ def run_demo(out: Path) -> int:
 
 
 def _comparison(annotations: Path, truth: Path) -> Table:
-    """Compare the objects of each prompt with the painted nuclei of that kind, and of all kinds."""
+    """Compare the objects of each prompt with the painted nuclei of that kind."""
     table = Table(show_edge=False, pad_edge=False, title=f"Against the painted truth, centres within {MATCH_UM:g} um")
     for name in ("prompt", "painted", "found", "right", "F1"):
         table.add_column(name, justify="left" if name == "prompt" else "right")
