@@ -4,6 +4,7 @@ import json
 import shutil
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -152,8 +153,6 @@ class TestChecks:
         check(tiles)
 
     def test_swapped_colours_are_refused(self, tiles: list[Tile]) -> None:
-        from dataclasses import replace
-
         with pytest.raises(SystemExit, match="swapped"):
             check([replace(tile, image=tile.image[..., ::-1]) for tile in tiles])
 
@@ -164,8 +163,6 @@ class TestChecks:
             check(read_set("own", settings, folder))
 
     def test_what_is_too_large_for_a_nucleus_is_refused(self, tiles: list[Tile]) -> None:
-        from dataclasses import replace
-
         drawn = tiles[0].nuclei.copy()
         drawn[:200, :200] = 1
         with pytest.raises(SystemExit, match="no nucleus"):
@@ -173,8 +170,6 @@ class TestChecks:
 
     @pytest.mark.parametrize("swap", [False, True])
     def test_real_sets(self, swap: bool) -> None:
-        from dataclasses import replace
-
         data = shared_data_root() / "nuclei"
         for name, settings in TrainingSettings.load(TRAINING / "train.yaml").sets.items():
             tiles = read_set(name, settings, data)[:30]
@@ -227,8 +222,6 @@ class TestCrops:
 
 class TestLosses:
     def batch(self, tiles: list[Tile], **changed: object) -> TensorBatch:
-        from dataclasses import replace
-
         sources = [source_of(replace(tile, **changed), 1.0) for tile in tiles]
         return TensorBatch(Crops(sources, settings_of()).batch(0), torch.device("cpu"))
 
@@ -264,8 +257,6 @@ class TestMeasured:
         assert low < value < high
 
     def test_a_tile_without_classes_does_not_silence_the_others(self, tiles: list[Tile]) -> None:
-        from dataclasses import replace
-
         scores = self.scores([replace(tiles[0], classes=None), *tiles[1:]])
         assert "accuracy" in class_figures(scores)
         assert class_figures(scores[:1]) == {}

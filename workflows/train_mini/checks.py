@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from workflows.train_mini.tiles import TILE_MPP, Tile
+from workflows.train_mini.tiles import Tile
 from wsi_parse.models.mini.style import density_of
 
 #: Median area of the nuclei of a set: small lymphocytes with fragments, to large tumour cells.
@@ -22,12 +22,12 @@ def check(tiles: Sequence[Tile]) -> None:
         Says what was seen, and what to look at.
     """
     name = tiles[0].set_name
-    areas = np.concatenate([np.bincount(tile.nuclei.ravel())[1:] for tile in tiles]) * TILE_MPP**2
-    areas = areas[areas > 0]
+    of_tile = [tile.areas_um2() for tile in tiles]
+    areas = np.concatenate(of_tile)
     if not len(areas):
         raise SystemExit(f"{name}: no nucleus is marked.")
-    for tile in tiles:
-        if tile.apart and (size := np.bincount(tile.nuclei.ravel())[1:].max(initial=0) * TILE_MPP**2) > LARGEST_UM2:
+    for tile, own in zip(tiles, of_tile, strict=True):
+        if tile.apart and (size := own.max(initial=0)) > LARGEST_UM2:
             raise SystemExit(f"{name}: an outline of {tile.name} covers {size:,.0f} um2: that is no nucleus.")
     if not LIKELY_UM2[0] <= np.median(areas) <= LIKELY_UM2[1]:
         raise SystemExit(

@@ -50,6 +50,11 @@ class Tile:
     classes: NDArray[np.uint8] | None
     apart: bool = True
 
+    def areas_um2(self) -> NDArray[np.float64]:
+        """Area of each nucleus that has a pixel."""
+        areas = np.bincount(self.nuclei.ravel())[1:]
+        return areas[areas > 0].astype(np.float64) * self.mpp**2
+
     def at(self, mpp: float) -> "Tile":
         """The same tile at another scale: images by area, numbers by nearest pixel."""
         if abs(self.mpp / mpp - 1) < 1e-3:
@@ -86,23 +91,23 @@ def guessed(tile: Tile, settings: SetSettings) -> Tile:
 def scaled(tile: Tile, mpp: float | None) -> Tile:
     """Bring a tile to the common scale."""
     if mpp is None:
-        areas = np.bincount(tile.nuclei.ravel())[1:]
-        if not areas.any():
+        areas_px = replace(tile, mpp=1.0).areas_um2()
+        if not len(areas_px):
             raise SystemExit(f"{tile.set_name}: {tile.name} has no nuclei to tell its scale by: give mpp.")
-        mpp = float(np.sqrt(_MEDIAN_UM2 / np.median(areas[areas > 0])))
+        mpp = float(np.sqrt(_MEDIAN_UM2 / np.median(areas_px)))
     return replace(tile, mpp=mpp).at(TILE_MPP)
 
 
 def described(tiles: Sequence[Tile]) -> str:
     """Say in a line what was read of a set, for the reader to see whether it is what was meant."""
-    areas = np.concatenate([np.bincount(tile.nuclei.ravel())[1:] for tile in tiles]) * TILE_MPP**2
+    areas = np.concatenate([tile.areas_um2() for tile in tiles])
     known = [tile.classes[1:] for tile in tiles if tile.classes is not None]
     count = np.bincount(np.concatenate(known), minlength=256) if known else np.zeros(256, int)
     classes = ", ".join(f"{number:,} {name}" for name, number in zip(CLASSES, count, strict=False) if number)
-    median = f", half of them below {np.median(areas[areas > 0]):.0f} um2" if areas.any() else ""
+    median = f", half of them below {np.median(areas):.0f} um2" if len(areas) else ""
     return (
         f"{tiles[0].set_name}: {len(tiles)} tiles, {len({tile.group for tile in tiles})} groups, "
-        f"{(areas > 0).sum():,} nuclei{median}; {classes or 'no classes'}"
+        f"{len(areas):,} nuclei{median}; {classes or 'no classes'}"
     )
 
 
