@@ -8,7 +8,7 @@ PYTEST := $(BIN)/python -m pytest
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help venv demo test test-quick test-slow bench lint format clean
+.PHONY: help venv demo test test-quick test-slow coverage lowest bench lint format clean
 
 help:  ## list the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' Makefile
@@ -27,6 +27,15 @@ test-quick: $(VENV)/.developing  ## what answers within minutes
 test-slow: $(VENV)/.developing  ## the long proofs
 	$(PYTEST) -m slow
 
+coverage: $(VENV)/.developing  ## which lines and branches of the package the tests run
+	$(BIN)/coverage erase
+	$(BIN)/coverage run -m pytest -m "not slow"
+	$(BIN)/coverage combine --quiet
+	$(BIN)/coverage report
+
+lowest: $(VENV)/.developing  ## renew constraints-lowest.txt: the lowest versions allowed
+	$(BIN)/python -m tests.lowest
+
 bench: $(VENV)/.developing  ## measure; the numbers of the README
 	$(BIN)/python -m benchmarks
 
@@ -41,7 +50,7 @@ format: $(VENV)/.developing  ## bring the code into its form
 	$(BIN)/ruff format
 
 clean:  ## remove what make made
-	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache demo-out dist
+	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache .coverage .coverage.* htmlcov demo-out dist
 	find . -path ./.git -prune -o -type d -name __pycache__ -prune -exec rm -rf {} +
 
 # A stamp is written last: an interrupted installation is made again.
