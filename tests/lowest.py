@@ -11,7 +11,7 @@ from packaging.requirements import Requirement
 
 ROOT = Path(__file__).resolve().parents[1]
 CONSTRAINTS = ROOT / "constraints-lowest.txt"
-# What a part of the tests needs that knows neither ome-zarr-models nor snakemake, which want newer versions of what we need.
+# What a part of the tests needs. ome-zarr-models and snakemake are left out: they want newer versions of what we need.
 TOOLS = ("pytest", "hypothesis", "geojson", "geopandas")
 EXTRAS = ("cluster", "dicom")
 
@@ -51,8 +51,9 @@ def renew() -> None:
         pip = [sys.executable, "-m", "pip", "install", "--quiet", "--dry-run", "--ignore-installed"]
         subprocess.run([*pip, "--report", str(report), "--requirement", str(exact)], check=True)
         found = [item["metadata"] for item in json.loads(report.read_text(encoding="utf-8"))["install"]]
-    lines = sorted((f"{item['name']}=={item['version'].partition('+')[0]}" for item in found), key=str.lower)
-    CONSTRAINTS.write_text("\n".join(lines) + "\n", encoding="utf-8", newline="\n")
+    found.sort(key=lambda item: item["name"].lower())
+    lines = [f"{item['name']}=={item['version'].partition('+')[0]}\n" for item in found]
+    CONSTRAINTS.write_text("".join(lines), encoding="utf-8", newline="\n")
 
 
 if __name__ == "__main__":
