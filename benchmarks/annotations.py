@@ -18,9 +18,10 @@ import psutil
 from benchmarks.exporters import PROMPTS, batches
 from benchmarks.measured import run_measured
 from wsi_parse.annotations import read_annotations
-from wsi_parse.check import check_file, repair
 from wsi_parse.exporters.base import ExportContext
 from wsi_parse.exporters.geojson import GeoJsonExporter
+from wsi_parse.qupath.check import check_file
+from wsi_parse.qupath.repair import repair
 
 COUNT = 1_000_000
 SECONDS = {"read": 60, "check": 120, "repair": 240}

@@ -7,7 +7,6 @@ import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 from benchmarks.timing import least_seconds
-from wsi_parse.cells import label_cells
 from wsi_parse.geometry import Box, Frame
 from wsi_parse.models.device import choose_precision, computing_in, device_name
 from wsi_parse.models.mini.answer import channels_of
@@ -15,7 +14,8 @@ from wsi_parse.models.mini.facts import CLASSES, EMBEDDED
 from wsi_parse.models.mini.network import fused
 from wsi_parse.models.mini.style import Style
 from wsi_parse.models.mini.weights import load_network
-from wsi_parse.objects import ObjectRules
+from wsi_parse.objects.parameters import ObjectRules
+from wsi_parse.objects.split import label_cells
 from wsi_parse.settings import ObjectSettings
 from wsi_parse.synthetic import SyntheticSlide
 

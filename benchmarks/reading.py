@@ -19,9 +19,9 @@ import tifffile
 from tiffslide import TiffSlide
 
 from wsi_parse.geometry import Box
+from wsi_parse.predict.tiles import TileGrid
 from wsi_parse.slides import Slide, open_slide
 from wsi_parse.synthetic import SyntheticSlide, write_svs_like
-from wsi_parse.tiles import TileGrid
 
 LEAST_SHARE, MOST_DECODES = 0.5, 1.3
 # The best of some rounds: a shared machine only ever makes a round slower.

@@ -29,11 +29,12 @@ from benchmarks.measured import Measured, run_measured
 from benchmarks.scale_slide import MPP, ScaleSlide, write
 from wsi_parse.compute.cluster import Cluster
 from wsi_parse.compute.graph import Places, open_work, run_graph, submit
+from wsi_parse.compute.plan import RunPlan
 from wsi_parse.evaluate import f1_score, match_centres
-from wsi_parse.pipeline import lay_out, segment_slide
-from wsi_parse.plan import RunPlan
-from wsi_parse.preparation import prepare
 from wsi_parse.progress import Silent
+from wsi_parse.run.layout import lay_out
+from wsi_parse.run.pipeline import segment_slide
+from wsi_parse.run.prepared import prepare
 from wsi_parse.settings import RunSettings
 
 LIMIT_MB, LIMIT_GROWTH, LIMIT_SECONDS, LIMIT_GRAPH_MS, LIMIT_F1 = 2000.0, 1.3, 120.0, 1.0, 0.99

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks.scale_slide import NUCLEUS, TISSUE
-from wsi_parse.models.base import Channel, ModelSpec, Pass, Recipe, Segmenter, State
+from wsi_parse.models.contract import Channel, ModelSpec, Pass, Recipe, Segmenter, State
 from wsi_parse.prompts import Prompt
 from wsi_parse.registry import MODELS
 from wsi_parse.settings import ModelSettings

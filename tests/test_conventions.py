@@ -16,7 +16,7 @@ from wsi_parse.registry import CLUSTERS, EXPORTERS, MODELS, Registry
 from wsi_parse.settings import RunSettings
 from wsi_parse.slides.base import Level, PixelSize, SlideInfo
 from wsi_parse.slides.slide import Slide, SlideOptions
-from wsi_parse.tissue import TissueMask
+from wsi_parse.tissue.mask import TissueMask
 
 ROOT = Path(__file__).parent.parent
 

@@ -13,9 +13,9 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
-from tests.slides_for_runs import tissue_with_nuclei, write_slide
+from tests.small_slides import tissue_with_nuclei, write_slide
 from wsi_parse.cohort import Choice, CohortSlide, Listing, Outcome, list_cohort, run_cohort
-from wsi_parse.manifest import RunManifest
+from wsi_parse.run.manifest import RunManifest
 from wsi_parse.settings import RunSettings
 
 SMALL = ("tissue.detect=false", "objects.chunk_px=256", "export.overlay_px=0", "tiles.block=1")

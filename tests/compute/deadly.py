@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from wsi_parse.models.base import Pass, State
+from wsi_parse.models.contract import Pass, State
 from wsi_parse.models.stain import StainModel
 from wsi_parse.registry import MODELS
 

@@ -11,14 +11,14 @@ import pytest
 from tests.compute import deadly, sleepy
 from tests.compute import processes as processes_module
 from tests.compute.processes import DaskProcesses, children_of, dask_processes, wait_until
-from tests.slides_for_runs import tissue_with_nuclei, write_slide
-from wsi_parse.compute import check as check_module
+from tests.small_slides import tissue_with_nuclei, write_slide
+from wsi_parse.compute import worker_check as check_module
 from wsi_parse.compute.memory import Elsewhere
 from wsi_parse.compute.worker import Done
 from wsi_parse.errors import ClusterError, StageError
-from wsi_parse.manifest import RunManifest
-from wsi_parse.pipeline import segment_slide
 from wsi_parse.progress import Silent
+from wsi_parse.run.manifest import RunManifest
+from wsi_parse.run.pipeline import segment_slide
 from wsi_parse.settings import RunSettings
 
 SMALL = ("tissue.detect=false", "tiles.block=1", "objects.chunk_px=256", "export.overlay_px=0")

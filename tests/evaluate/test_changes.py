@@ -11,7 +11,7 @@ import shapely
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.evaluate.scenes import annotations
+from tests.evaluate.made import annotations
 from tests.shared import shared_data_root
 from wsi_parse.evaluate import Rules, evaluate
 from wsi_parse.evaluate.review import same_outlines

@@ -8,8 +8,8 @@ import shapely
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.evaluate.made import annotations, heaps, of_heap, of_scene, scenes
 from tests.evaluate.rasters import scores
-from tests.evaluate.scenes import annotations, heaps, of_heap, of_scene, scenes
 from wsi_parse.annotations import Annotations
 from wsi_parse.evaluate import Evaluation, Rules, evaluate, summed
 from wsi_parse.evaluate.evaluation import EXTRA, MISSED

@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.optimize import linear_sum_assignment
 
+from tests.evaluate.made import heaps, label_images, of_heap, outlines
 from tests.evaluate.rasters import of_labels
-from tests.evaluate.scenes import heaps, label_images, of_heap, outlines
 from wsi_parse.errors import UsageError
 from wsi_parse.evaluate.areas import Pieces, common_areas
 from wsi_parse.evaluate.assignment import assign

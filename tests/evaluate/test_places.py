@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import shapely
 
-from tests.evaluate.scenes import annotations, outlines
+from tests.evaluate.made import annotations, outlines
 from wsi_parse.annotations import Annotations
 from wsi_parse.errors import UsageError
 from wsi_parse.evaluate import Rules, evaluate

@@ -10,8 +10,10 @@ import shapely
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from wsi_parse.exporters.base import RESEARCH_ONLY, ExportContext, ObjectBatch
+from wsi_parse.exporters.base import ExportContext
 from wsi_parse.exporters.geojson import GeoJsonExporter
+from wsi_parse.notice import RESEARCH_ONLY
+from wsi_parse.objects.batch import ObjectBatch
 from wsi_parse.prompts import Prompt
 
 PROMPTS = (Prompt.parse("neoplastic cells"), Prompt.parse("glands"), Prompt.parse('blue "dots" é'))

@@ -20,18 +20,18 @@ from ome_zarr_models.v05.image import Image
 from packaging.requirements import Requirement
 
 from tests.shared import shared_data_root
-from tests.slides_for_runs import tissue_with_nuclei, write_slide
+from tests.small_slides import tissue_with_nuclei, write_slide
 from wsi_parse.errors import MissingPackageError, UnknownNameError
 from wsi_parse.exporters import formats
 from wsi_parse.exporters.formats import check_formats
-from wsi_parse.exporters.probability import ProbabilityMap
 from wsi_parse.files import tree_sha256
 from wsi_parse.geometry import Box, Frame
-from wsi_parse.manifest import RunManifest
-from wsi_parse.models.base import Channel, Pass, Recipe
-from wsi_parse.pipeline import segment_slide
+from wsi_parse.models.contract import Channel, Pass, Recipe
+from wsi_parse.objects.probability_map import ProbabilityMap
 from wsi_parse.prompts import Prompt
 from wsi_parse.registry import EXPORTERS
+from wsi_parse.run.manifest import RunManifest
+from wsi_parse.run.pipeline import segment_slide
 from wsi_parse.settings import RunSettings
 
 ROOT = Path(__file__).parents[2]

@@ -12,8 +12,8 @@ import shapely
 
 from tests.exporters.made import PROMPTS, PROVENANCE, batch_of, cells, context, shapes_of, written
 from wsi_parse.exporters import parquet
-from wsi_parse.exporters.base import ObjectBatch
 from wsi_parse.exporters.parquet import ParquetExporter
+from wsi_parse.objects.batch import ObjectBatch
 
 
 def written_table(path: Path, *batches: ObjectBatch, offset: tuple[int, int] = (0, 0)) -> pa.Table:

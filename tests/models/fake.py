@@ -8,11 +8,11 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from wsi_parse.errors import UnknownPromptError
-from wsi_parse.models.base import Channel, ModelSpec, Pass, Recipe, Segmenter, State
+from wsi_parse.models.contract import Channel, ModelSpec, Pass, Recipe, Segmenter, State
 from wsi_parse.prompts import Prompt
 from wsi_parse.settings import ModelSettings
 from wsi_parse.slides import Slide
-from wsi_parse.tissue import TissueMask
+from wsi_parse.tissue.mask import TissueMask
 
 TUMOUR, IMMUNE = (200, 30, 40), (40, 30, 200)
 _CLASSES = {"neoplastic cells": "tumour", "inflammatory cells": "immune"}

@@ -9,16 +9,16 @@ import numpy as np
 import pytest
 
 from tests.models.fake import IMMUNE, TUMOUR, FakeClassModel
-from tests.scene import white
+from tests.one_pass import white
 from wsi_parse.errors import ModelError, UnknownPromptError
-from wsi_parse.inference import _in_batches
-from wsi_parse.models.base import Pass, to_uint8
-from wsi_parse.pipeline import segment_slide
+from wsi_parse.models.contract import Pass, to_uint8
+from wsi_parse.predict.inference import _in_batches
 from wsi_parse.prompts import Prompt
 from wsi_parse.registry import MODELS
+from wsi_parse.run.pipeline import segment_slide
 from wsi_parse.settings import ModelSettings, RunSettings
 from wsi_parse.slides import SlideOptions, open_slide
-from wsi_parse.testing import SegmenterTests
+from wsi_parse.testing.segmenters import SegmenterTests
 
 
 @pytest.fixture(autouse=True)

@@ -11,14 +11,14 @@ from PIL import Image
 from tests.shared import shared_data_root
 from wsi_parse.errors import UnknownPromptError
 from wsi_parse.evaluate import dice, f1_score, match_centres
-from wsi_parse.models.base import Pass
+from wsi_parse.models.contract import Pass
 from wsi_parse.models.stain import RUIFROK, StainModel, estimate_stains, optical_density
-from wsi_parse.pipeline import segment_slide
 from wsi_parse.prompts import Prompt
+from wsi_parse.run.pipeline import segment_slide
 from wsi_parse.settings import ModelSettings, RunSettings
 from wsi_parse.slides import SlideOptions, open_slide
-from wsi_parse.testing import SegmenterTests
-from wsi_parse.tissue import TissueMask
+from wsi_parse.testing.segmenters import SegmenterTests
+from wsi_parse.tissue.mask import TissueMask
 
 MATCH_UM = 6.0
 

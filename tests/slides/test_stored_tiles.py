@@ -11,7 +11,7 @@ import tifffile
 from wsi_parse.errors import SlideReadError
 from wsi_parse.geometry import Box
 from wsi_parse.slides import Slide, SlideOptions, open_slide
-from wsi_parse.slides.level_cells import CellCache
+from wsi_parse.slides.cached_tiles import CellCache
 from wsi_parse.slides.openslide_reader import OpenSlideReader
 from wsi_parse.slides.white import on_white
 

@@ -13,9 +13,10 @@ import numpy as np
 import pytest
 import shapely
 
-from wsi_parse.exporters.base import ExportContext, ObjectBatch
+from wsi_parse.exporters.base import ExportContext
 from wsi_parse.exporters.geojson import write_tissue
 from wsi_parse.exporters.parts import GeoJsonParts
+from wsi_parse.objects.batch import ObjectBatch
 from wsi_parse.prompts import Prompt
 
 HERE = Path(__file__).parent / "qupath"

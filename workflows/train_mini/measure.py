@@ -9,14 +9,14 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from workflows.train_mini.tiles import UNKNOWN, Tile
-from wsi_parse.cells import label_cells
 from wsi_parse.evaluate import match_centres
 from wsi_parse.geometry import Box, Frame
 from wsi_parse.models.mini.answer import channels_of
 from wsi_parse.models.mini.facts import CLASS_STRIDE, CLASSES, READ_MPP, UNSURE_BELOW
 from wsi_parse.models.mini.network import DEEPEST_STRIDE, MiniNetwork
 from wsi_parse.models.mini.style import Style
-from wsi_parse.objects import ObjectRules
+from wsi_parse.objects.parameters import ObjectRules
+from wsi_parse.objects.split import label_cells
 from wsi_parse.settings import ObjectSettings
 
 MATCH_UM = 6.0

@@ -8,12 +8,13 @@ from typing import Any
 import typer
 from rich.console import Console
 
-from wsi_parse.check import Finding, Repaired, Report, check_file, repair
 from wsi_parse.errors import UsageError
-from wsi_parse.exporters.base import RESEARCH_ONLY
 from wsi_parse.exporters.parts import INDEX_NAME
-from wsi_parse.manifest import RunManifest
-from wsi_parse.rules import FILE_ENDINGS, Rule
+from wsi_parse.notice import RESEARCH_ONLY
+from wsi_parse.qupath.check import Finding, Report, check_file
+from wsi_parse.qupath.repair import Repaired, repair
+from wsi_parse.qupath.rules import FILE_ENDINGS, Rule
+from wsi_parse.run.manifest import RunManifest
 
 _TELL = "This should not happen: report it, if you can with the file."
 

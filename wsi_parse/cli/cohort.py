@@ -11,9 +11,9 @@ from wsi_parse.cli.screen import Bars
 from wsi_parse.cli.show import duration
 from wsi_parse.cohort import Choice, Listing, Outcome, chosen, list_cohort, run_cohort, with_model
 from wsi_parse.errors import WsiParseError
-from wsi_parse.estimate import expected
-from wsi_parse.exporters.base import RESEARCH_ONLY
-from wsi_parse.preparation import prepare
+from wsi_parse.notice import RESEARCH_ONLY
+from wsi_parse.run.estimate import expected
+from wsi_parse.run.prepared import prepare
 from wsi_parse.settings import RunSettings
 
 

@@ -11,10 +11,10 @@ from wsi_parse.errors import UsageError, WsiParseError
 from wsi_parse.evaluate import Evaluation, Figures, Rules, compare, summed
 from wsi_parse.evaluate.evaluation import EXTRA, MISSED
 from wsi_parse.evaluate.inputs import FilePair, file_pairs
-from wsi_parse.evaluate.picture import draw_disagreements
 from wsi_parse.evaluate.tables import ALL, write_csv, write_json
-from wsi_parse.exporters.base import RESEARCH_ONLY
 from wsi_parse.files import try_writing
+from wsi_parse.notice import RESEARCH_ONLY
+from wsi_parse.pictures.differences import draw_disagreements
 
 _MOST_LINES = 8
 

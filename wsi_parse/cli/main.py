@@ -7,7 +7,7 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from wsi_parse import __version__
+from wsi_parse._version import __version__
 from wsi_parse.errors import UsageError, WsiParseError
 
 _RESULT = """
@@ -306,7 +306,7 @@ def evaluate(
     lies in it. Without --objects, cells are compared by their nuclei where the other file has nuclei only.
     """
     from wsi_parse.cli.evaluate import do_evaluate
-    from wsi_parse.evaluate.rules import Rules, objects_of
+    from wsi_parse.evaluate.options import Rules, objects_of
 
     chosen = None if objects is None else objects_of(objects)
     rules = Rules(mpp, radius, 0.5, chosen, within, within_class, keep_unsure)

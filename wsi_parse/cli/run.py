@@ -11,15 +11,16 @@ from rich.table import Table
 from wsi_parse.cli.screen import Screen
 from wsi_parse.cli.show import in_words
 from wsi_parse.errors import UsageError, WsiParseError
-from wsi_parse.estimate import expected
-from wsi_parse.exporters.base import RESEARCH_ONLY
 from wsi_parse.exporters.parts import INDEX_NAME
-from wsi_parse.manifest import RunManifest
-from wsi_parse.names import output_folders
-from wsi_parse.pipeline import segment_slide
-from wsi_parse.preparation import choose, prepare
+from wsi_parse.notice import RESEARCH_ONLY
 from wsi_parse.progress import Progress, Silent
 from wsi_parse.registry import MODELS
+from wsi_parse.run.estimate import expected
+from wsi_parse.run.folders import output_folders
+from wsi_parse.run.manifest import RunManifest
+from wsi_parse.run.pipeline import segment_slide
+from wsi_parse.run.prepared import prepare
+from wsi_parse.run.resolve import choose
 from wsi_parse.settings import RunSettings
 from wsi_parse.slides import list_slides
 

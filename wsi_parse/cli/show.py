@@ -12,19 +12,19 @@ from pydantic import BaseModel
 from rich.console import Console
 from rich.table import Table
 
-from wsi_parse.describe import describe_model, describe_slide
+from wsi_parse.compute.plan import PassPlan
 from wsi_parse.errors import WeightsError
-from wsi_parse.estimate import expected
-from wsi_parse.exporters.overlay import draw_preview
 from wsi_parse.geometry import Box
 from wsi_parse.models.weights import Weights
-from wsi_parse.names import output_folders
-from wsi_parse.plan import PassPlan
-from wsi_parse.preparation import Prepared, prepare
+from wsi_parse.pictures.overlay import draw_preview
 from wsi_parse.registry import MODELS
+from wsi_parse.run.estimate import expected
+from wsi_parse.run.folders import output_folders
+from wsi_parse.run.prepared import Prepared, prepare
+from wsi_parse.run.provenance import describe_model, describe_slide
 from wsi_parse.settings import ModelSettings, RunSettings
 from wsi_parse.slides import SlideOptions, open_slide
-from wsi_parse.tissue import TissueMask
+from wsi_parse.tissue.mask import TissueMask
 
 
 def in_words(figures: dict[str, Any]) -> str:

@@ -7,7 +7,7 @@ import typer
 from rich.console import Console
 
 from wsi_parse.errors import UsageError
-from wsi_parse.models.base import ModelSpec
+from wsi_parse.models.contract import ModelSpec
 from wsi_parse.registry import MODELS
 
 _WITH_WEIGHTS = ("biomedparse",)
@@ -48,7 +48,7 @@ def verify_weights(
 ) -> None:
     """Check keys and hash, predict a picture, measure Dice on labelled tiles."""
     spec = _spec(name)
-    from wsi_parse.verify import verify
+    from wsi_parse.evaluate.verify import verify
 
     facts = verify(file, labelled, prompt, mpp)
     if as_json:

@@ -10,9 +10,9 @@ from typing import Any
 import dask
 from distributed import Client
 
-from wsi_parse.compute.check import WorkerCheck
 from wsi_parse.compute.scheduler import existing
 from wsi_parse.compute.worker import forget
+from wsi_parse.compute.worker_check import WorkerCheck
 from wsi_parse.errors import ClusterError, StageError
 from wsi_parse.registry import CLUSTERS
 from wsi_parse.settings import ComputeSettings

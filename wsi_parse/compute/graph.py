@@ -11,9 +11,9 @@ from distributed.client import ClosedClientError
 from distributed.scheduler import KilledWorker
 
 from wsi_parse.compute.cluster import DEVICE, workers_of
+from wsi_parse.compute.plan import RunPlan
 from wsi_parse.compute.worker import STAGES, Done, outline_task, place_of, predict_task, prepare_task
 from wsi_parse.errors import ClusterError, StageError, WsiParseError
-from wsi_parse.plan import RunPlan
 
 Report = Callable[[Done], None]
 Places = list[list[tuple[int, int]]]

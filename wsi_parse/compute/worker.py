@@ -12,19 +12,19 @@ from typing import Any
 
 import psutil
 
-from wsi_parse.compute.attempts import attempt
+from wsi_parse.compute.crash_guard import attempt
+from wsi_parse.compute.plan import RunPlan
 from wsi_parse.errors import StageError, WeightsError, WsiParseError
 from wsi_parse.geometry import Box
-from wsi_parse.inference import predict_block
-from wsi_parse.models.base import Segmenter, State
+from wsi_parse.models.contract import Segmenter, State
 from wsi_parse.models.weights import Weights
-from wsi_parse.objects import outline_chunk
-from wsi_parse.plan import RunPlan
+from wsi_parse.objects.extract import outline_chunk
+from wsi_parse.predict.inference import predict_block
 from wsi_parse.progress import stage_named
 from wsi_parse.registry import MODELS
 from wsi_parse.settings import ModelSettings
 from wsi_parse.slides.slide import Slide
-from wsi_parse.tissue import TissueMask
+from wsi_parse.tissue.mask import TissueMask
 
 _lock = threading.Lock()
 _plans: dict[str, RunPlan] = {}

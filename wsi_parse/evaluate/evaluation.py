@@ -13,14 +13,14 @@ import shapely
 
 from wsi_parse.annotations import Annotations, read_annotations
 from wsi_parse.errors import UsageError
+from wsi_parse.evaluate.count_metrics import Scene, lost_ids, tally
 from wsi_parse.evaluate.figures import Figures
 from wsi_parse.evaluate.frames import pixel_size, shift_between
+from wsi_parse.evaluate.object_sets import nuclei_alone, region_of_class, side_of, union, without_class, without_tissue
+from wsi_parse.evaluate.options import Rules
 from wsi_parse.evaluate.pairs import Pairs, overlapping
 from wsi_parse.evaluate.review import Review, review
-from wsi_parse.evaluate.rules import Rules
-from wsi_parse.evaluate.sides import nuclei_alone, region_of_class, side_of, union, without_class, without_tissue
-from wsi_parse.evaluate.tally import Scene, lost_ids, tally
-from wsi_parse.exporters.base import RESEARCH_ONLY
+from wsi_parse.notice import RESEARCH_ONLY
 
 MISSED, EXTRA = "(missed)", "(extra)"
 _MEANS = ("dice", "iou", "f1", "pq", "aji")

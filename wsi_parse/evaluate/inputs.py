@@ -10,7 +10,8 @@ import numpy as np
 from wsi_parse.annotations import Annotations, read_annotations
 from wsi_parse.annotations.stream import pieces
 from wsi_parse.errors import UsageError
-from wsi_parse.evaluate.partners import MANIFEST, Named, partners, slide_of
+from wsi_parse.evaluate.pairing import Named, partners, slide_of
+from wsi_parse.files import MANIFEST_NAME
 
 _ENDINGS = (".geojson", ".json", ".zip")
 _OBJECTS = "annotations"
@@ -140,7 +141,7 @@ def _listed(path: Path) -> tuple[dict[str, _Result], bool, list[str]]:
     name = path.resolve().name
     if own := _of_run(path):
         return {name: _Result(name, own, path)}, True, []
-    if (path / MANIFEST).is_file():
+    if (path / MANIFEST_NAME).is_file():
         raise UsageError(f"{name} {_WITHOUT}.", _REMEDY)
     return _of_folder(path)
 
@@ -153,7 +154,7 @@ def _of_folder(path: Path) -> tuple[dict[str, _Result], bool, list[str]]:
             continue
         files = _of_run(inner) if inner.is_dir() else (inner,) if _stem(inner) else ()
         if not files:
-            without += [f"{inner.name} {_WITHOUT}."] if (inner / MANIFEST).is_file() else []
+            without += [f"{inner.name} {_WITHOUT}."] if (inner / MANIFEST_NAME).is_file() else []
             continue
         name = inner.name if inner.is_dir() else _stem(inner)
         if name in found:
@@ -180,7 +181,7 @@ def _stem(path: Path) -> str:
 def _of_run(folder: Path) -> tuple[Path, ...]:
     """Return the files of objects of a run folder: those of its manifest, which also knows parts."""
     try:
-        names = list(json.loads((folder / MANIFEST).read_text(encoding="utf-8"))["outputs"])
+        names = list(json.loads((folder / MANIFEST_NAME).read_text(encoding="utf-8"))["outputs"])
     except (OSError, ValueError, KeyError, TypeError):
         names = [path.name for path in sorted(folder.glob(f"{_OBJECTS}*"))]
     wanted = [name for name in names if name.startswith(_OBJECTS) and name.removesuffix(".gz").endswith(".geojson")]

@@ -9,7 +9,7 @@ import shapely
 from numpy.typing import NDArray
 
 from wsi_parse.evaluate.intersection import intersection_areas
-from wsi_parse.evaluate.sides import Side
+from wsi_parse.evaluate.object_sets import Side
 
 # QuPath keeps float32 and writes two decimals: together at most 0.015 px at an offset of 200,000 px.
 _ROUNDING_PX = 0.02

@@ -18,9 +18,10 @@ import pyarrow.compute as pc
 import shapely
 from numpy.typing import NDArray
 
-from wsi_parse.exporters.base import ExportContext, ObjectBatch, StreamingExporter, variants
-from wsi_parse.exporters.qupath import CELLS_A_PIXEL, OBJECT_TYPE, check, classification, grid_cells
+from wsi_parse.exporters.base import ExportContext, StreamingExporter
+from wsi_parse.objects.batch import ObjectBatch, variants
 from wsi_parse.prompts import Prompt
+from wsi_parse.qupath.features import CELLS_A_PIXEL, OBJECT_TYPE, check, classification, grid_cells
 
 TISSUE = Prompt("tissue", "tissue", "region", "Tissue", (110, 140, 150), known=True)
 _TISSUE_IDS = uuid.UUID("5f0c7f0e-6f0b-5d3a-9c53-0d4b7a1f5c11")

@@ -10,9 +10,10 @@ import numpy as np
 import zarr
 from numpy.typing import NDArray
 
-from wsi_parse.exporters.base import ExportContext, ObjectBatch, StreamingExporter
-from wsi_parse.exporters.probability import ProbabilityMap
+from wsi_parse.exporters.base import ExportContext, StreamingExporter
 from wsi_parse.geometry import Box
+from wsi_parse.objects.batch import ObjectBatch
+from wsi_parse.objects.probability_map import ProbabilityMap
 
 #: Name of the label image that tells what was looked at (1) from what was not (0).
 SEEN = "looked_at"

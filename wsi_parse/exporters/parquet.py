@@ -10,7 +10,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import shapely
 
-from wsi_parse.exporters.base import ExportContext, ObjectBatch, StreamingExporter, variants
+from wsi_parse.exporters.base import ExportContext, StreamingExporter
+from wsi_parse.objects.batch import ObjectBatch, variants
 
 ROWS_A_GROUP = 20_000
 _FIXED = {

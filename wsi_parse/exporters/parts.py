@@ -16,9 +16,10 @@ import pyarrow.compute as pc
 import shapely
 from numpy.typing import NDArray
 
-from wsi_parse.exporters.base import ExportContext, ObjectBatch
+from wsi_parse.exporters.base import ExportContext
 from wsi_parse.exporters.geojson import OBJECTS_AT_ONCE, GeoJsonExporter
 from wsi_parse.files import file_sha256, write_text
+from wsi_parse.objects.batch import ObjectBatch
 
 INDEX_NAME = "annotations_index.json"
 # QuPath needs 12 to 16 times the uncompressed size.

@@ -3,7 +3,7 @@
 from functools import cached_property
 from typing import Any
 
-from wsi_parse.models.base import Segmenter
+from wsi_parse.models.contract import Segmenter
 
 
 class DeviceSegmenter(Segmenter):

@@ -11,11 +11,11 @@ from skimage.filters import threshold_otsu
 
 from wsi_parse.errors import UnknownPromptError
 from wsi_parse.geometry import Box
-from wsi_parse.models.base import Channel, ModelSpec, Pass, Recipe, Segmenter, State
+from wsi_parse.models.contract import Channel, ModelSpec, Pass, Recipe, Segmenter, State
 from wsi_parse.prompts import Prompt
 from wsi_parse.settings import ModelSettings
 from wsi_parse.slides.slide import Slide
-from wsi_parse.tissue import TissueMask
+from wsi_parse.tissue.mask import TissueMask
 
 READ_MPP = 0.5
 FIELD_UM = 512.0
@@ -47,7 +47,7 @@ class StainModel(Segmenter):
 
     @classmethod
     def plan(cls, prompts: Sequence[Prompt], settings: ModelSettings) -> tuple[Pass, ...]:
-        """Answer "nuclei"; see :class:`wsi_parse.models.base.Segmenter`."""
+        """Answer "nuclei"; see :class:`wsi_parse.models.contract.Segmenter`."""
         for prompt in prompts:
             if prompt.name not in cls.spec.prompts:
                 raise UnknownPromptError(
@@ -77,7 +77,7 @@ class StainModel(Segmenter):
         }
 
     def predict(self, images: NDArray[np.uint8], job: Pass, state: State) -> Mapping[str, NDArray[Any]]:
-        """See :class:`wsi_parse.models.base.Segmenter`."""
+        """See :class:`wsi_parse.models.contract.Segmenter`."""
         del job
         white, stains = np.array(state["white"]), np.array(state["stains"])
         return {"nucleus": np.stack([self._probability(image, white, stains, state["threshold"]) for image in images])}

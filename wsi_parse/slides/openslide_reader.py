@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 from wsi_parse.errors import SlideError, SlideOpenError, SlideReadError, UnsupportedSlideError
 from wsi_parse.geometry import Box
 from wsi_parse.slides.base import Level, SlideInfo
+from wsi_parse.slides.cached_tiles import CellCache, LevelCells, unreadable
 from wsi_parse.slides.checks import fingerprint
-from wsi_parse.slides.level_cells import CellCache, LevelCells, unreadable
 from wsi_parse.slides.levels import downsample
 from wsi_parse.slides.pixel_size import from_openslide
 from wsi_parse.slides.stored_tiles import stored_tiles

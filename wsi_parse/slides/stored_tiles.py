@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from wsi_parse.geometry import Box
 from wsi_parse.slides.base import Level
-from wsi_parse.slides.level_cells import CellCache, LevelCells, unreadable
+from wsi_parse.slides.cached_tiles import CellCache, LevelCells, unreadable
 
 _PLANES = 2
 _JPEG_END = b"\xff\xd9"

@@ -17,10 +17,10 @@ from tests.models.biomedparse.test_runs import square
 from tests.shared import shared_data_root
 from wsi_parse.compute.worker import predict_task
 from wsi_parse.geometry import Box
-from wsi_parse.manifest import RunManifest, sha256_of
 from wsi_parse.models.biomedparse.segmenter import BiomedParseModel
-from wsi_parse.pipeline import lay_out
-from wsi_parse.preparation import prepare
+from wsi_parse.run.layout import lay_out
+from wsi_parse.run.manifest import RunManifest, sha256_of
+from wsi_parse.run.prepared import prepare
 from wsi_parse.settings import RunSettings
 
 pytestmark = pytest.mark.slow

@@ -11,15 +11,16 @@ import shapely
 
 from tests.models.biomedparse.test_existence import published
 from tests.shared import shared_data_root
-from tests.slides_for_runs import tissue_with_nuclei, write_slide
+from tests.small_slides import tissue_with_nuclei, write_slide
 from wsi_parse.compute.worker import predict_task
 from wsi_parse.errors import ModelError, StageError, UsageError
 from wsi_parse.exporters.geojson import GeoJsonExporter
 from wsi_parse.geometry import Box
-from wsi_parse.manifest import RunManifest, sha256_of
 from wsi_parse.models.biomedparse.segmenter import BiomedParseModel
-from wsi_parse.pipeline import lay_out, segment_slide
-from wsi_parse.preparation import prepare
+from wsi_parse.run.layout import lay_out
+from wsi_parse.run.manifest import RunManifest, sha256_of
+from wsi_parse.run.pipeline import segment_slide
+from wsi_parse.run.prepared import prepare
 from wsi_parse.settings import RunSettings
 
 
@@ -191,7 +192,7 @@ def test_cells_and_glands_in_one_field_keep_their_own_objects(
 
 def test_what_was_noted_and_lost_is_made_again(slide: Path, tiny_file: Path, roi: Path, tmp_path: Path) -> None:
     """Interrupted at the export: every chunk is outlined, and a block's marker is torn or gone."""
-    import wsi_parse.pipeline as pipeline
+    import wsi_parse.run.pipeline as pipeline
 
     settings = settings_of(tiny_file, "neoplastic cells", roi=roi, field_um=256.0)
     clean = segment_slide(slide, tmp_path / "clean", settings)

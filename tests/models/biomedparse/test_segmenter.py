@@ -12,17 +12,17 @@ import torch
 from tests.models.biomedparse.test_existence import published
 from wsi_parse.errors import ModelError, SettingsError, UsageError, WeightsError
 from wsi_parse.geometry import Box
-from wsi_parse.models.base import Pass, Segmenter, one_class
 from wsi_parse.models.biomedparse.segmenter import BiomedParseModel
 from wsi_parse.models.biomedparse.targets import CELLS
+from wsi_parse.models.contract import Pass, Segmenter, one_class
 from wsi_parse.models.device import choose_device, choose_precision
 from wsi_parse.models.mini.facts import CLASS_OF
 from wsi_parse.models.weights import Weights, installed, weights_path, write_card
-from wsi_parse.preparation import choose
 from wsi_parse.prompts import Prompt
+from wsi_parse.run.resolve import choose
 from wsi_parse.settings import ModelSettings, RunSettings
 from wsi_parse.synthetic import SyntheticSlide
-from wsi_parse.testing import SegmenterTests
+from wsi_parse.testing.segmenters import SegmenterTests
 
 
 def made(file: Path, **settings: object) -> BiomedParseModel:

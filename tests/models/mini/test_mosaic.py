@@ -15,7 +15,7 @@ from wsi_parse.geometry import Box
 from wsi_parse.models.mini.facts import EMBEDDED, READ_MPP
 from wsi_parse.models.mini.network import fused
 from wsi_parse.models.mini.weights import load_network
-from wsi_parse.pipeline import segment_slide
+from wsi_parse.run.pipeline import segment_slide
 from wsi_parse.settings import RunSettings
 from wsi_parse.slides import open_slide
 

@@ -15,12 +15,12 @@ import shapely
 
 from tests.shared import shared_data_root
 from wsi_parse.errors import StageError, UsageError, WsiParseError
-from wsi_parse.manifest import RunManifest
 from wsi_parse.models.mini.card import figures
 from wsi_parse.models.mini.facts import CAUTION, EMBEDDED, UNSURE_BELOW
 from wsi_parse.models.weights import Weights
-from wsi_parse.pipeline import segment_slide
-from wsi_parse.preparation import prepare
+from wsi_parse.run.manifest import RunManifest
+from wsi_parse.run.pipeline import segment_slide
+from wsi_parse.run.prepared import prepare
 from wsi_parse.settings import RunSettings
 
 CLASS_PROMPTS = ("neoplastic cells", "epithelial cells", "inflammatory cells", "connective tissue cells")

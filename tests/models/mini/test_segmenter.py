@@ -8,13 +8,13 @@ import pytest
 
 from wsi_parse.errors import SettingsError, UnknownPromptError
 from wsi_parse.geometry import Box
-from wsi_parse.models.base import Pass, State
+from wsi_parse.models.contract import Pass, State
 from wsi_parse.models.mini.facts import CAUTION, CAUTION_OF_OWN, CLASSES, UNSURE_BELOW
 from wsi_parse.models.mini.segmenter import MiniModel
 from wsi_parse.prompts import Prompt
 from wsi_parse.settings import ModelSettings
 from wsi_parse.synthetic import SyntheticSlide
-from wsi_parse.testing import SegmenterTests
+from wsi_parse.testing.segmenters import SegmenterTests
 
 STATE: State = {"white": [0.05, 0.05, 0.05], "strength": 0.45, "precision": "float32", "threads": 1}
 SETTINGS = ModelSettings(name="mini", device="cpu", threads=1, field_um=64.0)

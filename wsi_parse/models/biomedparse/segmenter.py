@@ -10,16 +10,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from wsi_parse.errors import ModelError, SettingsError
-from wsi_parse.models.base import Channel, ModelSpec, Pass, Recipe, State
 from wsi_parse.models.biomedparse import existence
 from wsi_parse.models.biomedparse.sizes import RELEASED, read_sizes
 from wsi_parse.models.biomedparse.targets import KNOWN, SCALES, Scale, notes_on, targets_of, words_of
+from wsi_parse.models.contract import Channel, ModelSpec, Pass, Recipe, State
 from wsi_parse.models.on_device import DeviceSegmenter
 from wsi_parse.models.weights import Weights, installed
 from wsi_parse.prompts import Prompt
 from wsi_parse.settings import ModelSettings
 from wsi_parse.slides.slide import Slide
-from wsi_parse.tissue import TissueMask
+from wsi_parse.tissue.mask import TissueMask
 
 NAME = "biomedparse"
 INPUT_PX = 1024
@@ -65,7 +65,7 @@ class BiomedParseModel(DeviceSegmenter):
 
     @classmethod
     def find_weights(cls, settings: ModelSettings) -> Weights:
-        """See :class:`wsi_parse.models.base.Segmenter`."""
+        """See :class:`wsi_parse.models.contract.Segmenter`."""
         if settings.weights is None:
             return installed(NAME)
         weights = Weights.of_file(settings.weights)
@@ -79,7 +79,7 @@ class BiomedParseModel(DeviceSegmenter):
 
     @classmethod
     def plan(cls, prompts: Sequence[Prompt], settings: ModelSettings) -> tuple[Pass, ...]:
-        """One pass a field; see :class:`wsi_parse.models.base.Segmenter`."""
+        """One pass a field; see :class:`wsi_parse.models.contract.Segmenter`."""
         if settings.field_um is not None and not _FIELDS_UM[0] <= settings.field_um <= _FIELDS_UM[1]:
             raise SettingsError(
                 f"A field of {settings.field_um:g} um makes no sense for BiomedParse.",
@@ -109,7 +109,7 @@ class BiomedParseModel(DeviceSegmenter):
         }
 
     def predict(self, images: NDArray[np.uint8], job: Pass, state: State) -> Mapping[str, NDArray[Any]]:
-        """See :class:`wsi_parse.models.base.Segmenter`."""
+        """See :class:`wsi_parse.models.contract.Segmenter`."""
         import torch
 
         from wsi_parse.models.biomedparse.picture import resized, to_device

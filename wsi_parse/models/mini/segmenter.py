@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from wsi_parse.errors import SettingsError, UnknownPromptError
-from wsi_parse.models.base import Channel, ModelSpec, Pass, Recipe, State
+from wsi_parse.models.contract import Channel, ModelSpec, Pass, Recipe, State
 from wsi_parse.models.mini.card import short_card
 from wsi_parse.models.mini.facts import (
     CAUTION,
@@ -27,7 +27,7 @@ from wsi_parse.models.weights import Weights
 from wsi_parse.prompts import Prompt
 from wsi_parse.settings import ModelSettings
 from wsi_parse.slides.slide import Slide
-from wsi_parse.tissue import TissueMask
+from wsi_parse.tissue.mask import TissueMask
 
 FIELD_UM = 512.0
 _FIELDS_UM = (64.0, 2048.0)
@@ -56,7 +56,7 @@ class MiniModel(DeviceSegmenter):
 
     @classmethod
     def find_weights(cls, settings: ModelSettings) -> Weights:
-        """Those in the package, or a file; see :class:`wsi_parse.models.base.Segmenter`."""
+        """Those in the package, or a file; see :class:`wsi_parse.models.contract.Segmenter`."""
         return Weights.of_file(settings.weights or EMBEDDED)
 
     @classmethod
@@ -66,7 +66,7 @@ class MiniModel(DeviceSegmenter):
 
     @classmethod
     def plan(cls, prompts: Sequence[Prompt], settings: ModelSettings) -> tuple[Pass, ...]:
-        """One pass for all prompts; see :class:`wsi_parse.models.base.Segmenter`."""
+        """One pass for all prompts; see :class:`wsi_parse.models.contract.Segmenter`."""
         for prompt in prompts:
             if prompt.name not in cls.spec.prompts:
                 raise UnknownPromptError(
@@ -105,7 +105,7 @@ class MiniModel(DeviceSegmenter):
         self.predict(np.zeros((1, job.tile_px, job.tile_px, 3), np.uint8), job, state)
 
     def predict(self, images: NDArray[np.uint8], job: Pass, state: State) -> Mapping[str, NDArray[Any]]:
-        """See :class:`wsi_parse.models.base.Segmenter`."""
+        """See :class:`wsi_parse.models.contract.Segmenter`."""
         import torch
 
         from wsi_parse.models.device import computing_in

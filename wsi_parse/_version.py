@@ -1,0 +1,3 @@
+"""The version of wsi-parse: this is its only place."""
+
+__version__ = "0.1.0"

@@ -1,0 +1,150 @@
+"""Verify BiomedParse's weights in one command: are they whole, do they answer, and how well."""
+
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from wsi_parse.errors import UsageError
+from wsi_parse.evaluate import dice
+from wsi_parse.geometry import Box
+from wsi_parse.models.biomedparse.convert import read_converted
+from wsi_parse.models.biomedparse.segmenter import BiomedParseModel
+from wsi_parse.models.biomedparse.sizes import RELEASED
+from wsi_parse.models.contract import Pass
+from wsi_parse.prompts import Prompt
+from wsi_parse.settings import ModelSettings
+from wsi_parse.synthetic import SyntheticSlide
+
+_SUFFIXES = {".png", ".jpg", ".jpeg", ".tif", ".tiff"}
+_INSIDE = 128
+
+
+def verify(file: Path | None, labelled: Path | None, text: str, mpp: float) -> dict[str, Any]:
+    """Check weights and let them answer.
+
+    Parameters
+    ----------
+    file : Path or None
+        Converted weights; None takes the installed ones.
+    labelled : Path or None
+        Folder of tiles in `images` and of masks by the same names in `masks`: not zero is what `text` asks for.
+    text : str
+        Prompt.
+    mpp : float
+        Microns per pixel of the labelled tiles.
+
+    Returns
+    -------
+    dict
+        What was seen, in words and numbers.
+
+    Raises
+    ------
+    WeightsError
+        Where the weights are not what they should be.
+    UsageError
+        Where the folder cannot be used.
+    """
+    settings = ModelSettings(weights=file)
+    weights = BiomedParseModel.find_weights(settings)
+    weights.check()
+    sizes, tensors = read_converted(weights.path)
+    facts: dict[str, Any] = {
+        "keys": len(tensors),
+        "parameters": sum(tensor.numel() for tensor in tensors.values()),
+        "network": "as released" if sizes == RELEASED else "smaller: not BiomedParse's",
+        "sha256": weights.sha256,
+        "revision": weights.revision,
+    }
+    model = BiomedParseModel(settings, weights)
+    job = BiomedParseModel.plan([Prompt.parse(text)], settings)[0]
+    facts |= _on_the_packages_picture(model, job)
+    if labelled is not None:
+        facts |= _on_labelled(model, job, labelled, mpp)
+    return facts
+
+
+def _answer(model: BiomedParseModel, job: Pass, image: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    return np.asarray(model.predict(image[None], job, model.runs_on)[job.channels[0].name][0])
+
+
+def _on_the_packages_picture(model: BiomedParseModel, job: Pass) -> dict[str, Any]:
+    """A painted field: says that it runs, not how well."""
+    slide = SyntheticSlide(1024, 1024, seed=1)
+    image = slide.pixels(Box(384, 384, job.tile_px, job.tile_px))
+    started = time.perf_counter()
+    answer = _answer(model, job, image)
+    state = model.runs_on
+    return {
+        "device": state["device_name"],
+        "precision": state["precision"],
+        "painted_mask_share": round(float((answer >= _INSIDE).mean()), 4),
+        "painted_highest_probability": round(float(answer.max() / 255), 4),
+        "seconds": round(time.perf_counter() - started, 2),
+    }
+
+
+def _on_labelled(model: BiomedParseModel, job: Pass, folder: Path, mpp: float) -> dict[str, Any]:
+    """Dice of each field that has any mask, true or found; the published measure."""
+    side = round(job.field_um / mpp)
+    fields, scores = 0, []
+    for image, mask in _pairs(folder):
+        for tile, truth in _tiles(image, mask, side):
+            read = np.asarray(Image.fromarray(tile).resize((job.tile_px, job.tile_px), Image.Resampling.BICUBIC))
+            probability = Image.fromarray(_answer(model, job, read))
+            found = np.asarray(probability.resize((side, side), Image.Resampling.BILINEAR)) >= _INSIDE
+            fields += 1
+            if found.any() or truth.any():
+                scores.append(dice(found, truth))
+    if not fields:
+        raise UsageError(f"No tile of {folder.name} holds a field of {job.field_um:g} um ({side} px).", "Check --mpp.")
+    told: dict[str, Any] = {"labelled_fields": fields, "labelled_fields_with_mask": len(scores)}
+    if scores:
+        told |= {"dice_mean": round(float(np.mean(scores)), 4), "dice_median": round(float(np.median(scores)), 4)}
+    return told
+
+
+def _tiles(
+    image: NDArray[np.uint8], mask: NDArray[np.bool_], side: int
+) -> Iterator[tuple[NDArray[np.uint8], NDArray[np.bool_]]]:
+    for y in range(0, image.shape[0] - side + 1, side):
+        for x in range(0, image.shape[1] - side + 1, side):
+            part = Box(x, y, side, side).slices
+            yield image[part], mask[part]
+
+
+def _pairs(folder: Path) -> Iterator[tuple[NDArray[np.uint8], NDArray[np.bool_]]]:
+    """Images (rows, columns, 3), and masks (rows, columns) that are true where any label is."""
+    images = {path.stem: path for path in sorted((folder / "images").glob("*")) if path.suffix.lower() in _SUFFIXES}
+    masks = {path.stem: path for path in sorted((folder / "masks").glob("*")) if path.suffix.lower() in _SUFFIXES}
+    if not images or images.keys() - masks.keys():
+        missing = ", ".join(sorted(images.keys() - masks.keys())[:3]) or "images"
+        raise UsageError(
+            f"{folder.name} is not a folder of labelled tiles: {missing} missing.",
+            "Put tiles into images/ and masks of the same names into masks/ (PNG, JPEG or TIFF).",
+        )
+    for stem, path in images.items():
+        image, mask = np.asarray(_opened(path).convert("RGB")), _mask_of(_opened(masks[stem]))
+        if image.shape[:2] != mask.shape:
+            raise UsageError(f"The mask of {stem} has another size than its tile.", "Give masks of the tiles' size.")
+        yield image, mask
+
+
+def _mask_of(picture: Image.Image) -> NDArray[np.bool_]:
+    """Where any label is; how opaque a pixel is plays no part."""
+    labels = np.asarray(picture.convert(picture.mode[:-1]) if picture.mode in {"RGBA", "LA"} else picture)
+    return np.asarray(np.atleast_3d(labels).max(axis=2) > 0)
+
+
+def _opened(path: Path) -> Image.Image:
+    try:
+        with Image.open(path) as picture:
+            picture.load()
+            return picture
+    except (OSError, ValueError) as error:
+        raise UsageError(f"{path.name} cannot be read as a picture.", "Give PNG, JPEG or TIFF.") from error
