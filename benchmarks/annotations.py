@@ -48,20 +48,20 @@ def work(name: str, path: Path) -> dict[str, Any]:
     beside = 0
     if name == "read":
         found = read_annotations(path)
-        features, said = len(found), not found.skipped
+        features, formatted = len(found), not found.skipped
         # The polygons are what is asked for; what remains of the peak is the reader's.
         beside = psutil.Process().memory_info().rss - before
     elif name == "check":
         report = check_file(path)
-        features, said = report.features, report.accepted
+        features, formatted = report.features, report.accepted
     else:
         result = repair(path, path.with_name("fixed.geojson"))
-        features, said = result.features, not result.dropped and sum(result.counts.values()) == result.features
+        features, formatted = result.features, not result.dropped and sum(result.counts.values()) == result.features
     return {
         "seconds": round(time.perf_counter() - started, 1),
         "cpu_s": round(time.process_time() - processed, 1),
         "features": features,
-        "right": said,
+        "right": formatted,
         "kept_mb": round(beside / 1e6),
     }
 

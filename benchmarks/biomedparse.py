@@ -80,7 +80,7 @@ def matrix_rate(device: torch.device, dtype: torch.dtype, side: int) -> float:
 def tile_seconds(network: BiomedParse, device: torch.device, prompts: int, batch: int, precision: str) -> float:
     """Seconds of one tile in a batch, computed as a run computes it."""
     pixels = torch.rand(batch, 3, SIDE, SIDE, device=device) * 255
-    words = network.read(CELLS[:prompts])
+    words = network.encode_text(CELLS[:prompts])
 
     def work() -> None:
         with computing_in(precision, device, None):
@@ -99,7 +99,7 @@ def on_cpu(network: BiomedParse, device: torch.device) -> bool:
     print(f"float32 matrix products: {rate / 1e9:.0f} GFLOP/s; 2.39 TFLOP at that rate: {floor:.1f} s")
     # Apart from the timing: looking up the memory of a large process stops it for a while.
     with MemorySampler(0.1) as sampler:
-        network(torch.rand(1, 3, SIDE, SIDE) * 255, network.read(CELLS))
+        network(torch.rand(1, 3, SIDE, SIDE) * 255, network.encode_text(CELLS))
     print(f"a tile: {one:.1f} s with 1 prompt, {four:.1f} s with 4; peak memory {sampler.peak_bytes / 1e9:.2f} GB")
     held = within("a tile / its operations at that rate", one / floor, LIMITS["float32"])
     held &= within("4 prompts / 1 prompt", four / one, LIMITS["prompts"])

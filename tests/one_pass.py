@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 
 from wsi_parse.compute.plan import PassPlan, RunPlan
 from wsi_parse.geometry import Box
-from wsi_parse.models.contract import Channel, ModelSpec, Pass, Recipe, Segmenter
+from wsi_parse.models.contract import Channel, ModelSpec, Recipe, ScalePass, Segmenter
 from wsi_parse.objects.batch import ObjectBatch
-from wsi_parse.objects.extract import outline_chunk
+from wsi_parse.objects.extract import extract_objects
 from wsi_parse.predict.inference import predict_block
 from wsi_parse.prompts import Prompt
 from wsi_parse.run.collect import collect
@@ -48,13 +48,15 @@ class PaintModel(Segmenter):
     soft = False
 
     @classmethod
-    def plan(cls, prompts: Sequence[Prompt], settings: ModelSettings) -> tuple[Pass, ...]:
+    def plan(cls, prompts: Sequence[Prompt], settings: ModelSettings) -> tuple[ScalePass, ...]:
         raise AssertionError("scenarios lay out their own pass")
 
-    def predict(self, images: NDArray[np.uint8], job: Pass, state: Mapping[str, Any]) -> dict[str, NDArray[np.uint8]]:
+    def predict(
+        self, images: NDArray[np.uint8], scale_pass: ScalePass, state: Mapping[str, Any]
+    ) -> dict[str, NDArray[np.uint8]]:
         dark = 255 - images[..., 0]
         values = dark if self.soft else np.where(dark > 127, 255, 0).astype(np.uint8)
-        return {channel.name: values[:, :: channel.stride, :: channel.stride] for channel in job.channels}
+        return {channel.name: values[:, :: channel.stride, :: channel.stride] for channel in scale_pass.channels}
 
 
 class SoftPaintModel(PaintModel):
@@ -82,7 +84,7 @@ class Scenario:
     def plan(self) -> RunPlan:
         slide = Slide(ArrayReader(self.pixels, self.mpp), self.pixels, SlideOptions())
         prompt = dataclasses.replace(Prompt.parse("nuclei"), kind=self.kind)
-        job = Pass(
+        scale_pass = ScalePass(
             "paint",
             self.tile * self.read_mpp,
             self.read_mpp,
@@ -96,7 +98,7 @@ class Scenario:
         )
         frame = slide.frame(4.0)
         tissue = self.tissue(TissueMask(np.ones(frame.box.shape, bool), frame))
-        laid = PassPlan.of(slide, job, tissue, None, settings)
+        laid = PassPlan.of(slide, scale_pass, tissue, None, settings)
         self.work.mkdir(parents=True, exist_ok=True)
         plan = RunPlan(slide, "paint", None, settings, {}, tissue, None, (laid,), self.work)
         plan.objects_path(0, (0, 0)).parent.mkdir(parents=True, exist_ok=True)
@@ -104,11 +106,11 @@ class Scenario:
 
     def predicted(self, reverse: bool = False) -> RunPlan:
         plan = self.plan()
-        item, scene = plan.passes[0], plan.scenes[0]
+        item, context = plan.passes[0], plan.pass_contexts[0]
         blocks = item.selection.blocks()
         for block in reversed(blocks) if reverse else blocks:
-            tiles, noted = predict_block(plan.slide, self.model, item.job, {}, item.selection, block, 2)
-            scene.store.write_block(block, tiles, noted)
+            tiles, noted = predict_block(plan.slide, self.model, item.scale_pass, {}, item.selection, block, 2)
+            context.store.write_block(block, tiles, noted)
         return plan
 
     def batches(self, reverse: bool = False) -> list[ObjectBatch]:
@@ -116,8 +118,8 @@ class Scenario:
         item = plan.passes[0]
         chunks = item.chunks.chunks(item.selection)
         for chunk in reversed(chunks) if reverse else chunks:
-            outline_chunk(plan.scenes[0], chunk).save(plan.objects_path(0, chunk))
-        return list(collect(plan, tuple(recipe.prompt for recipe in item.job.recipes)))
+            extract_objects(plan.pass_contexts[0], chunk).save(plan.objects_path(0, chunk))
+        return list(collect(plan, tuple(recipe.prompt for recipe in item.scale_pass.recipes)))
 
     def found(self, reverse: bool = False) -> "Found":
         return Found(self.batches(reverse))

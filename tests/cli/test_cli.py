@@ -157,7 +157,7 @@ def test_info_preview_models_and_settings_answer(slide: Path, tmp_path: Path) ->
     assert told["tiles"] > 0
     assert Path(told["picture"]).stat().st_size > 1000
     assert "stain" in wsi_parse("models").stdout
-    assert "largest_cell_um" in wsi_parse("settings").stdout
+    assert "max_cell_radius_um" in wsi_parse("settings").stdout
 
 
 def test_printed_settings_can_be_read_back(tmp_path: Path) -> None:

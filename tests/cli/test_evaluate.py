@@ -16,7 +16,7 @@ from tests.evaluate.made import annotations
 from tests.shared import shared_data_root
 from wsi_parse.cli.evaluate import do_evaluate
 from wsi_parse.errors import UsageError
-from wsi_parse.evaluate import Rules, compare
+from wsi_parse.evaluate import EvaluationOptions, compare
 from wsi_parse.evaluate.inputs import file_pairs, read_parts
 from wsi_parse.pictures.differences import _COLOURS, draw_disagreements
 
@@ -242,7 +242,7 @@ class TestCommand:
             for turn in range(3):
                 out = [place if number == turn else None for number in range(3)]
                 with pytest.raises(UsageError, match=words):
-                    do_evaluate(tmp_path / "not looked for", files[1], Rules(), *out)
+                    do_evaluate(tmp_path / "not looked for", files[1], EvaluationOptions(), *out)
         result = wsi_parse("evaluate", "--truth", files[0], "--pred", files[1], "--json", nowhere, check=2)
         assert result.stderr.count("\n") == 1
         assert not result.stdout
@@ -272,7 +272,7 @@ class TestPicture:
         pred = annotations(
             [*BOXES[:3], BOXES[4], BOXES[5]], ["Tumor", "Tumor", "Stroma", "Tumor", "Tumor"], [*ids[:3], *ids[4:]]
         )
-        draw_disagreements(compare(truth, pred, Rules(mpp=0.25)), tmp_path / "a.png")
+        draw_disagreements(compare(truth, pred, EvaluationOptions(mpp=0.25)), tmp_path / "a.png")
         assert set(_COLOURS.values()) <= colours_of(tmp_path / "a.png")
 
     @pytest.mark.parametrize("count", [0, 1, 40_000])

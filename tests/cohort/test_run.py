@@ -316,6 +316,6 @@ class TestWordsOfARow:
 
 def test_rows_that_are_not_looked_at_are_done_only_by_these_settings(slides: Path, copy: Path) -> None:
     assert set(states(run(slides, copy, limit=0)).values()) == {"done"}
-    assert set(states(run(slides, copy, settings_of("objects.depth_um=3"), limit=0)).values()) == {"open"}
-    only = states(run(slides, copy, settings_of("objects.depth_um=3"), only=("a",)))
+    assert set(states(run(slides, copy, settings_of("objects.distance_cap_um=3"), limit=0)).values()) == {"open"}
+    only = states(run(slides, copy, settings_of("objects.distance_cap_um=3"), only=("a",)))
     assert only == {"a": "done", "b": "open", "c": "open"}

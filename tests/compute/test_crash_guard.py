@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from wsi_parse.compute.crash_guard import DEADLY, attempt
+from wsi_parse.compute.crash_guard import MAX_WORKER_DEATHS, crash_guard
 from wsi_parse.errors import StageError
 
 
@@ -16,19 +16,19 @@ def died(folder: Path, name: str, times: int) -> None:
 
 
 def test_a_task_that_ends_leaves_no_mark(tmp_path: Path) -> None:
-    with attempt(tmp_path, "predict-0-1-2"):
+    with crash_guard(tmp_path, "predict-0-1-2"):
         assert len(list(tmp_path.glob("predict-0-1-2.*"))) == 1
-    with pytest.raises(ValueError, match="bad"), attempt(tmp_path, "predict-0-1-2"):
+    with pytest.raises(ValueError, match="bad"), crash_guard(tmp_path, "predict-0-1-2"):
         raise ValueError("bad")
     assert not list(tmp_path.iterdir())
 
 
 def test_three_deaths_are_enough(tmp_path: Path) -> None:
-    died(tmp_path, "predict-0-1-2", DEADLY)
-    with pytest.raises(StageError, match="3 workers died one after the other"), attempt(tmp_path, "predict-0-1-2"):
+    died(tmp_path, "predict-0-1-2", MAX_WORKER_DEATHS)
+    with pytest.raises(StageError, match="3 workers died one after the other"), crash_guard(tmp_path, "predict-0-1-2"):
         pytest.fail("tried once more")
     # Places whose names begin alike are others.
-    with attempt(tmp_path, "predict-0-1-20"), attempt(tmp_path, "predict-0-1-21"):
+    with crash_guard(tmp_path, "predict-0-1-20"), crash_guard(tmp_path, "predict-0-1-21"):
         pass
 
 
@@ -39,7 +39,7 @@ def test_a_suspect_runs_alone(tmp_path: Path, suspect_first: bool) -> None:
     seen: list[set[str]] = []
 
     def work(name: str, seconds: float) -> None:
-        with attempt(tmp_path, name):
+        with crash_guard(tmp_path, name):
             inside.append(name)
             seen.append(set(inside))
             time.sleep(seconds)

@@ -81,8 +81,8 @@ def heaps(draw: st.DrawFn) -> tuple[list[NDArray[np.bool_]], list[str]]:
     return masks, classes_of(draw, len(masks))
 
 
-def of_scene(scene: tuple[NDArray[np.int64], list[str]]) -> Annotations:
-    return annotations(outlines(scene[0]), scene[1])
+def of_scene(compared: tuple[NDArray[np.int64], list[str]]) -> Annotations:
+    return annotations(outlines(compared[0]), compared[1])
 
 
 def of_heap(heap: tuple[list[NDArray[np.bool_]], list[str]]) -> Annotations:

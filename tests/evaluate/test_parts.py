@@ -106,7 +106,7 @@ class TestPairs:
                 return found
 
         monkeypatch.setattr(shapely, "STRtree", Counting)
-        monkeypatch.setattr("wsi_parse.evaluate.pairs._MOST_AT_ONCE", most)
+        monkeypatch.setattr("wsi_parse.evaluate.pairs._MAX_AT_ONCE", most)
         monkeypatch.setattr("wsi_parse.evaluate.pairs._AT_ONCE", 100)
         for pairs, expected in zip((overlapping(shapes, shapes), overlapping_itself(shapes)), whole, strict=True):
             for name in ("one", "other", "area"):

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import ndimage
 
-from wsi_parse.objects.distance import chessboard_depth, taxicab_depth
+from wsi_parse.objects.distance import chessboard_distance, taxicab_distance
 
 
 @given(
@@ -20,7 +20,7 @@ def test_equals_scipy_up_to_the_limit(rows: int, columns: int, limit: int, share
     mask = np.random.default_rng(seed).random((rows, columns)) < share
     # Without any background scipy measures from nowhere.
     mask[rows // 2, columns // 2] = False
-    for depth, metric in ((chessboard_depth, "chessboard"), (taxicab_depth, "taxicab")):
+    for depth, metric in ((chessboard_distance, "chessboard"), (taxicab_distance, "taxicab")):
         known = np.minimum(ndimage.distance_transform_cdt(mask, metric), limit)
         assert np.array_equal(depth(mask, limit), known)
 
@@ -28,5 +28,5 @@ def test_equals_scipy_up_to_the_limit(rows: int, columns: int, limit: int, share
 @pytest.mark.parametrize("columns", [1, 63, 64, 65, 128])
 def test_all_mask_is_as_deep_as_it_gets(columns: int) -> None:
     mask = np.ones((3, columns), np.bool_)
-    assert (chessboard_depth(mask, 9) == 9).all()
-    assert (taxicab_depth(mask, 255) == 255).all()
+    assert (chessboard_distance(mask, 9) == 9).all()
+    assert (taxicab_distance(mask, 255) == 255).all()

@@ -14,7 +14,7 @@ from scipy import ndimage
 
 from tests.one_pass import Scenario, SoftPaintModel, paint_disc, white
 from tests.small_slides import tissue_with_nuclei, write_slide
-from wsi_parse.objects.expand import grown
+from wsi_parse.objects.expand import expand_labels
 from wsi_parse.run.pipeline import segment_slide
 from wsi_parse.settings import RunSettings
 
@@ -26,7 +26,7 @@ MASKS = arrays(bool, st.tuples(st.integers(2, 24), st.integers(2, 24)), elements
 def test_every_pixel_goes_to_a_nearest_nucleus_within_the_distance(mask: np.ndarray, distance: float) -> None:
     mask &= np.random.default_rng(mask.size).random(mask.shape) < 0.2
     labels = np.where(mask, np.arange(1, mask.size + 1).reshape(mask.shape), 0).astype(np.int32)
-    found = grown(labels, mask, np.ones_like(mask), distance)
+    found = expand_labels(labels, mask, np.ones_like(mask), distance)
     places = np.argwhere(mask)
     for y, x in np.ndindex(mask.shape):
         squared = ((places - (y, x)) ** 2).sum(axis=1) if len(places) else np.array([10**6])
@@ -44,8 +44,8 @@ def test_a_smaller_window_agrees_where_it_sees_far_enough(seed: int, top: int, l
     labels = labels.astype(np.int32)
     part = np.s_[top : top + 30, left : left + 30]
     inner = np.s_[6:-6, 6:-6]
-    whole = grown(labels, labels > 0, np.ones(labels.shape, bool), 6.0)
-    cut = grown(labels[part], labels[part] > 0, np.ones((30, 30), bool), 6.0)
+    whole = expand_labels(labels, labels > 0, np.ones(labels.shape, bool), 6.0)
+    cut = expand_labels(labels[part], labels[part] > 0, np.ones((30, 30), bool), 6.0)
     assert np.array_equal(cut[inner], whole[part][inner])
 
 
@@ -55,14 +55,14 @@ def test_what_is_not_wanted_keeps_its_surroundings_and_rivals_theirs() -> None:
     labels = np.zeros(nuclei.shape, np.int32)
     labels[1, 2] = 1
     everywhere = np.ones_like(nuclei)
-    assert np.flatnonzero(grown(labels, nuclei, everywhere, 20)[1]).max() == 6
+    assert np.flatnonzero(expand_labels(labels, nuclei, everywhere, 20)[1]).max() == 6
     rival = np.zeros_like(nuclei)
     rival[1, 6] = True
     alone = labels > 0
     # The pixel half-way, x = 4, is as near to both.
-    assert np.flatnonzero(grown(labels, alone, everywhere, 20, ((rival,), ()))[1]).max() == 3
-    assert np.flatnonzero(grown(labels, alone, everywhere, 20, ((), (rival,)))[1]).max() == 4
-    assert not grown(labels, nuclei, ~everywhere, 20)[labels == 0].any()
+    assert np.flatnonzero(expand_labels(labels, alone, everywhere, 20, ((rival,), ()))[1]).max() == 3
+    assert np.flatnonzero(expand_labels(labels, alone, everywhere, 20, ((), (rival,)))[1]).max() == 4
+    assert not expand_labels(labels, nuclei, ~everywhere, 20)[labels == 0].any()
 
 
 def crowd(seed: int) -> np.ndarray:
@@ -79,7 +79,7 @@ def test_cells_do_not_depend_on_tiles_blocks_chunks_or_order(
     tmp_path_factory: pytest.TempPathFactory, seed: int
 ) -> None:
     work, pixels = tmp_path_factory.mktemp("work"), crowd(seed)
-    common = {"model": SoftPaintModel(), "objects": {"cells_um": 5.0, "stains": True}}
+    common = {"model": SoftPaintModel(), "objects": {"cell_expansion_um": 5.0, "stains": True}}
     layouts = (
         {"chunk": 150},
         {"chunk": 1024, "tile": 128, "block": 3, "overlap": 0.5},
@@ -103,7 +103,7 @@ def test_cells_do_not_depend_on_tiles_blocks_chunks_or_order(
 
 def test_cells_of_a_crowd_hold_their_nuclei_and_do_not_overlap(tmp_path: Path) -> None:
     pixels = crowd(1)
-    found = Scenario(pixels, tmp_path / "a", chunk=256, objects={"cells_um": 5.0}).found()
+    found = Scenario(pixels, tmp_path / "a", chunk=256, objects={"cell_expansion_um": 5.0}).found()
     plain = Scenario(pixels, tmp_path / "b", chunk=256).found()
     nuclei = np.concatenate([batch.nuclei for batch in found.batches])
     assert shapely.covers(shapely.buffer(plain.shapes, 0.25), nuclei).all(), "a nucleus may lose what its cell has not"
@@ -131,7 +131,9 @@ def test_cells_of_a_crowd_hold_their_nuclei_and_do_not_overlap(tmp_path: Path) -
 def test_a_lone_nucleus_grows_by_the_distance(tmp_path: Path, grow_um: float, mpp: float) -> None:
     pixels = white(400, 400)
     paint_disc(pixels, 200, 200, 5 / mpp)
-    scenario = Scenario(pixels, tmp_path, mpp=(mpp, mpp), read_mpp=mpp, objects={"cells_um": grow_um, "stains": True})
+    scenario = Scenario(
+        pixels, tmp_path, mpp=(mpp, mpp), read_mpp=mpp, objects={"cell_expansion_um": grow_um, "stains": True}
+    )
     found = scenario.found()
     assert len(found.shapes) == 1
     assert found.column("cell_area_um2")[0] == pytest.approx(np.pi * (5 + grow_um) ** 2, rel=0.03)
@@ -145,7 +147,7 @@ def test_a_lone_nucleus_grows_by_the_distance(tmp_path: Path, grow_um: float, mp
 def test_regions_do_not_grow(tmp_path: Path) -> None:
     pixels = white(400, 300)
     paint_disc(pixels, 200, 150, 60)
-    with_cells = {"cells_um": 5.0}
+    with_cells = {"cell_expansion_um": 5.0}
     found = Scenario(pixels, tmp_path / "a", kind="region", objects=with_cells).found()
     assert found.ids == Scenario(pixels, tmp_path / "b", kind="region").found().ids
     assert found.batches[0].nuclei is None
@@ -153,7 +155,7 @@ def test_regions_do_not_grow(tmp_path: Path) -> None:
 
 def test_a_run_writes_cells_as_qupath_takes_them(tmp_path: Path) -> None:
     slide = write_slide(tmp_path / "small.svs", tissue_with_nuclei(900, 700)[0])
-    small = ["model.field_um=128", "objects.chunk_px=256", "objects.cells_um=4", "export.overlay_px=0"]
+    small = ["model.field_um=128", "objects.chunk_px=256", "objects.cell_expansion_um=4", "export.overlay_px=0"]
     settings = RunSettings.load(None, small, prompts=("nuclei",), model={"name": "stain"})
     segment_slide(slide, tmp_path / "out", settings)
     features = json.loads((tmp_path / "out" / "annotations.geojson").read_bytes())["features"]

@@ -28,7 +28,7 @@ def test_an_object_on_a_corner_of_tiles_blocks_and_chunks_comes_once_and_whole(t
     pixels = white(800, 800)
     places = [(224, 224), (448, 224), (256, 448), (512, 512), (224, 512)]
     count = sum(paint_disc(pixels, x, y, 16) for x, y in places)
-    found = Scenario(pixels, tmp_path, kind=kind, objects={"smallest_region_um2": 10}).found()
+    found = Scenario(pixels, tmp_path, kind=kind, objects={"min_region_area_um2": 10}).found()
     centres = shapely.get_coordinates(shapely.centroid(found.shapes))
     assert len(centres) == len(places)
     for place in places:
@@ -51,7 +51,7 @@ def test_results_do_not_depend_on_tiles_blocks_or_order(
             rng.uniform(3, 12),
         )
     work = tmp_path_factory.mktemp("work")
-    common = {"kind": kind, "model": SoftPaintModel(), "objects": {"smallest_region_um2": 1}}
+    common = {"kind": kind, "model": SoftPaintModel(), "objects": {"min_region_area_um2": 1}}
     first = Scenario(pixels, work / "a", **common).found()
     other = Scenario(pixels, work / "b", tile=128, block=3, overlap=0.5, **common).found(reverse=True)
     third = Scenario(pixels, work / "c", tile=512, block=1, overlap=0.0, **common).found()
@@ -73,7 +73,7 @@ def test_regions_do_not_depend_on_chunks(tmp_path_factory: pytest.TempPathFactor
     work = tmp_path_factory.mktemp("work")
     common = {
         "kind": "region",
-        "objects": {"smallest_region_um2": 0, "smallest_hole_um2": 0, "simplify_px": 0},
+        "objects": {"min_region_area_um2": 0, "min_hole_area_um2": 0, "simplify_px": 0},
     }
     cut = Scenario(pixels, work / "a", chunk=128, **common).found()
     whole = Scenario(pixels, work / "b", chunk=1024, **common).found()
@@ -157,7 +157,7 @@ def test_a_square_lands_within_half_a_level0_pixel(
         mpp=mpp,
         tile=tile,
         model=SoftLevels(),
-        objects={"smallest_region_um2": 10},
+        objects={"min_region_area_um2": 10},
     )
     found = scenario.found()
     assert len(found.shapes) == 1
@@ -170,7 +170,7 @@ def test_a_square_lands_within_half_a_level0_pixel(
 class SoftLevels(SoftPaintModel):
     """Probability = share of ink in a pixel: 0.5 at the true border."""
 
-    def predict(self, images: np.ndarray, job: object, state: object) -> dict[str, np.ndarray]:
+    def predict(self, images: np.ndarray, scale_pass: object, state: object) -> dict[str, np.ndarray]:
         share = (255 - images[..., 0].astype(float)) / (255 - INK[0])
         return {"ink": np.clip(share, 0, 1)}
 
@@ -182,7 +182,7 @@ def test_area_is_unbiased_over_many_small_objects(tmp_path: Path) -> None:
     for y in range(20, 980, 24):
         for x in range(20, 980, 24):
             areas[x, y] = paint_disc(pixels, x + rng.uniform(-0.5, 0.5), y + rng.uniform(-0.5, 0.5), 4.0)
-    found = Scenario(pixels, tmp_path, chunk=512, objects={"smallest_cell_um2": 0}).found()
+    found = Scenario(pixels, tmp_path, chunk=512, objects={"min_cell_area_um2": 0}).found()
     assert len(found.shapes) == len(areas)
     assert found.area == pytest.approx(sum(areas.values()), rel=0.01)
     centres = np.rint((shapely.get_coordinates(shapely.centroid(found.shapes)) - 20) / 24) * 24 + 20
@@ -194,7 +194,7 @@ def test_measurements_of_a_known_ellipse(tmp_path: Path) -> None:
     pixels = white(300, 300)
     rows, columns = np.mgrid[:300, :300]
     pixels[((columns - 149.5) / 40) ** 2 + ((rows - 149.5) / 20) ** 2 < 1] = INK
-    found = Scenario(pixels, tmp_path, objects={"seed_distance_um": 30}).found()
+    found = Scenario(pixels, tmp_path, objects={"seed_merge_radius_um": 30}).found()
     assert len(found.shapes) == 1
     value = {name: found.column(name)[0] for name in found.batches[0].measurements}
     assert value["area_um2"] == pytest.approx(np.pi * 20 * 10, rel=0.01)
@@ -212,7 +212,7 @@ def test_stains_are_measured_when_asked_for(tmp_path: Path) -> None:
     paint_disc(pixels, 100, 100, 20)
     assert "haematoxylin_mean_od" not in Scenario(pixels, tmp_path / "a").found().batches[0].measurements
     for kind in ("cell", "region"):
-        found = Scenario(pixels, tmp_path / kind, kind=kind, objects={"stains": True, "smallest_region_um2": 1}).found()
+        found = Scenario(pixels, tmp_path / kind, kind=kind, objects={"stains": True, "min_region_area_um2": 1}).found()
         assert found.column("haematoxylin_mean_od")[0] > 0.3
         assert found.column("haematoxylin_mean_od")[0] > found.column("eosin_mean_od")[0]
 

@@ -15,7 +15,7 @@ from wsi_parse.objects.batch import ObjectBatch
 from wsi_parse.pictures.density import Density
 from wsi_parse.pictures.overlay import draw_overlay, draw_preview
 from wsi_parse.pictures.page_layout import bar_um
-from wsi_parse.pictures.view import Ink, View
+from wsi_parse.pictures.view import Canvas, View
 from wsi_parse.prompts import Prompt
 from wsi_parse.slides.slide import Slide, SlideOptions
 from wsi_parse.tissue.mask import TissueMask
@@ -118,10 +118,10 @@ def test_ink_lands_where_the_object_is() -> None:
     slide = slide_of(1000, 800, bounds=Box(200, 100, 600, 500))
     view = View.of_slide(slide, 300)
     assert (view.box.width, view.box.height) == (300, 250), "what was scanned, no more"
-    ink = Ink(view)
+    canvas = Canvas(view)
     ring = shapely.box(300, 200, 500, 400).difference(shapely.box(350, 250, 450, 350))
-    ink.shapes([ring], (200, 0, 0), fill=255, width_px=1)
-    red = np.asarray(ink.over(Image.new("RGB", (300, 250), "white")))[..., 1] < 128
+    canvas.shapes([ring], (200, 0, 0), fill=255, width_px=1)
+    red = np.asarray(canvas.over(Image.new("RGB", (300, 250), "white")))[..., 1] < 128
     rows, columns = np.nonzero(red)
     assert abs(np.array([columns.min(), rows.min(), columns.max() + 1, rows.max() + 1]) - (50, 50, 150, 150)).max() <= 1
     assert red.sum() == pytest.approx(10_000 - 2_500, rel=0.07), "the hole stays clear"
@@ -129,10 +129,10 @@ def test_ink_lands_where_the_object_is() -> None:
 
 def test_a_hole_shows_what_lies_below() -> None:
     slide = slide_of(200, 200)
-    ink = Ink(View.of_slide(slide, 200))
-    ink.shapes([shapely.box(80, 80, 120, 120)], (0, 0, 200), fill=255, width_px=1)
-    ink.shapes([shapely.box(20, 20, 180, 180) - shapely.box(60, 60, 140, 140)], (200, 0, 0), fill=255, width_px=1)
-    drawn = ink.over(Image.new("RGB", (200, 200), "white"))
+    canvas = Canvas(View.of_slide(slide, 200))
+    canvas.shapes([shapely.box(80, 80, 120, 120)], (0, 0, 200), fill=255, width_px=1)
+    canvas.shapes([shapely.box(20, 20, 180, 180) - shapely.box(60, 60, 140, 140)], (200, 0, 0), fill=255, width_px=1)
+    drawn = canvas.over(Image.new("RGB", (200, 200), "white"))
     assert drawn.getpixel((100, 100)) == (0, 0, 200)
     assert drawn.getpixel((70, 70)) == (255, 255, 255)
     assert drawn.getpixel((30, 30)) == (200, 0, 0)

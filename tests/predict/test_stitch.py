@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from tests.one_pass import PaintModel, Scenario, SoftPaintModel, white
-from wsi_parse.models.contract import Pass
+from wsi_parse.models.contract import ScalePass
 from wsi_parse.predict.stitch import blend
 from wsi_parse.tissue.mask import TissueMask
 
@@ -18,8 +18,8 @@ class Constant(PaintModel):
     def __init__(self, value: int) -> None:
         self.value = value
 
-    def predict(self, images: NDArray[np.uint8], job: Pass, state: object) -> dict[str, NDArray[np.uint8]]:
-        side = job.tile_px // job.channels[0].stride
+    def predict(self, images: NDArray[np.uint8], scale_pass: ScalePass, state: object) -> dict[str, NDArray[np.uint8]]:
+        side = scale_pass.tile_px // scale_pass.channels[0].stride
         return {"ink": np.full((len(images), side, side), self.value, np.uint8)}
 
 
@@ -52,7 +52,7 @@ def test_a_constant_model_gives_that_constant_everywhere(
     )
     plan = scenario.predicted()
     chunks = plan.passes[0].chunks
-    values, covered = blend(plan.scenes[0].store, plan.passes[0].selection, "ink", chunks.frame.box)
+    values, covered = blend(plan.pass_contexts[0].store, plan.passes[0].selection, "ink", chunks.frame.box)
     assert covered.all()
     assert (values == value).all()
 
@@ -67,12 +67,12 @@ def test_not_looked_at_is_not_probability_zero(tmp_path: Path) -> None:
     scenario = Scenario(white(1200, 400), tmp_path, Constant(0), tissue=half_tissue)
     plan = scenario.predicted()
     item = plan.passes[0]
-    values, covered = blend(plan.scenes[0].store, item.selection, "ink", item.chunks.frame.box)
+    values, covered = blend(plan.pass_contexts[0].store, item.selection, "ink", item.chunks.frame.box)
     assert not values.any()
     assert covered[:, :600].all()
     assert not covered[:, 900:].any()
     # Nothing was found, and still every block counts as done.
-    assert all(plan.scenes[0].store.is_whole(block) for block in item.selection.blocks())
+    assert all(plan.pass_contexts[0].store.is_whole(block) for block in item.selection.blocks())
 
 
 @pytest.mark.parametrize("overlap", [0.125, 0.5])
@@ -82,7 +82,9 @@ def test_blend_does_not_depend_on_blocks_or_order(tmp_path: Path, overlap: float
     for name, block, reverse in (("a", 1, False), ("b", 2, True), ("c", 5, False)):
         scenario = Scenario(pixels, tmp_path / name, NoisyEdges(), tile=128, overlap=overlap, block=block)
         plan = scenario.predicted(reverse)
-        maps.append(blend(plan.scenes[0].store, plan.passes[0].selection, "ink", plan.passes[0].chunks.frame.box)[0])
+        maps.append(
+            blend(plan.pass_contexts[0].store, plan.passes[0].selection, "ink", plan.passes[0].chunks.frame.box)[0]
+        )
     assert np.array_equal(maps[0], maps[1])
     assert np.array_equal(maps[0], maps[2])
 
@@ -90,7 +92,7 @@ def test_blend_does_not_depend_on_blocks_or_order(tmp_path: Path, overlap: float
 class NoisyEdges(SoftPaintModel):
     """Answers worse towards the edge of a tile, as networks do: overlapping tiles disagree."""
 
-    def predict(self, images: NDArray[np.uint8], job: Pass, state: object) -> dict[str, NDArray[np.uint8]]:
+    def predict(self, images: NDArray[np.uint8], scale_pass: ScalePass, state: object) -> dict[str, NDArray[np.uint8]]:
         side = images.shape[1]
         fade = np.minimum(np.arange(side), np.arange(side)[::-1]) / side
         return {"ink": ((255 - images[..., 0]) * (0.5 + fade[:, None] * fade)).astype(np.uint8)}
@@ -101,7 +103,7 @@ def test_a_part_of_the_map_equals_the_whole(tmp_path: Path) -> None:
 
     pixels = np.random.default_rng(2).integers(0, 256, (300, 400, 3), dtype=np.uint8)
     plan = Scenario(pixels, tmp_path, NoisyEdges(), tile=128, overlap=0.25).predicted()
-    store, selection = plan.scenes[0].store, plan.passes[0].selection
+    store, selection = plan.pass_contexts[0].store, plan.passes[0].selection
     whole, _ = blend(store, selection, "ink", Box(-20, -20, 440, 340))
     part, covered = blend(store, selection, "ink", Box(37, 101, 150, 90))
     assert np.array_equal(whole[121:211, 57:207], part)

@@ -338,11 +338,11 @@ def test_an_id_that_is_no_uuid_gives_the_same_uuid_anywhere(tmp_path: Path) -> N
 
 
 def test_11_thousands_of_annotations_are_a_warning(tmp_path: Path) -> None:
-    annotations = [feature(number=number, objectType="annotation") for number in range(rules.MOST_ANNOTATIONS + 1)]
+    annotations = [feature(number=number, objectType="annotation") for number in range(rules.MAX_ANNOTATIONS + 1)]
     report = checked(tmp_path / "a.geojson", collection(*annotations))
     assert names(report) == {"many-annotations"}
     assert report.accepted
-    assert report.annotations == rules.MOST_ANNOTATIONS + 1
+    assert report.annotations == rules.MAX_ANNOTATIONS + 1
     assert not names(checked(tmp_path / "a.geojson", collection(*annotations[1:])))
     cells = [{**item, "properties": {"objectType": "detection"}} for item in annotations]
     assert not names(checked(tmp_path / "a.geojson", collection(*cells)))
@@ -378,7 +378,7 @@ def test_13_newline_delimited_features_are_refused_and_joined(tmp_path: Path) ->
 def test_14_a_large_file_is_a_warning(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "a.geojson"
     content = collection(feature())
-    monkeypatch.setattr("wsi_parse.qupath.check.LARGEST_MB", len(json.dumps(content)) / 1e6)
+    monkeypatch.setattr("wsi_parse.qupath.check.MAX_MB", len(json.dumps(content)) / 1e6)
     assert not names(checked(path, content))
     report = checked(path, content | {"more": 1})
     assert names(report) == {"too-large"}

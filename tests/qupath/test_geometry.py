@@ -6,7 +6,7 @@ import shapely
 from hypothesis import given
 from hypothesis import strategies as st
 
-from wsi_parse.qupath.geometry import GRID_PX, fit_for_qupath, stands_still
+from wsi_parse.qupath.geometry import GRID_PX, fit_for_qupath, is_snapped
 
 CELLS = st.integers(0, 12)
 
@@ -14,7 +14,7 @@ CELLS = st.integers(0, 12)
 @given(st.lists(st.lists(st.tuples(CELLS, CELLS), min_size=3, max_size=12), min_size=1, max_size=20))
 def test_what_stands_still_is_not_moved_by_snapping(rings: list[list[tuple[int, int]]]) -> None:
     shapes = np.array([shapely.Polygon(np.array(ring) * GRID_PX) for ring in rings], object)
-    still = shapes[stands_still(shapes)]
+    still = shapes[is_snapped(shapes)]
     snapped = shapely.set_precision(shapely.make_valid(still), GRID_PX)
     assert shapely.equals_exact(shapely.normalize(snapped), shapely.normalize(still)).all()
 
@@ -28,7 +28,7 @@ def test_fitting_gives_what_snapping_gives_for_cells() -> None:
         points = random.uniform(0, 1e5, 2) + np.stack([np.cos(angle), np.sin(angle)], 1) * radius[:, None]
         shapes.append(shapely.Polygon(np.rint(points / GRID_PX) * GRID_PX))
     known = shapely.set_precision(shapely.make_valid(shapes), GRID_PX)
-    assert stands_still(np.array(shapes, object)).mean() > 0.3
+    assert is_snapped(np.array(shapes, object)).mean() > 0.3
     simple = shapely.get_type_id(known) == shapely.GeometryType.POLYGON
     fitted = fit_for_qupath(np.array(shapes, object))
     assert simple.sum() > 400
@@ -51,4 +51,4 @@ def test_fitting_gives_what_snapping_gives_for_cells() -> None:
     ],
 )
 def test_known_shapes(shape: shapely.Geometry, still: bool) -> None:
-    assert stands_still(np.array([shape], object)).tolist() == [still]
+    assert is_snapped(np.array([shape], object)).tolist() == [still]

@@ -11,7 +11,7 @@ import pytest
 @pytest.mark.slow
 def test_peak_memory_is_flat_and_below_two_gigabytes(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "benchmarks.memory", "10000", "40000", "--folder", str(tmp_path), "--json"]
-    result = subprocess.run(command, capture_output=True, text=True, cwd=Path(__file__).parents[1])
+    result = subprocess.run(command, capture_output=True, text=True, cwd=Path(__file__).parents[2])
     assert result.returncode == 0, result.stdout + result.stderr
     told = json.loads(result.stdout)
     assert max(row["peak_mb"] for row in told["rows"]) < 2000

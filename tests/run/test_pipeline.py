@@ -61,7 +61,7 @@ def test_large_annotations_come_in_parts_that_the_manifest_names(
     features = json.loads((tmp_path / "whole" / "annotations.geojson").read_bytes())["features"]
     assert whole.qupath_heap_gb is not None
     assert whole.qupath_heap_gb < 0.1
-    many = settings_of("export.part_objects=500")
+    many = settings_of("export.max_part_objects=500")
     parted = segment_slide(slide[0], tmp_path / "whole", many)
     names = [f"annotations_{number:02d}.geojson" for number in range(1, len(features) // 500 + 2)]
     assert [name for name in parted.outputs if name.startswith("annotations_0")] == names
@@ -81,7 +81,7 @@ def test_what_a_run_before_wrote_and_this_one_does_not_is_removed(
     def there() -> set[str]:
         return {path.name for path in tmp_path.iterdir()} - {".lock", "run.json"}
 
-    parts = "export.part_objects=500"
+    parts = "export.max_part_objects=500"
     first = segment_slide(slide[0], tmp_path, settings_of(parts, 'export.formats=["geojson","ome-zarr"]'))
     assert {"annotations_01.geojson", "annotations_index.json", "probability.ome.zarr"} < set(first.outputs)
     (tmp_path / "annotations_mine.geojson").write_text("{}")
@@ -179,9 +179,9 @@ def test_a_finished_run_is_not_done_again_but_verified(
     calls: list[int] = []
     predict = StainModel.predict
 
-    def counting(self, images, job, state):  # type: ignore[no-untyped-def] # noqa: ANN001, ANN202
+    def counting(self, images, scale_pass, state):  # type: ignore[no-untyped-def] # noqa: ANN001, ANN202
         calls.append(len(images))
-        return predict(self, images, job, state)
+        return predict(self, images, scale_pass, state)
 
     monkeypatch.setattr(StainModel, "predict", counting)
     again = segment_slide(slide[0], tmp_path, settings_of())
@@ -201,11 +201,11 @@ class Breaking:
         self.calls = 0
         predict = StainModel.predict
 
-        def failing(model, images, job, state):  # type: ignore[no-untyped-def] # noqa: ANN001, ANN202
+        def failing(model, images, scale_pass, state):  # type: ignore[no-untyped-def] # noqa: ANN001, ANN202
             self.calls += 1
             if after < self.calls:
                 raise error
-            return predict(model, images, job, state)
+            return predict(model, images, scale_pass, state)
 
         monkeypatch.setattr(StainModel, "predict", failing)
 
@@ -251,8 +251,8 @@ def test_damage_to_what_is_kept_is_made_good(slide: tuple[Path, np.ndarray], tmp
 def test_a_nan_from_the_model_is_an_error_and_not_nothing_found(
     slide: tuple[Path, np.ndarray], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def nan(model, images, job, state):  # type: ignore[no-untyped-def] # noqa: ANN001, ANN202
-        return {channel.name: np.full(images.shape[:3], np.nan, np.float32) for channel in job.channels}
+    def nan(model, images, scale_pass, state):  # type: ignore[no-untyped-def] # noqa: ANN001, ANN202
+        return {channel.name: np.full(images.shape[:3], np.nan, np.float32) for channel in scale_pass.channels}
 
     monkeypatch.setattr(StainModel, "predict", nan)
     with pytest.raises(StageError, match=r"leaves \[0, 1\]"):

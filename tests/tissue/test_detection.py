@@ -187,7 +187,7 @@ def test_the_place_on_the_slide_does_not_matter(x: int, y: int) -> None:
     assert (found[y : y + height, x : x + width] == tissue_in_image(piece, 8.0, SETTINGS)).all()
 
 
-def test_memory_grows_by_a_few_bytes_a_pixel() -> None:
+def test_memory_grows_by_a_few_bytes_per_pixel() -> None:
     pixels, _ = spotted(8.0, [3000])
     pixels = np.tile(pixels, (6, 6, 1))[:1600, :1600].copy()
     pixels[800:820, 300:1300] = (10, 10, 10)

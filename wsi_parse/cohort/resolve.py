@@ -9,8 +9,8 @@ from wsi_parse.errors import UnknownPromptError, UsageError
 from wsi_parse.prompts import Prompt
 from wsi_parse.registry import MODELS
 from wsi_parse.run.choose_model import choose_model
-from wsi_parse.run.prepared import Prepared, prepare
-from wsi_parse.run.resolve import EVERYTHING, choose
+from wsi_parse.run.prepared import PreparedRun, prepare
+from wsi_parse.run.resolve import ALL_TARGETS, resolve
 from wsi_parse.settings import RunSettings
 
 _OPENED_AT_ONCE = 8
@@ -36,7 +36,7 @@ class Choice:
 
 
 def with_model(
-    listing: Listing, settings: RunSettings, say: Callable[[str], None], *, to_run: bool = True
+    listing: Listing, settings: RunSettings, say: Callable[[str], None], *, require_weights: bool = True
 ) -> tuple[Listing, RunSettings]:
     """Decide the model once: a cohort never mixes them.
 
@@ -46,32 +46,32 @@ def with_model(
         Rows whose words no model knows are problems of theirs.
     settings : RunSettings
     """
-    listing = _understood(listing, settings, to_run=to_run)
+    listing = _understood(listing, settings, require_weights=require_weights)
     asked = dict.fromkeys(prompt for row in listing.slides for prompt in row.prompts or settings.prompts)
     if not listing.slides:
         return listing, settings
     if not asked:
-        choose(settings)
-    words = [Prompt.parse(text) for text in asked if text.strip().lower() != EVERYTHING]
+        resolve(settings)
+    words = [Prompt.parse(text) for text in asked if text.strip().lower() != ALL_TARGETS]
     try:
-        name, notes = choose_model(settings.model, words, to_run=to_run)
+        name, notes = choose_model(settings.model, words, require_weights=require_weights)
     except UnknownPromptError as error:
         error.remedy = f"{error.remedy} One model does a cohort: part the list by what is asked for.".strip()
         raise
     for note in notes:
         say(note)
     model = settings.model.model_copy(update={"name": name})
-    if to_run:
+    if require_weights:
         MODELS.get(name).find_weights(model)
     return listing, settings.model_copy(update={"model": model})
 
 
-def _understood(listing: Listing, settings: RunSettings, *, to_run: bool) -> Listing:
+def _understood(listing: Listing, settings: RunSettings, *, require_weights: bool) -> Listing:
     """Set apart the rows that ask, in words of their own, for what cannot be had."""
     wrong: dict[tuple[str, ...], UsageError] = {}
     for prompts in {row.prompts for row in listing.slides if row.prompts}:
         try:
-            choose(settings.model_copy(update={"prompts": prompts}), to_run=to_run)
+            resolve(settings.model_copy(update={"prompts": prompts}), require_weights=require_weights)
         except UsageError as error:
             wrong[prompts] = error
     problems = [
@@ -95,10 +95,10 @@ def chosen(listing: Listing, choice: Choice) -> list[CohortSlide]:
     return [row for row in listing.slides if not choice.only or row.id in choice.only]
 
 
-def check(rows: list[CohortSlide], settings: RunSettings) -> Iterator[tuple[CohortSlide, Prepared | Exception]]:
+def check(rows: list[CohortSlide], settings: RunSettings) -> Iterator[tuple[CohortSlide, PreparedRun | Exception]]:
     """Open every slide, several at once; gives them in order, closed again."""
 
-    def opened(row: CohortSlide) -> Prepared | Exception:
+    def opened(row: CohortSlide) -> PreparedRun | Exception:
         try:
             prepared = prepare(row.path, row.settings(settings))
         except Exception as error:  # noqa: BLE001 - one that cannot even be looked at stops no other

@@ -32,7 +32,7 @@ _CONFIG: dict[str, Any] = {
 }
 
 _LOOK_EVERY_SECONDS = 10.0
-_MOST_LOOKS = 5
+_MAX_LOOKS = 5
 
 Starter = Callable[[ComputeSettings, int | None, Path], AbstractContextManager[Client]]
 
@@ -124,7 +124,7 @@ class Cluster:
 
     @staticmethod
     def _register(client: Client, check: WorkerCheck) -> None:
-        left = _MOST_LOOKS
+        left = _MAX_LOOKS
         while True:
             try:
                 client.register_plugin(check)

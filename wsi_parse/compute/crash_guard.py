@@ -13,10 +13,10 @@ from pathlib import Path
 from wsi_parse.errors import StageError
 
 #: A task on which so many workers died is what kills them.
-DEADLY = 3
+MAX_WORKER_DEATHS = 3
 
 
-class _Rooms:
+class _ExclusiveGate:
     """Many at once, or one alone."""
 
     def __init__(self) -> None:
@@ -36,11 +36,11 @@ class _Rooms:
                 self._changed.notify_all()
 
 
-_rooms = _Rooms()
+_gate = _ExclusiveGate()
 
 
 @contextmanager
-def attempt(folder: Path, name: str) -> Iterator[None]:
+def crash_guard(folder: Path, name: str) -> Iterator[None]:
     """Do a task under a mark, alone where one of its attempts ended with the process.
 
     Parameters
@@ -56,12 +56,12 @@ def attempt(folder: Path, name: str) -> Iterator[None]:
         Where three attempts did.
     """
     died = len(list(folder.glob(f"{name}.*")))
-    if died >= DEADLY:
+    if died >= MAX_WORKER_DEATHS:
         raise StageError(
-            f"{DEADLY} workers died one after the other.",
+            f"{MAX_WORKER_DEATHS} workers died one after the other.",
             "It may need more memory than they have: give workers more, or set model.batch=1. What is done is kept.",
         )
-    with _rooms.enter(alone=died > 0):
+    with _gate.enter(alone=died > 0):
         mark = folder / f"{name}.{uuid.uuid4().hex}"
         mark.touch()
         try:

@@ -13,12 +13,12 @@ import numpy as np
 from wsi_parse.errors import StoreError
 from wsi_parse.files import atomic
 from wsi_parse.geometry import Box
-from wsi_parse.models.contract import Pass, State
+from wsi_parse.models.contract import ScalePass, State
 from wsi_parse.models.weights import Weights
 from wsi_parse.objects.chunk_objects import ChunkObjects
 from wsi_parse.objects.chunks import ChunkGrid
-from wsi_parse.objects.parameters import ObjectRules, chunk_grid
-from wsi_parse.objects.pass_context import Scene
+from wsi_parse.objects.parameters import ObjectParameters, chunk_grid
+from wsi_parse.objects.pass_context import PassContext
 from wsi_parse.predict.tile_store import TileStore
 from wsi_parse.predict.tiles import Selection, TileGrid
 from wsi_parse.settings import RunSettings
@@ -32,31 +32,31 @@ class PassPlan:
 
     Parameters
     ----------
-    job : Pass
+    scale_pass : ScalePass
     selection : Selection
         The tiles looked at.
     chunks : ChunkGrid
     """
 
-    job: Pass
+    scale_pass: ScalePass
     selection: Selection
     chunks: ChunkGrid
 
     @classmethod
-    def of(cls, slide: Slide, job: Pass, tissue: TissueMask, roi: Any, settings: RunSettings) -> "PassPlan":  # noqa: ANN401
+    def of(cls, slide: Slide, scale_pass: ScalePass, tissue: TissueMask, roi: Any, settings: RunSettings) -> "PassPlan":  # noqa: ANN401
         """Lay tiles and chunks over a slide, and choose the tiles with tissue (inside the region of interest)."""
-        stride = max(channel.stride for channel in job.channels)
-        frame = slide.frame(job.read_mpp)
-        grid = TileGrid.of(frame, job.tile_px, settings.tiles.overlap, stride, settings.tiles.block)
+        stride = max(channel.stride for channel in scale_pass.channels)
+        frame = slide.frame(scale_pass.read_mpp)
+        grid = TileGrid.of(frame, scale_pass.tile_px, settings.tiles.overlap, stride, settings.tiles.block)
         chosen = np.zeros(grid.shape, bool)
         for tile in grid.tiles():
             chosen[tile.row, tile.column] = tissue.touches(tile.core, frame) and _in_roi(tile.core, grid, roi)
-        return cls(job, Selection(grid, chosen), chunk_grid(job, frame, settings.objects))
+        return cls(scale_pass, Selection(grid, chosen), chunk_grid(scale_pass, frame, settings.objects))
 
     @property
     def strides(self) -> dict[str, int]:
         """Stride of each channel."""
-        return {channel.name: channel.stride for channel in self.job.channels}
+        return {channel.name: channel.stride for channel in self.scale_pass.channels}
 
 
 def _in_roi(core: Box, grid: TileGrid, roi: Any) -> bool:  # noqa: ANN401 - a shapely geometry or None
@@ -114,8 +114,8 @@ class RunPlan:
         for index in range(len(self.passes)):
             self.objects_path(index, (0, 0)).parent.mkdir(parents=True, exist_ok=True)
         # Marks of an earlier run tell how that one ended.
-        shutil.rmtree(self.attempts, ignore_errors=True)
-        self.attempts.mkdir()
+        shutil.rmtree(self.crash_marks, ignore_errors=True)
+        self.crash_marks.mkdir()
         with atomic(self.path) as temporary:
             temporary.write_bytes(pickle.dumps(self))
 
@@ -128,28 +128,28 @@ class RunPlan:
         return plan
 
     @cached_property
-    def scenes(self) -> tuple[Scene, ...]:
+    def pass_contexts(self) -> tuple[PassContext, ...]:
         """What the object stage looks at, one a pass."""
         return tuple(
-            Scene(
+            PassContext(
                 self.slide,
-                item.job,
-                TileStore(self.work / item.job.name, item.selection.grid, item.strides),
+                item.scale_pass,
+                TileStore(self.work / item.scale_pass.name, item.selection.grid, item.strides),
                 item.selection,
                 item.chunks,
                 self.tissue,
                 self.roi,
-                ObjectRules.of(self.settings.objects, item.chunks.frame),
+                ObjectParameters.of(self.settings.objects, item.chunks.frame),
             )
             for item in self.passes
         )
 
     @property
-    def attempts(self) -> Path:
+    def crash_marks(self) -> Path:
         """Folder of the marks of tasks that are under way, or ended with their process."""
         return self.work / "attempts"
 
-    def is_outlined(self, index: int, chunk: tuple[int, int]) -> bool:
+    def has_objects(self, index: int, chunk: tuple[int, int]) -> bool:
         """Return whether the objects of a chunk are there, and whole."""
         try:
             ChunkObjects.load(self.objects_path(index, chunk))
@@ -159,4 +159,4 @@ class RunPlan:
 
     def objects_path(self, index: int, chunk: tuple[int, int]) -> Path:
         """Where the objects of a chunk of a pass lie."""
-        return self.work / self.passes[index].job.name / "objects" / f"{chunk[0]}.{chunk[1]}.npz"
+        return self.work / self.passes[index].scale_pass.name / "objects" / f"{chunk[0]}.{chunk[1]}.npz"

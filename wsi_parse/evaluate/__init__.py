@@ -3,7 +3,7 @@
 from wsi_parse.evaluate.centres import match_centres
 from wsi_parse.evaluate.evaluation import Comparison, Evaluation, compare, evaluate, summed
 from wsi_parse.evaluate.figures import Figures
-from wsi_parse.evaluate.options import Rules
+from wsi_parse.evaluate.options import EvaluationOptions
 from wsi_parse.evaluate.review import Review
 from wsi_parse.evaluate.scores import dice, f1_score
 
@@ -12,7 +12,7 @@ __all__ = [
     "Evaluation",
     "Figures",
     "Review",
-    "Rules",
+    "EvaluationOptions",
     "compare",
     "dice",
     "evaluate",

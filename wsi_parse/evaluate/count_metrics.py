@@ -11,7 +11,7 @@ from wsi_parse.evaluate.areas import Pieces, common_areas
 from wsi_parse.evaluate.assignment import assign
 from wsi_parse.evaluate.centres import match_centres
 from wsi_parse.evaluate.figures import Areas, Figures
-from wsi_parse.evaluate.object_sets import Side
+from wsi_parse.evaluate.object_sets import ObjectSet
 from wsi_parse.evaluate.pairs import Pairs, overlapping_itself
 from wsi_parse.evaluate.review import only_in
 
@@ -22,12 +22,12 @@ _SAME_OUTLINE = 0.99
 
 
 @dataclass(frozen=True)
-class Scene:
+class ComparedSets:
     """Two sides and how their objects overlap.
 
     Parameters
     ----------
-    truth, pred : Side
+    truth, pred : ObjectSet
     pairs : Pairs
         All overlaps; `one` counts in the truth, `other` in the prediction.
     region : shapely geometry or None
@@ -36,8 +36,8 @@ class Scene:
         Microns per pixel (x, y).
     """
 
-    truth: Side
-    pred: Side
+    truth: ObjectSet
+    pred: ObjectSet
     pairs: Pairs
     region: Any
     scale_um: tuple[float, float] | None
@@ -66,26 +66,26 @@ class Scene:
         return pairs.where(chosen)
 
 
-def lost_ids(scene: Scene) -> list[str]:
+def lost_ids(compared: ComparedSets) -> list[str]:
     """Say how many of the deleted came back unchanged under another id, or without one; nothing where none did."""
-    deleted, added = only_in(scene.pred, scene.truth), only_in(scene.truth, scene.pred)
-    pairs = scene.pairs.where(added[scene.pairs.one] & deleted[scene.pairs.other])
-    again = len(scene.matched(_SAME_OUTLINE, pairs))
+    deleted, added = only_in(compared.pred, compared.truth), only_in(compared.truth, compared.pred)
+    pairs = compared.pairs.where(added[compared.pairs.one] & deleted[compared.pairs.other])
+    again = len(compared.matched(_SAME_OUTLINE, pairs))
     told = f"{again:,} of the added have the outline of a deleted one (IoU above {_SAME_OUTLINE:g})"
     return [f"By id: {told}: were their ids lost?"] if again else []
 
 
-def tally(
-    scene: Scene, matched: Pairs, least_iou: float, radius_px: tuple[float, float] | None
+def count_metrics(
+    compared: ComparedSets, matched: Pairs, min_iou: float, radius_px: tuple[float, float] | None
 ) -> tuple[dict[str, Figures], Figures]:
     """Count everything, class by class and for all objects whatever their class.
 
     Parameters
     ----------
-    scene : Scene
+    compared : ComparedSets
     matched : Pairs
         Objects matched whatever their class.
-    least_iou : float
+    min_iou : float
     radius_px : (float, float) or None
         How far apart centroids may be in x and in y; None leaves them out.
 
@@ -96,16 +96,18 @@ def tally(
     Figures
         Of all objects, whatever their class.
     """
-    names = sorted({*scene.truth.names.tolist(), *scene.pred.names.tolist()})
+    names = sorted({*compared.truth.names.tolist(), *compared.pred.names.tolist()})
     code = {name: number for number, name in enumerate(names)}
-    sides = scene.truth, scene.pred
+    sides = compared.truth, compared.pred
     coded = [np.array([code[name] for name in side.names.tolist()], np.int64) for side in sides]
-    pairs, wide = scene.counted(), scene.pairs
-    same = pairs.where(scene.same_class(pairs))
-    (truth, truth_of_all), (pred, pred_of_all) = (_covers(side, scene.region) for side in sides)
-    by_class = _Counts(scene, coded, len(names), radius_px)
-    of_class = by_class.figures(same, scene.matched(least_iou, same), truth, pred, wide.where(scene.same_class(wide)))
-    as_one = _Counts(scene, [np.zeros(len(side), np.int64) for side in sides], 1, radius_px)
+    pairs, wide = compared.counted(), compared.pairs
+    same = pairs.where(compared.same_class(pairs))
+    (truth, truth_of_all), (pred, pred_of_all) = (_covers(side, compared.region) for side in sides)
+    by_class = _Counts(compared, coded, len(names), radius_px)
+    of_class = by_class.figures(
+        same, compared.matched(min_iou, same), truth, pred, wide.where(compared.same_class(wide))
+    )
+    as_one = _Counts(compared, [np.zeros(len(side), np.int64) for side in sides], 1, radius_px)
     (of_all,) = as_one.figures(pairs, matched, truth_of_all, pred_of_all, wide)
     kept = {
         name: figures
@@ -115,7 +117,7 @@ def tally(
     return kept, of_all
 
 
-def _covers(side: Side, region: Any) -> tuple[Pieces, Pieces]:  # noqa: ANN401 - a shapely geometry
+def _covers(side: ObjectSet, region: Any) -> tuple[Pieces, Pieces]:  # noqa: ANN401 - a shapely geometry
     """Return the objects without what others of their class cover, and without what any other covers."""
     overlaps = overlapping_itself(side.shapes)
     alike = np.asarray(side.names[overlaps.one] == side.names[overlaps.other], bool)
@@ -126,15 +128,15 @@ def _covers(side: Side, region: Any) -> tuple[Pieces, Pieces]:  # noqa: ANN401 -
 
 class _Counts:
     def __init__(
-        self, scene: Scene, codes: list[NDArray[np.int64]], count: int, radius_px: tuple[float, float] | None
+        self, compared: ComparedSets, codes: list[NDArray[np.int64]], count: int, radius_px: tuple[float, float] | None
     ) -> None:
-        self._scene, self._count, self._radius_px = scene, count, radius_px
+        self._scene, self._count, self._radius_px = compared, count, radius_px
         self._truth, self._pred = codes
 
     def figures(self, pairs: Pairs, matched: Pairs, truth: Pieces, pred: Pieces, wide: Pairs) -> list[Figures]:
         """Count; `pairs` may match and `matched` do, the pieces of `wide` have areas in common."""
-        scene = self._scene
-        iou_sum = self._sum(self._truth[matched.one], scene.iou(matched))
+        compared = self._scene
+        iou_sum = self._sum(self._truth[matched.one], compared.iou(matched))
         near = [None] * self._count if self._radius_px is None else self._near(self._radius_px)
         common, joined = self._aji(pairs, matched)
         sums = zip(
@@ -146,10 +148,14 @@ class _Counts:
             strict=True,
         )
         areas = [Areas(*(float(value) for value in values)) for values in sums]
-        factor = None if scene.scale_um is None else scene.scale_um[0] * scene.scale_um[1]
+        factor = None if compared.scale_um is None else compared.scale_um[0] * compared.scale_um[1]
         counts = (
             np.bincount(which, minlength=self._count).tolist()
-            for which in (self._truth[scene.truth.counted], self._pred[scene.pred.counted], self._truth[matched.one])
+            for which in (
+                self._truth[compared.truth.counted],
+                self._pred[compared.pred.counted],
+                self._truth[matched.one],
+            )
         )
         return [
             Figures(known, found, hits, total, near_by, area, None if factor is None else area.times(factor))
@@ -172,12 +178,12 @@ class _Counts:
         ]
 
     def _aji(self, pairs: Pairs, matched: Pairs) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        scene, width = self._scene, len(self._pred)
+        compared, width = self._scene, len(self._pred)
         # Of partners that fit equally well the matched one: of twins each has its own.
         other_than_matched = ~np.isin(pairs.one * width + pairs.other, matched.one * width + matched.other)
-        iou = scene.iou(pairs).round(12)
-        area_truth = np.where(scene.truth.counted, shapely.area(scene.truth.shapes), 0)
-        area_pred = np.where(scene.pred.counted, shapely.area(scene.pred.shapes), 0)
+        iou = compared.iou(pairs).round(12)
+        area_truth = np.where(compared.truth.counted, shapely.area(compared.truth.shapes), 0)
+        area_pred = np.where(compared.pred.counted, shapely.area(compared.pred.shapes), 0)
         order = np.lexsort((pairs.other, other_than_matched, -iou, pairs.one))
         best = order[np.diff(pairs.one[order], prepend=-1) != 0]
         one, other, area = pairs.one[best], pairs.other[best], pairs.area[best]

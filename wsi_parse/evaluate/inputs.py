@@ -10,7 +10,7 @@ import numpy as np
 from wsi_parse.annotations import Annotations, read_annotations
 from wsi_parse.annotations.stream import pieces
 from wsi_parse.errors import UsageError
-from wsi_parse.evaluate.pairing import Named, partners, slide_of
+from wsi_parse.evaluate.pairing import ResultName, pair_results, slide_of
 from wsi_parse.files import MANIFEST_NAME
 
 _ENDINGS = (".geojson", ".json", ".zip")
@@ -53,7 +53,7 @@ def file_pairs(truth: Path, pred: Path) -> tuple[list[FilePair], list[str]]:
     -------
     list of FilePair
         One of two single files, whatever they are called; of folders those of the same stem, then what
-        :func:`partners` finds by the slides that results are of.
+        :func:`pair_results` finds by the slides that results are of.
     list of str
         A sentence of each result that has no partner, or no GeoJSON.
 
@@ -72,7 +72,7 @@ def file_pairs(truth: Path, pred: Path) -> tuple[list[FilePair], list[str]]:
         [one.named() for name, one in side.items() if name not in other]
         for side, other in ((truths, preds), (preds, truths))
     )
-    common = [(name, name) for name in truths if name in preds] + partners(rest, those)
+    common = [(name, name) for name in truths if name in preds] + pair_results(rest, those)
     if not common:
         raise UsageError(
             f"No file of {pred.name} is called like one of {truth.name}.",
@@ -118,9 +118,9 @@ class _Result:
     # Of a run.
     folder: Path | None = None
 
-    def named(self) -> Named:
+    def named(self) -> ResultName:
         """Say what it goes by, from what is inside."""
-        return Named(self.name, slide_of(self.files, self.folder))
+        return ResultName(self.name, slide_of(self.files, self.folder))
 
     def is_stray(self) -> bool:
         """Return whether it is JSON of something else."""

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from wsi_parse.annotations import Annotations
 from wsi_parse.errors import UsageError
-from wsi_parse.evaluate.options import UNSURE, Objects, Rules
+from wsi_parse.evaluate.options import UNSURE, EvaluationOptions, Objects
 from wsi_parse.exporters.geojson import TISSUE
 
 # QuPath never counts a class whose name ends so: "Region*", "Ignore*".
@@ -19,7 +19,7 @@ _CELLS = ("detection", "cell")
 
 
 @dataclass(frozen=True)
-class Side:
+class ObjectSet:
     """Objects of the truth or of the prediction.
 
     Parameters
@@ -42,19 +42,21 @@ class Side:
     def __len__(self) -> int:
         return len(self.shapes)
 
-    def inside(self, region: Any) -> "Side":  # noqa: ANN401 - a shapely geometry
+    def inside(self, region: Any) -> "ObjectSet":  # noqa: ANN401 - a shapely geometry
         """Count only objects whose centroid lies in a region; on its border is inside."""
         shapely.prepare(region)
         return replace(self, counted=np.asarray(shapely.intersects(region, shapely.centroid(self.shapes))))
 
 
-def side_of(annotations: Annotations, rules: Rules, name: str, *, by_nucleus: bool = False) -> tuple[Side, list[str]]:
+def object_set_of(
+    annotations: Annotations, options: EvaluationOptions, name: str, *, by_nucleus: bool = False
+) -> tuple[ObjectSet, list[str]]:
     """Choose and mend the objects of a file.
 
     Parameters
     ----------
     annotations : Annotations
-    rules : Rules
+    options : EvaluationOptions
     name : str
         "truth" or "prediction".
     by_nucleus : bool
@@ -66,22 +68,22 @@ def side_of(annotations: Annotations, rules: Rules, name: str, *, by_nucleus: bo
     list of str
         What was left out, mended or counted as something else.
     """
-    shapes, kept, notes = _chosen(annotations, rules, by_nucleus=by_nucleus)
+    shapes, kept, notes = _chosen(annotations, options, by_nucleus=by_nucleus)
     said = np.array(annotations.class_name, object)
     left = Counter(said[kept & _ends(said, _NO_CLASS)].tolist())
     kept &= ~_ends(said, _NO_CLASS)
     notes += [f"{count:,} of class {words} left out, as QuPath does." for words, count in sorted(left.items())]
     notes += [f"{count:,} left out: {words}." for words, count in sorted(annotations.skipped.items())]
     unsure = int(_ends(said[kept], UNSURE).sum())
-    if unsure and not rules.keep_unsure:
+    if unsure and not options.keep_unsure:
         notes.append(f"{unsure:,} of a class 'X{UNSURE}' count as X; --keep-unsure keeps them apart.")
     shapes, mended, gone = _mended(shapes[kept])
     if mended:
         notes.append(f"{mended:,} outlines that cross themselves were mended.")
     if gone.any():
         notes.append(f"{int(gone.sum()):,} without area left out.")
-    names = np.array([None, *map(rules.class_name, said[kept][~gone].tolist())], object)[1:]
-    side = Side(shapes[~gone], annotations.ids[kept][~gone], names, np.ones(len(names), bool))
+    names = np.array([None, *map(options.class_name, said[kept][~gone].tolist())], object)[1:]
+    side = ObjectSet(shapes[~gone], annotations.ids[kept][~gone], names, np.ones(len(names), bool))
     return side, [f"{name.capitalize()}: {note}" for note in notes]
 
 
@@ -149,19 +151,19 @@ def union(shapes: NDArray[np.object_]) -> Any:  # noqa: ANN401 - a shapely geome
 
 
 def _chosen(
-    annotations: Annotations, rules: Rules, *, by_nucleus: bool
+    annotations: Annotations, options: EvaluationOptions, *, by_nucleus: bool
 ) -> tuple[NDArray[np.object_], NDArray[np.bool_], list[str]]:
     shapes, kinds = annotations.geometry, annotations.object_type
     cells = np.isin(kinds.astype(str), _CELLS)
-    if (by_nucleus or rules.objects == "nuclei") and annotations.nucleus is not None:
+    if (by_nucleus or options.objects == "nuclei") and annotations.nucleus is not None:
         shapes = np.where(shapely.is_missing(annotations.nucleus), shapes, annotations.nucleus)
-    if rules.objects in (None, "all"):
+    if options.objects in (None, "all"):
         notes = []
         if cells.any() and not cells.all():
             several = f"{int(cells.sum()):,} cells and {int((~cells).sum()):,} regions are compared together"
             notes.append(f"{several}; --objects cells or --objects regions parts them.")
         return shapes, np.ones(len(kinds), bool), notes
-    return shapes, ~cells if rules.objects == "regions" else cells, []
+    return shapes, ~cells if options.objects == "regions" else cells, []
 
 
 def _mended(shapes: NDArray[np.object_]) -> tuple[NDArray[np.object_], int, NDArray[np.bool_]]:

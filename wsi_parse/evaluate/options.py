@@ -12,7 +12,7 @@ UNCLASSIFIED = "Unclassified"
 
 
 @dataclass(frozen=True)
-class Rules:
+class EvaluationOptions:
     """What counts, and how.
 
     Parameters
@@ -56,7 +56,7 @@ class Rules:
     def radius_number(self) -> tuple[float, Literal["um", "px"]]:
         """Return the radius and its unit.
 
-        >>> Rules(radius="12 px").radius_number()
+        >>> EvaluationOptions(radius="12 px").radius_number()
         (12.0, 'px')
         """
         words = self.radius.strip().lower().replace("µm", "um")
@@ -72,7 +72,7 @@ class Rules:
     def class_name(self, name: str) -> str:
         """Return the class that an object of a class counts for.
 
-        >>> Rules().class_name("Tumor: Unsure"), Rules().class_name("")
+        >>> EvaluationOptions().class_name("Tumor: Unsure"), EvaluationOptions().class_name("")
         ('Tumor', 'Unclassified')
         """
         return (name if self.keep_unsure else name.removesuffix(UNSURE)) or UNCLASSIFIED

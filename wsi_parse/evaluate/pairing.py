@@ -22,7 +22,7 @@ _SERIES = (" - ", " [")
 
 
 @dataclass(frozen=True)
-class Named:
+class ResultName:
     """A result, or a corrected file.
 
     Parameters
@@ -41,12 +41,12 @@ class Named:
         return {self.key, self.slide} - {""}
 
 
-def partners(truths: Iterable[Named], preds: Iterable[Named]) -> list[tuple[str, str]]:
+def pair_results(truths: Iterable[ResultName], preds: Iterable[ResultName]) -> list[tuple[str, str]]:
     """Pair what belongs together: the closest names first.
 
     Parameters
     ----------
-    truths, preds : iterable of Named
+    truths, preds : iterable of ResultName
         No key twice.
 
     Returns
@@ -59,7 +59,7 @@ def partners(truths: Iterable[Named], preds: Iterable[Named]) -> list[tuple[str,
     UsageError
         Where one could belong to several.
 
-    >>> partners([Named("x.scn - Series 1"), Named("a.svs")], [Named("a-svs", "a.svs"), Named("x", "x.scn")])
+    >>> pair_results([ResultName("x.scn - Series 1"), ResultName("a.svs")], [ResultName("a-svs", "a.svs"), ResultName("x", "x.scn")])
     [('x.scn - Series 1', 'x'), ('a.svs', 'a-svs')]
     """
     left, others = {one.key: one for one in truths}, {one.key: one for one in preds}
@@ -73,7 +73,7 @@ def partners(truths: Iterable[Named], preds: Iterable[Named]) -> list[tuple[str,
     return [(key, found[key]) for key in order if key in found]
 
 
-def _refuse_several(links: list[tuple[Named, Named]]) -> None:
+def _refuse_several(links: list[tuple[ResultName, ResultName]]) -> None:
     for turn, side, what in ((0, "prediction", "results"), (1, "truth", "corrected files")):
         groups: dict[str, list[str]] = {}
         for link in links:
@@ -86,11 +86,11 @@ def _refuse_several(links: list[tuple[Named, Named]]) -> None:
                 )
 
 
-def _same_name(one: Named, other: Named) -> bool:
+def _same_name(one: ResultName, other: ResultName) -> bool:
     return bool(one.names() & other.names())
 
 
-def _same_series(one: Named, other: Named) -> bool:
+def _same_series(one: ResultName, other: ResultName) -> bool:
     return any(
         first.key.startswith(tuple(second.slide + mark for mark in _SERIES))
         for first, second in ((one, other), (other, one))
@@ -98,7 +98,7 @@ def _same_series(one: Named, other: Named) -> bool:
     )
 
 
-def _same_but_endings(one: Named, other: Named) -> bool:
+def _same_but_endings(one: ResultName, other: ResultName) -> bool:
     """Endings are taken off slides, and off keys that may be images; never off two keys: "a.x1" is not "a.x2"."""
     if _bare(one.key) == other.key or one.key == _bare(other.key):
         return True

@@ -1,4 +1,4 @@
-"""Verify BiomedParse's weights in one command: are they whole, do they answer, and how well."""
+"""Verify the weights of a model in one command: are they whole, do they answer, and how well."""
 
 import time
 from collections.abc import Iterator
@@ -10,27 +10,29 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from wsi_parse.errors import UsageError
-from wsi_parse.evaluate import dice
+from wsi_parse.evaluate.scores import dice
 from wsi_parse.geometry import Box
-from wsi_parse.models.biomedparse.convert import read_converted
-from wsi_parse.models.biomedparse.segmenter import BiomedParseModel
-from wsi_parse.models.biomedparse.sizes import RELEASED
-from wsi_parse.models.contract import Pass
+from wsi_parse.models.contract import ScalePass, Segmenter, State, to_uint8
 from wsi_parse.prompts import Prompt
-from wsi_parse.settings import ModelSettings
+from wsi_parse.registry import MODELS
+from wsi_parse.settings import ModelSettings, TissueSettings
+from wsi_parse.slides import SlideOptions, open_slide
 from wsi_parse.synthetic import SyntheticSlide
+from wsi_parse.tissue.detection import detect_tissue
 
 _SUFFIXES = {".png", ".jpg", ".jpeg", ".tif", ".tiff"}
 _INSIDE = 128
 
 
-def verify(file: Path | None, labelled: Path | None, text: str, mpp: float) -> dict[str, Any]:
+def verify(name: str, file: Path | None, labelled: Path | None, text: str, mpp: float) -> dict[str, Any]:
     """Check weights and let them answer.
 
     Parameters
     ----------
+    name : str
+        Of the model.
     file : Path or None
-        Converted weights; None takes the installed ones.
+        Its weights; None takes the installed ones.
     labelled : Path or None
         Folder of tiles in `images` and of masks by the same names in `masks`: not zero is what `text` asks for.
     text : str
@@ -51,62 +53,75 @@ def verify(file: Path | None, labelled: Path | None, text: str, mpp: float) -> d
         Where the folder cannot be used.
     """
     settings = ModelSettings(weights=file)
-    weights = BiomedParseModel.find_weights(settings)
-    weights.check()
-    sizes, tensors = read_converted(weights.path)
-    facts: dict[str, Any] = {
-        "keys": len(tensors),
-        "parameters": sum(tensor.numel() for tensor in tensors.values()),
-        "network": "as released" if sizes == RELEASED else "smaller: not BiomedParse's",
-        "sha256": weights.sha256,
-        "revision": weights.revision,
-    }
-    model = BiomedParseModel(settings, weights)
-    job = BiomedParseModel.plan([Prompt.parse(text)], settings)[0]
-    facts |= _on_the_packages_picture(model, job)
+    model_class: type[Segmenter] = MODELS.get(name)
+    weights = model_class.find_weights(settings)
+    facts: dict[str, Any] = {}
+    if weights is not None:
+        weights.check()
+        facts |= model_class.describe_weights(weights)
+        facts |= {"sha256": weights.sha256, "revision": weights.revision}
+    model = model_class(settings, weights)
+    scale_pass = model_class.plan([Prompt.parse(text)], settings)[0]
+    facts |= _on_a_painted_field(model, scale_pass)
     if labelled is not None:
-        facts |= _on_labelled(model, job, labelled, mpp)
+        facts |= _on_labelled(model, scale_pass, labelled, mpp)
     return facts
 
 
-def _answer(model: BiomedParseModel, job: Pass, image: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    return np.asarray(model.predict(image[None], job, model.runs_on)[job.channels[0].name][0])
+def _prepared(model: Segmenter, image: NDArray[np.uint8], scale_pass: ScalePass) -> State:
+    """Let the model look at a tile as it looks at a slide."""
+    with open_slide(image, SlideOptions(scale_pass.read_mpp)) as slide:
+        return model.prepare(slide, detect_tissue(slide, TissueSettings(detect=False)))
 
 
-def _on_the_packages_picture(model: BiomedParseModel, job: Pass) -> dict[str, Any]:
-    """A painted field: says that it runs, not how well."""
-    slide = SyntheticSlide(1024, 1024, seed=1)
-    image = slide.pixels(Box(384, 384, job.tile_px, job.tile_px))
+def _answer(model: Segmenter, scale_pass: ScalePass, image: NDArray[np.uint8], state: State) -> NDArray[np.uint8]:
+    """Return the probability that the prompt's objects are outlined in, (t, t)."""
+    name = scale_pass.recipes[0].probability
+    return to_uint8(name, np.asarray(model.predict(image[None], scale_pass, state)[name]))[0]
+
+
+def _on_a_painted_field(model: Segmenter, scale_pass: ScalePass) -> dict[str, Any]:
+    """Predict a painted field: says that the model runs, not how well."""
+    side = max(1024, scale_pass.tile_px)
+    corner = (side - scale_pass.tile_px) // 2
+    slide = SyntheticSlide(side, side, seed=1)
+    image = slide.pixels(Box(corner, corner, scale_pass.tile_px, scale_pass.tile_px))
     started = time.perf_counter()
-    answer = _answer(model, job, image)
-    state = model.runs_on
+    state = _prepared(model, image, scale_pass)
+    answer = _answer(model, scale_pass, image, state)
     return {
-        "device": state["device_name"],
-        "precision": state["precision"],
+        **{name: state[key] for name, key in (("device", "device_name"), ("precision", "precision")) if key in state},
         "painted_mask_share": round(float((answer >= _INSIDE).mean()), 4),
         "painted_highest_probability": round(float(answer.max() / 255), 4),
         "seconds": round(time.perf_counter() - started, 2),
     }
 
 
-def _on_labelled(model: BiomedParseModel, job: Pass, folder: Path, mpp: float) -> dict[str, Any]:
+def _on_labelled(model: Segmenter, scale_pass: ScalePass, folder: Path, mpp: float) -> dict[str, Any]:
     """Dice of each field that has any mask, true or found; the published measure."""
-    side = round(job.field_um / mpp)
+    side = round(scale_pass.field_um / mpp)
     fields, scores = 0, []
     for image, mask in _pairs(folder):
         for tile, truth in _tiles(image, mask, side):
-            read = np.asarray(Image.fromarray(tile).resize((job.tile_px, job.tile_px), Image.Resampling.BICUBIC))
-            probability = Image.fromarray(_answer(model, job, read))
+            read = np.asarray(
+                Image.fromarray(tile).resize((scale_pass.tile_px, scale_pass.tile_px), Image.Resampling.BICUBIC)
+            )
+            probability = Image.fromarray(_answer(model, scale_pass, read, _prepared(model, read, scale_pass)))
             found = np.asarray(probability.resize((side, side), Image.Resampling.BILINEAR)) >= _INSIDE
             fields += 1
             if found.any() or truth.any():
                 scores.append(dice(found, truth))
     if not fields:
-        raise UsageError(f"No tile of {folder.name} holds a field of {job.field_um:g} um ({side} px).", "Check --mpp.")
-    told: dict[str, Any] = {"labelled_fields": fields, "labelled_fields_with_mask": len(scores)}
+        raise UsageError(
+            f"No tile of {folder.name} holds a field of {scale_pass.field_um:g} um ({side} px).", "Check --mpp."
+        )
+    scores_found: dict[str, Any] = {"labelled_fields": fields, "labelled_fields_with_mask": len(scores)}
     if scores:
-        told |= {"dice_mean": round(float(np.mean(scores)), 4), "dice_median": round(float(np.median(scores)), 4)}
-    return told
+        scores_found |= {
+            "dice_mean": round(float(np.mean(scores)), 4),
+            "dice_median": round(float(np.median(scores)), 4),
+        }
+    return scores_found
 
 
 def _tiles(

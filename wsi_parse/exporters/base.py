@@ -26,7 +26,7 @@ class ExportContext:
         Subtracted from every x and y: the bounds' origin in the `qupath` frame, else (0, 0).
     provenance : mapping
         JSON-able, no clock, no patient data, no paths: written into the file where the format has a place.
-    part_bytes, part_objects : int
+    max_part_bytes, max_part_objects : int
         A file of more (uncompressed) is written in parts, by formats that can.
     maps : tuple of ProbabilityMap
         One a pass of the run.
@@ -37,8 +37,8 @@ class ExportContext:
     prompts: tuple[Prompt, ...]
     offset_level0: tuple[int, int]
     provenance: Mapping[str, Any]
-    part_bytes: int = 200_000_000
-    part_objects: int = 500_000
+    max_part_bytes: int = 200_000_000
+    max_part_objects: int = 500_000
     maps: tuple[ProbabilityMap, ...] = ()
     source: Path | None = None
 

@@ -1,8 +1,8 @@
 """The contract of a model: channels per tile, and how prompts make objects of channels.
 
 A model is asked in three steps. `plan(prompts, settings)` needs no weights: it says at which scales tiles are read and
-which channels come back, one :class:`Pass` a scale. `prepare(slide, tissue)` looks at a slide once and returns
-a small JSON-able state (a stain estimate); it is kept in the manifest. `predict(images, job, state)` turns a
+which channels come back, one :class:`ScalePass` a scale. `prepare(slide, tissue)` looks at a slide once and returns
+a small JSON-able state (a stain estimate); it is kept in the manifest. `predict(images, scale_pass, state)` turns a
 batch of tiles into channels. Tiles know nothing of prompts: a prompt chooses among the channels when objects
 are made, by its :class:`Recipe`.
 """
@@ -10,12 +10,13 @@ are made, by its :class:`Recipe`.
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any, ClassVar, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from wsi_parse.errors import ModelError
+from wsi_parse.errors import ModelError, UsageError
 from wsi_parse.models.weights import Weights
 from wsi_parse.prompts import Prompt
 from wsi_parse.settings import ModelSettings
@@ -59,13 +60,13 @@ class Recipe:
         Channel that splits touching cells; without one the distance to the outline does it.
     classes : tuple of str
         Class channels that vote over each cell; empty where the prompt takes all cells.
-    answer : str or None
+    class_channel : str or None
         The class channel of this prompt: a cell is its object where this channel wins the vote.
-    rivals : tuple of str
+    competing : tuple of str
         Probability channels that claim the same cells: these are outlined where the highest of all is above 0.5.
-    words : str
+    model_prompt : str
         What the model is told, where it reads words.
-    unsure_below : float or None
+    min_class_probability : float or None
         A cell whose class has a lower probability is "unsure"; None: none is.
     """
 
@@ -73,14 +74,14 @@ class Recipe:
     probability: str
     distance: str | None = None
     classes: tuple[str, ...] = ()
-    answer: str | None = None
-    rivals: tuple[str, ...] = ()
-    words: str = ""
-    unsure_below: float | None = None
+    class_channel: str | None = None
+    competing: tuple[str, ...] = ()
+    model_prompt: str = ""
+    min_class_probability: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
-class Pass:
+class ScalePass:
     """One grid of tiles over a slide: the scale read at, and what comes back.
 
     Parameters
@@ -109,7 +110,7 @@ class Pass:
     def tile_px(self) -> int:
         """Side of a tile in read pixels.
 
-        >>> Pass("p", 512.0, 0.5, (), ()).tile_px
+        >>> ScalePass("p", 512.0, 0.5, (), ()).tile_px
         1024
         """
         return round(self.field_um / self.read_mpp)
@@ -119,24 +120,29 @@ class Pass:
         return next(channel for channel in self.channels if channel.name == name)
 
 
-def one_class(job: Pass) -> Pass:
+def exclusive_classes(scale_pass: ScalePass) -> ScalePass:
     """Let the cell prompts of a pass compete: a cell is outlined once and belongs to the most probable of them.
 
     Recipes that vote over classes already do so, and are left as they are.
     """
-    rivals = tuple(r.probability for r in job.recipes if r.prompt.kind == "cell" and not r.classes)
-    if len(rivals) < 2:
-        return job
+    competing = tuple(r.probability for r in scale_pass.recipes if r.prompt.kind == "cell" and not r.classes)
+    if len(competing) < 2:
+        return scale_pass
     recipes = tuple(
-        replace(r, rivals=rivals, classes=rivals, answer=r.probability) if r.probability in rivals else r
-        for r in job.recipes
+        replace(r, competing=competing, classes=competing, class_channel=r.probability)
+        if r.probability in competing
+        else r
+        for r in scale_pass.recipes
     )
-    return replace(job, recipes=recipes)
+    return replace(scale_pass, recipes=recipes)
 
 
-def unsure_below(job: Pass, probability: float) -> Pass:
+def min_class_probability(scale_pass: ScalePass, probability: float) -> ScalePass:
     """Call cells unsure whose class is less probable, in every recipe whose cells vote."""
-    return replace(job, recipes=tuple(replace(r, unsure_below=probability) if r.classes else r for r in job.recipes))
+    return replace(
+        scale_pass,
+        recipes=tuple(replace(r, min_class_probability=probability) if r.classes else r for r in scale_pass.recipes),
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,10 +158,16 @@ class ModelSpec:
         Whether it also takes words outside `prompts`.
     licence, purpose : str
         Licence of the weights, and what they may be used for.
-    cpu_seconds_a_tile : float
+    cpu_seconds_per_tile : float
         Core-seconds; for estimates.
     fields_um : tuple of float
         Fields to choose among, for models whose cost depends on it.
+    rank : int
+        Of the installed models that know every prompt, `auto` takes the one of the highest rank; never one of rank 0.
+    download : str
+        What is downloaded by `models get`, in words; empty where nothing is.
+    published : str
+        What the authors report of their weights, in a sentence.
     """
 
     name: str
@@ -164,8 +176,11 @@ class ModelSpec:
     free_text: bool = False
     licence: str = "Apache-2.0"
     purpose: str = "research use only, not for clinical decisions"
-    cpu_seconds_a_tile: float = 0.0
+    cpu_seconds_per_tile: float = 0.0
     fields_um: tuple[float, ...] = ()
+    rank: int = 0
+    download: str = ""
+    published: str = ""
 
 
 class Segmenter(ABC):
@@ -203,6 +218,34 @@ class Segmenter(ABC):
         return None
 
     @classmethod
+    def install(cls, file: Path | None = None, revision: str = "main") -> Weights:
+        """Get the weights, check them, and install them.
+
+        Parameters
+        ----------
+        file : Path, optional
+            A checkpoint that is here already; without one it is downloaded.
+        revision : str
+            Branch, tag or commit of the repository that it is downloaded from.
+
+        Raises
+        ------
+        UsageError
+            Where the model has no weights to install.
+        """
+        del file, revision
+        raise UsageError(
+            f"{cls.spec.name} needs no weights from elsewhere: there is nothing to install.",
+            "It runs as it is.",
+        )
+
+    @classmethod
+    def describe_weights(cls, weights: Weights) -> dict[str, Any]:
+        """Say what is in a file of weights, read whole and checked name by name; JSON-able."""
+        del weights
+        return {}
+
+    @classmethod
     def card(cls) -> str:
         """In short, what the model learnt from and how well it does; empty where nobody wrote it."""
         return ""
@@ -215,7 +258,7 @@ class Segmenter(ABC):
 
     @classmethod
     @abstractmethod
-    def plan(cls, prompts: Sequence[Prompt], settings: ModelSettings) -> tuple[Pass, ...]:
+    def plan(cls, prompts: Sequence[Prompt], settings: ModelSettings) -> tuple[ScalePass, ...]:
         """Say how `prompts` are answered: one pass a scale, every prompt in exactly one recipe.
 
         Parameters
@@ -235,19 +278,19 @@ class Segmenter(ABC):
         del slide, tissue
         return {}
 
-    def warm_up(self, job: Pass, state: State) -> None:
+    def warm_up(self, scale_pass: ScalePass, state: State) -> None:
         """Load, and whatever else only the first prediction would wait for; what it takes counts to no tile."""
-        del job, state
+        del scale_pass, state
 
     @abstractmethod
-    def predict(self, images: NDArray[np.uint8], job: Pass, state: State) -> Mapping[str, NDArray[Any]]:
+    def predict(self, images: NDArray[np.uint8], scale_pass: ScalePass, state: State) -> Mapping[str, NDArray[Any]]:
         """Answer a batch of tiles.
 
         Parameters
         ----------
         images : uint8 array (B, tile_px, tile_px, 3)
-            RGB at `job.read_mpp`.
-        job : Pass
+            RGB at `scale_pass.read_mpp`.
+        scale_pass : ScalePass
         state : mapping
             What `prepare` returned for this slide.
 
@@ -258,7 +301,7 @@ class Segmenter(ABC):
         """
 
     def observe(
-        self, images: NDArray[np.uint8], answers: Mapping[str, NDArray[np.uint8]], job: Pass
+        self, images: NDArray[np.uint8], answers: Mapping[str, NDArray[np.uint8]], scale_pass: ScalePass
     ) -> Mapping[str, NDArray[np.float64]]:
         """Note a few numbers of each tile, for :meth:`summarise`.
 
@@ -266,28 +309,28 @@ class Segmenter(ABC):
         ----------
         images : uint8 array (B, tile_px, tile_px, 3)
         answers : mapping of channel name to uint8 array (B, tile_px / stride, tile_px / stride)
-        job : Pass
+        scale_pass : ScalePass
 
         Returns
         -------
         mapping of channel name to float array (B, K)
         """
-        del images, answers, job
+        del images, answers, scale_pass
         return {}
 
-    def summarise(self, noted: Mapping[str, NDArray[np.float64]], job: Pass) -> dict[str, Any]:
+    def summarise(self, noted: Mapping[str, NDArray[np.float64]], scale_pass: ScalePass) -> dict[str, Any]:
         """Say what the numbers noted of all tiles mean for the slide.
 
         Parameters
         ----------
         noted : mapping of channel name to float array (tiles, K)
-        job : Pass
+        scale_pass : ScalePass
 
         Returns
         -------
         dict of prompt name to JSON-able facts
         """
-        del noted, job
+        del noted, scale_pass
         return {}
 
 

@@ -11,7 +11,7 @@ from skimage.filters import threshold_otsu
 
 from wsi_parse.errors import UnknownPromptError
 from wsi_parse.geometry import Box
-from wsi_parse.models.contract import Channel, ModelSpec, Pass, Recipe, Segmenter, State
+from wsi_parse.models.contract import Channel, ModelSpec, Recipe, ScalePass, Segmenter, State
 from wsi_parse.prompts import Prompt
 from wsi_parse.settings import ModelSettings
 from wsi_parse.slides.slide import Slide
@@ -22,9 +22,9 @@ FIELD_UM = 512.0
 # Optical density of haematoxylin, eosin: Ruifrok and Johnston, Anal Quant Cytol Histol 23 (2001) 291.
 RUIFROK = np.array([[0.65, 0.70, 0.29], [0.07, 0.99, 0.11]])
 _SAMPLES, _SAMPLE_PX = 24, 320
-_LEAST_DENSITY = 0.15
+_MIN_DENSITY = 0.15
 _PERCENTILE = 1.0
-_LEAST_PIXELS = 2_000
+_MIN_PIXELS = 2_000
 _SMOOTH_UM = 0.6
 # The local level a nucleus must stand out from is a mean over this; less than half a tile's overlap (64 px).
 _AROUND_PX = 41
@@ -42,11 +42,12 @@ class StainModel(Segmenter):
         name="stain",
         summary="Nuclei by colour deconvolution of H&E; no weights, no training. A fallback: decent, not more.",
         prompts=("nuclei",),
-        cpu_seconds_a_tile=0.35,
+        cpu_seconds_per_tile=0.35,
+        rank=10,
     )
 
     @classmethod
-    def plan(cls, prompts: Sequence[Prompt], settings: ModelSettings) -> tuple[Pass, ...]:
+    def plan(cls, prompts: Sequence[Prompt], settings: ModelSettings) -> tuple[ScalePass, ...]:
         """Answer "nuclei"; see :class:`wsi_parse.models.contract.Segmenter`."""
         for prompt in prompts:
             if prompt.name not in cls.spec.prompts:
@@ -55,7 +56,9 @@ class StainModel(Segmenter):
                     "BiomedParse knows classes of cells, glands and free text: wsi-parse models get biomedparse.",
                 )
         recipes = tuple(Recipe(prompt, "nucleus") for prompt in prompts)
-        return (Pass("stain", settings.field_um or FIELD_UM, READ_MPP, (Channel("nucleus", "probability"),), recipes),)
+        return (
+            ScalePass("stain", settings.field_um or FIELD_UM, READ_MPP, (Channel("nucleus", "probability"),), recipes),
+        )
 
     def prepare(self, slide: Slide, tissue: TissueMask) -> State:
         """Estimate white level, stain vectors and threshold on samples spread over the tissue."""
@@ -68,7 +71,7 @@ class StainModel(Segmenter):
         stains, source = estimate_stains(density[:: max(1, len(density) // 400_000)])
         smooth = np.concatenate([haematoxylin(image, white, stains).ravel() for image in images])
         stained = smooth[smooth > 0.02]
-        threshold = float(threshold_otsu(stained)) if len(stained) > _LEAST_PIXELS else 0.25
+        threshold = float(threshold_otsu(stained)) if len(stained) > _MIN_PIXELS else 0.25
         return {
             "white": [round(float(value), 3) for value in white],
             "stains": [[round(float(value), 6) for value in row] for row in stains],
@@ -76,9 +79,9 @@ class StainModel(Segmenter):
             "source": source,
         }
 
-    def predict(self, images: NDArray[np.uint8], job: Pass, state: State) -> Mapping[str, NDArray[Any]]:
+    def predict(self, images: NDArray[np.uint8], scale_pass: ScalePass, state: State) -> Mapping[str, NDArray[Any]]:
         """See :class:`wsi_parse.models.contract.Segmenter`."""
-        del job
+        del scale_pass
         white, stains = np.array(state["white"]), np.array(state["stains"])
         return {"nucleus": np.stack([self._probability(image, white, stains, state["threshold"]) for image in images])}
 
@@ -133,8 +136,8 @@ def estimate_stains(density: NDArray[np.float32]) -> tuple[NDArray[np.float64], 
     source : str
     """
     reference = RUIFROK / np.linalg.norm(RUIFROK, axis=1, keepdims=True)
-    dense = density[(density > _LEAST_DENSITY).any(axis=1)].astype(np.float64)
-    if len(dense) < _LEAST_PIXELS:
+    dense = density[(density > _MIN_DENSITY).any(axis=1)].astype(np.float64)
+    if len(dense) < _MIN_PIXELS:
         return reference, "reference: little tissue"
     _, vectors = np.linalg.eigh(np.cov(dense.T))
     plane = vectors[:, [2, 1]]

@@ -12,7 +12,7 @@ _BITS = np.uint64(63)
 _ONE = np.uint64(1)
 
 
-def chessboard_depth(mask: NDArray[np.bool_], limit: int) -> NDArray[np.uint8]:
+def chessboard_distance(mask: NDArray[np.bool_], limit: int) -> NDArray[np.uint8]:
     """Count the squares of side 3, 5, … around each pixel that lie in the mask, itself included, up to `limit`.
 
     Equal to ``min(distance_transform_cdt(mask, "chessboard"), limit)`` of scipy, beyond whose edge all is mask.
@@ -30,7 +30,7 @@ def chessboard_depth(mask: NDArray[np.bool_], limit: int) -> NDArray[np.uint8]:
     return _counted(mask, limit, square=True)
 
 
-def taxicab_depth(mask: NDArray[np.bool_], limit: int) -> NDArray[np.uint8]:
+def taxicab_distance(mask: NDArray[np.bool_], limit: int) -> NDArray[np.uint8]:
     """Count likewise with diamonds in place of squares: the city-block distance."""
     return _counted(mask, limit, square=False)
 

@@ -10,12 +10,12 @@ from numpy.typing import NDArray
 _STEP_BITS = 10
 
 
-def grown(
+def expand_labels(
     labels: NDArray[np.int32],
     nuclei: NDArray[np.bool_],
     allowed: NDArray[np.bool_],
     distance_px: float,
-    rivals: tuple[tuple[NDArray[np.bool_], ...], tuple[NDArray[np.bool_], ...]] = ((), ()),
+    competing: tuple[tuple[NDArray[np.bool_], ...], tuple[NDArray[np.bool_], ...]] = ((), ()),
 ) -> NDArray[np.int32]:
     """Grow labels into what is not nucleus.
 
@@ -28,7 +28,7 @@ def grown(
     allowed : bool array
         Where to grow.
     distance_px : float
-    rivals : two tuples of bool array
+    competing : two tuples of bool array
         Nuclei of other kinds, outlined apart: what is as near to one of the first belongs to that; of the second,
         to ours.
 
@@ -39,7 +39,7 @@ def grown(
     """
     squared, row, column = _nearest(nuclei, int(distance_px))
     taken = allowed & ~nuclei & (squared <= distance_px**2)
-    for ours_is_nearer, others in ((np.less, rivals[0]), (np.less_equal, rivals[1])):
+    for ours_is_nearer, others in ((np.less, competing[0]), (np.less_equal, competing[1])):
         for other in others:
             taken &= ours_is_nearer(squared, _nearest(other, int(distance_px))[0])
     result = labels.copy()

@@ -8,9 +8,9 @@ from numpy.typing import NDArray
 
 from wsi_parse.errors import StoreError
 from wsi_parse.geometry import Box
-from wsi_parse.models.contract import Pass, Recipe
+from wsi_parse.models.contract import Recipe, ScalePass
 from wsi_parse.objects.chunks import ChunkGrid
-from wsi_parse.objects.parameters import ObjectRules
+from wsi_parse.objects.parameters import ObjectParameters
 from wsi_parse.predict.stitch import blend
 from wsi_parse.predict.tile_store import TileStore
 from wsi_parse.predict.tiles import Selection
@@ -19,13 +19,13 @@ from wsi_parse.tissue.mask import TissueMask
 
 
 @dataclass(frozen=True)
-class Scene:
+class PassContext:
     """What the object stage looks at: one pass over one slide.
 
     Parameters
     ----------
     slide : Slide
-    job : Pass
+    scale_pass : ScalePass
     store : TileStore
     selection : Selection
     chunks : ChunkGrid
@@ -33,21 +33,21 @@ class Scene:
         Cells whose seed is elsewhere are dropped.
     roi : shapely geometry or None
         Level-0 pixels; cells whose seed is outside are dropped.
-    rules : ObjectRules
+    parameters : ObjectParameters
     """
 
     slide: Slide
-    job: Pass
+    scale_pass: ScalePass
     store: TileStore
     selection: Selection
     chunks: ChunkGrid
     tissue: TissueMask
     roi: Any
-    rules: ObjectRules
+    parameters: ObjectParameters
 
     def channel(self, name: str, box: Box) -> tuple[NDArray[np.uint8], NDArray[np.bool_]]:
         """Stitch a channel on the object lattice; coarser ones are repeated."""
-        factor, rest = divmod(self.job.channel(name).stride, self.chunks.stride)
+        factor, rest = divmod(self.scale_pass.channel(name).stride, self.chunks.stride)
         if rest:
             raise StoreError(f"The stride of channel {name!r} is no multiple of the object lattice's.")
         coarse = box.covering(factor)
@@ -59,7 +59,7 @@ class Scene:
 
     def outlined(self, recipe: Recipe, box: Box) -> tuple[NDArray[np.uint8], NDArray[np.bool_]]:
         """Stitch what cells are outlined in: the recipe's probability, or the highest of its rivals."""
-        first, *others = recipe.rivals or (recipe.probability,)
+        first, *others = recipe.competing or (recipe.probability,)
         values, covered = self.channel(first, box)
         for name in others:
             np.maximum(values, self.channel(name, box)[0], out=values)

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from wsi_parse.geometry import Box, Frame
 from wsi_parse.models.contract import Recipe
-from wsi_parse.objects.pass_context import Scene
+from wsi_parse.objects.pass_context import PassContext
 from wsi_parse.prompts import Prompt
 
 
@@ -41,7 +41,7 @@ class ProbabilityMap:
     is_seen: Callable[[Box], bool]
 
     @classmethod
-    def of(cls, scene: Scene) -> "ProbabilityMap":
+    def of(cls, context: PassContext) -> "ProbabilityMap":
         """Take the stitched channels of a pass.
 
         Notes
@@ -49,12 +49,12 @@ class ProbabilityMap:
         The map of a prompt that takes one class of all cells is the probability of a cell times that of its class:
         the chance that the pixel is of such a cell. All others are outlined where their map is above the threshold.
         """
-        recipes = scene.job.recipes
-        classes = [_class_channel(scene, recipe) for recipe in recipes]
+        recipes = context.scale_pass.recipes
+        classes = [_class_channel(context, recipe) for recipe in recipes]
 
         def read(box: Box) -> tuple[NDArray[np.uint8], NDArray[np.bool_]]:
             names = dict.fromkeys([recipe.probability for recipe in recipes] + [name for name in classes if name])
-            channels = {name: scene.channel(name, box) for name in names}
+            channels = {name: context.channel(name, box) for name in names}
             values = np.empty((len(recipes), *box.shape), np.uint8)
             for number, (recipe, name) in enumerate(zip(recipes, classes, strict=True)):
                 one = channels[recipe.probability][0]
@@ -62,20 +62,20 @@ class ProbabilityMap:
             return values, channels[recipes[0].probability][1]
 
         return cls(
-            scene.job.name,
-            scene.chunks.frame,
+            context.scale_pass.name,
+            context.chunks.frame,
             tuple(recipe.prompt for recipe in recipes),
             tuple("cell times class" if name else "target" for name in classes),
             read,
-            lambda box: bool(scene.selection.reading(box.multiplied(scene.chunks.stride))),
+            lambda box: bool(context.selection.reading(box.multiplied(context.chunks.stride))),
         )
 
 
-def _class_channel(scene: Scene, recipe: Recipe) -> str | None:
+def _class_channel(context: PassContext, recipe: Recipe) -> str | None:
     """The channel that says how probable a class is, given a cell; None where the prompt's own says it all."""
-    if recipe.answer is None or scene.job.channel(recipe.answer).kind != "class":
+    if recipe.class_channel is None or context.scale_pass.channel(recipe.class_channel).kind != "class":
         return None
-    return recipe.answer
+    return recipe.class_channel
 
 
 def _product(one: NDArray[np.uint8], other: NDArray[np.uint8]) -> NDArray[np.uint8]:

@@ -111,13 +111,13 @@ class RegionJoiner:
 
     Parameters
     ----------
-    smallest_px, smallest_hole_px : float
+    smallest_px, min_hole_area_px : float
         Smaller regions are dropped, smaller holes filled.
     """
 
-    def __init__(self, smallest_px: float, smallest_hole_px: float) -> None:
+    def __init__(self, smallest_px: float, min_hole_area_px: float) -> None:
         self._smallest_px = smallest_px
-        self._smallest_hole_px = smallest_hole_px
+        self._smallest_hole_px = min_hole_area_px
         self._lines: list[Lines] = []
         self._sums: list[PixelSums] = []
         self._links: list[NDArray[np.int64]] = []

@@ -23,7 +23,7 @@ _AREA_ERROR, _CUT_OFF, _SHAPE = 0.005, 0.02, 0.15
 _MOVED_PX = 0.5
 # Scaled again where snapping changed the area.
 _ROUNDS, _HOPELESS = 6, 0.5
-_LEAST_POINTS = 5
+_MIN_POINTS = 5
 _POLYGON = int(shapely.GeometryType.POLYGON)
 
 
@@ -125,7 +125,7 @@ def _simplified(polygons: NDArray[np.object_], tolerance_px: float) -> NDArray[n
         return polygons
     thin = shapely.simplify(polygons, tolerance_px, preserve_topology=False)
     # What is smaller than the tolerance would collapse.
-    lost = (shapely.get_num_coordinates(thin) < _LEAST_POINTS) | (shapely.get_type_id(thin) != _POLYGON)
+    lost = (shapely.get_num_coordinates(thin) < _MIN_POINTS) | (shapely.get_type_id(thin) != _POLYGON)
     thin[lost] = polygons[lost]
     return thin
 

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from scipy.spatial import KDTree
 
 from wsi_parse.geometry import Box
-from wsi_parse.objects.distance import chessboard_depth, taxicab_depth
+from wsi_parse.objects.distance import chessboard_distance, taxicab_distance
 
 # In row-major order: of equal neighbours the first one wins, everywhere.
 _NEIGHBOURS = [(y, x) for y in (-1, 0, 1) for x in (-1, 0, 1)]
@@ -28,7 +28,7 @@ _DIRECTION_BITS = 4
 
 
 @dataclass(frozen=True)
-class CellRule:
+class SplitParameters:
     """What makes a cell; lengths in pixels of the object lattice.
 
     Parameters
@@ -57,7 +57,7 @@ def label_cells(
     distance: NDArray[np.uint8] | None,
     window: Box,
     core: Box,
-    rule: CellRule,
+    rule: SplitParameters,
 ) -> tuple[NDArray[np.int32], NDArray[np.int64]]:
     """Split the mask of a window into cells and keep those whose seed lies in the core.
 
@@ -70,7 +70,7 @@ def label_cells(
         A model's distance channel.
     window, core : Box
         On the object lattice; the window reaches `rule.halo` beyond the core.
-    rule : CellRule
+    rule : SplitParameters
 
     Returns
     -------
@@ -112,8 +112,8 @@ def landscape(
         height = distance.astype(np.int32) * _DISTANCE_SCALE
     else:
         # Chessboard plus city-block distance: rounder than either, whole, and known from `depth` pixels around.
-        height = chessboard_depth(inside, depth).astype(np.int32)
-        height += taxicab_depth(inside, 2 * depth)
+        height = chessboard_distance(inside, depth).astype(np.int32)
+        height += taxicab_distance(inside, 2 * depth)
         height *= 64
         height += probability >> 2
     for axis in (0, 1):

@@ -13,7 +13,7 @@ from wsi_parse.pictures.view import View
 from wsi_parse.prompts import Prompt
 
 # Outlines of smaller objects run together. Cells are judged by a usual one, so that they all look alike.
-_SMALLEST_OUTLINED_PX = 6.0
+_MIN_OUTLINED_PX = 6.0
 _USUAL_CELL_UM = 8.0
 _LONGEST_CELLS = 2048
 _BLUR_PX = 1.6
@@ -46,9 +46,9 @@ class Density:
         place = np.clip(row, 0, self._shape[0] - 1) * self._shape[1] + np.clip(column, 0, self._shape[1] - 1)
         frame = self._view.frame
         area_px = shapely.area(batch.geometry) / (frame.scale_x * frame.scale_y)
-        cells_large = _USUAL_CELL_UM / frame.mpp_x >= _SMALLEST_OUTLINED_PX
+        cells_large = _USUAL_CELL_UM / frame.mpp_x >= _MIN_OUTLINED_PX
         is_cell = np.array([prompt.kind == "cell" for prompt in self._prompts])[batch.prompt]
-        large: NDArray[np.bool_] = np.where(is_cell, cells_large, area_px >= _SMALLEST_OUTLINED_PX**2)
+        large: NDArray[np.bool_] = np.where(is_cell, cells_large, area_px >= _MIN_OUTLINED_PX**2)
         for index in np.unique(batch.prompt).tolist():
             mine = batch.prompt == index
             np.add.at(self.count[index].ravel(), place[mine], 1)

@@ -13,7 +13,7 @@ from scipy.ndimage import uniform_filter
 from wsi_parse.evaluate.evaluation import Comparison
 from wsi_parse.geometry import Box, Frame
 from wsi_parse.pictures.page_layout import Entry, assemble, draw_bar, save, text_px
-from wsi_parse.pictures.view import Ink, View
+from wsi_parse.pictures.view import Canvas, View
 from wsi_parse.prompts import Rgb
 
 _LONGER_SIDE_PX, _SHORTEST_SIDE_PX = 2000, 700
@@ -66,21 +66,21 @@ def draw_disagreements(comparison: Comparison, path: Path) -> None:
     fates = _fates(comparison)
     view = _view(comparison, fates)
     field = _field(view, fates)
-    ink, picture = Ink(view), _tinted(view, fates)
+    canvas, picture = Canvas(view), _tinted(view, fates)
     for name, fate in fates.items():
-        _draw(ink, view, name, fate, width_px=1.0, least_px=_OUTLINED_PX)
-    region = comparison.scene.region
+        _draw(canvas, view, name, fate, width_px=1.0, least_px=_OUTLINED_PX)
+    region = comparison.compared.region
     if region is not None:
-        ink.shapes(shapely.get_parts(region), _REGION, fill=0, width_px=2.0)
-    known = comparison.scene.scale_um is not None
-    picture = ink.over(picture)
+        canvas.shapes(shapely.get_parts(region), _REGION, fill=0, width_px=2.0)
+    known = comparison.compared.scale_um is not None
+    picture = canvas.over(picture)
     size_px = text_px(view.box.width + (field.box.width if field else 0))
     if known:
         draw_bar(picture, view.frame.mpp_x, size_px)
     pictures = [picture]
     if field is not None:
         pictures.append(_close_up(field, fates, size_px, known=known))
-        _mark(pictures[0], view, field)
+        inset_frame(pictures[0], view, field)
     entries = [Entry(f"{name} {len(fate.shown):,}", _COLOURS[name]) for name, fate in fates.items()]
     if field is not None:
         entries.append(Entry("close-up; thin: as predicted", _REGION, filled=False))
@@ -88,11 +88,11 @@ def draw_disagreements(comparison: Comparison, path: Path) -> None:
 
 
 def _fates(comparison: Comparison) -> dict[str, _Fates]:
-    scene, matched = comparison.scene, comparison.matched
-    truth, pred = scene.truth, scene.pred
+    compared, matched = comparison.compared, comparison.matched
+    truth, pred = compared.truth, compared.pred
     missed, extra = truth.counted.copy(), pred.counted.copy()
     missed[matched.one] = extra[matched.other] = False
-    same = scene.same_class(matched)
+    same = compared.same_class(matched)
     redrawn = {item["id"] for item in comparison.review.reshaped} if comparison.review else set()
     reshaped = same & np.array([name in redrawn for name in pred.ids[matched.other].tolist()], bool)
     nothing = np.empty(0, object)
@@ -112,8 +112,8 @@ def _fates(comparison: Comparison) -> dict[str, _Fates]:
 
 def _view(comparison: Comparison, fates: dict[str, _Fates]) -> View:
     shapes = np.concatenate([side for fate in fates.values() for side in (fate.truth, fate.pred)])
-    if comparison.scene.region is not None:
-        shapes = np.append(shapes, comparison.scene.region)
+    if comparison.compared.region is not None:
+        shapes = np.append(shapes, comparison.compared.region)
     low, high = np.zeros(2), np.ones(2)
     if len(shapes):
         bounds = shapely.total_bounds(shapes)
@@ -127,7 +127,7 @@ def _view(comparison: Comparison, fates: dict[str, _Fates]) -> View:
 
 
 def _seen(comparison: Comparison, middle: NDArray[np.float64], scale: float, width: int, height: int) -> View:
-    mpp = comparison.scene.scale_um or (1.0, 1.0)
+    mpp = comparison.compared.scale_um or (1.0, 1.0)
     x, y = np.floor(middle / scale - (width / 2, height / 2)).astype(int).tolist()
     frame = Frame(max(1, x + width), max(1, y + height), mpp[0] * scale, mpp[1] * scale, scale, scale)
     return View(frame, Box(x, y, width, height))
@@ -178,16 +178,16 @@ def _tinted(view: View, fates: dict[str, _Fates]) -> Image.Image:
 
 
 def _close_up(field: View, fates: dict[str, _Fates], size_px: int, *, known: bool) -> Image.Image:
-    ink = Ink(field)
+    canvas = Canvas(field)
     for name, fate in fates.items():
-        _draw(ink, field, name, fate, width_px=2.5, least_px=0)
-    picture = ink.over(Image.new("RGB", (field.box.width, field.box.height), _BACK))
+        _draw(canvas, field, name, fate, width_px=2.5, least_px=0)
+    picture = canvas.over(Image.new("RGB", (field.box.width, field.box.height), _BACK))
     if known:
         draw_bar(picture, field.frame.mpp_x, size_px)
     return picture
 
 
-def _draw(ink: Ink, view: View, name: str, fate: _Fates, *, width_px: float, least_px: float) -> None:
+def _draw(canvas: Canvas, view: View, name: str, fate: _Fates, *, width_px: float, least_px: float) -> None:
     whole = name in ("missed", "extra")
     for shapes, width, fill in (
         (fate.truth, width_px, 45),
@@ -195,16 +195,16 @@ def _draw(ink: Ink, view: View, name: str, fate: _Fates, *, width_px: float, lea
     ):
         seen = shapes[_side_px(shapes, view) >= least_px]
         seen = seen[view.shows(seen)]
-        ink.shapes(seen, _COLOURS[name], fill=fill, width_px=width)
+        canvas.shapes(seen, _COLOURS[name], fill=fill, width_px=width)
 
 
-def _mark(picture: Image.Image, view: View, field: View) -> None:
+def inset_frame(picture: Image.Image, view: View, field: View) -> None:
     """Show on the picture of the slide where the close-up is."""
     ends = np.array([(field.box.x, field.box.y), (field.box.right, field.box.bottom)])
     box = shapely.box(*field.frame.to_level0(ends).ravel())
-    ink = Ink(view)
-    ink.shapes([box], _REGION, fill=0, width_px=3.0, halo=220)
-    picture.paste(ink.over(picture))
+    canvas = Canvas(view)
+    canvas.shapes([box], _REGION, fill=0, width_px=3.0, halo=220)
+    picture.paste(canvas.over(picture))
 
 
 def _side_px(shapes: NDArray[np.object_], view: View) -> NDArray[np.float64]:

@@ -12,8 +12,8 @@ from wsi_parse.geometry import Box
 from wsi_parse.objects.batch import ObjectBatch, variants
 from wsi_parse.objects.regions import polygons_of_mask
 from wsi_parse.pictures.density import Density
-from wsi_parse.pictures.page_layout import Entry, assemble, draw_bar, muted, save, text_px
-from wsi_parse.pictures.view import Ink, View
+from wsi_parse.pictures.page_layout import Entry, assemble, desaturate, draw_bar, save, text_px
+from wsi_parse.pictures.view import Canvas, View
 from wsi_parse.prompts import Prompt, Rgb
 from wsi_parse.slides.slide import Slide
 from wsi_parse.tissue.mask import TissueMask
@@ -52,12 +52,12 @@ def draw_overlay(
     Nothing but pixels of the slide is read: label and macro images may show names.
     """
     view = View.of_slide(slide, longer_side_px)
-    density, ink = Density(view, prompts), Ink(view)
-    _draw_tissue(ink, tissue)
+    density, canvas = Density(view, prompts), Canvas(view)
+    _draw_tissue(canvas, tissue)
     for batch in batches():
         large = density.add(batch)
-        _draw_objects(ink, batch, large, prompts, fill=70, width_px=1.0)
-    picture = ink.over(density.tint(muted(view.picture(slide))))
+        _draw_objects(canvas, batch, large, prompts, fill=70, width_px=1.0)
+    picture = canvas.over(density.tint(desaturate(view.picture(slide))))
     field = _field(slide, view, density)
     size_px = text_px(view.box.width + (field.box.width if field else 0))
     draw_bar(picture, view.frame.mpp_x, size_px)
@@ -66,7 +66,7 @@ def draw_overlay(
         pictures.append(_close_up(slide, field, batches, prompts, size_px))
     page, corners = assemble(pictures, _entries(tissue, density, prompts))
     if field is not None:
-        _mark(page, view, field, corners)
+        inset_frame(page, view, field, corners)
     save(page, path)
 
 
@@ -83,27 +83,27 @@ def draw_preview(slide: Slide, tissue: TissueMask, boxes_level0: Sequence[Box], 
         A PNG, written whole or not at all.
     """
     view = View.of_slide(slide, _PREVIEW_PX)
-    ink = Ink(view)
+    canvas = Canvas(view)
     corners = np.array([(box.x, box.y, box.right, box.bottom) for box in boxes_level0], float).reshape(-1, 4)
-    ink.boxes(corners, (60, 90, 220, 26), (60, 90, 220, 150))
-    _draw_tissue(ink, tissue)
-    picture = ink.over(view.picture(slide))
+    canvas.boxes(corners, (60, 90, 220, 26), (60, 90, 220, 150))
+    _draw_tissue(canvas, tissue)
+    picture = canvas.over(view.picture(slide))
     draw_bar(picture, view.frame.mpp_x, text_px(picture.width))
     tiles = Entry(f"{len(boxes_level0):,} tiles", (60, 90, 220))
     save(assemble([picture], [_tissue_entry(tissue), tiles])[0], path)
 
 
-def _draw_tissue(ink: Ink, tissue: TissueMask) -> None:
+def _draw_tissue(canvas: Canvas, tissue: TissueMask) -> None:
     shapes = polygons_of_mask(tissue.mask)
     shapes = shapely.set_coordinates(shapes, tissue.frame.to_level0(shapely.get_coordinates(shapes)))
     if tissue.region is not None:
         shapes = shapely.get_parts(shapely.intersection(shapely.make_valid(shapes), tissue.region))
         shapes = shapes[shapely.get_type_id(shapes) == shapely.GeometryType.POLYGON]
-    ink.shapes(shapes, TISSUE_COLOUR, fill=0, width_px=1.5)
+    canvas.shapes(shapes, TISSUE_COLOUR, fill=0, width_px=1.5)
 
 
 def _draw_objects(
-    ink: Ink,
+    canvas: Canvas,
     batch: ObjectBatch,
     which: NDArray[np.bool_],
     prompts: tuple[Prompt, ...],
@@ -114,7 +114,7 @@ def _draw_objects(
 ) -> None:
     for index, prompt in enumerate(variants(prompts)):
         mine = which & (batch.variant == index)
-        ink.shapes(batch.geometry[mine], prompt.colour, fill=fill, width_px=width_px, halo=halo)
+        canvas.shapes(batch.geometry[mine], prompt.colour, fill=fill, width_px=width_px, halo=halo)
 
 
 def _field(slide: Slide, view: View, density: Density) -> View | None:
@@ -137,15 +137,15 @@ def _close_up(
     prompts: tuple[Prompt, ...],
     size_px: int,
 ) -> Image.Image:
-    ink = Ink(field)
+    canvas = Canvas(field)
     for batch in batches():
-        _draw_objects(ink, batch, field.shows(batch.geometry), prompts, fill=28, width_px=2.0, halo=170)
-    picture = ink.over(field.picture(slide))
+        _draw_objects(canvas, batch, field.shows(batch.geometry), prompts, fill=28, width_px=2.0, halo=170)
+    picture = canvas.over(field.picture(slide))
     draw_bar(picture, field.frame.mpp_x, size_px)
     return picture
 
 
-def _mark(page: Image.Image, view: View, field: View, corners: list[tuple[int, int]]) -> None:
+def inset_frame(page: Image.Image, view: View, field: View, corners: list[tuple[int, int]]) -> None:
     """Show on the picture of the slide where the field is."""
     ends = np.array([(field.box.x, field.box.y), (field.box.right, field.box.bottom)])
     (left, top), (right, bottom) = (view.pixels(field.frame.to_level0(ends)) + corners[0]).round().astype(int).tolist()

@@ -36,7 +36,7 @@ class Entry:
     filled: bool = True
 
 
-def muted(picture: Image.Image) -> Image.Image:
+def desaturate(picture: Image.Image) -> Image.Image:
     """Return the picture paler and greyer, so that what is drawn on it stands out."""
     grey = picture.convert("L").convert("RGB")
     pale = [round(255 - 0.9 * (255 - value)) for value in range(256)]

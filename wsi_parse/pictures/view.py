@@ -75,7 +75,7 @@ def _level0(slide: Slide) -> Frame:
     return Frame(slide.info.width, slide.info.height, size.x_um, size.y_um, 1.0, 1.0)
 
 
-class Ink:
+class Canvas:
     """A transparent layer over a view: shapes are drawn larger, then reduced, so that edges are soft.
 
     Parameters

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from wsi_parse.errors import ModelError
 from wsi_parse.geometry import Box
-from wsi_parse.models.contract import Pass, Segmenter, State, to_uint8
+from wsi_parse.models.contract import ScalePass, Segmenter, State, to_uint8
 from wsi_parse.predict.tiles import Selection
 from wsi_parse.slides.slide import Slide
 
@@ -22,7 +22,7 @@ TileNotes = dict[str, dict[tuple[int, int], list[float]]]
 def predict_block(
     slide: Slide,
     model: Segmenter,
-    job: Pass,
+    scale_pass: ScalePass,
     state: State,
     selection: Selection,
     block: tuple[int, int],
@@ -34,7 +34,7 @@ def predict_block(
     ----------
     slide : Slide
     model : Segmenter
-    job : Pass
+    scale_pass : ScalePass
     state : mapping
         What the model prepared for this slide.
     selection : Selection
@@ -58,18 +58,18 @@ def predict_block(
     )
     pixels = slide.read(around, selection.grid.frame)
     images = [pixels[box.relative_to(around).slices] for box in boxes]
-    answers, notes = _in_batches(model, job, state, images, batch)
+    answers, notes = _in_batches(model, scale_pass, state, images, batch)
     return (
-        {channel.name: dict(zip(places, answers[channel.name], strict=True)) for channel in job.channels},
+        {channel.name: dict(zip(places, answers[channel.name], strict=True)) for channel in scale_pass.channels},
         {name: dict(zip(places, noted, strict=True)) for name, noted in notes.items()},
     )
 
 
 def _in_batches(
-    model: Segmenter, job: Pass, state: State, images: Sequence[NDArray[np.uint8]], batch: int
+    model: Segmenter, scale_pass: ScalePass, state: State, images: Sequence[NDArray[np.uint8]], batch: int
 ) -> tuple[dict[str, list[NDArray[np.uint8]]], dict[str, list[list[float]]]]:
     batch = min(batch, model.largest_batch or batch)
-    answers: dict[str, list[NDArray[np.uint8]]] = {channel.name: [] for channel in job.channels}
+    answers: dict[str, list[NDArray[np.uint8]]] = {channel.name: [] for channel in scale_pass.channels}
     notes: dict[str, list[list[float]]] = {}
     done = 0
     while done < len(images):
@@ -78,7 +78,7 @@ def _in_batches(
         stack = np.zeros((batch, *part[0].shape), np.uint8)
         stack[: len(part)] = part
         try:
-            given = model.predict(stack, job, state)
+            given = model.predict(stack, scale_pass, state)
         except (MemoryError, RuntimeError) as error:
             if not _out_of_memory(error) or batch == 1:
                 raise
@@ -87,10 +87,10 @@ def _in_batches(
             model.largest_batch = batch
             logger.warning("Out of memory: going on with %d tiles at a time.", batch)
             continue
-        checked = {name: values[: len(part)] for name, values in _checked(given, job, batch).items()}
+        checked = {name: values[: len(part)] for name, values in _checked(given, scale_pass, batch).items()}
         for name, values in checked.items():
             answers[name].extend(values)
-        for name, noted in model.observe(stack[: len(part)], checked, job).items():
+        for name, noted in model.observe(stack[: len(part)], checked, scale_pass).items():
             notes.setdefault(name, []).extend(noted.tolist())
         done += len(part)
     return answers, notes
@@ -100,11 +100,11 @@ def _out_of_memory(error: BaseException) -> bool:
     return isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError"
 
 
-def _checked(given: Mapping[str, NDArray[Any]], job: Pass, batch: int) -> dict[str, NDArray[np.uint8]]:
+def _checked(given: Mapping[str, NDArray[Any]], scale_pass: ScalePass, batch: int) -> dict[str, NDArray[np.uint8]]:
     """Hold the model to its contract."""
     checked = {}
-    for channel in job.channels:
-        side = job.tile_px // channel.stride
+    for channel in scale_pass.channels:
+        side = scale_pass.tile_px // channel.stride
         values = given.get(channel.name)
         if values is None or values.shape != (batch, side, side):
             found = "nothing" if values is None else values.shape

@@ -31,7 +31,7 @@ class Tile:
 
 
 @dataclass(frozen=True, slots=True)
-class Cells:
+class GridRange:
     """Places in a lattice of squares, half-open ranges of rows and columns."""
 
     rows: range
@@ -119,16 +119,16 @@ class TileGrid:
         rows, columns = self.shape
         return (self.tile(row, column) for row in range(rows) for column in range(columns))
 
-    def tiles_of(self, block: tuple[int, int]) -> Cells:
+    def tiles_of(self, block: tuple[int, int]) -> GridRange:
         """Places of the tiles of a block (row, column)."""
         rows, columns = self.shape
         top, left = block[0] * self.block, block[1] * self.block
-        return Cells(range(top, min(rows, top + self.block)), range(left, min(columns, left + self.block)))
+        return GridRange(range(top, min(rows, top + self.block)), range(left, min(columns, left + self.block)))
 
-    def tiles_reading(self, box_frame: Box) -> Cells:
+    def tiles_reading(self, box_frame: Box) -> GridRange:
         """Places of the tiles whose read boxes touch a box."""
         rows, columns = self.shape
-        return Cells(
+        return GridRange(
             self._reading(box_frame.y, box_frame.bottom, rows),
             self._reading(box_frame.x, box_frame.right, columns),
         )

@@ -20,16 +20,16 @@ from wsi_parse.qupath.rules import (
     DUPLICATE,
     FILE_ENDINGS,
     FILE_NAME,
-    LARGEST_MB,
     MANY_ANNOTATIONS,
-    MOST_ANNOTATIONS,
+    MAX_ANNOTATIONS,
+    MAX_MB,
     NO_AREA,
     NO_COLLECTION,
     ONE_VALUE,
     OPEN_RING,
     TOO_LARGE,
     Breach,
-    Rule,
+    QuPathRule,
     of_feature,
     of_rounding,
     of_shapes,
@@ -82,8 +82,8 @@ class Report:
         Of the text, unpacked.
     members : mapping
         What a collection says beside its features.
-    counts : dict of Rule to int
-    examples : dict of Rule to list of Finding
+    counts : dict of QuPathRule to int
+    examples : dict of QuPathRule to list of Finding
         The first of each rule.
     duplicates : set of int
         Hashes of ids (of small letters) that come more than once.
@@ -94,8 +94,8 @@ class Report:
     annotations: int = 0
     bytes_read: int = 0
     members: Mapping[str, Any] = field(default_factory=dict)
-    counts: Counter[Rule] = field(default_factory=Counter)
-    examples: dict[Rule, list[Finding]] = field(default_factory=dict)
+    counts: Counter[QuPathRule] = field(default_factory=Counter)
+    examples: dict[QuPathRule, list[Finding]] = field(default_factory=dict)
     duplicates: set[int] = field(default_factory=set)
 
     @property
@@ -103,7 +103,7 @@ class Report:
         """Whether every version of QuPath imports the file; warnings do not count."""
         return not any(rule.refused for rule in self.counts)
 
-    def note(self, most: int, rule: Rule, item: Item, detail: str = "") -> None:
+    def note(self, most: int, rule: QuPathRule, item: Item, detail: str = "") -> None:
         """Count a finding, and keep it while there are no more than `most` of its rule."""
         self.counts[rule] += 1
         found = self.examples.setdefault(rule, [])
@@ -155,7 +155,7 @@ def key_of(name: str) -> int:
     return hash(name.lower())
 
 
-def _of_file(report: Report, source: Features) -> Iterator[tuple[Rule, int, str]]:
+def _of_file(report: Report, source: Features) -> Iterator[tuple[QuPathRule, int, str]]:
     """Give what a file as a whole breaks, and at which feature."""
     if not report.path.name.lower().endswith(FILE_ENDINGS):
         yield FILE_NAME, 1, report.path.suffix
@@ -163,9 +163,9 @@ def _of_file(report: Report, source: Features) -> Iterator[tuple[Rule, int, str]
         yield ONE_VALUE, 2, f"{source.roots:,} values"
     if source.untyped:
         yield NO_COLLECTION, 1, ""
-    if source.bytes_read > LARGEST_MB * 1e6:
+    if source.bytes_read > MAX_MB * 1e6:
         yield TOO_LARGE, report.features, f"{source.bytes_read / 1e6:,.0f} MB"
-    if report.annotations > MOST_ANNOTATIONS:
+    if report.annotations > MAX_ANNOTATIONS:
         yield MANY_ANNOTATIONS, report.features, f"{report.annotations:,}"
 
 
@@ -227,7 +227,7 @@ def examined(features: Sequence[Feature]) -> list[list[Breach]]:
     return breaches
 
 
-def _shape_rules(shapes: NDArray[np.object_]) -> Iterator[tuple[Rule, NDArray[np.bool_]]]:
+def _shape_rules(shapes: NDArray[np.object_]) -> Iterator[tuple[QuPathRule, NDArray[np.bool_]]]:
     yield from of_shapes(shapes)
     yield from of_rounding(shapes)
 

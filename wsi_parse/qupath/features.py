@@ -10,15 +10,14 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from wsi_parse.errors import UsageError
-from wsi_parse.objects.batch import ObjectBatch
 from wsi_parse.prompts import Kind, Prompt
 from wsi_parse.qupath.geometry import GRID_PX
-from wsi_parse.qupath.rules import ID_NOT_UUID, UUID, Rule, of_shapes
+from wsi_parse.qupath.rules import ID_NOT_UUID, UUID, QuPathRule, of_shapes
 
-CELLS_A_PIXEL = round(1 / GRID_PX)
+GRID_STEPS_PER_PIXEL = round(1 / GRID_PX)
 # QuPath resolves the hierarchy of thousands of annotations in minutes, of detections in seconds.
 OBJECT_TYPE: dict[Kind, str] = {"cell": "detection", "region": "annotation"}
-# QuPath keeps float32: whole numbers of grid cells below this are exact.
+# QuPath keeps float32: whole numbers of grid steps below this are exact.
 _EXACT = 1 << 24
 
 
@@ -27,8 +26,8 @@ def classification(prompt: Prompt) -> dict[str, object]:
     return {"name": prompt.class_name, "color": [int(value) for value in prompt.colour]}
 
 
-def grid_cells(points_level0: NDArray[np.float64], offset_level0: tuple[int, int]) -> NDArray[np.int32]:
-    """Bring points into the frame of the output, counted in cells of QuPath's grid.
+def grid_steps(points_level0: NDArray[np.float64], offset_level0: tuple[int, int]) -> NDArray[np.int32]:
+    """Bring points into the frame of the output, counted in steps of QuPath's grid.
 
     Parameters
     ----------
@@ -47,35 +46,43 @@ def grid_cells(points_level0: NDArray[np.float64], offset_level0: tuple[int, int
     UsageError
         Where a point is off the grid (nothing may move it now), or too far out for QuPath's float32.
     """
-    cells = points_level0 * CELLS_A_PIXEL
-    whole = np.rint(cells)
-    if not np.array_equal(cells, whole):
-        off = points_level0[(cells != whole).any(axis=1)][0]
+    steps = points_level0 * GRID_STEPS_PER_PIXEL
+    whole = np.rint(steps)
+    if not np.array_equal(steps, whole):
+        off = points_level0[(steps != whole).any(axis=1)][0]
         raise UsageError(
             f"The outline point {off.tolist()} is not on the grid of {GRID_PX} px.",
             "Use fit_for_qupath as the last step.",
         )
-    whole -= np.multiply(offset_level0, CELLS_A_PIXEL)
+    whole -= np.multiply(offset_level0, GRID_STEPS_PER_PIXEL)
     if np.abs(whole).max(initial=0) >= _EXACT:
-        raise UsageError(f"Outlines reach beyond {_EXACT // CELLS_A_PIXEL:,} px, where QuPath loses quarter pixels.")
+        raise UsageError(
+            f"Outlines reach beyond {_EXACT // GRID_STEPS_PER_PIXEL:,} px, where QuPath loses quarter pixels."
+        )
     return whole.astype(np.int32)
 
 
-def check(batch: ObjectBatch) -> None:
+def require_valid(geometry: NDArray[np.object_], ids: NDArray[np.object_]) -> None:
     """Refuse objects that QuPath would refuse.
+
+    Parameters
+    ----------
+    geometry : object array (N,)
+        shapely Polygons and MultiPolygons.
+    ids : object array (N,)
+        Strings.
 
     Raises
     ------
     UsageError
         Names the first such object and the rule.
     """
-    for rule, bad in of_shapes(batch.geometry):
-        _refuse(batch, bad, rule)
-    uuids = pc.match_substring_regex(pa.array(batch.ids, pa.string()), f"^{UUID.pattern}$")
-    _refuse(batch, ~uuids.fill_null(False).to_numpy(zero_copy_only=False), ID_NOT_UUID)
+    for rule, bad in of_shapes(geometry):
+        _refuse(ids, bad, rule)
+    uuids = pc.match_substring_regex(pa.array(ids, pa.string()), f"^{UUID.pattern}$")
+    _refuse(ids, ~uuids.fill_null(False).to_numpy(zero_copy_only=False), ID_NOT_UUID)
 
 
-def _refuse(batch: ObjectBatch, bad: NDArray[np.bool_], rule: Rule) -> None:
+def _refuse(ids: NDArray[np.object_], bad: NDArray[np.bool_], rule: QuPathRule) -> None:
     if bad.any():
-        first = int(np.argmax(bad))
-        raise UsageError(f"Object {batch.ids[first]} {rule.wrong}.", rule.remedy)
+        raise UsageError(f"Object {ids[int(np.argmax(bad))]} {rule.wrong}.", rule.remedy)

@@ -14,9 +14,9 @@ GRID_PX = 0.25
 # Before anything else: numbers next to zero only trouble the geometry engine.
 _FINE = float(1 << 20)
 _POLYGON = int(shapely.GeometryType.POLYGON)
-_MOST_ROUNDS = 5
+_MAX_ROUNDS = 5
 # Larger rings are left to the geometry engine: the check looks at all pairs of a vertex and a side.
-_MOST_CORNERS = 64
+_MAX_CORNERS = 64
 _PAIRS_AT_ONCE = 1 << 19
 
 
@@ -34,12 +34,12 @@ def fit_for_qupath(geometry: NDArray[np.object_]) -> NDArray[np.object_]:
         Polygons, or MultiPolygons of two parts or more; None where no area is left.
     """
     fitted = np.array(geometry, object)
-    moving = ~stands_still(fitted)
+    moving = ~is_snapped(fitted)
     fitted[moving] = _fit(fitted[moving])
     return fitted
 
 
-def stands_still(geometry: NDArray[np.object_]) -> NDArray[np.bool_]:
+def is_snapped(geometry: NDArray[np.object_]) -> NDArray[np.bool_]:
     """Return which shapes are fit already: snapping would give them back as they are.
 
     Snapping moves a side to each vertex whose cell of the grid it crosses. A valid ring on the grid has none of these
@@ -55,7 +55,7 @@ def stands_still(geometry: NDArray[np.object_]) -> NDArray[np.bool_]:
         Never true for shapes with holes, of several parts, or with more than 64 corners.
     """
     corners = shapely.get_num_coordinates(geometry) - 1
-    still = (shapely.get_type_id(geometry) == _POLYGON) & (corners <= _MOST_CORNERS) & shapely.is_valid(geometry)
+    still = (shapely.get_type_id(geometry) == _POLYGON) & (corners <= _MAX_CORNERS) & shapely.is_valid(geometry)
     still &= (shapely.get_num_interior_rings(geometry) == 0) & (shapely.area(geometry) > 0)
     # Rings of equal length at once, and not too many.
     for count in np.unique(corners[still]):
@@ -91,9 +91,9 @@ def _fit(geometry: NDArray[np.object_]) -> NDArray[np.object_]:
         fitted = _snapped(moved)
     except shapely.GEOSException:
         # Some outlines that collapse to lines are too odd to be mended all at once.
-        fitted = np.array([_mended(shape) for shape in moved], object)
+        fitted = np.array([_made_valid_and_snapped(shape) for shape in moved], object)
     for index in np.flatnonzero((shapely.get_type_id(fitted) != _POLYGON) | (shapely.area(fitted) <= 0)):
-        fitted[index] = _settled(fitted[index])
+        fitted[index] = snap_until_stable(fitted[index])
     return fitted
 
 
@@ -101,7 +101,7 @@ def _snapped(shapes: NDArray[np.object_]) -> NDArray[np.object_]:
     return np.atleast_1d(shapely.set_precision(shapely.make_valid(shapes), GRID_PX))
 
 
-def _mended(shape: Any) -> Any:  # noqa: ANN401 - a shapely geometry
+def _made_valid_and_snapped(shape: Any) -> Any:  # noqa: ANN401 - a shapely geometry
     try:
         return shapely.set_precision(shapely.make_valid(shape), GRID_PX)
     except shapely.GEOSException:
@@ -109,20 +109,20 @@ def _mended(shape: Any) -> Any:  # noqa: ANN401 - a shapely geometry
         return shapely.set_precision(areas, GRID_PX)
 
 
-def _settled(shape: Any) -> Any:  # noqa: ANN401 - a shapely geometry
+def snap_until_stable(shape: Any) -> Any:  # noqa: ANN401 - a shapely geometry
     """Snap parts that touch again, until nothing moves; then fitting twice is fitting once."""
-    shape = _solid(shape)
-    for _ in range(_MOST_ROUNDS):
+    shape = polygonal_parts(shape)
+    for _ in range(_MAX_ROUNDS):
         if shape is None or shapely.get_type_id(shape) == _POLYGON:
             break
-        again = _solid(_mended(shape))
+        again = polygonal_parts(_made_valid_and_snapped(shape))
         if again is None or shapely.normalize(again) == shapely.normalize(shape):
             break
         shape = again
     return shape
 
 
-def _solid(shape: Any) -> Any:  # noqa: ANN401 - a shapely geometry
+def polygonal_parts(shape: Any) -> Any:  # noqa: ANN401 - a shapely geometry
     """Keep the polygons of a collection; None where there are none."""
     parts = shapely.get_parts(shapely.get_parts(shape))
     parts = parts[(shapely.get_type_id(parts) == _POLYGON) & (shapely.area(parts) > 0)]

@@ -17,7 +17,7 @@ from wsi_parse.qupath.check import Feature, Finding, Item, Report, batches, chec
 from wsi_parse.qupath.ids import final_id, next_id
 from wsi_parse.qupath.repair_geometry import fitted_geometry, is_area
 from wsi_parse.qupath.repair_properties import repaired_properties
-from wsi_parse.qupath.rules import NOT_A_FEATURE, OF_GEOMETRY, Rule
+from wsi_parse.qupath.rules import NOT_A_FEATURE, OF_GEOMETRY, QuPathRule
 
 _GZIP_LEVEL = 4
 # The geometry of what was no feature was not looked at.
@@ -34,16 +34,16 @@ class Repaired:
         What was written.
     features : int
         Written.
-    counts : dict of Rule to int
+    counts : dict of QuPathRule to int
         Features put right, by what was wrong.
-    dropped : list of (Rule, Finding)
+    dropped : list of (QuPathRule, Finding)
         Features that could not be, and why.
     """
 
     path: Path
     features: int = 0
-    counts: Counter[Rule] = field(default_factory=Counter)
-    dropped: list[tuple[Rule, Finding]] = field(default_factory=list)
+    counts: Counter[QuPathRule] = field(default_factory=Counter)
+    dropped: list[tuple[QuPathRule, Finding]] = field(default_factory=list)
 
 
 def repair(source: Path, target: Path, report: Report | None = None) -> Repaired:
@@ -94,7 +94,9 @@ def _head(members: Mapping[str, Any]) -> bytes:
 def _repaired(batch: list[Item], result: Repaired) -> list[Feature]:
     """Put right what is wrong; what is still refused then is dropped."""
     breaches = examined([item.feature for item in batch])
-    features = [put_right(item.feature) if found else item.feature for item, found in zip(batch, breaches, strict=True)]
+    features = [
+        repair_feature(item.feature) if found else item.feature for item, found in zip(batch, breaches, strict=True)
+    ]
     shaped = [index for index, found in enumerate(breaches) if any(rule in _RESHAPED for rule, _ in found)]
     for key in ("geometry", "nucleusGeometry"):
         which = [index for index in shaped if key in features[index]]
@@ -118,7 +120,7 @@ def _repaired(batch: list[Item], result: Repaired) -> list[Feature]:
     return kept
 
 
-def put_right(feature: Feature) -> Feature:
+def repair_feature(feature: Feature) -> Feature:
     """Return a feature with all in its place but for the shape; extra members stay."""
     if feature.get("type") != "Feature" and "geometry" not in feature:
         feature = {"type": "Feature", "geometry": feature}

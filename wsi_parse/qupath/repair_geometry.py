@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from wsi_parse.annotations.polygons import Rings, areas_of, build
 from wsi_parse.qupath.geometry import fit_for_qupath
-from wsi_parse.qupath.rules import AREAS, STEPS_A_PIXEL, of_rounding, of_shapes
+from wsi_parse.qupath.rules import AREAS, STEPS_PER_PIXEL, of_rounding, of_shapes
 
 #: An area may change by the larger of these.
 SHARE, PX2 = 1e-3, 1.0
@@ -81,7 +81,7 @@ def _finely(shapes: NDArray[np.object_]) -> NDArray[np.object_]:
     fine = np.full(len(shapes), None, object)
     for index, shape in enumerate(shapes):
         with suppress(shapely.GEOSException):
-            fine[index] = _solid(shapely.set_precision(_solid(shapely.make_valid(shape)), 1 / STEPS_A_PIXEL))
+            fine[index] = _solid(shapely.set_precision(_solid(shapely.make_valid(shape)), 1 / STEPS_PER_PIXEL))
     return fine
 
 

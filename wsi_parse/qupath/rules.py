@@ -19,12 +19,12 @@ from wsi_parse.qupath.geometry import GRID_PX
 
 UUID = re.compile("[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 AREAS = ("Polygon", "MultiPolygon")
-LARGEST_MB = 400
-MOST_ANNOTATIONS = 5_000
+MAX_MB = 400
+MAX_ANNOTATIONS = 5_000
 #: QuPath v0.6 and later round to hundredths of a pixel.
-STEPS_A_PIXEL = 100
+STEPS_PER_PIXEL = 100
 #: From here on float32 has no quarters of a pixel.
-FARTHEST_QUARTER_PX = 2**24 // 4
+MAX_QUARTER_PX = 2**24 // 4
 #: What QuPath imports.
 FILE_ENDINGS = (".geojson", ".json", ".geojson.gz", ".json.gz")
 #: From here on float32 is infinite.
@@ -37,7 +37,7 @@ _POLYGON, _MULTIPOLYGON = int(shapely.GeometryType.POLYGON), int(shapely.Geometr
 
 
 @dataclass(frozen=True)
-class Rule:
+class QuPathRule:
     """One demand.
 
     Parameters
@@ -64,85 +64,91 @@ class Rule:
 _FIT = "Make it valid, then snap it to 0.25 px as the last step."
 _OUT = "Leave the key out instead."
 
-ONE_VALUE = Rule("one-value", "begins a new JSON value, as in newline-delimited files", "Write one FeatureCollection.")
-NO_COLLECTION = Rule(
+ONE_VALUE = QuPathRule(
+    "one-value", "begins a new JSON value, as in newline-delimited files", "Write one FeatureCollection."
+)
+NO_COLLECTION = QuPathRule(
     "no-collection", "stands in a collection that is not of type FeatureCollection", 'Add "type": "FeatureCollection".'
 )
-NOT_A_FEATURE = Rule("not-a-feature", "is not of type Feature", 'Write {"type": "Feature", "geometry": …}.')
-NULL_KEY = Rule("null-key", "has a key that is null", _OUT)
-NOT_TEXT = Rule("not-text", "has something else where text belongs", "Write a string.")
-NO_PROPERTIES = Rule("properties", "has properties that are no object", "Write properties as an object, or none.")
-NO_GEOMETRY = Rule("no-geometry", "has no geometry", "Leave the feature out.")
-NOT_AN_AREA = Rule("not-an-area", "is neither a Polygon nor a MultiPolygon", "Write its polygons only.")
-ONE_PART = Rule("one-part", "is a MultiPolygon of one part", "Write it as a Polygon.")
-COORDINATES = Rule(
+NOT_A_FEATURE = QuPathRule("not-a-feature", "is not of type Feature", 'Write {"type": "Feature", "geometry": …}.')
+NULL_KEY = QuPathRule("null-key", "has a key that is null", _OUT)
+NOT_TEXT = QuPathRule("not-text", "has something else where text belongs", "Write a string.")
+NO_PROPERTIES = QuPathRule("properties", "has properties that are no object", "Write properties as an object, or none.")
+NO_GEOMETRY = QuPathRule("no-geometry", "has no geometry", "Leave the feature out.")
+NOT_AN_AREA = QuPathRule("not-an-area", "is neither a Polygon nor a MultiPolygon", "Write its polygons only.")
+ONE_PART = QuPathRule("one-part", "is a MultiPolygon of one part", "Write it as a Polygon.")
+COORDINATES = QuPathRule(
     "coordinates",
     "has coordinates that are no pairs of numbers, or farther out than any slide",
     "Write [x, y] in pixels.",
 )
-OPEN_RING = Rule("open-ring", "has a ring that is not closed, or of fewer than four points", "End it where it begins.")
-NO_AREA = Rule("no-area", "has no area", "Leave the feature out.")
-INVALID = Rule("invalid", "is not valid", _FIT)
-SNAPPING = Rule("snapping", "is valid, but not once QuPath has rounded it to 0.01 px or to float32", _FIT)
-CLASS_FORM = Rule("class", "has a class that is neither text nor an object with a name", 'Write {"name": …}.')
-NO_MEASUREMENTS = Rule("measurements", "has measurements that are no object", 'Write {"name": number, …}.')
-CLASS_COLOUR = Rule("class-colour", "has a class without a colour of three integers", "Write color as [r, g, b].")
-COLOUR = Rule("colour", "has a colour that is not three integers", "Write color as [r, g, b].")
-MEASUREMENT = Rule(
+OPEN_RING = QuPathRule(
+    "open-ring", "has a ring that is not closed, or of fewer than four points", "End it where it begins."
+)
+NO_AREA = QuPathRule("no-area", "has no area", "Leave the feature out.")
+INVALID = QuPathRule("invalid", "is not valid", _FIT)
+SNAPPING = QuPathRule("snapping", "is valid, but not once QuPath has rounded it to 0.01 px or to float32", _FIT)
+CLASS_FORM = QuPathRule("class", "has a class that is neither text nor an object with a name", 'Write {"name": …}.')
+NO_MEASUREMENTS = QuPathRule("measurements", "has measurements that are no object", 'Write {"name": number, …}.')
+CLASS_COLOUR = QuPathRule("class-colour", "has a class without a colour of three integers", "Write color as [r, g, b].")
+COLOUR = QuPathRule("colour", "has a colour that is not three integers", "Write color as [r, g, b].")
+MEASUREMENT = QuPathRule(
     "measurement", "has a measurement that is no finite number of float32", "Leave out what is not known."
 )
 
-NO_ID = Rule("no-id", "has no id, so that corrections cannot be matched", "Give it a UUID.", refused=False)
-ID_PLACE = Rule(
+NO_ID = QuPathRule("no-id", "has no id, so that corrections cannot be matched", "Give it a UUID.", refused=False)
+ID_PLACE = QuPathRule(
     "id-place", "has its id among the properties, where QuPath ignores it", "Put it beside them.", refused=False
 )
-ID_NOT_UUID = Rule("id-not-uuid", "has an id that is not a UUID; QuPath gives it another", "Use UUIDs.", refused=False)
-DUPLICATE = Rule(
+ID_NOT_UUID = QuPathRule(
+    "id-not-uuid", "has an id that is not a UUID; QuPath gives it another", "Use UUIDs.", refused=False
+)
+DUPLICATE = QuPathRule(
     "duplicate-id", "has the id, or lacking one the content, of a feature before", "Keep one.", refused=False
 )
-NUCLEUS_PLACE = Rule(
+NUCLEUS_PLACE = QuPathRule(
     "nucleus-place",
     "has its nucleusGeometry among the properties, where it is ignored",
     "Put it beside geometry.",
     False,
 )
-OBJECT_TYPE = Rule(
+OBJECT_TYPE = QuPathRule(
     "object-type",
     "has an objectType that QuPath takes for annotation",
     "Use annotation, detection, cell or tile.",
     False,
 )
-ROUNDED = Rule("rounded", "has coordinates finer than the 0.01 px that QuPath keeps", _FIT, refused=False)
-FAR = Rule(
+ROUNDED = QuPathRule("rounded", "has coordinates finer than the 0.01 px that QuPath keeps", _FIT, refused=False)
+FAR = QuPathRule(
     "far",
-    f"lies beyond {FARTHEST_QUARTER_PX:,} px, where QuPath's float32 moves its corners",
+    f"lies beyond {MAX_QUARTER_PX:,} px, where QuPath's float32 moves its corners",
     "Write pixels of the slide.",
     refused=False,
 )
-FILE_NAME = Rule(
+FILE_NAME = QuPathRule(
     "file-name",
     "stands in a file that QuPath does not import by its name",
     "Name it .geojson or .json, or either with .gz.",
     refused=False,
 )
-TOO_LARGE = Rule(
+TOO_LARGE = QuPathRule(
     "too-large",
-    f"makes the file larger than {LARGEST_MB} MB: QuPath needs 12 to 16 times that",
+    f"makes the file larger than {MAX_MB} MB: QuPath needs 12 to 16 times that",
     "Split the file.",
     False,
 )
-MANY_ANNOTATIONS = Rule(
+MANY_ANNOTATIONS = QuPathRule(
     "many-annotations",
-    f"is one of more than {MOST_ANNOTATIONS:,} annotations, which QuPath takes minutes to sort",
+    f"is one of more than {MAX_ANNOTATIONS:,} annotations, which QuPath takes minutes to sort",
     "Make cells detections.",
     refused=False,
 )
 #: What is put right by another geometry.
 OF_GEOMETRY = {NOT_AN_AREA, ONE_PART, COORDINATES, OPEN_RING, NO_AREA, INVALID, SNAPPING, ROUNDED, NUCLEUS_PLACE}
-RULES = tuple(value for value in list(globals().values()) if isinstance(value, Rule))
+RULES = tuple(value for value in list(globals().values()) if isinstance(value, QuPathRule))
 
 #: A rule, and what about it: the key, the name of a measurement, the reason.
-Breach = tuple[Rule, str]
+Breach = tuple[QuPathRule, str]
 
 
 def of_feature(feature: Mapping[str, Any]) -> Iterator[Breach]:
@@ -237,7 +243,7 @@ def _are_numbers(rings: list[Any]) -> bool:
         return False
 
 
-def of_shapes(shapes: NDArray[np.object_]) -> Iterator[tuple[Rule, NDArray[np.bool_]]]:
+def of_shapes(shapes: NDArray[np.object_]) -> Iterator[tuple[QuPathRule, NDArray[np.bool_]]]:
     """Give for each rule of shapes which break it.
 
     Parameters
@@ -256,10 +262,10 @@ def of_shapes(shapes: NDArray[np.object_]) -> Iterator[tuple[Rule, NDArray[np.bo
     yield INVALID, ~valid & ~flat & ~shapely.is_missing(shapes)
 
 
-def of_rounding(shapes: NDArray[np.object_]) -> Iterator[tuple[Rule, NDArray[np.bool_]]]:
+def of_rounding(shapes: NDArray[np.object_]) -> Iterator[tuple[QuPathRule, NDArray[np.bool_]]]:
     """Give for each rule of rounding which valid shapes break it; on QuPath's grid none can."""
     points, owner = shapely.get_coordinates(shapes, return_index=True)
-    distant = np.abs(points) >= FARTHEST_QUARTER_PX
+    distant = np.abs(points) >= MAX_QUARTER_PX
     far = _any_of(distant & (points.astype(np.float32) != points), owner, len(shapes))
     which = np.flatnonzero(_any_of(points != np.rint(points / GRID_PX) * GRID_PX, owner, len(shapes)) | far)
     which = which[shapely.is_valid(shapes[which])]
@@ -268,7 +274,7 @@ def of_rounding(shapes: NDArray[np.object_]) -> Iterator[tuple[Rule, NDArray[np.
         some = shapes[which]
         points, owner = shapely.get_coordinates(some, return_index=True)
         # As Java rounds: halves upwards.
-        hundredths = np.floor(points * STEPS_A_PIXEL + 0.5) / STEPS_A_PIXEL
+        hundredths = np.floor(points * STEPS_PER_PIXEL + 0.5) / STEPS_PER_PIXEL
         finer[which] = _any_of(np.abs(hundredths - points) > 1e-9 * (1 + np.abs(points)), owner, len(some))
         for moved in (hundredths, hundredths.astype(np.float32).astype(float)):
             then = shapely.set_coordinates(some.copy(), moved)

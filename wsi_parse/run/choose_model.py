@@ -7,11 +7,10 @@ from wsi_parse.prompts import Prompt
 from wsi_parse.registry import MODELS
 from wsi_parse.settings import ModelSettings
 
-# Best first; one that is not installed is passed over.
-_PREFERENCE = ("biomedparse", "mini", "stain")
 
-
-def choose_model(settings: ModelSettings, prompts: Sequence[Prompt], *, to_run: bool) -> tuple[str, tuple[str, ...]]:
+def choose_model(
+    settings: ModelSettings, prompts: Sequence[Prompt], *, require_weights: bool
+) -> tuple[str, tuple[str, ...]]:
     """Resolve "auto": the best installed model that has a name for every prompt, else the best that reads any words.
 
     Returns
@@ -29,7 +28,8 @@ def choose_model(settings: ModelSettings, prompts: Sequence[Prompt], *, to_run: 
         return settings.name, ()
     if settings.weights is not None:
         raise UsageError("--weights is of one model.", "Say which: --model biomedparse.")
-    known = [candidate for candidate in _PREFERENCE if candidate in MODELS.names()]
+    ranks = {name: MODELS.get(name).spec.rank for name in MODELS.names()}
+    known = sorted((name for name in ranks if ranks[name] > 0), key=lambda name: -ranks[name])
     missing: dict[str, WeightsError] = {}
     for candidate in known:
         try:
@@ -43,7 +43,7 @@ def choose_model(settings: ModelSettings, prompts: Sequence[Prompt], *, to_run: 
         if name in there:
             better = (str(missing[other]) for other in able[: able.index(name)])
             return name, (" ".join((f"Using {name}.", *better)),)
-    if not to_run and able:
+    if not require_weights and able:
         return able[0], ()
     words = ", ".join(repr(prompt.text) for prompt in prompts)
     here = "; ".join(f"{name} knows {', '.join(MODELS.get(name).spec.prompts)}" for name in there)

@@ -13,7 +13,7 @@ from wsi_parse.compute.plan import PassPlan, RunPlan
 from wsi_parse.objects.batch import ObjectBatch
 from wsi_parse.objects.chunk_objects import ChunkObjects
 from wsi_parse.objects.measure import PixelSums, measure
-from wsi_parse.objects.parameters import ObjectRules
+from wsi_parse.objects.parameters import ObjectParameters
 from wsi_parse.objects.regions import Pieces, RegionJoiner
 from wsi_parse.objects.simplify import to_level0
 from wsi_parse.prompts import Prompt
@@ -28,18 +28,20 @@ def collect(plan: RunPlan, prompts: tuple[Prompt, ...]) -> Iterator[ObjectBatch]
     Memory is bounded by a row of chunks and the largest region under way.
     """
     for index, item in enumerate(plan.passes):
-        order = [prompts.index(recipe.prompt) for recipe in item.job.recipes]
+        order = [prompts.index(recipe.prompt) for recipe in item.scale_pass.recipes]
         yield from _of_pass(plan, index, item, np.array(order, np.int16), prompts)
 
 
 def _of_pass(
     plan: RunPlan, index: int, item: PassPlan, order: NDArray[np.int16], prompts: tuple[Prompt, ...]
 ) -> Iterator[ObjectBatch]:
-    rules = plan.scenes[index].rules
-    limits = np.array([np.nan if r.unsure_below is None else r.unsure_below for r in item.job.recipes])
+    parameters = plan.pass_contexts[index].parameters
+    limits = np.array(
+        [np.nan if r.min_class_probability is None else r.min_class_probability for r in item.scale_pass.recipes]
+    )
     joiners = {
-        number: RegionJoiner(rules.smallest_region_px, rules.smallest_hole_px)
-        for number, recipe in enumerate(item.job.recipes)
+        number: RegionJoiner(parameters.min_region_area_px, parameters.min_hole_area_px)
+        for number, recipe in enumerate(item.scale_pass.recipes)
         if recipe.prompt.kind == "region"
     }
     rows: dict[int, list[int]] = {}
@@ -63,7 +65,7 @@ def _of_pass(
         for number, joiner in joiners.items():
             ended = joiner.add_row(pieces[number])
             if ended is not None and len(ended[0]):
-                batch = _regions(plan, item, *ended, order[number], prompts, rules)
+                batch = _regions(plan, item, *ended, order[number], prompts, parameters)
                 if len(batch):
                     yield batch
 
@@ -86,16 +88,16 @@ def _regions(
     sums: PixelSums,
     prompt: np.int16,
     prompts: tuple[Prompt, ...],
-    rules: ObjectRules,
+    parameters: ObjectParameters,
 ) -> ObjectBatch:
-    shapes = to_level0(polygons, item.chunks.frame, rules.simplify_px)
+    shapes = to_level0(polygons, item.chunks.frame, parameters.simplify_px)
     if plan.roi is not None:
         solid = np.array([shape is not None for shape in shapes], bool)
         shapes[solid] = fit_for_qupath(shapely.intersection(shapes[solid], plan.roi))
     solid = np.array([shape is not None for shape in shapes], bool)
     shapes = shapes[solid]
     which = np.full(len(shapes), prompt, np.int16)
-    measurements = measure(shapes, sums.take(solid), item.chunks.frame, stains=rules.stains)
+    measurements = measure(shapes, sums.take(solid), item.chunks.frame, stains=parameters.stains)
     return ObjectBatch(shapes, which, content_ids(shapes, which, prompts), measurements)
 
 

@@ -9,22 +9,22 @@ from pathlib import Path
 from wsi_parse.compute.cluster import DEVICE, Cluster
 from wsi_parse.compute.graph import prepare_on
 from wsi_parse.compute.plan import RunPlan
-from wsi_parse.compute.worker import ToPrepare
+from wsi_parse.compute.worker import SlideContext
 from wsi_parse.compute.worker_check import WorkerCheck
 from wsi_parse.models.contract import State
-from wsi_parse.run.prepared import Prepared
+from wsi_parse.run.prepared import PreparedRun
 from wsi_parse.tissue.mask import TissueMask
 
 WORK = ".work"
 
 
-def lay_out(prepared: Prepared, tissue: TissueMask, folder: Path, cluster: Cluster | None = None) -> RunPlan:
+def lay_out(prepared: PreparedRun, tissue: TissueMask, folder: Path, cluster: Cluster | None = None) -> RunPlan:
     """Cut the slide up, let the model look at it, and write the plan for the workers.
 
     What an earlier run with the same settings left in `folder` is found again; what others left is removed.
     """
     settings = prepared.settings
-    look = ToPrepare(settings.model.name, settings.model, prepared.weights, prepared.slide, tissue)
+    look = SlideContext(settings.model.name, settings.model, prepared.weights, prepared.slide, tissue)
     if cluster is None or cluster.is_here:
         state = look.prepare()
     else:
@@ -44,7 +44,7 @@ def lay_out(prepared: Prepared, tissue: TissueMask, folder: Path, cluster: Clust
     return plan
 
 
-def _prepared_elsewhere(look: ToPrepare, prepared: Prepared, folder: Path, cluster: Cluster) -> State:
+def _prepared_elsewhere(look: SlideContext, prepared: PreparedRun, folder: Path, cluster: Cluster) -> State:
     """Let a worker that runs the model look: what it computes with is its own."""
     check = WorkerCheck(
         look.model_name,

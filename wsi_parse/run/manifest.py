@@ -109,7 +109,7 @@ class RunManifest(BaseModel):
             where = ("compute.", "model.threads", "tiles.block")
             return {name: value for name, value in _flat(told).items() if not name.startswith(where)}
 
-        return compared(self.settings) == compared(told_settings(settings))
+        return compared(self.settings) == compared(redacted_settings(settings))
 
     def is_finished(self, folder: Path, digest: str) -> bool:
         """Return whether this run is done, by the same settings, and its outputs are still as written."""
@@ -121,7 +121,7 @@ class RunManifest(BaseModel):
         )
 
 
-def told_settings(settings: RunSettings) -> dict[str, Any]:
+def redacted_settings(settings: RunSettings) -> dict[str, Any]:
     """Settings as a manifest tells them: addresses, accounts and folders are nobody's business."""
     told: dict[str, Any] = settings.model_dump(mode="json")
     told["compute"] = {name: told["compute"][name] for name in ("workers", "threads")}

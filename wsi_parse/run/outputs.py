@@ -24,13 +24,13 @@ from wsi_parse.qupath.geometry import fit_for_qupath
 from wsi_parse.registry import EXPORTERS
 from wsi_parse.run.collect import collect
 from wsi_parse.run.manifest import RunManifest, sha256_of
-from wsi_parse.run.prepared import Prepared
+from wsi_parse.run.prepared import PreparedRun
 from wsi_parse.run.provenance import provenance
 from wsi_parse.tissue.mask import TissueMask
 
 
 def write_outputs(
-    plan: RunPlan, prepared: Prepared, folder: Path, manifest: RunManifest, clock: Clock, progress: Progress
+    plan: RunPlan, prepared: PreparedRun, folder: Path, manifest: RunManifest, clock: Clock, progress: Progress
 ) -> None:
     """Write every output, and into the manifest what they hold and their hashes."""
     settings = prepared.settings.export
@@ -38,9 +38,9 @@ def write_outputs(
         prepared.prompts,
         prepared.offset_level0,
         provenance(prepared, plan.state),
-        part_bytes=round(settings.part_mb * 1e6),
-        part_objects=settings.part_objects,
-        maps=tuple(ProbabilityMap.of(scene) for scene in plan.scenes),
+        max_part_bytes=round(settings.max_part_mb * 1e6),
+        max_part_objects=settings.max_part_objects,
+        maps=tuple(ProbabilityMap.of(context) for context in plan.pass_contexts),
         source=prepared.path,
     )
     counts = np.zeros((len(prepared.prompts), 2), np.int64)

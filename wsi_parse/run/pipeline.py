@@ -9,7 +9,7 @@ from typing import Any
 from wsi_parse._version import __version__
 from wsi_parse.compute.cluster import Cluster
 from wsi_parse.compute.graph import open_work, run_graph
-from wsi_parse.compute.memory import Elsewhere, MemorySampler, release
+from wsi_parse.compute.memory import MemorySampler, RemoteMemory, release
 from wsi_parse.compute.plan import RunPlan
 from wsi_parse.compute.worker import Done, forget, load_model
 from wsi_parse.errors import ClusterError, StoreError, UsageError
@@ -18,9 +18,9 @@ from wsi_parse.progress import Clock, Progress, Silent, stage_named
 from wsi_parse.run.estimate import stored_bytes
 from wsi_parse.run.layout import WORK, lay_out
 from wsi_parse.run.locks import claim
-from wsi_parse.run.manifest import RunManifest, told_settings, versions
+from wsi_parse.run.manifest import RunManifest, redacted_settings, versions
 from wsi_parse.run.outputs import remove_earlier, write_outputs
-from wsi_parse.run.prepared import Prepared, prepare
+from wsi_parse.run.prepared import PreparedRun, prepare
 from wsi_parse.run.provenance import describe_model, describe_pass, describe_prompts, describe_slide
 from wsi_parse.settings import RunSettings
 
@@ -68,7 +68,7 @@ def segment_slide(
                 return _finished(prepared, folder, progress) or _begin(prepared, folder, progress, cluster)
 
 
-def _finished(prepared: Prepared, folder: Path, progress: Progress) -> RunManifest | None:
+def _finished(prepared: PreparedRun, folder: Path, progress: Progress) -> RunManifest | None:
     """Return the manifest of a run that is done by the same settings, its outputs as they were written."""
     earlier = RunManifest.load(folder)
     _check_folder(folder, earlier, prepared)
@@ -80,7 +80,7 @@ def _finished(prepared: Prepared, folder: Path, progress: Progress) -> RunManife
     return None
 
 
-def _begin(prepared: Prepared, folder: Path, progress: Progress, cluster: Cluster | None) -> RunManifest:
+def _begin(prepared: PreparedRun, folder: Path, progress: Progress, cluster: Cluster | None) -> RunManifest:
     """Do what is left of a run; the manifest tells how it ended, whatever happens."""
     earlier, manifest = RunManifest.load(folder), _manifest(prepared)
     if earlier is not None and earlier.state == "done":
@@ -123,7 +123,7 @@ def _why_again(earlier: RunManifest, manifest: RunManifest) -> str:
     return f"with other {', '.join(differences)}" if differences else "and an output was changed or is gone"
 
 
-def _check_folder(folder: Path, earlier: RunManifest | None, prepared: Prepared) -> None:
+def _check_folder(folder: Path, earlier: RunManifest | None, prepared: PreparedRun) -> None:
     """Refuse to write one slide's results over another's."""
     # A slide that failed may have been mended since: it is another one then, and the same to its owner.
     if earlier is None or earlier.state != "done":
@@ -145,7 +145,7 @@ def without_folders(text: str, *paths: Path | None) -> str:
 
 
 def _run(
-    prepared: Prepared, folder: Path, manifest: RunManifest, clock: Clock, progress: Progress, cluster: Cluster
+    prepared: PreparedRun, folder: Path, manifest: RunManifest, clock: Clock, progress: Progress, cluster: Cluster
 ) -> int:
     """Do all stages; returns the peak memory of processes that are not below this one, in bytes."""
     progress.start("tissue", 1)
@@ -179,7 +179,7 @@ def _compute(plan: RunPlan, cluster: Cluster, clock: Clock, progress: Progress) 
     progress.start("outline", sum(map(len, chunks)))
     if not (any(blocks) or any(chunks)):
         return 0
-    elsewhere = Elsewhere()
+    elsewhere = RemoteMemory()
 
     def report(done: Done) -> None:
         elsewhere.note(done)
@@ -197,8 +197,8 @@ def _existence(plan: RunPlan) -> dict[str, dict[str, Any]]:
     """What the model noted of all tiles, summarised a prompt."""
     model = load_model(plan.model_name, plan.settings.model, plan.weights)
     found: dict[str, dict[str, Any]] = {}
-    for item, scene in zip(plan.passes, plan.scenes, strict=True):
-        found |= model.summarise(scene.store.notes(item.selection.blocks()), item.job)
+    for item, context in zip(plan.passes, plan.pass_contexts, strict=True):
+        found |= model.summarise(context.store.notes(item.selection.blocks()), item.scale_pass)
     return found
 
 
@@ -213,13 +213,13 @@ def _check_space(plan: RunPlan, tiles: list[int]) -> None:
         )
 
 
-def _manifest(prepared: Prepared) -> RunManifest:
+def _manifest(prepared: PreparedRun) -> RunManifest:
     return RunManifest(
         wsi_parse=__version__,
         state="running",
         digest=prepared.digest,
         slide=describe_slide(prepared.slide),
-        settings=told_settings(prepared.settings),
+        settings=redacted_settings(prepared.settings),
         model=describe_model(prepared.spec, prepared.weights),
         prompts=describe_prompts(prepared.prompts),
         notes=list(prepared.notes),

@@ -10,12 +10,12 @@ from wsi_parse._version import __version__
 from wsi_parse.annotations.roi import read_roi
 from wsi_parse.compute.plan import PassPlan
 from wsi_parse.errors import ModelError, UsageError, WeightsError
-from wsi_parse.models.contract import ModelSpec, Pass, one_class, unsure_below
+from wsi_parse.models.contract import ModelSpec, ScalePass, exclusive_classes, min_class_probability
 from wsi_parse.models.weights import Weights
 from wsi_parse.prompts import Prompt
 from wsi_parse.registry import MODELS
 from wsi_parse.run.manifest import sha256_of
-from wsi_parse.run.resolve import choose
+from wsi_parse.run.resolve import resolve
 from wsi_parse.settings import RunSettings
 from wsi_parse.slides import Slide, SlideOptions, open_slide
 from wsi_parse.tissue.detection import detect_tissue
@@ -23,7 +23,7 @@ from wsi_parse.tissue.mask import TissueMask
 
 
 @dataclass(frozen=True)
-class Prepared:
+class PreparedRun:
     """A run before anything is computed: what is read, with what, and how it is cut up.
 
     Parameters
@@ -33,7 +33,7 @@ class Prepared:
     prompts : tuple of Prompt
     spec : ModelSpec
     weights : Weights or None
-    jobs : tuple of Pass
+    scale_passes : tuple of ScalePass
     roi : shapely geometry or None
         Level-0 pixels.
     digest : str
@@ -46,7 +46,7 @@ class Prepared:
     prompts: tuple[Prompt, ...]
     spec: ModelSpec
     weights: Weights | None
-    jobs: tuple[Pass, ...]
+    scale_passes: tuple[ScalePass, ...]
     roi: Any
     digest: str
     notes: tuple[str, ...] = ()
@@ -59,7 +59,7 @@ class Prepared:
     @property
     def cautions(self) -> tuple[str, ...]:
         """What every result of this model should be read with."""
-        return tuple(dict.fromkeys(note for job in self.jobs for note in job.notes))
+        return tuple(dict.fromkeys(note for scale_pass in self.scale_passes for note in scale_pass.notes))
 
     @property
     def offset_level0(self) -> tuple[int, int]:
@@ -75,17 +75,19 @@ class Prepared:
 
     def passes(self, tissue: TissueMask) -> tuple[PassPlan, ...]:
         """Lay tiles and chunks over the slide."""
-        return tuple(PassPlan.of(self.slide, job, tissue, self.roi, self.settings) for job in self.jobs)
+        return tuple(
+            PassPlan.of(self.slide, scale_pass, tissue, self.roi, self.settings) for scale_pass in self.scale_passes
+        )
 
 
-def prepare(path: Path, settings: RunSettings, *, to_run: bool = True) -> Prepared:
+def prepare(path: Path, settings: RunSettings, *, require_weights: bool = True) -> PreparedRun:
     """Open a slide and decide a run; reads no pixels.
 
     Parameters
     ----------
     path : Path
     settings : RunSettings
-    to_run : bool
+    require_weights : bool
         False: only to say what a run would be; weights that are not installed are a note then, not an error.
 
     Raises
@@ -95,43 +97,45 @@ def prepare(path: Path, settings: RunSettings, *, to_run: bool = True) -> Prepar
     SlideError
         Where the slide cannot be used.
     """
-    settings, prompts, notes = choose(settings, to_run=to_run)
+    settings, prompts, notes = resolve(settings, require_weights=require_weights)
     settings = _with_threads(settings)
     model = MODELS.get(settings.model.name)
     weights = None
     try:
         weights = model.find_weights(settings.model)
     except WeightsError as error:
-        if to_run:
+        if require_weights:
             raise
         notes += (str(error),)
-    if settings.model.weights is not None and weights is None and to_run:
+    if settings.model.weights is not None and weights is None and require_weights:
         raise UsageError(f"The model {settings.model.name} has no weights.", "Leave --weights out, or say --model.")
     if settings.model.organ is not None and not model.spec.free_text:
         notes += (f"The model {settings.model.name} reads no words: --organ changes nothing.",)
-    jobs = model.plan(prompts, settings.model)
-    if len({job.name for job in jobs}) < len(jobs):
+    scale_passes = model.plan(prompts, settings.model)
+    if len({scale_pass.name for scale_pass in scale_passes}) < len(scale_passes):
         raise ModelError(
             f"Two passes of {settings.model.name} have one name.", "This is a defect of the model plug-in."
         )
-    if settings.objects.one_class:
-        jobs = tuple(one_class(job) for job in jobs)
-    if settings.objects.unsure_below is not None:
-        jobs = tuple(unsure_below(job, settings.objects.unsure_below) for job in jobs)
+    if settings.objects.exclusive_classes:
+        scale_passes = tuple(exclusive_classes(scale_pass) for scale_pass in scale_passes)
+    if settings.objects.min_class_probability is not None:
+        scale_passes = tuple(
+            min_class_probability(scale_pass, settings.objects.min_class_probability) for scale_pass in scale_passes
+        )
     opened = SlideOptions(settings.slide.mpp, settings.slide.override_mpp, settings.slide.reader)
     slide = open_slide(path, opened)
-    notes += _enlarged(slide, jobs, settings.model.name)
+    notes += warn_if_upsampled(slide, scale_passes, settings.model.name)
     roi, roi_hash = None, ""
     if settings.slide.roi is not None:
         roi_hash = sha256_of(settings.slide.roi) or ""
         bounds = slide.info.bounds_level0
         in_qupath = settings.export.frame == "qupath" and bounds is not None
         roi = read_roi(settings.slide.roi, (bounds.x, bounds.y) if in_qupath and bounds else (0, 0))
-    decided = repr([replace(job, notes=()) for job in jobs])
+    decided = repr([replace(scale_pass, notes=()) for scale_pass in scale_passes])
     digest = settings.result_digest(
         __version__, slide.info.fingerprint, str(weights and weights.sha256), roi_hash, decided
     )
-    prepared = Prepared(slide, settings, prompts, model.spec, weights, jobs, roi, digest, notes)
+    prepared = PreparedRun(slide, settings, prompts, model.spec, weights, scale_passes, roi, digest, notes)
     return replace(prepared, notes=tuple(dict.fromkeys((*notes, *prepared.cautions))))
 
 
@@ -139,14 +143,14 @@ def prepare(path: Path, settings: RunSettings, *, to_run: bool = True) -> Prepar
 _COARSER = 1.5
 
 
-def _enlarged(slide: Slide, jobs: Sequence[Pass], model: str) -> tuple[str, ...]:
+def warn_if_upsampled(slide: Slide, scale_passes: Sequence[ScalePass], model: str) -> tuple[str, ...]:
     """Warn where a slide is too coarse for what is looked for."""
     pixel_um = max(slide.pixel_size.x_um, slide.pixel_size.y_um)
     return tuple(
-        f"{slide.name} has {pixel_um:.3g} um/px and {model} reads {job.read_mpp:.3g}: it is enlarged, and what needs "
+        f"{slide.name} has {pixel_um:.3g} um/px and {model} reads {scale_pass.read_mpp:.3g}: it is enlarged, and what needs "
         "finer detail is missed."
-        for job in jobs
-        if pixel_um > _COARSER * job.read_mpp
+        for scale_pass in scale_passes
+        if pixel_um > _COARSER * scale_pass.read_mpp
     )
 
 

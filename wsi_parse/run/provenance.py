@@ -8,24 +8,24 @@ from wsi_parse.models.contract import ModelSpec, State
 from wsi_parse.models.weights import Weights
 from wsi_parse.notice import RESEARCH_ONLY
 from wsi_parse.prompts import Prompt
-from wsi_parse.run.prepared import Prepared
+from wsi_parse.run.prepared import PreparedRun
 from wsi_parse.slides import Slide
 
 
 def describe_pass(item: PassPlan) -> dict[str, Any]:
     """Tell how a pass was cut up."""
     return {
-        "name": item.job.name,
-        "field_um": item.job.field_um,
-        "read_mpp": item.job.read_mpp,
+        "name": item.scale_pass.name,
+        "field_um": item.scale_pass.field_um,
+        "read_mpp": item.scale_pass.read_mpp,
         "object_mpp": item.chunks.frame.mpp_x,
         "tile_px": item.selection.grid.tile_px,
         "overlap_px": item.selection.grid.overlap_px,
         "tiles": item.selection.count,
         "blocks": len(item.selection.blocks()),
         "chunks": len(item.chunks.chunks(item.selection)),
-        "prompts": [recipe.prompt.name for recipe in item.job.recipes],
-        "words": [recipe.words or recipe.prompt.name for recipe in item.job.recipes],
+        "prompts": [recipe.prompt.name for recipe in item.scale_pass.recipes],
+        "words": [recipe.model_prompt or recipe.prompt.name for recipe in item.scale_pass.recipes],
     }
 
 
@@ -68,7 +68,7 @@ def describe_prompts(prompts: tuple[Prompt, ...]) -> list[dict[str, Any]]:
     ]
 
 
-def provenance(prepared: Prepared, state: State) -> dict[str, Any]:
+def provenance(prepared: PreparedRun, state: State) -> dict[str, Any]:
     """Tell what every output says of its making; no clock, so that the same run gives the same bytes."""
     return {
         "notice": RESEARCH_ONLY,

@@ -11,16 +11,18 @@ from wsi_parse.registry import MODELS
 from wsi_parse.run.choose_model import choose_model
 from wsi_parse.settings import ClassSettings, ModelSettings, RunSettings
 
-EVERYTHING = "all"
+ALL_TARGETS = "all"
 
 
-def choose(settings: RunSettings, *, to_run: bool = True) -> tuple[RunSettings, tuple[Prompt, ...], tuple[str, ...]]:
+def resolve(
+    settings: RunSettings, *, require_weights: bool = True
+) -> tuple[RunSettings, tuple[Prompt, ...], tuple[str, ...]]:
     """Decide what is looked for, and by which model.
 
     Parameters
     ----------
     settings : RunSettings
-    to_run : bool
+    require_weights : bool
         False: a model that is not installed may be chosen.
 
     Returns
@@ -40,19 +42,19 @@ def choose(settings: RunSettings, *, to_run: bool = True) -> tuple[RunSettings, 
     texts = [text.strip() for text in settings.prompts if text.strip()]
     if not texts:
         raise UsageError("Nothing to look for.", 'Say it in words: --prompt "nuclei".')
-    everything = any(text.lower() == EVERYTHING for text in texts)
-    asked = _resolved([text for text in texts if text.lower() != EVERYTHING], settings.objects.free_text_kind)
-    name, notes = choose_model(settings.model, asked, to_run=to_run)
+    everything = any(text.lower() == ALL_TARGETS for text in texts)
+    asked = _prompts_of([text for text in texts if text.lower() != ALL_TARGETS], settings.objects.free_text_kind)
+    name, notes = choose_model(settings.model, asked, require_weights=require_weights)
     model = settings.model.model_copy(update={"name": name})
     settings = settings.model_copy(update={"model": model})
     if everything:
-        texts = [*MODELS.get(name).targets(model), *(text for text in texts if text.lower() != EVERYTHING)]
+        texts = [*MODELS.get(name).targets(model), *(text for text in texts if text.lower() != ALL_TARGETS)]
         objects = settings.objects.model_copy(update={"one_class": True})
         settings = settings.model_copy(update={"prompts": tuple(texts), "objects": objects})
         notes += (_all_means(name, model),)
-    prompts = _resolved(texts, settings.objects.free_text_kind)
-    prompts, unused = _called(prompts, settings.export.classes)
-    return settings, prompts, notes + _renamed(texts) + unused
+    prompts = _prompts_of(texts, settings.objects.free_text_kind)
+    prompts, unused = apply_classes(prompts, settings.export.classes)
+    return settings, prompts, notes + _synonym_notes(texts) + unused
 
 
 def _all_means(name: str, model: ModelSettings) -> str:
@@ -64,7 +66,7 @@ def _all_means(name: str, model: ModelSettings) -> str:
     return f'"all" is what {name} knows{where}: {", ".join(chosen)}{out}.'
 
 
-def _renamed(texts: Sequence[str]) -> tuple[str, ...]:
+def _synonym_notes(texts: Sequence[str]) -> tuple[str, ...]:
     """Say which words are taken for others."""
     parsed = [(text, Prompt.parse(text)) for text in texts]
     return tuple(
@@ -74,7 +76,7 @@ def _renamed(texts: Sequence[str]) -> tuple[str, ...]:
     )
 
 
-def _called(
+def apply_classes(
     prompts: tuple[Prompt, ...], classes: Mapping[str, ClassSettings]
 ) -> tuple[tuple[Prompt, ...], tuple[str, ...]]:
     """Give prompts the classes that the settings say; and say which of them nothing asks for."""
@@ -86,7 +88,7 @@ def _called(
     return tuple(called), tuple(f"export.classes: no prompt asks for {name!r}." for name in chosen)
 
 
-def _resolved(texts: Sequence[str], free_text_kind: Literal["auto", "cell", "region"]) -> tuple[Prompt, ...]:
+def _prompts_of(texts: Sequence[str], free_text_kind: Literal["auto", "cell", "region"]) -> tuple[Prompt, ...]:
     """Prompts of these words, each name once."""
     found: dict[str, Prompt] = {}
     for prompt in map(Prompt.parse, texts):

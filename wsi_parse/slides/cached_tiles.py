@@ -1,4 +1,4 @@
-"""Fixed cells of a level: the same pixel is read the same way whatever box asks for it; recent cells are kept."""
+"""Fixed tiles of a level: the same pixel is read the same way whatever box asks for it; recent tiles are kept."""
 
 import threading
 from collections import OrderedDict
@@ -10,20 +10,20 @@ from numpy.typing import NDArray
 from wsi_parse.errors import SlideReadError
 from wsi_parse.geometry import Box
 
-ReadCell = Callable[[Box], NDArray[np.uint8]]
-# Who reads the cells, row, column.
+ReadTile = Callable[[Box], NDArray[np.uint8]]
+# Who reads the tiles, row, column.
 Key = tuple[object, int, int]
 # A block of four by four tiles of 1024 px fits in, so that the next block finds the edge that it shares.
 CACHE_BYTES = 48_000_000
 
 
-class CellCache:
-    """The cells read last, of all levels of a slide; safe for threads.
+class TileCache:
+    """The tiles read last, of all levels of a slide; safe for threads.
 
     Parameters
     ----------
     limit_bytes : int
-        What is kept at most; the last cell always is.
+        What is kept at most; the last tile always is.
     """
 
     def __init__(self, limit_bytes: int = CACHE_BYTES) -> None:
@@ -33,14 +33,14 @@ class CellCache:
         self._lock = threading.Lock()
 
     def get(self, key: Key) -> NDArray[np.uint8] | None:
-        """Return a cell, if it is still here."""
+        """Return a tile, if it is still here."""
         with self._lock:
             if key in self._kept:
                 self._kept.move_to_end(key)
             return self._kept.get(key)
 
     def put(self, key: Key, pixels: NDArray[np.uint8]) -> None:
-        """Keep a cell, and forget those not asked for longest."""
+        """Keep a tile, and forget those not asked for longest."""
         with self._lock:
             if key not in self._kept:
                 self._kept[key] = pixels
@@ -49,57 +49,57 @@ class CellCache:
                 self.held_bytes -= self._kept.popitem(last=False)[1].nbytes
 
 
-class LevelCells:
-    """Assembles boxes of a level from aligned cells.
+class CachedTiles:
+    """Assembles boxes of a level from aligned tiles.
 
     Parameters
     ----------
     level : Box
         The whole level.
-    cell : (int, int)
-        Width and height of a cell.
+    tile : (int, int)
+        Width and height of a tile.
     read : callable
-        Gives the pixels (rows, columns, 3) of a cell's box, cut at the level's edge.
-    cache : CellCache
+        Gives the pixels (rows, columns, 3) of a tile's box, cut at the level's edge.
+    cache : TileCache
         Of the slide.
     """
 
-    def __init__(self, level: Box, cell: tuple[int, int], read: ReadCell, cache: CellCache) -> None:
+    def __init__(self, level: Box, tile: tuple[int, int], read: ReadTile, cache: TileCache) -> None:
         self.level = level
-        self.cell = cell
+        self.tile = tile
         self.reads = 0
         self._read = read
         self._cache = cache
 
     @property
     def count(self) -> int:
-        """Number of cells of the level."""
-        return -(-self.level.width // self.cell[0]) * -(-self.level.height // self.cell[1])
+        """Number of tiles of the level."""
+        return -(-self.level.width // self.tile[0]) * -(-self.level.height // self.tile[1])
 
     def read(self, box: Box) -> NDArray[np.uint8]:
         """Read a box inside the level."""
         out = np.empty((*box.shape, 3), np.uint8)
-        width, height = self.cell
+        width, height = self.tile
         for row in range(box.y // height, -(-box.bottom // height)):
             for column in range(box.x // width, -(-box.right // width)):
-                cell = Box(column * width, row * height, width, height).intersection(self.level)
-                common = cell.intersection(box)
-                out[common.relative_to(box).slices] = self._get(row, column, cell)[common.relative_to(cell).slices]
+                tile = Box(column * width, row * height, width, height).intersection(self.level)
+                common = tile.intersection(box)
+                out[common.relative_to(box).slices] = self._get(row, column, tile)[common.relative_to(tile).slices]
         return out
 
-    def _get(self, row: int, column: int, cell: Box) -> NDArray[np.uint8]:
+    def _get(self, row: int, column: int, tile: Box) -> NDArray[np.uint8]:
         key = (self, row, column)
         pixels = self._cache.get(key)
         if pixels is None:
-            pixels = self._read(cell)
+            pixels = self._read(tile)
             self.reads += 1
             self._cache.put(key, pixels)
         return pixels
 
 
-def unreadable(name: str, index: int, cell: Box, downsample: tuple[float, float], reason: object) -> SlideReadError:
-    """Build the error for a cell that cannot be read: slide, level and place in level-0 pixels."""
-    x_level0, y_level0 = round(cell.x * downsample[0]), round(cell.y * downsample[1])
+def unreadable(name: str, index: int, tile: Box, downsample: tuple[float, float], reason: object) -> SlideReadError:
+    """Build the error for a tile that cannot be read: slide, level and place in level-0 pixels."""
+    x_level0, y_level0 = round(tile.x * downsample[0]), round(tile.y * downsample[1])
     return SlideReadError(
         f"{name}: level {index} cannot be read at x {x_level0}, y {y_level0}: {reason}",
         "The file is damaged: copy it again from its source.",

@@ -24,7 +24,7 @@ from wsi_parse.tissue.pen_ink import ALL_INKS, Usual, dilated, faint_ink, joined
 SURE_COLOUR = 0.03
 PALE_COLOUR = 0.015
 SMOOTHING_UM, SMOOTHING_PX = 12.0, 1.5
-LEAST_SIDE_PX = 256
+MIN_SIDE_PX = 256
 # A pixel at least as bright was never scanned: canvas is 255, and glass hardly reaches that.
 CANVAS = 253
 DARKEST_GLASS = 90
@@ -36,7 +36,7 @@ SECTION_UM2 = 4e6
 CLEFT_UM = 400.0
 RIM_UM = 80.0
 # A tiny slide is not a speck: its tissue may be as small as this part of it.
-LEAST_SHARE = 1 / 16
+MIN_SHARE = 1 / 16
 
 
 def detect_tissue(slide: Slide, settings: TissueSettings) -> TissueMask:
@@ -55,7 +55,7 @@ def detect_tissue(slide: Slide, settings: TissueSettings) -> TissueMask:
     """
     size = slide.pixel_size
     # A slide of a few fields would be a handful of pixels, and fat among them as pale as glass.
-    mpp = min(settings.mpp, slide.frame_to_fit(LEAST_SIDE_PX).mpp_x)
+    mpp = min(settings.mpp, slide.frame_to_fit(MIN_SIDE_PX).mpp_x)
     frame = slide.frame(max(mpp, size.x_um, size.y_um))
     scanned = _scanned(slide, frame)
     mask = np.zeros(frame.box.shape, np.bool_)
@@ -173,7 +173,7 @@ def _tidied(mask: NDArray[np.bool_], mpp: float, settings: TissueSettings, ink: 
     speck_um2 = _speck_um2(mask, mpp, settings)
     mask = _closed(without_specks(mask, speck_um2), GAP_UM / mpp, 0.0)
     mask |= _closed(without_specks(mask, SECTION_UM2), CLEFT_UM / mpp, RIM_UM / mpp)
-    largest_hole_px = int(settings.largest_hole_um2 / mpp**2)
+    largest_hole_px = int(settings.max_hole_area_um2 / mpp**2)
     # What is open to the edge of the picture is no hole: beyond the edge there is more than the largest one.
     edge = math.isqrt(largest_hole_px) // 2 + 1
     mask = remove_small_holes(np.pad(mask, edge), max_size=largest_hole_px)[edge:-edge, edge:-edge]
@@ -181,7 +181,7 @@ def _tidied(mask: NDArray[np.bool_], mpp: float, settings: TissueSettings, ink: 
 
 
 def _speck_um2(image: NDArray[Any], mpp: float, settings: TissueSettings) -> float:
-    return min(settings.smallest_um2, LEAST_SHARE * image.shape[0] * image.shape[1] * mpp**2)
+    return min(settings.min_area_um2, MIN_SHARE * image.shape[0] * image.shape[1] * mpp**2)
 
 
 def _closed(mask: NDArray[np.bool_], radius_px: float, rim_px: float) -> NDArray[np.bool_]:

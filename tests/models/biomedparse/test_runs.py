@@ -101,18 +101,18 @@ def test_where_one_tile_alone_answers_the_stitched_map_is_its_answer(
         plan = lay_out(prepared, prepared.tissue(), tmp_path)
         model = BiomedParseModel(settings.model, prepared.weights)
         for index, item in enumerate(plan.passes):
-            grid, scene = item.selection.grid, plan.scenes[index]
+            grid, context = item.selection.grid, plan.pass_contexts[index]
             block = item.selection.blocks()[0]
             predict_task(str(plan.path), index, block)
             places = item.selection.of_block(block)[:3]
             for row, column in places:
                 tile = grid.tile(row, column)
                 image = prepared.slide.read(tile.read, grid.frame)
-                for channel in item.job.channels:
-                    alone = model.predict(image[None], item.job, plan.state)[channel.name][0]
+                for channel in item.scale_pass.channels:
+                    alone = model.predict(image[None], item.scale_pass, plan.state)[channel.name][0]
                     read = Box(*(value // channel.stride for value in (tile.read.x, tile.read.y)), *alone.shape[::-1])
-                    inner = read.expanded(-grid.overlap_px // channel.stride).intersection(scene.chunks.frame.box)
-                    values, covered = scene.channel(channel.name, inner)
+                    inner = read.expanded(-grid.overlap_px // channel.stride).intersection(context.chunks.frame.box)
+                    values, covered = context.channel(channel.name, inner)
                     assert covered.all()
                     assert values.size > 1000
                     assert np.array_equal(values, alone[inner.relative_to(read).slices])
@@ -144,11 +144,11 @@ def test_interrupted_and_resumed_gives_the_same_bytes(slide: Path, tiny_file: Pa
     calls: list[int] = []
     predict = BiomedParseModel.predict
 
-    def counting(self, images, job, state):  # type: ignore[no-untyped-def] # noqa: ANN001, ANN202
+    def counting(self, images, scale_pass, state):  # type: ignore[no-untyped-def] # noqa: ANN001, ANN202
         calls.append(len(images))
         if len(calls) == 3:
             raise ModelError("The power is out.")
-        return predict(self, images, job, state)
+        return predict(self, images, scale_pass, state)
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(BiomedParseModel, "predict", counting)

@@ -10,12 +10,12 @@ from numpy.typing import NDArray
 _DARKEST_WHITE = 0.7
 _STRENGTHS = (0.12, 1.2)
 _STAINED = 0.15
-_LEAST_PIXELS = 500
+_MIN_PIXELS = 500
 _DENSITY = -np.log((np.arange(256, dtype=np.float32) + 1) / 256)
 
 
 @dataclass(frozen=True)
-class Style:
+class StainNormalization:
     """Light and staining of a slide.
 
     Parameters
@@ -30,7 +30,7 @@ class Style:
     strength: float = 0.45
 
     @classmethod
-    def of(cls, images: Sequence[NDArray[np.uint8]]) -> "Style":
+    def of(cls, images: Sequence[NDArray[np.uint8]]) -> "StainNormalization":
         """Estimate from samples, uint8 (H, W, 3) each; the default where nothing is stained."""
         if not images:
             return cls()
@@ -38,7 +38,7 @@ class Style:
         white = np.percentile(density, 1, axis=0).clip(0, _DARKEST_WHITE)
         over = (density - white).mean(axis=1)
         stained = over[over > _STAINED]
-        strength = float(stained.mean()) if len(stained) >= _LEAST_PIXELS else cls.strength
+        strength = float(stained.mean()) if len(stained) >= _MIN_PIXELS else cls.strength
         red, green, blue = (round(float(value), 4) for value in white)
         return cls((red, green, blue), round(min(max(strength, _STRENGTHS[0]), _STRENGTHS[1]), 4))
 

@@ -8,10 +8,10 @@ from torch import Tensor
 from wsi_parse.errors import ModelError
 from wsi_parse.models.mini.facts import CLASSES
 from wsi_parse.models.mini.network import READ_RANGE, MiniNetwork
-from wsi_parse.models.mini.style import Style
+from wsi_parse.models.mini.stain_normalization import StainNormalization
 
 
-def channels_of(network: MiniNetwork, images: Tensor, style: Style) -> dict[str, Tensor]:
+def channels_of(network: MiniNetwork, images: Tensor, stain_normalization: StainNormalization) -> dict[str, Tensor]:
     """Answer a batch of tiles.
 
     Parameters
@@ -19,7 +19,7 @@ def channels_of(network: MiniNetwork, images: Tensor, style: Style) -> dict[str,
     network : MiniNetwork
     images : uint8 tensor (B, H, W, 3)
         RGB at 0.5 um/px.
-    style : Style
+    stain_normalization : StainNormalization
         Of the slide.
 
     Returns
@@ -27,7 +27,7 @@ def channels_of(network: MiniNetwork, images: Tensor, style: Style) -> dict[str,
     dict of channel name to uint8 tensor
         "nucleus" and "distance" (B, H, W); the names of CLASSES (B, H / 2, W / 2).
     """
-    answer = network(relative_density(images, style))
+    answer = network(relative_density(images, stain_normalization))
     # As whole numbers these would look like "nothing found".
     if not all(bool(torch.isfinite(part).all()) for part in answer):
         raise ModelError(
@@ -41,19 +41,19 @@ def channels_of(network: MiniNetwork, images: Tensor, style: Style) -> dict[str,
     return {name: (values * 255).round_().to(torch.uint8) for name, values in given.items()}
 
 
-def relative_density(images: Tensor, style: Style) -> Tensor:
+def relative_density(images: Tensor, stain_normalization: StainNormalization) -> Tensor:
     """Optical density over white, as a share of the slide's mean: what the network reads.
 
     Parameters
     ----------
     images : uint8 tensor (B, H, W, 3)
-    style : Style
+    stain_normalization : StainNormalization
 
     Returns
     -------
     float tensor (B, 3, H, W)
     """
-    white = torch.tensor(style.white, device=images.device)
+    white = torch.tensor(stain_normalization.white, device=images.device)
     density = math.log(256) - torch.log(images.float() + 1)
     # Rows of pixels, colours together: that is already the memory format that convolutions like best.
-    return density.sub_(white).div_(style.strength).clamp_(*READ_RANGE).permute(0, 3, 1, 2)
+    return density.sub_(white).div_(stain_normalization.strength).clamp_(*READ_RANGE).permute(0, 3, 1, 2)
