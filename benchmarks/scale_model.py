@@ -7,7 +7,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks.scale_slide import NUCLEUS, TISSUE
-from wsi_parse.models.contract import Channel, ModelSpec, Recipe, ScalePass, Segmenter, State
+from wsi_parse.models.contract import ModelSpec, Segmenter, State
+from wsi_parse.models.scale_pass import Channel, Recipe, ScalePass
 from wsi_parse.prompts import Prompt
 from wsi_parse.registry import MODELS
 from wsi_parse.settings import ModelSettings

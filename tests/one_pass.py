@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 
 from wsi_parse.compute.plan import PassPlan, RunPlan
 from wsi_parse.geometry import Box
-from wsi_parse.models.contract import Channel, ModelSpec, Recipe, ScalePass, Segmenter
+from wsi_parse.models.contract import ModelSpec, Segmenter
+from wsi_parse.models.scale_pass import Channel, Recipe, ScalePass
 from wsi_parse.objects.batch import ObjectBatch
 from wsi_parse.objects.extract import extract_objects
 from wsi_parse.predict.inference import predict_block

@@ -13,10 +13,10 @@ from tests.cli.test_cli import wsi_parse
 from tests.qupath.made import HOLE, collection, feature, polygon, saved
 from wsi_parse.errors import UsageError
 from wsi_parse.prompts import TARGETS
+from wsi_parse.qupath.breaches import is_colour
 from wsi_parse.qupath.check import check_file
 from wsi_parse.qupath.repair import repair
 from wsi_parse.qupath.repair_properties import colour_of, default_colour
-from wsi_parse.qupath.rules import is_colour
 
 BAD = collection(
     feature(), feature(number=11, classification={"name": "Tumor", "color": "#c80000"}), feature(number=12)

@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from wsi_parse.models.contract import ScalePass, State
+from wsi_parse.models.contract import State
+from wsi_parse.models.scale_pass import ScalePass
 from wsi_parse.models.stain import StainModel
 from wsi_parse.registry import MODELS
 

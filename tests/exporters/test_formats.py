@@ -26,7 +26,7 @@ from wsi_parse.exporters import formats
 from wsi_parse.exporters.formats import check_formats
 from wsi_parse.files import tree_sha256
 from wsi_parse.geometry import Box, Frame
-from wsi_parse.models.contract import Channel, Recipe, ScalePass
+from wsi_parse.models.scale_pass import Channel, Recipe, ScalePass
 from wsi_parse.objects.probability_map import ProbabilityMap
 from wsi_parse.prompts import Prompt
 from wsi_parse.registry import EXPORTERS

@@ -11,7 +11,8 @@ import pytest
 from tests.models.fake import IMMUNE, TUMOUR, FakeClassModel
 from tests.one_pass import white
 from wsi_parse.errors import ModelError, UnknownPromptError
-from wsi_parse.models.contract import ScalePass, to_uint8
+from wsi_parse.models.contract import to_uint8
+from wsi_parse.models.scale_pass import ScalePass
 from wsi_parse.predict.inference import _in_batches
 from wsi_parse.prompts import Prompt
 from wsi_parse.registry import MODELS

@@ -11,7 +11,7 @@ from PIL import Image
 from tests.shared import shared_data_root
 from wsi_parse.errors import UnknownPromptError
 from wsi_parse.evaluate import dice, f1_score, match_centres
-from wsi_parse.models.contract import ScalePass
+from wsi_parse.models.scale_pass import ScalePass
 from wsi_parse.models.stain import RUIFROK, StainModel, estimate_stains, optical_density
 from wsi_parse.prompts import Prompt
 from wsi_parse.run.pipeline import segment_slide

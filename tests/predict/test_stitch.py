@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from tests.one_pass import PaintModel, Scenario, SoftPaintModel, white
-from wsi_parse.models.contract import ScalePass
+from wsi_parse.models.scale_pass import ScalePass
 from wsi_parse.predict.stitch import blend
 from wsi_parse.tissue.mask import TissueMask
 

@@ -13,7 +13,8 @@ import numpy as np
 from wsi_parse.errors import StoreError
 from wsi_parse.files import atomic
 from wsi_parse.geometry import Box
-from wsi_parse.models.contract import ScalePass, State
+from wsi_parse.models.contract import State
+from wsi_parse.models.scale_pass import ScalePass
 from wsi_parse.models.weights import Weights
 from wsi_parse.objects.chunk_objects import ChunkObjects
 from wsi_parse.objects.chunks import ChunkGrid

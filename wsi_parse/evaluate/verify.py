@@ -12,7 +12,8 @@ from PIL import Image
 from wsi_parse.errors import UsageError
 from wsi_parse.evaluate.scores import dice
 from wsi_parse.geometry import Box
-from wsi_parse.models.contract import ScalePass, Segmenter, State, to_uint8
+from wsi_parse.models.contract import Segmenter, State, to_uint8
+from wsi_parse.models.scale_pass import ScalePass
 from wsi_parse.prompts import Prompt
 from wsi_parse.registry import MODELS
 from wsi_parse.settings import ModelSettings, TissueSettings

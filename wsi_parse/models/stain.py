@@ -11,7 +11,8 @@ from skimage.filters import threshold_otsu
 
 from wsi_parse.errors import UnknownPromptError
 from wsi_parse.geometry import Box
-from wsi_parse.models.contract import Channel, ModelSpec, Recipe, ScalePass, Segmenter, State
+from wsi_parse.models.contract import ModelSpec, Segmenter, State
+from wsi_parse.models.scale_pass import Channel, Recipe, ScalePass
 from wsi_parse.prompts import Prompt
 from wsi_parse.settings import ModelSettings
 from wsi_parse.slides.slide import Slide

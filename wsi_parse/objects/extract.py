@@ -7,7 +7,7 @@ import shapely
 from numpy.typing import NDArray
 
 from wsi_parse.geometry import Box
-from wsi_parse.models.contract import Recipe
+from wsi_parse.models.scale_pass import Recipe
 from wsi_parse.objects.chunk_objects import ChunkObjects, FoundCells
 from wsi_parse.objects.contours import polygons_of, trace
 from wsi_parse.objects.expand import expand_labels

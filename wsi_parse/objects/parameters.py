@@ -4,7 +4,7 @@ import math
 from dataclasses import dataclass
 
 from wsi_parse.geometry import Frame
-from wsi_parse.models.contract import ScalePass
+from wsi_parse.models.scale_pass import ScalePass
 from wsi_parse.objects.chunks import ChunkGrid
 from wsi_parse.objects.split import SplitParameters
 from wsi_parse.settings import ObjectSettings

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from wsi_parse.errors import StoreError
 from wsi_parse.geometry import Box
-from wsi_parse.models.contract import Recipe, ScalePass
+from wsi_parse.models.scale_pass import Recipe, ScalePass
 from wsi_parse.objects.chunks import ChunkGrid
 from wsi_parse.objects.parameters import ObjectParameters
 from wsi_parse.predict.stitch import blend

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from wsi_parse.geometry import Box, Frame
-from wsi_parse.models.contract import Recipe
+from wsi_parse.models.scale_pass import Recipe
 from wsi_parse.objects.pass_context import PassContext
 from wsi_parse.prompts import Prompt
 

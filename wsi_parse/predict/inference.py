@@ -9,7 +9,8 @@ from numpy.typing import NDArray
 
 from wsi_parse.errors import ModelError
 from wsi_parse.geometry import Box
-from wsi_parse.models.contract import ScalePass, Segmenter, State, to_uint8
+from wsi_parse.models.contract import Segmenter, State, to_uint8
+from wsi_parse.models.scale_pass import ScalePass
 from wsi_parse.predict.tiles import Selection
 from wsi_parse.slides.slide import Slide
 

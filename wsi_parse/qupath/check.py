@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from wsi_parse.annotations.polygons import areas_of, build
 from wsi_parse.annotations.read import children_of, feature_of, flat_features, id_of, no_cycles, type_of
 from wsi_parse.annotations.stream import Features
+from wsi_parse.qupath.breaches import Breach, of_feature, of_rounding, of_shapes
 from wsi_parse.qupath.ids import final_id
 from wsi_parse.qupath.rules import (
     AREAS,
@@ -28,11 +29,7 @@ from wsi_parse.qupath.rules import (
     ONE_VALUE,
     OPEN_RING,
     TOO_LARGE,
-    Breach,
     QuPathRule,
-    of_feature,
-    of_rounding,
-    of_shapes,
 )
 
 Feature = dict[str, Any]

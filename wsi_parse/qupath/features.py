@@ -11,8 +11,9 @@ from numpy.typing import NDArray
 
 from wsi_parse.errors import UsageError
 from wsi_parse.prompts import Kind, Prompt
+from wsi_parse.qupath.breaches import of_shapes
 from wsi_parse.qupath.geometry import GRID_PX
-from wsi_parse.qupath.rules import ID_NOT_UUID, UUID, QuPathRule, of_shapes
+from wsi_parse.qupath.rules import ID_NOT_UUID, UUID, QuPathRule
 
 GRID_STEPS_PER_PIXEL = round(1 / GRID_PX)
 # QuPath resolves the hierarchy of thousands of annotations in minutes, of detections in seconds.

@@ -9,8 +9,9 @@ import shapely
 from numpy.typing import NDArray
 
 from wsi_parse.annotations.polygons import Rings, areas_of, build
+from wsi_parse.qupath.breaches import of_rounding, of_shapes
 from wsi_parse.qupath.geometry import fit_for_qupath
-from wsi_parse.qupath.rules import AREAS, STEPS_PER_PIXEL, of_rounding, of_shapes
+from wsi_parse.qupath.rules import AREAS, STEPS_PER_PIXEL
 
 #: An area may change by the larger of these.
 SHARE, PX2 = 1e-3, 1.0

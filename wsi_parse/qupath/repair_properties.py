@@ -8,7 +8,7 @@ from typing import Any
 
 from wsi_parse.annotations.read import LEGACY_TYPES, class_of, type_of
 from wsi_parse.prompts import TARGETS
-from wsi_parse.qupath.rules import is_colour, is_number, measured
+from wsi_parse.qupath.breaches import is_colour, is_number, measured
 
 #: QuPath's own classes, and ours.
 COLOURS: dict[str, tuple[int, int, int]] = {target.class_name: target.colour for target in TARGETS} | {

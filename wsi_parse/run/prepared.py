@@ -10,7 +10,8 @@ from wsi_parse._version import __version__
 from wsi_parse.annotations.roi import read_roi
 from wsi_parse.compute.plan import PassPlan
 from wsi_parse.errors import ModelError, UsageError, WeightsError
-from wsi_parse.models.contract import ModelSpec, ScalePass, exclusive_classes, min_class_probability
+from wsi_parse.models.contract import ModelSpec
+from wsi_parse.models.scale_pass import ScalePass, exclusive_classes, min_class_probability
 from wsi_parse.models.weights import Weights
 from wsi_parse.prompts import Prompt
 from wsi_parse.registry import MODELS

@@ -4,7 +4,8 @@ from typing import Any
 
 import numpy as np
 
-from wsi_parse.models.contract import ScalePass, Segmenter, to_uint8
+from wsi_parse.models.contract import Segmenter, to_uint8
+from wsi_parse.models.scale_pass import ScalePass
 
 
 class SegmenterTests:

@@ -14,9 +14,10 @@ from wsi_parse.errors import ModelError, SettingsError, UsageError, WeightsError
 from wsi_parse.geometry import Box
 from wsi_parse.models.biomedparse.segmenter import BiomedParseModel
 from wsi_parse.models.biomedparse.targets import CELLS
-from wsi_parse.models.contract import ScalePass, Segmenter, exclusive_classes
+from wsi_parse.models.contract import Segmenter
 from wsi_parse.models.device import choose_device, choose_precision
 from wsi_parse.models.mini.facts import CLASS_OF
+from wsi_parse.models.scale_pass import ScalePass, exclusive_classes
 from wsi_parse.models.weights import Weights, installed, weights_path, write_card
 from wsi_parse.prompts import Prompt
 from wsi_parse.run.resolve import resolve

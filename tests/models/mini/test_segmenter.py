@@ -8,9 +8,10 @@ import pytest
 
 from wsi_parse.errors import SettingsError, UnknownPromptError
 from wsi_parse.geometry import Box
-from wsi_parse.models.contract import ScalePass, State
+from wsi_parse.models.contract import State
 from wsi_parse.models.mini.facts import CAUTION, CAUTION_OF_OWN, CLASSES, MIN_CLASS_PROBABILITY
 from wsi_parse.models.mini.segmenter import MiniModel
+from wsi_parse.models.scale_pass import ScalePass
 from wsi_parse.prompts import Prompt
 from wsi_parse.settings import ModelSettings
 from wsi_parse.synthetic import SyntheticSlide

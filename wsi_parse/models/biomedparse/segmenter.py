@@ -13,8 +13,9 @@ from wsi_parse.errors import ModelError, SettingsError
 from wsi_parse.models.biomedparse import existence
 from wsi_parse.models.biomedparse.sizes import RELEASED, read_sizes
 from wsi_parse.models.biomedparse.targets import KNOWN, SCALES, Scale, notes_on, targets_of, words_of
-from wsi_parse.models.contract import Channel, ModelSpec, Recipe, ScalePass, State
+from wsi_parse.models.contract import ModelSpec, State
 from wsi_parse.models.on_device import DeviceSegmenter
+from wsi_parse.models.scale_pass import Channel, Recipe, ScalePass
 from wsi_parse.models.weights import Weights, installed
 from wsi_parse.prompts import Prompt
 from wsi_parse.settings import ModelSettings
