@@ -10,9 +10,9 @@ from wsi_parse.evaluate.scores import dice, f1_score
 __all__ = [
     "Comparison",
     "Evaluation",
+    "EvaluationOptions",
     "Figures",
     "Review",
-    "EvaluationOptions",
     "compare",
     "dice",
     "evaluate",

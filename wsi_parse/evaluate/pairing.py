@@ -59,7 +59,8 @@ def pair_results(truths: Iterable[ResultName], preds: Iterable[ResultName]) -> l
     UsageError
         Where one could belong to several.
 
-    >>> pair_results([ResultName("x.scn - Series 1"), ResultName("a.svs")], [ResultName("a-svs", "a.svs"), ResultName("x", "x.scn")])
+    >>> truths = [ResultName("x.scn - Series 1"), ResultName("a.svs")]
+    >>> pair_results(truths, [ResultName("a-svs", "a.svs"), ResultName("x", "x.scn")])
     [('x.scn - Series 1', 'x'), ('a.svs', 'a-svs')]
     """
     left, others = {one.key: one for one in truths}, {one.key: one for one in preds}

@@ -1,7 +1,7 @@
 """What QuPath demands of a whole feature: exact coordinates in its frame, a class with a colour, a UUID.
 
-The geometry itself is made fit by :func:`wsi_parse.qupath.geometry.fit_for_qupath`; here nothing is repaired. One bad feature
-makes QuPath refuse a whole file, so an object that breaks a rule is an error that names it.
+The geometry itself is made fit by :func:`wsi_parse.qupath.geometry.fit_for_qupath`; here nothing is repaired. One bad
+feature makes QuPath refuse a whole file, so an object that breaks a rule is an error that names it.
 """
 
 import numpy as np

@@ -148,8 +148,8 @@ def warn_if_upsampled(slide: Slide, scale_passes: Sequence[ScalePass], model: st
     """Warn where a slide is too coarse for what is looked for."""
     pixel_um = max(slide.pixel_size.x_um, slide.pixel_size.y_um)
     return tuple(
-        f"{slide.name} has {pixel_um:.3g} um/px and {model} reads {scale_pass.read_mpp:.3g}: it is enlarged, and what needs "
-        "finer detail is missed."
+        f"{slide.name} has {pixel_um:.3g} um/px and {model} reads {scale_pass.read_mpp:.3g}: it is enlarged, "
+        "and what needs finer detail is missed."
         for scale_pass in scale_passes
         if pixel_um > _COARSER * scale_pass.read_mpp
     )

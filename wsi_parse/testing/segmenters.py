@@ -1,10 +1,9 @@
 """SegmenterTests: what every model must keep."""
 
-from typing import Any
-
 import numpy as np
+from numpy.typing import NDArray
 
-from wsi_parse.models.contract import Segmenter, to_uint8
+from wsi_parse.models.contract import Segmenter, State, to_uint8
 from wsi_parse.models.scale_pass import ScalePass
 
 
@@ -12,8 +11,8 @@ class SegmenterTests:
     """What every model must keep. Give fixtures `model`, `scale_pass` (a Pass of it), `state` and `images`."""
 
     def test_channels_are_what_the_plan_says(
-        self, model: Segmenter, scale_pass: ScalePass, state: Any, images: Any
-    ) -> None:  # noqa: ANN401
+        self, model: Segmenter, scale_pass: ScalePass, state: State, images: NDArray[np.uint8]
+    ) -> None:
         """Names, shapes and range."""
         given = model.predict(images, scale_pass, state)
         assert set(given) >= {channel.name for channel in scale_pass.channels}
@@ -24,8 +23,8 @@ class SegmenterTests:
             assert to_uint8(channel.name, values).dtype == np.uint8
 
     def test_the_same_tiles_give_the_same_answer(
-        self, model: Segmenter, scale_pass: ScalePass, state: Any, images: Any
-    ) -> None:  # noqa: ANN401
+        self, model: Segmenter, scale_pass: ScalePass, state: State, images: NDArray[np.uint8]
+    ) -> None:
         """Twice, and whatever else is in the batch."""
         first, again = (model.predict(images, scale_pass, state) for _ in range(2))
         backwards = model.predict(images[::-1], scale_pass, state)

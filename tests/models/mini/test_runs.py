@@ -55,15 +55,15 @@ def features(folder: Path) -> list[dict[str, object]]:
 
 class TestMissionsLine:
     def test_it_says_which_model_and_how_to_get_the_other(self, missions_line: tuple[str, Path]) -> None:
-        formatted, folder = missions_line
-        assert formatted.count("Using mini.") == 1
-        assert "wsi-parse models get biomedparse" in formatted
+        words, folder = missions_line
+        assert words.count("Using mini.") == 1
+        assert "wsi-parse models get biomedparse" in words
         model = RunManifest.load(folder).model
         assert (model["name"], model["weights_sha256"]) == ("mini", Weights.of_file(EMBEDDED).sha256)
 
     def test_the_caution_is_in_the_terminal_the_manifest_and_every_file(self, missions_line: tuple[str, Path]) -> None:
-        formatted, folder = missions_line
-        assert formatted.count(CAUTION) == 1
+        words, folder = missions_line
+        assert words.count(CAUTION) == 1
         assert CAUTION in RunManifest.load(folder).notes
         assert CAUTION in json.loads((folder / "annotations.geojson").read_text())["wsi_parse"]["cautions"]
         told = pq.read_schema(folder / "objects.parquet").metadata[b"wsi_parse"]
@@ -73,9 +73,9 @@ class TestMissionsLine:
         self, missions_line: tuple[str, Path], cmu1: Path
     ) -> None:
         again = wsi_parse(cmu1, "--prompt", "neoplastic cells", "-o", missions_line[1].parent)
-        formatted = " ".join(again.stderr.split())
-        assert "Already done" in formatted
-        assert formatted.count(CAUTION) == 1
+        words = " ".join(again.stderr.split())
+        assert "Already done" in words
+        assert words.count(CAUTION) == 1
 
     def test_the_class_confidence_is_a_measurement_and_decides_who_is_unsure(
         self, missions_line: tuple[str, Path]
@@ -146,9 +146,9 @@ class TestPrompts:
 
     def test_a_prompt_outside_the_set(self, cmu1: Path, tmp_path: Path) -> None:
         done = wsi_parse(cmu1, "-p", "mitoses", "--model", "mini", "-o", tmp_path, code=2)
-        formatted = " ".join(done.stderr.split())
-        assert "neoplastic cells, epithelial cells, inflammatory cells, connective tissue cells" in formatted
-        assert "wsi-parse models get biomedparse" in formatted
+        words = " ".join(done.stderr.split())
+        assert "neoplastic cells, epithelial cells, inflammatory cells, connective tissue cells" in words
+        assert "wsi-parse models get biomedparse" in words
 
     def test_without_a_pixel_size_it_is_refused(self, tmp_path: Path) -> None:
         slide = shared_data_root() / "slides" / "aperio" / "tcga-cr-7395-01a-01-ts1.svs"
@@ -219,10 +219,10 @@ class TestCard:
         assert int(told[1]) / 100 == pytest.approx(share, abs=0.01)
 
     def test_show(self) -> None:
-        formatted = " ".join(wsi_parse("models", "show", "mini").stdout.split())
+        words = " ".join(wsi_parse("models", "show", "mini").stdout.split())
         share = figures()["sets"]["nuinsseg"]["neoplastic"]["called"][0]
         for words in ("colon", "16 patients", "three fields", f"{share:.2f}", "Unsure", "Apache-2.0", "research use"):
-            assert words in formatted
+            assert words in words
         told = json.loads(wsi_parse("models", "show", "mini", "--json").stdout)
         assert told["weights_sha256"] == figures()["weights_sha256"]
         assert "stain" in wsi_parse("models", "show", "stain").stdout

@@ -22,26 +22,25 @@ def short_card() -> str:
     sets = figures()["sets"]
     colon, breast, other, normal = (sets[name] for name in ("consep", "tnbc", "nucls", "nuinsseg"))
     classes = ", ".join(
-        f"{name} {formatted(colon[f'f1_{name}'])}"
-        for name in ("neoplastic", "epithelial", "inflammatory", "connective")
+        f"{name} {share(colon[f'f1_{name}'])}" for name in ("neoplastic", "epithelial", "inflammatory", "connective")
     )
     paragraphs = (
         "Learnt from: CoNSeP (colon), NuInsSeg (31 organs, nearly all normal), TNBC (breast), DSB 2018; class labels "
         "from CoNSeP: at most 16 patients, healthy epithelium in three fields.",
-        f"Nuclei, on fields and patients never trained on: Dice {formatted(colon['dice'])} and F1 {formatted(colon['f1'])} on "
-        f"CoNSeP, {formatted(breast['dice'])} and {formatted(breast['f1'])} on TNBC, {formatted(other['dice'])} and "
-        f"{formatted(other['f1'])} on NuCLS, of which nothing was trained on.",
-        f"{CAUTION} F1 on CoNSeP: {classes}. On NuInsSeg (normal organs) {formatted(normal['neoplastic']['called'])} of the "
-        f"nuclei are called neoplastic, {formatted(normal['neoplastic']['surely'])} surely; with a wrong pixel size "
-        f"{formatted(normal['neoplastic_at_wrong_scale']['called'])}.",
-        f'A class below {MIN_CLASS_PROBABILITY:g} is marked "Unsure": of the others on CoNSeP {formatted(colon["accuracy_sure"])} '
-        f"are right ({formatted(colon['sure'])} of all); of all together {formatted(colon['accuracy'])}.",
+        f"Nuclei, on fields and patients never trained on: Dice {share(colon['dice'])} and F1 {share(colon['f1'])} on "
+        f"CoNSeP, {share(breast['dice'])} and {share(breast['f1'])} on TNBC, {share(other['dice'])} and "
+        f"{share(other['f1'])} on NuCLS, of which nothing was trained on.",
+        f"{CAUTION} F1 on CoNSeP: {classes}. On NuInsSeg (normal organs) {share(normal['neoplastic']['called'])} of the "
+        f"nuclei are called neoplastic, {share(normal['neoplastic']['surely'])} surely; with a wrong pixel size "
+        f"{share(normal['neoplastic_at_wrong_scale']['called'])}.",
+        f'A class below {MIN_CLASS_PROBABILITY:g} is marked "Unsure": of the others on CoNSeP '
+        f"{share(colon['accuracy_sure'])} are right ({share(colon['sure'])} of all); of all together {share(colon['accuracy'])}.",
         "In brackets: 95 % intervals by resampling fields and patients. The whole card: wsi_parse/models/mini/CARD.md",
     )
     return "\n\n".join(paragraphs)
 
 
-def formatted(figure: list[float]) -> str:
+def share(figure: list[float]) -> str:
     """A figure and its interval in words."""
     value, *limits = figure
     if not any(figure):
