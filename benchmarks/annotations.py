@@ -48,20 +48,20 @@ def work(name: str, path: Path) -> dict[str, Any]:
     beside = 0
     if name == "read":
         found = read_annotations(path)
-        features, formatted = len(found), not found.skipped
+        features, as_known = len(found), not found.skipped
         # The polygons are what is asked for; what remains of the peak is the reader's.
         beside = psutil.Process().memory_info().rss - before
     elif name == "check":
         report = check_file(path)
-        features, formatted = report.features, report.accepted
+        features, as_known = report.features, report.accepted
     else:
         result = repair(path, path.with_name("fixed.geojson"))
-        features, formatted = result.features, not result.dropped and sum(result.counts.values()) == result.features
+        features, as_known = result.features, not result.dropped and sum(result.counts.values()) == result.features
     return {
         "seconds": round(time.perf_counter() - started, 1),
         "cpu_s": round(time.process_time() - processed, 1),
         "features": features,
-        "right": formatted,
+        "right": as_known,
         "kept_mb": round(beside / 1e6),
     }
 

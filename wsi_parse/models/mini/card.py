@@ -30,11 +30,12 @@ def short_card() -> str:
         f"Nuclei, on fields and patients never trained on: Dice {share(colon['dice'])} and F1 {share(colon['f1'])} on "
         f"CoNSeP, {share(breast['dice'])} and {share(breast['f1'])} on TNBC, {share(other['dice'])} and "
         f"{share(other['f1'])} on NuCLS, of which nothing was trained on.",
-        f"{CAUTION} F1 on CoNSeP: {classes}. On NuInsSeg (normal organs) {share(normal['neoplastic']['called'])} of the "
-        f"nuclei are called neoplastic, {share(normal['neoplastic']['surely'])} surely; with a wrong pixel size "
+        f"{CAUTION} F1 on CoNSeP: {classes}. On NuInsSeg (normal organs) {share(normal['neoplastic']['called'])} of "
+        f"the nuclei are called neoplastic, {share(normal['neoplastic']['surely'])} surely; with a wrong pixel size "
         f"{share(normal['neoplastic_at_wrong_scale']['called'])}.",
         f'A class below {MIN_CLASS_PROBABILITY:g} is marked "Unsure": of the others on CoNSeP '
-        f"{share(colon['accuracy_sure'])} are right ({share(colon['sure'])} of all); of all together {share(colon['accuracy'])}.",
+        f"{share(colon['accuracy_sure'])} are right ({share(colon['sure'])} of all); of all together "
+        f"{share(colon['accuracy'])}.",
         "In brackets: 95 % intervals by resampling fields and patients. The whole card: wsi_parse/models/mini/CARD.md",
     )
     return "\n\n".join(paragraphs)
