@@ -19,7 +19,7 @@ from wsi_parse.models.biomedparse.names import published_shapes
 from wsi_parse.models.biomedparse.network import BiomedParse
 from wsi_parse.models.biomedparse.sizes import RELEASED
 from wsi_parse.models.biomedparse.targets import CELLS
-from wsi_parse.models.device import choose_precision, computing_in, device_name
+from wsi_parse.models.device import choose_device, choose_precision, computing_in, device_name
 from wsi_parse.models.weights import Weights
 
 # Of one 1024 x 1024 tile and one prompt as published: facts/biomedparse.md.
@@ -31,7 +31,7 @@ LIMITS = {"float32": 1.35, "bfloat16": 0.5, "prompts": 1.15, "memory": 1.3}
 
 def main() -> None:
     """Print a table and the ratios; exit code 1 where one misses its limit."""
-    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    device = choose_device("auto")
     with tempfile.TemporaryDirectory() as folder, torch.inference_mode():
         network, memory = load_measured(random_weights(Path(folder)), device)
         print(f"{device_name(device)}, torch {torch.__version__}")

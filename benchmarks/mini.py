@@ -8,7 +8,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from benchmarks.timing import least_seconds
 from wsi_parse.geometry import Box, Frame
-from wsi_parse.models.device import choose_precision, computing_in, device_name
+from wsi_parse.models.device import choose_device, choose_precision, computing_in, device_name
 from wsi_parse.models.mini.facts import CLASSES, EMBEDDED
 from wsi_parse.models.mini.network import fused
 from wsi_parse.models.mini.postprocess import channels_of
@@ -26,7 +26,7 @@ LIMITS = {"float32": 0.59, "bfloat16": 0.24, "splitting": 0.3}
 
 def main() -> None:
     """Print a table; exit code 1 where a limit is missed."""
-    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    device = choose_device("auto")
     network = fused(load_network(EMBEDDED)).to(device)
     tile = SyntheticSlide(SIDE * 3, SIDE * 3, mpp=0.5, seed=17, tissue=1.0).pixels(Box(SIDE, SIDE, SIDE, SIDE))
     images = torch.from_numpy(tile[None]).to(device)

@@ -12,7 +12,7 @@ from tests.shared import shared_data_root
 from wsi_parse.errors import UnknownPromptError
 from wsi_parse.evaluate import dice, f1_score, match_centres
 from wsi_parse.models.scale_pass import ScalePass
-from wsi_parse.models.stain import RUIFROK, StainModel, estimate_stains, optical_density
+from wsi_parse.models.stain import RUIFROK, StainModel, density_over, estimate_stains
 from wsi_parse.prompts import Prompt
 from wsi_parse.run.pipeline import segment_slide
 from wsi_parse.settings import ModelSettings, RunSettings
@@ -131,9 +131,9 @@ def test_stain_vectors_are_estimated_where_they_can_be() -> None:
     assert estimate_stains(one_stain.astype(np.float32))[1].startswith("reference")
 
 
-def test_optical_density_is_zero_at_white_and_one_at_a_tenth() -> None:
+def test_density_over_is_zero_at_white_and_one_at_a_tenth() -> None:
     image = np.array([[[239, 239, 239], [23, 23, 23]]], np.uint8)
-    assert optical_density(image, np.full(3, 239.0))[0, :, 0] == pytest.approx([0, 1], abs=0.001)
+    assert density_over(image, np.full(3, 239.0))[0, :, 0] == pytest.approx([0, 1], abs=0.001)
 
 
 # ---- labelled data ------------------------------------------------------------------------------------------------

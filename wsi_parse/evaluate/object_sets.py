@@ -10,8 +10,9 @@ from numpy.typing import NDArray
 
 from wsi_parse.annotations import Annotations
 from wsi_parse.errors import UsageError
-from wsi_parse.evaluate.options import UNSURE, EvaluationOptions, Objects
+from wsi_parse.evaluate.options import EvaluationOptions, Objects
 from wsi_parse.exporters.geojson import TISSUE
+from wsi_parse.prompts import UNSURE
 
 # QuPath never counts a class whose name ends so: "Region*", "Ignore*".
 _NO_CLASS = "*"

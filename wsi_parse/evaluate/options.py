@@ -5,9 +5,9 @@ from pathlib import Path
 from typing import Literal, cast, get_args
 
 from wsi_parse.errors import UnknownNameError, UsageError
+from wsi_parse.prompts import UNSURE
 
 Objects = Literal["all", "cells", "nuclei", "regions"]
-UNSURE = ": Unsure"
 UNCLASSIFIED = "Unclassified"
 
 

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from wsi_parse.errors import ModelError, UsageError
 from wsi_parse.models.scale_pass import ScalePass
 from wsi_parse.models.weights import Weights
+from wsi_parse.notice import RESEARCH_ONLY
 from wsi_parse.prompts import Prompt
 from wsi_parse.settings import ModelSettings
 from wsi_parse.slides.slide import Slide
@@ -57,7 +58,7 @@ class ModelSpec:
     prompts: tuple[str, ...]
     free_text: bool = False
     licence: str = "Apache-2.0"
-    purpose: str = "research use only, not for clinical decisions"
+    purpose: str = RESEARCH_ONLY
     cpu_seconds_per_tile: float = 0.0
     fields_um: tuple[float, ...] = ()
     rank: int = 0

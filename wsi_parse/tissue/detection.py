@@ -15,6 +15,7 @@ from skimage.morphology import remove_small_holes, remove_small_objects
 
 from wsi_parse.geometry import Box, Frame
 from wsi_parse.settings import TissueSettings
+from wsi_parse.slides.optical_density import optical_density
 from wsi_parse.slides.slide import Slide
 from wsi_parse.tissue.mask import TissueMask
 from wsi_parse.tissue.pen_ink import ALL_INKS, Usual, dilated, faint_ink, joined, locally, strokes, strong_ink
@@ -86,14 +87,14 @@ def tissue_in_image(rgb: NDArray[np.uint8], mpp: float, settings: TissueSettings
         return np.zeros(rgb.shape[:2], np.bool_)
     sigma_px = min(SMOOTHING_UM / mpp, SMOOTHING_PX)
     reach_px = _TRUNCATE * sigma_px + 1
-    density = partial(density_of, white=white, sigma_px=sigma_px)
+    density = partial(smoothed_density, white=white, sigma_px=sigma_px)
     traits = locally(lambda part: _traits(density(part)), rgb, reach_px)
     # The colour fringes of a cover slip's edge hold little of it.
     sure_px = int(_speck_um2(rgb, mpp, settings) / 4 / mpp**2)
     found = joined(traits & _SURE > 0, traits & _PALE > 0, max(1, sure_px))
     if (traits & ALL_INKS).any():
         sample = _sample(rgb)
-        usual = Usual.of(density_of(rgb[sample], white, 0.0), (found & (traits & ALL_INKS == 0))[sample])
+        usual = Usual.of(smoothed_density(rgb[sample], white, 0.0), (found & (traits & ALL_INKS == 0))[sample])
         faint = locally(lambda part: faint_ink(density(part), usual), rgb, reach_px)
         ink = strokes(traits, faint, mpp)
         return _tidied(found & ~ink, mpp, settings, ink)
@@ -116,7 +117,7 @@ def white_of(rgb: NDArray[np.uint8]) -> NDArray[np.float32] | None:
     scanned = pixels.min(axis=2) < CANVAS
     if not scanned.any():
         return None
-    tint = np.ptp(density_of(pixels, np.full(3, 255, np.float32), 0.0), axis=0)
+    tint = np.ptp(smoothed_density(pixels, np.full(3, 255, np.float32), 0.0), axis=0)
     steps = np.abs(np.diff(pixels.astype(np.int16), axis=1, prepend=pixels[:, :1])).max(axis=2)
     # Glass is grey, or of a tint that does not vary as tissue does.
     glass = scanned & (pixels.min(axis=2) > DARKEST_GLASS) & ((tint < 0.02) | (tint < 0.06) & (steps <= 3))
@@ -128,7 +129,7 @@ def white_of(rgb: NDArray[np.uint8]) -> NDArray[np.float32] | None:
     return np.asarray(np.median(pixels[glass][light >= np.median(light)], axis=0), np.float32)
 
 
-def density_of(rgb: NDArray[np.uint8], white: NDArray[np.float32], sigma_px: float) -> NDArray[np.float32]:
+def smoothed_density(rgb: NDArray[np.uint8], white: NDArray[np.float32], sigma_px: float) -> NDArray[np.float32]:
     """Return the optical density against `white`: log10(white / light) by Lambert and Beer, never below 0.
 
     Parameters
@@ -145,7 +146,7 @@ def density_of(rgb: NDArray[np.uint8], white: NDArray[np.float32], sigma_px: flo
     light = np.ascontiguousarray(np.moveaxis(rgb, 2, 0), np.float32)
     if sigma_px:
         light = gaussian_filter(light, (0, sigma_px, sigma_px), truncate=_TRUNCATE)
-    density = np.log10((white[:, None, None] + 1) / (light + 1))
+    density = optical_density(light, white[:, None, None])
     return np.maximum(density, 0, out=density)
 
 

@@ -54,6 +54,7 @@ def relative_density(images: Tensor, stain_normalization: StainNormalization) ->
     float tensor (B, 3, H, W)
     """
     white = torch.tensor(stain_normalization.white, device=images.device)
+    # slides.optical_density against full light, in torch: on the device, and in no more memory than needed.
     density = math.log(256) - torch.log(images.float() + 1)
     # Rows of pixels, colours together: that is already the memory format that convolutions like best.
     return density.sub_(white).div_(stain_normalization.strength).clamp_(*READ_RANGE).permute(0, 3, 1, 2)

@@ -23,12 +23,12 @@ from wsi_parse.models.mini.facts import (
 from wsi_parse.models.mini.stain_normalization import StainNormalization
 from wsi_parse.models.on_device import DeviceSegmenter
 from wsi_parse.models.scale_pass import Channel, Recipe, ScalePass
-from wsi_parse.models.stain import sample_boxes
 from wsi_parse.models.weights import Weights
 from wsi_parse.prompts import Prompt
 from wsi_parse.settings import ModelSettings
 from wsi_parse.slides.slide import Slide
 from wsi_parse.tissue.mask import TissueMask
+from wsi_parse.tissue.samples import read_samples
 
 FIELD_UM = 512.0
 _FIELDS_UM = (64.0, 2048.0)
@@ -90,10 +90,7 @@ class MiniModel(DeviceSegmenter):
 
     def prepare(self, slide: Slide, tissue: TissueMask) -> State:
         """Estimate light and staining, and decide device and precision, once for all workers."""
-        frame = slide.frame(READ_MPP)
-        stain_normalization = StainNormalization.of(
-            [slide.read(box, frame) for box in sample_boxes(tissue, frame.scale_x, frame.scale_y)]
-        )
+        stain_normalization = StainNormalization.of(read_samples(slide, tissue, READ_MPP))
         return {
             "white": list(stain_normalization.white),
             "strength": stain_normalization.strength,

@@ -6,12 +6,14 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from wsi_parse.slides.optical_density import optical_density
+
 # Darkest that counts as white, and bounds of a plausible staining, in natural optical density.
 _DARKEST_WHITE = 0.7
 _STRENGTHS = (0.12, 1.2)
 _STAINED = 0.15
 _MIN_PIXELS = 500
-_DENSITY = -np.log((np.arange(256, dtype=np.float32) + 1) / 256)
+_DENSITY = optical_density(np.arange(256, dtype=np.float32), 255.0, np.log)
 
 
 @dataclass(frozen=True)
