@@ -21,48 +21,62 @@ ROOT = Path(__file__).parent.parent
 PYTHON = sorted(path for folder in ("wsi_parse", "benchmarks", "workflows") for path in (ROOT / folder).rglob("*.py"))
 READ_BY_PEOPLE = sorted(
     path
-    for path in [*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md"), *(ROOT / "workflows").rglob("*")]
-    + [*(ROOT / "configs").glob("*"), *(ROOT / "wsi_parse").rglob("*.md")]
+    for path in (
+        *ROOT.glob("*.md"),
+        *(ROOT / "configs").glob("*"),
+        *(ROOT / "docs").rglob("*.md"),
+        *(ROOT / "workflows").rglob("*"),
+        *(ROOT / "wsi_parse").rglob("*.md"),
+    )
     if path.is_file() and path.suffix in {".md", ".yaml", ".groovy", ".sh", ""} and path.name != "CHANGELOG.md"
 )
 
 # Classes, functions and methods, whatever module they are in.
 OLD_NAMES = set(
-    """
-    Cells LevelCells CellCache ReadCell grid_cells CELLS_A_PIXEL STEPS_A_PIXEL
-    Pass Scene ObjectRules CellRule ChunkRules Rules Rule
-    outline_chunk outline_task is_outlined
-    place place_of Places Prepared ToPrepare
-    told told_settings _told said as_told
-    Elsewhere _Rooms attempt attempts DEADLY _attempted
-    Side side_of sides partners Named tally
-    Sheet Ink muted _mark
-    chessboard_depth taxicab_depth grown
-    _called choose to_run EVERYTHING _enlarged
-    stands_still _settled _solid put_right _mended
-    Words together look talk
-    Style neighbourhood
-    unsure_below one_class UNSURE_BELOW
-    """.split()
+    re.findall(
+        r"\S+",
+        """
+        Cells LevelCells CellCache ReadCell grid_cells CELLS_A_PIXEL STEPS_A_PIXEL
+        Pass Scene ObjectRules CellRule ChunkRules Rules Rule
+        outline_chunk outline_task is_outlined
+        place place_of Places Prepared ToPrepare
+        told told_settings _told said as_told
+        Elsewhere _Rooms attempt attempts DEADLY _attempted
+        Side side_of sides partners Named tally
+        Sheet Ink muted _mark
+        chessboard_depth taxicab_depth grown
+        _called choose to_run EVERYTHING _enlarged
+        stands_still _settled _solid put_right _mended
+        Words together look talk
+        Style neighbourhood
+        unsure_below one_class UNSURE_BELOW
+        """,
+    )
 )
 # Fields and attributes, with the class that had them; the class goes by its new name.
 OLD_FIELDS = set(
-    """
-    Recipe.rivals Recipe.answer Recipe.words Recipe.unsure_below
-    PassPlan.job PreparedRun.jobs RunPlan.scenes PassContext.job PassContext.rules
-    ObjectParameters.cell ObjectParameters.grow_px SplitParameters.depth SplitParameters.join
-    ObjectParameters.smallest_cell_px ObjectParameters.smallest_region_px ObjectParameters.smallest_hole_px
-    ExportContext.part_bytes ExportContext.part_objects Annotations.told
-    ModelSpec.cpu_seconds_a_tile DeviceSegmenter.gpu_bytes_a_tile DeviceSegmenter.most_tiles
-    MiniNetwork.look MiniNetwork.neighbourhood
-    EvaluationOptions.within EvaluationOptions.within_class
-    """.split()
+    re.findall(
+        r"\S+",
+        """
+        Recipe.rivals Recipe.answer Recipe.words Recipe.unsure_below
+        PassPlan.job PreparedRun.jobs RunPlan.scenes PassContext.job PassContext.rules
+        ObjectParameters.cell ObjectParameters.grow_px SplitParameters.depth SplitParameters.join
+        ObjectParameters.smallest_cell_px ObjectParameters.smallest_region_px ObjectParameters.smallest_hole_px
+        ExportContext.part_bytes ExportContext.part_objects Annotations.told
+        ModelSpec.cpu_seconds_a_tile DeviceSegmenter.gpu_bytes_a_tile DeviceSegmenter.most_tiles
+        MiniNetwork.look MiniNetwork.neighbourhood
+        EvaluationOptions.within EvaluationOptions.within_class
+        """,
+    )
 )
 OLD_SETTINGS = set(
-    """
-    cells_um largest_cell_um smallest_cell_um2 smallest_region_um2 smallest_hole_um2 seed_distance_um depth_um
-    one_class unsure_below part_mb part_objects smallest_um2 largest_hole_um2
-    """.split()
+    re.findall(
+        r"\S+",
+        """
+        cells_um largest_cell_um smallest_cell_um2 smallest_region_um2 smallest_hole_um2 seed_distance_um depth_um
+        one_class unsure_below part_mb part_objects smallest_um2 largest_hole_um2
+        """,
+    )
 )
 OLD_OPTIONS = {"--cells", "--within", "--within-class", "--most", "--csv"}
 OLD_SENTENCES = (
