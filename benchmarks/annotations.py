@@ -18,9 +18,10 @@ import psutil
 from benchmarks.exporters import PROMPTS, batches
 from benchmarks.measured import run_measured
 from wsi_parse.annotations import read_annotations
-from wsi_parse.check import check_file, repair
 from wsi_parse.exporters.base import ExportContext
 from wsi_parse.exporters.geojson import GeoJsonExporter
+from wsi_parse.qupath.check import check_file
+from wsi_parse.qupath.repair import repair
 
 COUNT = 1_000_000
 SECONDS = {"read": 60, "check": 120, "repair": 240}
@@ -47,20 +48,20 @@ def work(name: str, path: Path) -> dict[str, Any]:
     beside = 0
     if name == "read":
         found = read_annotations(path)
-        features, said = len(found), not found.skipped
+        features, as_known = len(found), not found.skipped
         # The polygons are what is asked for; what remains of the peak is the reader's.
         beside = psutil.Process().memory_info().rss - before
     elif name == "check":
         report = check_file(path)
-        features, said = report.features, report.accepted
+        features, as_known = report.features, report.accepted
     else:
         result = repair(path, path.with_name("fixed.geojson"))
-        features, said = result.features, not result.dropped and sum(result.counts.values()) == result.features
+        features, as_known = result.features, not result.dropped and sum(result.counts.values()) == result.features
     return {
         "seconds": round(time.perf_counter() - started, 1),
         "cpu_s": round(time.process_time() - processed, 1),
         "features": features,
-        "right": said,
+        "right": as_known,
         "kept_mb": round(beside / 1e6),
     }
 

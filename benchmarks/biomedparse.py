@@ -19,7 +19,7 @@ from wsi_parse.models.biomedparse.names import published_shapes
 from wsi_parse.models.biomedparse.network import BiomedParse
 from wsi_parse.models.biomedparse.sizes import RELEASED
 from wsi_parse.models.biomedparse.targets import CELLS
-from wsi_parse.models.device import choose_precision, computing_in, device_name
+from wsi_parse.models.device import choose_device, choose_precision, computing_in, device_name
 from wsi_parse.models.weights import Weights
 
 # Of one 1024 x 1024 tile and one prompt as published: facts/biomedparse.md.
@@ -31,7 +31,7 @@ LIMITS = {"float32": 1.35, "bfloat16": 0.5, "prompts": 1.15, "memory": 1.3}
 
 def main() -> None:
     """Print a table and the ratios; exit code 1 where one misses its limit."""
-    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    device = choose_device("auto")
     with tempfile.TemporaryDirectory() as folder, torch.inference_mode():
         network, memory = load_measured(random_weights(Path(folder)), device)
         print(f"{device_name(device)}, torch {torch.__version__}")
@@ -80,7 +80,7 @@ def matrix_rate(device: torch.device, dtype: torch.dtype, side: int) -> float:
 def tile_seconds(network: BiomedParse, device: torch.device, prompts: int, batch: int, precision: str) -> float:
     """Seconds of one tile in a batch, computed as a run computes it."""
     pixels = torch.rand(batch, 3, SIDE, SIDE, device=device) * 255
-    words = network.read(CELLS[:prompts])
+    words = network.encode_text(CELLS[:prompts])
 
     def work() -> None:
         with computing_in(precision, device, None):
@@ -99,7 +99,7 @@ def on_cpu(network: BiomedParse, device: torch.device) -> bool:
     print(f"float32 matrix products: {rate / 1e9:.0f} GFLOP/s; 2.39 TFLOP at that rate: {floor:.1f} s")
     # Apart from the timing: looking up the memory of a large process stops it for a while.
     with MemorySampler(0.1) as sampler:
-        network(torch.rand(1, 3, SIDE, SIDE) * 255, network.read(CELLS))
+        network(torch.rand(1, 3, SIDE, SIDE) * 255, network.encode_text(CELLS))
     print(f"a tile: {one:.1f} s with 1 prompt, {four:.1f} s with 4; peak memory {sampler.peak_bytes / 1e9:.2f} GB")
     held = within("a tile / its operations at that rate", one / floor, LIMITS["float32"])
     held &= within("4 prompts / 1 prompt", four / one, LIMITS["prompts"])

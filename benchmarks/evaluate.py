@@ -18,10 +18,11 @@ import shapely
 from numpy.typing import NDArray
 
 from benchmarks.measured import run_measured
-from wsi_parse.exporters.base import ExportContext, ObjectBatch
+from wsi_parse.exporters.base import ExportContext
 from wsi_parse.exporters.geojson import GeoJsonExporter
+from wsi_parse.objects.batch import ObjectBatch
 from wsi_parse.prompts import Prompt
-from wsi_parse.qupath import GRID_PX
+from wsi_parse.qupath.geometry import GRID_PX
 
 LIMIT_S = 180
 PITCH_PX, VERTICES, BATCH = 28, 20, 50_000

@@ -13,9 +13,10 @@ import numpy as np
 import shapely
 
 from benchmarks.measured import run_measured
-from wsi_parse.exporters.base import ExportContext, ObjectBatch
+from wsi_parse.exporters.base import ExportContext
+from wsi_parse.objects.batch import ObjectBatch
 from wsi_parse.prompts import Prompt
-from wsi_parse.qupath import fit_for_qupath
+from wsi_parse.qupath.geometry import fit_for_qupath
 from wsi_parse.registry import EXPORTERS
 
 NAMES = ("annotations.geojson", "annotations.geojson.gz", "objects.parquet")

@@ -7,15 +7,15 @@ import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 from benchmarks.timing import least_seconds
-from wsi_parse.cells import label_cells
 from wsi_parse.geometry import Box, Frame
-from wsi_parse.models.device import choose_precision, computing_in, device_name
-from wsi_parse.models.mini.answer import channels_of
+from wsi_parse.models.device import choose_device, choose_precision, computing_in, device_name
 from wsi_parse.models.mini.facts import CLASSES, EMBEDDED
 from wsi_parse.models.mini.network import fused
-from wsi_parse.models.mini.style import Style
+from wsi_parse.models.mini.postprocess import channels_of
+from wsi_parse.models.mini.stain_normalization import StainNormalization
 from wsi_parse.models.mini.weights import load_network
-from wsi_parse.objects import ObjectRules
+from wsi_parse.objects.parameters import ObjectParameters
+from wsi_parse.objects.split import label_cells
 from wsi_parse.settings import ObjectSettings
 from wsi_parse.synthetic import SyntheticSlide
 
@@ -26,7 +26,7 @@ LIMITS = {"float32": 0.59, "bfloat16": 0.24, "splitting": 0.3}
 
 def main() -> None:
     """Print a table; exit code 1 where a limit is missed."""
-    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    device = choose_device("auto")
     network = fused(load_network(EMBEDDED)).to(device)
     tile = SyntheticSlide(SIDE * 3, SIDE * 3, mpp=0.5, seed=17, tissue=1.0).pixels(Box(SIDE, SIDE, SIDE, SIDE))
     images = torch.from_numpy(tile[None]).to(device)
@@ -35,11 +35,11 @@ def main() -> None:
     precisions = dict.fromkeys(("float32", choose_precision("auto", device)))
     with torch.inference_mode():
         with FlopCounterMode(display=False) as counter:
-            given = channels_of(network, images, Style())
+            given = channels_of(network, images, StainNormalization())
         operations = counter.get_total_flops()
         for precision in precisions:
             with computing_in(precision, device, None):
-                seconds = least_seconds(lambda: channels_of(network, images, Style()), device)
+                seconds = least_seconds(lambda: channels_of(network, images, StainNormalization()), device)
             print(f"  {operations / 1e9:.0f} GFLOP at {operations / seconds / 1e9:.0f} GFLOP/s", end="; ")
             held &= within(f"a tile, {precision}", seconds, LIMITS[precision])
     channels = {name: values[0].cpu().numpy() for name, values in given.items()}
@@ -52,7 +52,7 @@ def main() -> None:
 def split(channels: dict[str, np.ndarray]) -> None:
     """Split the nuclei of a tile and let them vote, as a chunk does."""
     box, nucleus = Box(0, 0, SIDE, SIDE), channels["nucleus"]
-    rules = ObjectRules.of(ObjectSettings(), Frame(SIDE, SIDE, 0.5, 0.5, 1.0, 1.0))
+    rules = ObjectParameters.of(ObjectSettings(), Frame(SIDE, SIDE, 0.5, 0.5, 1.0, 1.0))
     labels, seeds = label_cells(nucleus, nucleus >= rules.level, channels["distance"], box, box, rules.cell)
     for name in CLASSES:
         np.bincount(labels.ravel(), channels[name].repeat(2, 0).repeat(2, 1).ravel(), len(seeds) + 1)

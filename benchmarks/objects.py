@@ -11,16 +11,16 @@ import time
 from pathlib import Path
 from typing import Any
 
-from wsi_parse.collect import collect
 from wsi_parse.compute.cluster import Cluster
 from wsi_parse.compute.graph import open_work, run_graph
 from wsi_parse.compute.memory import MemorySampler
-from wsi_parse.describe import provenance
 from wsi_parse.exporters.base import ExportContext
 from wsi_parse.exporters.geojson import GeoJsonExporter
 from wsi_parse.exporters.parquet import ParquetExporter
-from wsi_parse.pipeline import lay_out
-from wsi_parse.preparation import prepare
+from wsi_parse.run.collect import collect
+from wsi_parse.run.layout import lay_out
+from wsi_parse.run.prepared import prepare
+from wsi_parse.run.provenance import provenance
 from wsi_parse.settings import RunSettings
 from wsi_parse.synthetic import SyntheticSlide, write_svs_like
 

@@ -19,11 +19,11 @@ import tifffile
 from tiffslide import TiffSlide
 
 from wsi_parse.geometry import Box
+from wsi_parse.predict.tiles import TileGrid
 from wsi_parse.slides import Slide, open_slide
 from wsi_parse.synthetic import SyntheticSlide, write_svs_like
-from wsi_parse.tiles import TileGrid
 
-LEAST_SHARE, MOST_DECODES = 0.5, 1.3
+MIN_SHARE, MAX_DECODES = 0.5, 1.3
 # The best of some rounds: a shared machine only ever makes a round slower.
 ROUNDS = 3
 TILE, OVERLAP, BLOCK = 1024, 0.125, 4
@@ -123,9 +123,9 @@ def main() -> None:
     else:
         for name, rate in rates.items():
             print(f"{rate:>7,.0f} Mpx/s  {rate / rates[ALONE]:>5.2f} x  {name}")
-        print(f"{share:.2f} x decoding alone (limit {LEAST_SHARE}); each stored tile decoded {decodes:.2f} times")
-        print(f"(limit {MOST_DECODES}); peak memory {peak_mb:,.0f} MB, Python and libraries included")
-    sys.exit(share < LEAST_SHARE or decodes > MOST_DECODES)
+        print(f"{share:.2f} x decoding alone (limit {MIN_SHARE}); each stored tile decoded {decodes:.2f} times")
+        print(f"(limit {MAX_DECODES}); peak memory {peak_mb:,.0f} MB, Python and libraries included")
+    sys.exit(share < MIN_SHARE or decodes > MAX_DECODES)
 
 
 if __name__ == "__main__":

@@ -7,7 +7,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks.scale_slide import NUCLEUS, TISSUE
-from wsi_parse.models.base import Channel, ModelSpec, Pass, Recipe, Segmenter, State
+from wsi_parse.models.contract import ModelSpec, Segmenter, State
+from wsi_parse.models.scale_pass import Channel, Recipe, ScalePass
 from wsi_parse.prompts import Prompt
 from wsi_parse.registry import MODELS
 from wsi_parse.settings import ModelSettings
@@ -19,15 +20,15 @@ class HueModel(Segmenter):
     spec: ClassVar[ModelSpec] = ModelSpec("hue", "Finds nuclei painted in one hue.", ("nuclei",))
 
     @classmethod
-    def plan(cls, prompts: Sequence[Prompt], settings: ModelSettings) -> tuple[Pass, ...]:
+    def plan(cls, prompts: Sequence[Prompt], settings: ModelSettings) -> tuple[ScalePass, ...]:
         """One pass of large tiles."""
         del settings
         recipes = tuple(Recipe(prompt, "nucleus") for prompt in prompts)
-        return (Pass("hue", 512.0, 0.5, (Channel("nucleus", "probability"),), recipes),)
+        return (ScalePass("hue", 512.0, 0.5, (Channel("nucleus", "probability"),), recipes),)
 
-    def predict(self, images: NDArray[np.uint8], job: Pass, state: State) -> Mapping[str, NDArray[Any]]:
+    def predict(self, images: NDArray[np.uint8], scale_pass: ScalePass, state: State) -> Mapping[str, NDArray[Any]]:
         """From pixels only."""
-        del job, state
+        del scale_pass, state
         way = NUCLEUS - TISSUE
         weights = (way / (way @ way)).astype(np.float32)
         share = images.astype(np.float32) @ weights - np.float32(TISSUE @ weights)

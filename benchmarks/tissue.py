@@ -20,7 +20,8 @@ from scipy.ndimage import binary_dilation, gaussian_filter
 from wsi_parse.settings import TissueSettings
 from wsi_parse.slides import open_slide
 from wsi_parse.slides.slide import SlideOptions
-from wsi_parse.tissue import TissueMask, detect_tissue, tissue_in_image
+from wsi_parse.tissue.detection import detect_tissue, tissue_in_image
+from wsi_parse.tissue.mask import TissueMask
 
 Mask = NDArray[np.bool_]
 Picture = NDArray[np.uint8]
@@ -272,7 +273,7 @@ def pen_rows() -> Iterator[Row]:
     yield Row("histolab pen", "unmarked tissue kept", float(mask[boxes].mean()), 0.9)
 
 
-def scenes() -> Iterator[tuple[str, Picture, float]]:
+def pass_contexts() -> Iterator[tuple[str, Picture, float]]:
     """Pictures to draw on."""
     imi = picture("tissue/imi/29.jpg")
     yield "imi", np.ascontiguousarray(imi[300:1500]), IMI_MPP
@@ -301,13 +302,13 @@ def inked(pixels: Picture, mpp: float, colour: str, strength: float) -> tuple[Pi
 
 
 def drawn_pen_rows() -> Iterator[Row]:
-    for scene, pixels, mpp in scenes():
+    for context, pixels, mpp in pass_contexts():
         clean = tissue_in_image(pixels, mpp, SETTINGS)
         for colour in INKS:
             for strength in (0.5, 0.75, 1.0):
                 marked, ink = inked(pixels, mpp, colour, strength)
                 found = tissue_in_image(marked, mpp, SETTINGS)
-                case = f"{colour} drawn on {scene}, strength {strength}"
+                case = f"{colour} drawn on {context}, strength {strength}"
                 yield Row(case, "ink called tissue", float(found[ink].mean()), None, 0.02)
                 beside = clean & ~binary_dilation(ink, iterations=math.ceil(125.0 / mpp))
                 yield Row(case, "tissue beside kept", float(found[beside].mean()), 0.95)

@@ -16,7 +16,7 @@ from wsi_parse.registry import CLUSTERS, EXPORTERS, MODELS, Registry
 from wsi_parse.settings import RunSettings
 from wsi_parse.slides.base import Level, PixelSize, SlideInfo
 from wsi_parse.slides.slide import Slide, SlideOptions
-from wsi_parse.tissue import TissueMask
+from wsi_parse.tissue.mask import TissueMask
 
 ROOT = Path(__file__).parent.parent
 
@@ -436,9 +436,9 @@ def leaves() -> dict[str, object]:
         "precision": "bfloat16",
         "free_text_kind": "cell",
         "organ": "breast",
-        "unsure_below": 0.5,
+        "min_class_probability": 0.5,
         "frame": "level0",
-        "cells_um": 5,
+        "cell_expansion_um": 5,
         "classes": "{nuclei: {name: Tumor}}",
         "cluster": "slurm",
         "options": "{cores: 2}",

@@ -9,19 +9,19 @@
 from importlib import import_module
 from typing import Any
 
-__version__ = "0.1.0"
+from wsi_parse._version import __version__
 
 # Looked up when first used: importing the package costs nothing and loads no slide library, Dask or torch.
 _PUBLIC = {
     "Prompt": "wsi_parse.prompts",
-    "RunManifest": "wsi_parse.manifest",
+    "RunManifest": "wsi_parse.run.manifest",
     "RunSettings": "wsi_parse.settings",
     "SlideOptions": "wsi_parse.slides",
     "WsiParseError": "wsi_parse.errors",
     "list_cohort": "wsi_parse.cohort",
     "open_slide": "wsi_parse.slides",
     "run_cohort": "wsi_parse.cohort",
-    "segment_slide": "wsi_parse.pipeline",
+    "segment_slide": "wsi_parse.run.pipeline",
 }
 
 __all__ = ["__version__", *_PUBLIC]

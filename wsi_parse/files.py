@@ -8,6 +8,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+# The manifest of a run, in the folder of its results: the last file that is written.
+MANIFEST_NAME = "run.json"
+
 
 @contextmanager
 def atomic(path: Path) -> Iterator[Path]:

@@ -124,7 +124,9 @@ class Frame:
         Frame(width=500, height=500, mpp_x=0.5, mpp_y=0.5, scale_x=2.0, scale_y=1.0)
         """
         scale_x, scale_y = mpp / level0_mpp[0], mpp / level0_mpp[1]
-        return cls(_cells(width_level0, scale_x), _cells(height_level0, scale_y), mpp, mpp, scale_x, scale_y)
+        return cls(
+            _pixels_along(width_level0, scale_x), _pixels_along(height_level0, scale_y), mpp, mpp, scale_x, scale_y
+        )
 
     @property
     def box(self) -> Box:
@@ -174,5 +176,5 @@ class Frame:
 _TINY = 1e-6
 
 
-def _cells(length_level0: int, scale: float) -> int:
+def _pixels_along(length_level0: int, scale: float) -> int:
     return max(1, math.ceil(length_level0 / scale - _TINY))

@@ -6,6 +6,8 @@ from typing import Literal
 
 Kind = Literal["cell", "region"]
 Rgb = tuple[int, int, int]
+#: What follows the class of objects of whose class the model is not sure: a derived class in QuPath.
+UNSURE = ": Unsure"
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,7 +122,7 @@ class Prompt:
         'Tumor: Unsure'
         """
         red, green, blue = ((value + 255) // 2 for value in self.colour)
-        return replace(self, class_name=f"{self.class_name}: Unsure", colour=(red, green, blue))
+        return replace(self, class_name=self.class_name + UNSURE, colour=(red, green, blue))
 
     @classmethod
     def parse(cls, text: str) -> "Prompt":

@@ -36,8 +36,8 @@ class TissueSettings(_Section):
 
     detect: bool = Field(True, description="false: look everywhere")
     mpp: float = Field(8.0, gt=0, description="microns per pixel of the mask")
-    smallest_um2: float = Field(20_000.0, ge=0, description="specks below are dropped")
-    largest_hole_um2: float = Field(40_000.0, ge=0, description="holes below are filled")
+    min_area_um2: float = Field(20_000.0, ge=0, description="specks below are dropped")
+    max_hole_area_um2: float = Field(40_000.0, ge=0, description="holes below are filled")
 
 
 class ModelSettings(_Section):
@@ -71,22 +71,28 @@ class ObjectSettings(_Section):
     free_text_kind: Literal["auto", "cell", "region"] = Field(
         "auto", description="what words that no model knows ask for; auto: cells where the words say so"
     )
-    one_class: bool = Field(False, description="a cell that several prompts claim goes to the most probable one")
-    unsure_below: float | None = Field(
+    exclusive_classes: bool = Field(
+        False, description="a cell that several prompts claim goes to the most probable one"
+    )
+    min_class_probability: float | None = Field(
         None, ge=0, le=1, description="cells whose class is less probable are called unsure; null: the model's own"
     )
     chunk_px: int = Field(1024, ge=128, description="side of a chunk in output pixels; part of the result")
-    smallest_cell_um2: float = Field(8.0, ge=0, description="smaller cells are dropped")
-    largest_cell_um: float = Field(30.0, gt=0, description="farther from its seed nothing belongs to a cell")
-    seed_distance_um: float = Field(8.0, gt=0, description="seeds nearer than this are joined where no neck parts them")
-    depth_um: float = Field(8.0, gt=0, description="distances to the outline count up to this when cells are split")
+    min_cell_area_um2: float = Field(8.0, ge=0, description="smaller cells are dropped")
+    max_cell_radius_um: float = Field(30.0, gt=0, description="farther from its seed nothing belongs to a cell")
+    seed_merge_radius_um: float = Field(
+        8.0, gt=0, description="seeds nearer than this are joined where no neck parts them"
+    )
+    distance_cap_um: float = Field(
+        8.0, gt=0, description="distances to the outline count up to this when cells are split"
+    )
     tissue_margin_um: float = Field(16.0, ge=0, description="cells so near to tissue are on it: its mask is coarse")
-    smallest_region_um2: float = Field(500.0, ge=0, description="smaller regions are dropped")
-    smallest_hole_um2: float = Field(100.0, ge=0, description="smaller holes of regions are filled")
+    min_region_area_um2: float = Field(500.0, ge=0, description="smaller regions are dropped")
+    min_hole_area_um2: float = Field(100.0, ge=0, description="smaller holes of regions are filled")
     simplify_px: float | None = Field(
         None, ge=0, description="outline tolerance in output pixels; null: the most that keeps each object's area"
     )
-    cells_um: float | None = Field(
+    cell_expansion_um: float | None = Field(
         None, gt=0, le=30, description="grow nuclei by this to cells, where no other is nearer; null: nuclei only"
     )
     stains: bool = Field(False, description="measure haematoxylin and eosin of each object")
@@ -112,8 +118,10 @@ class ExportSettings(_Section):
     classes: dict[str, ClassSettings] = Field(
         {}, description="prompt: {name: class in QuPath, colour: [red, green, blue]}, where not as usual"
     )
-    part_mb: float = Field(200.0, gt=0, description="larger annotations are written in parts, which QuPath can open")
-    part_objects: int = Field(500_000, ge=1, description="and so are more objects than this")
+    max_part_mb: float = Field(
+        200.0, gt=0, description="larger annotations are written in parts, which QuPath can open"
+    )
+    max_part_objects: int = Field(500_000, ge=1, description="and so are more objects than this")
     overlay_px: int = Field(2048, ge=0, le=8192, description="longer side of overlay.png; 0: none")
 
 

@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from wsi_parse.claims import claim
 from wsi_parse.errors import ClaimedError, StoreError
+from wsi_parse.run.locks import claim
 
-HOLD = "import sys, time; from pathlib import Path; from wsi_parse.claims import claim\n"
+HOLD = "import sys, time; from pathlib import Path; from wsi_parse.run.locks import claim\n"
 HOLD += "with claim(Path(sys.argv[1])): print('mine', flush=True); time.sleep(60)"
 
 

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.slides_for_runs import tissue_with_nuclei, write_slide
+from tests.small_slides import tissue_with_nuclei, write_slide
 from wsi_parse.cohort import CohortSlide, list_cohort
 from wsi_parse.errors import SlideOpenError, UsageError
 from wsi_parse.settings import RunSettings

@@ -13,9 +13,9 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
-from tests.slides_for_runs import tissue_with_nuclei, write_slide
+from tests.small_slides import tissue_with_nuclei, write_slide
 from wsi_parse.cohort import Choice, CohortSlide, Listing, Outcome, list_cohort, run_cohort
-from wsi_parse.manifest import RunManifest
+from wsi_parse.run.manifest import RunManifest
 from wsi_parse.settings import RunSettings
 
 SMALL = ("tissue.detect=false", "objects.chunk_px=256", "export.overlay_px=0", "tiles.block=1")
@@ -316,6 +316,6 @@ class TestWordsOfARow:
 
 def test_rows_that_are_not_looked_at_are_done_only_by_these_settings(slides: Path, copy: Path) -> None:
     assert set(states(run(slides, copy, limit=0)).values()) == {"done"}
-    assert set(states(run(slides, copy, settings_of("objects.depth_um=3"), limit=0)).values()) == {"open"}
-    only = states(run(slides, copy, settings_of("objects.depth_um=3"), only=("a",)))
+    assert set(states(run(slides, copy, settings_of("objects.distance_cap_um=3"), limit=0)).values()) == {"open"}
+    only = states(run(slides, copy, settings_of("objects.distance_cap_um=3"), only=("a",)))
     assert only == {"a": "done", "b": "open", "c": "open"}

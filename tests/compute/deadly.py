@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from wsi_parse.models.base import Pass, State
+from wsi_parse.models.contract import State
+from wsi_parse.models.scale_pass import ScalePass
 from wsi_parse.models.stain import StainModel
 from wsi_parse.registry import MODELS
 
@@ -16,10 +17,10 @@ from wsi_parse.registry import MODELS
 class DeadlyModel(StainModel):
     """The stain model, but for that."""
 
-    def predict(self, images: NDArray[np.uint8], job: Pass, state: State) -> Mapping[str, NDArray[Any]]:
+    def predict(self, images: NDArray[np.uint8], scale_pass: ScalePass, state: State) -> Mapping[str, NDArray[Any]]:
         if (images.max(axis=(1, 2, 3)) == 0).any():
             os.kill(os.getpid(), signal.SIGKILL)
-        return super().predict(images, job, state)
+        return super().predict(images, scale_pass, state)
 
 
 MODELS.add("deadly", DeadlyModel)

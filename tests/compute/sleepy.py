@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from wsi_parse.models.base import Pass, State
+from wsi_parse.models.contract import State
+from wsi_parse.models.scale_pass import ScalePass
 from wsi_parse.models.stain import StainModel
 from wsi_parse.registry import MODELS
 
@@ -17,10 +18,10 @@ from wsi_parse.registry import MODELS
 class SleepyModel(StainModel):
     """The stain model, but for that."""
 
-    def predict(self, images: NDArray[np.uint8], job: Pass, state: State) -> Mapping[str, NDArray[Any]]:
+    def predict(self, images: NDArray[np.uint8], scale_pass: ScalePass, state: State) -> Mapping[str, NDArray[Any]]:
         Path(os.environ["SLEEPY_BEGUN"]).touch()
         time.sleep(60)
-        return super().predict(images, job, state)
+        return super().predict(images, scale_pass, state)
 
 
 MODELS.add("sleepy", SleepyModel)

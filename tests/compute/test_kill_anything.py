@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests.compute.processes import DaskProcesses, children_of, dask_processes
-from tests.slides_for_runs import tissue_with_nuclei, write_slide
+from tests.small_slides import tissue_with_nuclei, write_slide
 
 GPU = ("--resources", "GPU=1")
 SETS = ("tissue.detect=false", "tiles.block=1", "objects.chunk_px=256", "export.overlay_px=0", "model.field_um=128")

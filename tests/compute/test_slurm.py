@@ -12,7 +12,7 @@ import pytest
 
 from tests.compute.processes import wait_until
 from tests.compute.slurm import USUAL, slurm_of_one_node
-from tests.slides_for_runs import tissue_with_nuclei, write_slide
+from tests.small_slides import tissue_with_nuclei, write_slide
 
 ROOT = Path(__file__).resolve().parents[2]
 SETTINGS = "tissue: {detect: false}\nobjects: {chunk_px: 256}\nexport: {overlay_px: 0}\ntiles: {block: 1}\n"

@@ -11,14 +11,14 @@ import pytest
 from tests.compute import deadly, sleepy
 from tests.compute import processes as processes_module
 from tests.compute.processes import DaskProcesses, children_of, dask_processes, wait_until
-from tests.slides_for_runs import tissue_with_nuclei, write_slide
-from wsi_parse.compute import check as check_module
-from wsi_parse.compute.memory import Elsewhere
+from tests.small_slides import tissue_with_nuclei, write_slide
+from wsi_parse.compute import worker_check as check_module
+from wsi_parse.compute.memory import RemoteMemory
 from wsi_parse.compute.worker import Done
 from wsi_parse.errors import ClusterError, StageError
-from wsi_parse.manifest import RunManifest
-from wsi_parse.pipeline import segment_slide
 from wsi_parse.progress import Silent
+from wsi_parse.run.manifest import RunManifest
+from wsi_parse.run.pipeline import segment_slide
 from wsi_parse.settings import RunSettings
 
 SMALL = ("tissue.detect=false", "tiles.block=1", "objects.chunk_px=256", "export.overlay_px=0")
@@ -67,13 +67,13 @@ def test_models_run_where_a_gpu_is_declared_and_outlining_also_where_none_is(
     slide: Path, dask: DaskProcesses, expected: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     seen: list[Done] = []
-    note = Elsewhere.note
+    note = RemoteMemory.note
 
-    def noting(self: Elsewhere, done: Done) -> None:
+    def noting(self: RemoteMemory, done: Done) -> None:
         seen.append(done)
         note(self, done)
 
-    monkeypatch.setattr(Elsewhere, "note", noting)
+    monkeypatch.setattr(RemoteMemory, "note", noting)
     manifest = segment_slide(slide, tmp_path, settings_of(cluster=dask.address))
     assert manifest.outputs == expected
     with_gpu = pids(dask.workers[0]) | pids(dask.workers[1])

@@ -11,9 +11,9 @@ import shapely
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.evaluate.scenes import annotations
+from tests.evaluate.made import annotations
 from tests.shared import shared_data_root
-from wsi_parse.evaluate import Rules, evaluate
+from wsi_parse.evaluate import EvaluationOptions, evaluate
 from wsi_parse.evaluate.review import same_outlines
 
 MPP = 0.22
@@ -43,7 +43,7 @@ def test_a_lattice_moved_by_one_micron_with_tenths_changed() -> None:
         [*(turned.get(number, classes[number]) for number in kept), *classes[:10]],
         [*ids[10:], *(name_of(1000 + number) for number in range(10))],
     )
-    told = evaluate(annotations(shapes, classes, ids), pred, Rules(mpp=0.25)).to_dict()
+    told = evaluate(annotations(shapes, classes, ids), pred, EvaluationOptions(mpp=0.25)).to_dict()
     iou = 36 / 44
     expected = {
         "truth": 100,
@@ -99,7 +99,7 @@ class TestRealExports:
         return dict(json.loads(path.read_text(encoding="utf-8")))
 
     def test_agree_with_themselves(self, path: Path, whole: dict[str, Any]) -> None:
-        told = evaluate(path, path, Rules(mpp=MPP)).to_dict()
+        told = evaluate(path, path, EvaluationOptions(mpp=MPP)).to_dict()
         for figures in (told["all"], *told["classes"].values()):
             for key in ("dice", "iou", "precision", "recall", "f1", "sq", "pq", "aji", "centre_f1"):
                 assert figures[key] == pytest.approx(1, abs=1e-12)
@@ -133,7 +133,7 @@ class TestRealExports:
             pred.append(item)
         extra = [shifted(features[number], 5000, 5000, id=str(uuid.uuid4())) for number in doubled]
         (tmp_path / "pred.geojson").write_text(json.dumps([*pred, *extra]), encoding="utf-8")
-        told = evaluate(path, tmp_path / "pred.geojson", Rules(mpp=MPP)).to_dict()
+        told = evaluate(path, tmp_path / "pred.geojson", EvaluationOptions(mpp=MPP)).to_dict()
         stayed = len(features) - tenth
         review = told["review"]
         assert review["counts"]["deleted"] == review["counts"]["added"] == review["counts"]["reclassified"] == tenth
@@ -195,7 +195,7 @@ def test_what_was_reshaped_and_turned_is_both_and_the_rest_is_told() -> None:
     pred = annotations(shapes[:4], ["Tumor"] * 4, ids[:4])
     redrawn = shapely.box(0, 0, 40, 30)
     truth = annotations([redrawn, *shapes[1:3], shapes[4]], ["Stroma", "Tumor", "", "Tumor"], [*ids[:3], None])
-    evaluation = evaluate(truth, pred, Rules(radius="5px"))
+    evaluation = evaluate(truth, pred, EvaluationOptions(radius="5px"))
     review = evaluation.review
     assert review is not None
     assert review.kept == [ids[1]]

@@ -8,15 +8,15 @@ import shapely
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.evaluate.made import annotations, heaps, of_heap, of_scene, scenes
 from tests.evaluate.rasters import scores
-from tests.evaluate.scenes import annotations, heaps, of_heap, of_scene, scenes
 from wsi_parse.annotations import Annotations
-from wsi_parse.evaluate import Evaluation, Rules, evaluate, summed
+from wsi_parse.evaluate import Evaluation, EvaluationOptions, evaluate, summed
 from wsi_parse.evaluate.evaluation import EXTRA, MISSED
 
-Scene = tuple[np.ndarray, list[str]]
+ComparedSets = tuple[np.ndarray, list[str]]
 Heap = tuple[list[np.ndarray], list[str]]
-PX = Rules(radius="4px")
+PX = EvaluationOptions(radius="4px")
 SYMMETRIC = ("dice", "iou", "f1", "sq", "pq", "rq", "centre_f1", "matched", "centre_matched")
 SHARES = ("dice", "iou", "precision", "recall", "f1", "sq", "pq", "aji", "centre_precision", "centre_recall")
 
@@ -25,8 +25,8 @@ def figures(evaluation: Evaluation) -> dict[str, dict[str, Any]]:
     return {name: one.to_dict() for name, one in {**evaluation.classes, "": evaluation.everything}.items()}
 
 
-def masks_of(scene: Scene, name: str | None = None) -> list[np.ndarray]:
-    labels, classes = scene
+def masks_of(compared: ComparedSets, name: str | None = None) -> list[np.ndarray]:
+    labels, classes = compared
     return [labels == number + 1 for number, known in enumerate(classes) if name in (None, known)]
 
 
@@ -40,7 +40,7 @@ def check(found: dict[str, Any], expected: dict[str, Any]) -> None:
 
 class TestAgainstRasters:
     @given(scenes(), scenes())
-    def test_of_objects_apart(self, truth: Scene, pred: Scene) -> None:
+    def test_of_objects_apart(self, truth: ComparedSets, pred: ComparedSets) -> None:
         evaluation = evaluate(of_scene(truth), of_scene(pred), PX)
         assert set(evaluation.classes) == {*truth[1], *pred[1]}
         check(evaluation.everything.to_dict(), scores(masks_of(truth), masks_of(pred)))
@@ -59,7 +59,7 @@ class TestAgainstRasters:
     def test_by_hand(self) -> None:
         truth = annotations([shapely.box(0, 0, 10, 10), shapely.box(20, 0, 30, 10), shapely.box(40, 0, 50, 10)])
         pred = annotations([shapely.box(0, 0, 10, 8), shapely.box(24, 0, 34, 10)])
-        told = evaluate(truth, pred, Rules(mpp=0.5)).everything.to_dict()
+        told = evaluate(truth, pred, EvaluationOptions(mpp=0.5)).everything.to_dict()
         expected = {
             "matched": 1,
             "precision": 1 / 2,
@@ -83,8 +83,8 @@ class TestAgainstRasters:
 
 class TestProperties:
     @given(scenes())
-    def test_a_file_agrees_with_itself(self, scene: Scene) -> None:
-        evaluation = evaluate(of_scene(scene), of_scene(scene), PX)
+    def test_a_file_agrees_with_itself(self, compared: ComparedSets) -> None:
+        evaluation = evaluate(of_scene(compared), of_scene(compared), PX)
         for told in figures(evaluation).values():
             assert all(told[key] in (None, 1.0) for key in SHARES)
             assert told["count_error"] in (None, 0)
@@ -121,7 +121,9 @@ class TestProperties:
         assert table.total() == len(truth[0]) + len(pred[0]) - evaluation.everything.matched
 
     @given(scenes(), scenes(), scenes(), scenes())
-    def test_slides_add_up_as_if_they_were_one(self, truth: Scene, pred: Scene, truth2: Scene, pred2: Scene) -> None:
+    def test_slides_add_up_as_if_they_were_one(
+        self, truth: ComparedSets, pred: ComparedSets, truth2: ComparedSets, pred2: ComparedSets
+    ) -> None:
         def beside(one: Annotations, other: Annotations) -> Annotations:
             moved = shapely.transform(other.geometry, lambda points: points + 100)
             return annotations([*one.geometry, *moved], [*one.class_name, *other.class_name])

@@ -14,13 +14,14 @@ from scipy.sparse import coo_array
 
 from tests.shared import shared_data_root
 from wsi_parse.annotations import read_annotations
-from wsi_parse.check import check_file
 from wsi_parse.evaluate import Evaluation, evaluate, match_centres
-from wsi_parse.exporters.base import ExportContext, ObjectBatch
+from wsi_parse.exporters.base import ExportContext
 from wsi_parse.exporters.geojson import GeoJsonExporter
-from wsi_parse.pipeline import segment_slide
+from wsi_parse.objects.batch import ObjectBatch
 from wsi_parse.prompts import Prompt
-from wsi_parse.qupath import fit_for_qupath
+from wsi_parse.qupath.check import check_file
+from wsi_parse.qupath.geometry import fit_for_qupath
+from wsi_parse.run.pipeline import segment_slide
 from wsi_parse.settings import RunSettings
 
 WIDTH, HEIGHT, SIDE, MPP = 8192, 6144, 512, 0.25

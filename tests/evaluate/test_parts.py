@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.optimize import linear_sum_assignment
 
+from tests.evaluate.made import heaps, label_images, of_heap, outlines
 from tests.evaluate.rasters import of_labels
-from tests.evaluate.scenes import heaps, label_images, of_heap, outlines
 from wsi_parse.errors import UsageError
 from wsi_parse.evaluate.areas import Pieces, common_areas
 from wsi_parse.evaluate.assignment import assign
@@ -106,7 +106,7 @@ class TestPairs:
                 return found
 
         monkeypatch.setattr(shapely, "STRtree", Counting)
-        monkeypatch.setattr("wsi_parse.evaluate.pairs._MOST_AT_ONCE", most)
+        monkeypatch.setattr("wsi_parse.evaluate.pairs._MAX_AT_ONCE", most)
         monkeypatch.setattr("wsi_parse.evaluate.pairs._AT_ONCE", 100)
         for pairs, expected in zip((overlapping(shapes, shapes), overlapping_itself(shapes)), whole, strict=True):
             for name in ("one", "other", "area"):

@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 import shapely
 
-from tests.evaluate.scenes import annotations, outlines
+from tests.evaluate.made import annotations, outlines
 from wsi_parse.annotations import Annotations
 from wsi_parse.errors import UsageError
-from wsi_parse.evaluate import Rules, evaluate
+from wsi_parse.evaluate import EvaluationOptions, evaluate
 from wsi_parse.evaluate.frames import pixel_size
 
 SLIDE = {"mpp_x_um": 0.25, "mpp_y_um": 0.5, "bounds_level0_px": [300, 700, 5000, 5000], "fingerprint": "a"}
@@ -69,7 +69,7 @@ class TestFrames:
             with pytest.raises(UsageError, match=rf"--mpp {mpp:g} is not.*0\.25 x 0\.25"):
                 pixel_size(mpp, told)
         with pytest.raises(UsageError, match=r"0\.25 x 0\.5"):
-            evaluate(annotations(BOXES, told=QUPATH), annotations(BOXES), Rules(mpp=0.25))
+            evaluate(annotations(BOXES, told=QUPATH), annotations(BOXES), EvaluationOptions(mpp=0.25))
 
     def test_the_radius_is_of_microns_where_pixels_are_oblong(self) -> None:
         for x, y, near in ((23, 0, 3), (25, 0, 0), (0, 11, 3), (0, 13, 0)):
@@ -83,7 +83,7 @@ class TestFrames:
         assert told["centre_f1"] is None
         assert told["truth_area_px2"] == 1200
         assert any("--mpp" in note for note in evaluation.notes)
-        assert evaluate(annotations(BOXES), annotations(BOXES), Rules(radius="3px")).everything.near == 3
+        assert evaluate(annotations(BOXES), annotations(BOXES), EvaluationOptions(radius="3px")).everything.near == 3
 
 
 def region_file(folder: Path, *shapes: Any, told: dict[str, Any] | None = None) -> Path:
@@ -106,7 +106,7 @@ class TestRegions:
 
     def test_objects_count_by_centroid_and_areas_are_clipped(self, tmp_path: Path) -> None:
         path = region_file(tmp_path, shapely.box(-5, -5, 100, 50))
-        told = evaluate(*self.sides(), Rules(within=path, radius="3px")).everything.to_dict()
+        told = evaluate(*self.sides(), EvaluationOptions(within=path, radius="3px")).everything.to_dict()
         assert (told["truth"], told["pred"], told["matched"], told["centre_matched"]) == (4, 3, 3, 3)
         assert told["truth_area_px2"] == 300 + 60 + 30
         assert told["pred_area_px2"] == 200 + 60 + 30
@@ -121,17 +121,17 @@ class TestRegions:
             [*truth.class_name, "Reviewed", "Reviewed"],
             types=[*truth.object_type, "annotation", "annotation"],
         )
-        found = evaluate(both, pred, Rules(within_class="Reviewed", radius="3px"))
+        found = evaluate(both, pred, EvaluationOptions(within_class="Reviewed", radius="3px"))
         assert set(found.classes) == {"Tumor"}
         assert (found.everything.truth, found.everything.pred, found.everything.matched) == (4, 3, 3)
         assert found.everything.px2.truth == shapely.area(shapely.intersection(truth.geometry, inside)).sum()
         with pytest.raises(UsageError, match=r"no annotation of class .Seen.*Reviewed"):
-            evaluate(both, pred, Rules(within_class="Seen"))
+            evaluate(both, pred, EvaluationOptions(within_class="Seen"))
 
     def test_the_region_is_read_in_its_own_frame(self, tmp_path: Path) -> None:
         truth, pred = (annotations(side.geometry, told=QUPATH) for side in self.sides())
         path = region_file(tmp_path, shapely.box(295, 695, 400, 750), told=LEVEL0)
-        assert evaluate(truth, pred, Rules(within=path)).everything.truth == 4
+        assert evaluate(truth, pred, EvaluationOptions(within=path)).everything.truth == 4
 
     def test_agrees_with_a_raster(self, tmp_path: Path) -> None:
         rng = np.random.default_rng(3)
@@ -140,7 +140,7 @@ class TestRegions:
         ]
         shapes = [outlines(image) for image in labels]
         disc = shapely.Point(16, 16).buffer(11, quad_segs=1)
-        told = evaluate(*map(annotations, shapes), Rules(within=region_file(tmp_path, disc))).everything
+        told = evaluate(*map(annotations, shapes), EvaluationOptions(within=region_file(tmp_path, disc))).everything
         union = [shapely.union_all(side) & disc for side in shapes]
         assert told.px2.both == pytest.approx((union[0] & union[1]).area)
         assert told.dice == pytest.approx(2 * (union[0] & union[1]).area / (union[0].area + union[1].area))
@@ -151,15 +151,15 @@ class TestRegions:
         truth = annotations([shapely.box(96, 0, 120, 10)], ids=["a"])
         pred = annotations([shapely.box(90, 0, 105, 10), shapely.box(130, 0, 140, 10)], ids=["a", "b"])
         path = region_file(tmp_path, shapely.box(0, 0, 100, 50))
-        review = evaluate(truth, pred, Rules(within=path)).review
+        review = evaluate(truth, pred, EvaluationOptions(within=path)).review
         assert review is not None
         assert ([item["id"] for item in review.reshaped], review.deleted, review.added) == (["a"], [], [])
 
     def test_an_empty_region_and_two_of_them_are_refused(self, tmp_path: Path) -> None:
         with pytest.raises(UsageError, match="no polygon"):
-            evaluate(*self.sides(), Rules(within=region_file(tmp_path)))
+            evaluate(*self.sides(), EvaluationOptions(within=region_file(tmp_path)))
         with pytest.raises(UsageError, match="exclude"):
-            Rules(within=tmp_path, within_class="Seen")
+            EvaluationOptions(within=tmp_path, within_class="Seen")
 
 
 class TestClassesAndKinds:
@@ -169,7 +169,7 @@ class TestClassesAndKinds:
         assert together.classes["Tumor"].matched == 2
         assert any("1 of a class" in note for note in together.notes)
         assert set(together.classes) == {"Tumor", "Tumor: Positive"}
-        apart = evaluate(truth, pred, Rules(keep_unsure=True))
+        apart = evaluate(truth, pred, EvaluationOptions(keep_unsure=True))
         assert apart.classes["Tumor"].matched == 1
         assert apart.confusion["Tumor", "Tumor: Unsure"] == 1
 
@@ -185,7 +185,7 @@ class TestClassesAndKinds:
         plain = annotations(BOXES, types=types)
         side = Annotations(plain.geometry, plain.ids, plain.class_name, plain.object_type, nucleus, {"Point": 2}, {})
         areas = {
-            kind: evaluate(side, side, Rules(objects=kind)).everything.px2.truth  # type: ignore[arg-type]
+            kind: evaluate(side, side, EvaluationOptions(objects=kind)).everything.px2.truth  # type: ignore[arg-type]
             for kind in ("all", "cells", "nuclei", "regions")
         }
         assert areas == {"all": 1200, "cells": 800, "nuclei": 500, "regions": 400}
@@ -193,7 +193,7 @@ class TestClassesAndKinds:
         assert any("--objects" in note for note in notes)
         assert any("2 left out: Point" in note for note in notes)
         with pytest.raises(UsageError, match="Known: all, cells"):
-            Rules(objects="organs")  # type: ignore[arg-type]
+            EvaluationOptions(objects="organs")  # type: ignore[arg-type]
 
     @pytest.mark.parametrize("objects", [None, "all", "regions"])
     def test_tissue_of_a_run_is_no_object(self, objects: Any) -> None:
@@ -202,12 +202,15 @@ class TestClassesAndKinds:
         types, classes = ["annotation", "annotation", "detection"], ["Tumor", "Stroma", "Tissue"]
         pred = annotations(BOXES, classes, types=types)
         truth = annotations([*BOXES, tissue], [*classes, "Tissue"], types=[*types, "annotation"])
-        plain, told = evaluate(pred, pred, Rules(objects=objects)), evaluate(truth, pred, Rules(objects=objects))
+        plain, told = (
+            evaluate(pred, pred, EvaluationOptions(objects=objects)),
+            evaluate(truth, pred, EvaluationOptions(objects=objects)),
+        )
         assert told.to_dict() | {"notes": []} == plain.to_dict() | {"notes": []}
         assert [note for note in told.notes if note not in plain.notes] == [
             "Annotations of class Tissue are no objects: 1 of the truth, 0 of the prediction left out."
         ]
-        within = evaluate(truth, pred, Rules(objects=objects, within_class="Tissue"))
+        within = evaluate(truth, pred, EvaluationOptions(objects=objects, within_class="Tissue"))
         assert within.everything == plain.everything
         assert not any("are no objects" in note for note in within.notes)
 
@@ -226,7 +229,7 @@ class TestClassesAndKinds:
             assert told.review.kept == ["a", "b", "c"]
             assert any(words in note and "nuclei are compared" in note for note in told.notes)
             for objects, matched in (("all", 1), ("cells", 0)):
-                asked = evaluate(truth, pred, Rules(objects=objects))  # type: ignore[arg-type]
+                asked = evaluate(truth, pred, EvaluationOptions(objects=objects))  # type: ignore[arg-type]
                 assert asked.everything.matched == matched
                 assert any(words in note and "--objects nuclei compares" in note for note in asked.notes)
         # Where both have nuclei, or the other has cells, whole cells are compared.
@@ -246,11 +249,11 @@ class TestClassesAndKinds:
 
     @pytest.mark.parametrize("words", ["6", "6um", "6 µm", "6.0UM"])
     def test_radii_in_words(self, words: str) -> None:
-        assert Rules(radius=words).radius_number() == (6.0, "um")
+        assert EvaluationOptions(radius=words).radius_number() == (6.0, "um")
 
     @pytest.mark.parametrize(
         "wrong", [{"radius": "far"}, {"radius": "-1px"}, {"radius": "inf"}, {"mpp": 0}, {"iou": 1}]
     )
     def test_what_cannot_be_is_refused(self, wrong: dict[str, Any]) -> None:
         with pytest.raises(UsageError):
-            Rules(**wrong)
+            EvaluationOptions(**wrong)

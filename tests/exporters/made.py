@@ -10,13 +10,15 @@ import shapely
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from wsi_parse.exporters.base import RESEARCH_ONLY, ExportContext, ObjectBatch
+from wsi_parse.exporters.base import ExportContext
 from wsi_parse.exporters.geojson import GeoJsonExporter
+from wsi_parse.notice import RESEARCH_ONLY
+from wsi_parse.objects.batch import ObjectBatch
 from wsi_parse.prompts import Prompt
 
 PROMPTS = (Prompt.parse("neoplastic cells"), Prompt.parse("glands"), Prompt.parse('blue "dots" é'))
 PROVENANCE = {"notice": RESEARCH_ONLY, "wsi_parse": "0", "slide": {"name": "slide.svs"}, "frame": "qupath"}
-FARTHEST_PX = 200_000
+MAX_PX = 200_000
 
 coordinates = st.floats(0, 40, allow_nan=False, width=32)
 points = st.tuples(coordinates, coordinates)
@@ -61,7 +63,7 @@ several = st.lists(one, min_size=1, max_size=3).map(shapely.MultiPolygon)
 def outlines(draw: st.DrawFn) -> NDArray[np.object_]:
     """Some geometries of all kinds, near or far from the origin; few are valid."""
     shapes = np.array(draw(st.lists(st.one_of(one, several), min_size=1, max_size=6)), object)
-    far = draw(st.tuples(st.floats(0, FARTHEST_PX), st.floats(0, FARTHEST_PX)))
+    far = draw(st.tuples(st.floats(0, MAX_PX), st.floats(0, MAX_PX)))
     # In 4096ths of a pixel: what lies nearer to a line than that is on it, and which side it takes is anybody's guess.
     return shapely.set_coordinates(shapes, np.rint((shapely.get_coordinates(shapes) + far) * 4096) / 4096)
 

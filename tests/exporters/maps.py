@@ -7,8 +7,8 @@ from numpy.typing import NDArray
 
 from tests.exporters.made import PROMPTS, PROVENANCE
 from wsi_parse.exporters.base import ExportContext
-from wsi_parse.exporters.probability import ProbabilityMap
 from wsi_parse.geometry import Box, Frame
+from wsi_parse.objects.probability_map import ProbabilityMap
 
 SLIDE = {
     "name": "slide.svs",

@@ -15,9 +15,9 @@ from tests.exporters.made import PROMPTS, batch_of, cells
 from tests.exporters.maps import SLIDE, context_of
 from tests.shared import shared_data_root
 from wsi_parse.errors import SlideReadError
-from wsi_parse.exporters.base import ObjectBatch, variants
 from wsi_parse.exporters.dicom import DicomExporter
-from wsi_parse.pipeline import segment_slide
+from wsi_parse.objects.batch import ObjectBatch, variants
+from wsi_parse.run.pipeline import segment_slide
 from wsi_parse.settings import RunSettings
 
 PIXEL_UM2 = 0.25 * 0.5

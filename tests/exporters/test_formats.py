@@ -20,18 +20,18 @@ from ome_zarr_models.v05.image import Image
 from packaging.requirements import Requirement
 
 from tests.shared import shared_data_root
-from tests.slides_for_runs import tissue_with_nuclei, write_slide
+from tests.small_slides import tissue_with_nuclei, write_slide
 from wsi_parse.errors import MissingPackageError, UnknownNameError
 from wsi_parse.exporters import formats
 from wsi_parse.exporters.formats import check_formats
-from wsi_parse.exporters.probability import ProbabilityMap
 from wsi_parse.files import tree_sha256
 from wsi_parse.geometry import Box, Frame
-from wsi_parse.manifest import RunManifest
-from wsi_parse.models.base import Channel, Pass, Recipe
-from wsi_parse.pipeline import segment_slide
+from wsi_parse.models.scale_pass import Channel, Recipe, ScalePass
+from wsi_parse.objects.probability_map import ProbabilityMap
 from wsi_parse.prompts import Prompt
 from wsi_parse.registry import EXPORTERS
+from wsi_parse.run.manifest import RunManifest
+from wsi_parse.run.pipeline import segment_slide
 from wsi_parse.settings import RunSettings
 
 ROOT = Path(__file__).parents[2]
@@ -156,17 +156,17 @@ class TestMaps:
         recipes = (
             Recipe(Prompt.parse("neoplastic cells"), "nucleus", None, classes, "tumour"),
             Recipe(Prompt.parse("nuclei"), "nucleus"),
-            Recipe(Prompt.parse("glands"), "nucleus", answer="nucleus", rivals=("nucleus",)),
+            Recipe(Prompt.parse("glands"), "nucleus", class_channel="nucleus", competing=("nucleus",)),
         )
-        job = Pass("cells", 64.0, 0.5, tuple(Channel(name, kind) for name, kind in kinds.items()), recipes)  # type: ignore[arg-type]
+        scale_pass = ScalePass("cells", 64.0, 0.5, tuple(Channel(name, kind) for name, kind in kinds.items()), recipes)  # type: ignore[arg-type]
         seen = rng.random((6, 8)) > 0.5
-        scene: Any = SimpleNamespace(
-            job=job,
+        context: Any = SimpleNamespace(
+            scale_pass=scale_pass,
             chunks=SimpleNamespace(frame=frame, stride=2),
             channel=lambda name, box: (channels[name][box.slices], seen[box.slices]),
             selection=SimpleNamespace(reading=lambda box: [(0, 0)] if box == Box(2, 4, 6, 4) else []),
         )
-        one = ProbabilityMap.of(scene)
+        one = ProbabilityMap.of(context)
         box = Box(1, 2, 3, 2)
         values, covered = one.read(box)
         product = channels["nucleus"] / 255 * (channels["tumour"] / 255)

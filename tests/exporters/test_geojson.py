@@ -13,10 +13,11 @@ from hypothesis import strategies as st
 
 from tests.exporters.made import PROMPTS, PROVENANCE, batch_of, cells, context, shapes_of, written
 from tests.shared import shared_data_root
-from wsi_parse.exporters.base import ExportContext, ObjectBatch
+from wsi_parse.exporters.base import ExportContext
 from wsi_parse.exporters.geojson import GeoJsonExporter, measurements_text, write_tissue
+from wsi_parse.objects.batch import ObjectBatch
 from wsi_parse.prompts import Prompt
-from wsi_parse.qupath import fit_for_qupath
+from wsi_parse.qupath.geometry import fit_for_qupath
 
 ANNULUS = shapely.box(100, 100, 140, 140).difference(shapely.box(110, 110, 120, 120.25))
 TWO = shapely.MultiPolygon([shapely.box(0, 0, 2, 2), ANNULUS])

@@ -18,9 +18,9 @@ from tests.exporters.made import PROMPTS, cells
 from tests.exporters.maps import context_of, frame_of, map_of, ramp
 from wsi_parse.exporters.base import ExportContext
 from wsi_parse.exporters.ome_zarr import OmeZarrExporter, halved
-from wsi_parse.exporters.probability import ProbabilityMap
 from wsi_parse.files import tree_sha256
 from wsi_parse.geometry import Box, Frame
+from wsi_parse.objects.probability_map import ProbabilityMap
 
 
 def exported(path: Path, context: ExportContext) -> zarr.Group:

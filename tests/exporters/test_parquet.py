@@ -12,8 +12,8 @@ import shapely
 
 from tests.exporters.made import PROMPTS, PROVENANCE, batch_of, cells, context, shapes_of, written
 from wsi_parse.exporters import parquet
-from wsi_parse.exporters.base import ObjectBatch
 from wsi_parse.exporters.parquet import ParquetExporter
+from wsi_parse.objects.batch import ObjectBatch
 
 
 def written_table(path: Path, *batches: ObjectBatch, offset: tuple[int, int] = (0, 0)) -> pa.Table:
@@ -98,7 +98,7 @@ def test_nothing_found_is_a_result(tmp_path: Path) -> None:
 
 
 def test_bytes_and_groups_do_not_depend_on_batches(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(parquet, "ROWS_A_GROUP", 40)
+    monkeypatch.setattr(parquet, "ROWS_PER_GROUP", 40)
     batch = cells(100)
     written_table(tmp_path / "a.parquet", batch)
     written_table(tmp_path / "b.parquet", batch.part(0, 1), batch.part(1, 99), batch.part(99, 100))
@@ -109,7 +109,7 @@ def test_bytes_and_groups_do_not_depend_on_batches(tmp_path: Path, monkeypatch: 
 
 @pytest.mark.parametrize("rows", [40, 20_000])
 def test_a_measurement_may_come_late(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, rows: int) -> None:
-    monkeypatch.setattr(parquet, "ROWS_A_GROUP", rows)
+    monkeypatch.setattr(parquet, "ROWS_PER_GROUP", rows)
     first, last = cells(100), cells(30, seed=1)
     votes = np.linspace(0, 1, 30)
     late = ObjectBatch(last.geometry, last.prompt, last.ids, {"class_probability": votes})

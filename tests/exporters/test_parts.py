@@ -11,9 +11,10 @@ import pytest
 import shapely
 
 from tests.exporters.made import PROMPTS, PROVENANCE, cells, shapes_of
-from wsi_parse.exporters.base import ExportContext, ObjectBatch
+from wsi_parse.exporters.base import ExportContext
 from wsi_parse.exporters.geojson import GeoJsonExporter
 from wsi_parse.exporters.parts import INDEX_NAME, GeoJsonParts
+from wsi_parse.objects.batch import ObjectBatch
 
 
 def in_strips(count: int) -> ObjectBatch:
@@ -40,7 +41,7 @@ def read(path: Path) -> bytes:
 
 
 @pytest.mark.parametrize("endings", [".geojson", ".geojson.gz"])
-@pytest.mark.parametrize("limit", [{"part_bytes": 30_000}, {"part_objects": 77}, {"part_bytes": 1}])
+@pytest.mark.parametrize("limit", [{"max_part_bytes": 30_000}, {"max_part_objects": 77}, {"max_part_bytes": 1}])
 def test_every_object_is_in_one_part_and_the_index_is_right(
     tmp_path: Path, endings: str, limit: dict[str, int]
 ) -> None:
@@ -61,8 +62,8 @@ def test_every_object_is_in_one_part_and_the_index_is_right(
         assert part["bytes"] == len(data)
         assert part["sha256"] == hashlib.sha256((tmp_path / part["file"]).read_bytes()).hexdigest()
         assert part["bounds_px"] == pytest.approx(shapely.total_bounds(shapes_of({"features": features})))
-        assert len(features) <= limit.get("part_objects", 300)
-        assert len(features) == 1 or len(data) <= limit.get("part_bytes", 10**9)
+        assert len(features) <= limit.get("max_part_objects", 300)
+        assert len(features) == 1 or len(data) <= limit.get("max_part_bytes", 10**9)
         found += [feature["id"] for feature in features]
     assert found == list(batch.ids)
     tops = [part["bounds_px"][1] for part in index["parts"]]
@@ -72,12 +73,12 @@ def test_every_object_is_in_one_part_and_the_index_is_right(
 
 def test_parts_are_as_full_as_they_may_be(tmp_path: Path) -> None:
     limit = 30_000
-    sizes = write(tmp_path / "annotations.geojson", in_strips(300), part_bytes=limit).sizes
+    sizes = write(tmp_path / "annotations.geojson", in_strips(300), max_part_bytes=limit).sizes
     assert len(sizes) > 2
     assert min(sizes[:-1]) > limit - 600
 
 
-@pytest.mark.parametrize("limit", [{"part_bytes": 30_000}, {"part_objects": 77}])
+@pytest.mark.parametrize("limit", [{"max_part_bytes": 30_000}, {"max_part_objects": 77}])
 def test_where_parts_end_does_not_depend_on_batches(tmp_path: Path, limit: dict[str, int]) -> None:
     batch = in_strips(300)
     contents = []
@@ -102,11 +103,11 @@ def test_nothing_of_an_earlier_run_stays(tmp_path: Path) -> None:
     other = tmp_path / "annotations_notes.txt"
     other.write_text("mine")
     for name, limits in (
-        ("annotations.geojson", {"part_objects": 20}),
-        ("annotations.geojson", {"part_objects": 60}),
-        ("annotations.geojson.gz", {"part_objects": 60}),
+        ("annotations.geojson", {"max_part_objects": 20}),
+        ("annotations.geojson", {"max_part_objects": 60}),
+        ("annotations.geojson.gz", {"max_part_objects": 60}),
         ("annotations.geojson", {}),
-        ("annotations.geojson.gz", {"part_objects": 90}),
+        ("annotations.geojson.gz", {"max_part_objects": 90}),
     ):
         written = write(tmp_path / name, in_strips(100), **limits).written
         assert set(tmp_path.iterdir()) == {*written, other}
@@ -115,9 +116,9 @@ def test_nothing_of_an_earlier_run_stays(tmp_path: Path) -> None:
 @pytest.mark.parametrize("error", [RuntimeError, KeyboardInterrupt])
 def test_an_error_keeps_what_was_there_and_leaves_nothing_else(tmp_path: Path, error: type[BaseException]) -> None:
     before = {
-        path: path.read_bytes() for path in write(tmp_path / "a.geojson", in_strips(100), part_objects=30).written
+        path: path.read_bytes() for path in write(tmp_path / "a.geojson", in_strips(100), max_part_objects=30).written
     }
-    context = ExportContext(PROMPTS, (0, 0), PROVENANCE, part_objects=10)
+    context = ExportContext(PROMPTS, (0, 0), PROVENANCE, max_part_objects=10)
     with pytest.raises(error), GeoJsonParts(tmp_path / "a.geojson", context) as exporter:  # noqa: PT012 - comes after some work
         exporter.write(in_strips(50))
         raise error

@@ -10,9 +10,10 @@ import shapely
 
 from tests.exporters.made import PROMPTS, PROVENANCE, batch_of, cells
 from tests.exporters.maps import SLIDE, context_of, frame_of, map_of, ramp
-from wsi_parse.exporters.base import ExportContext, ObjectBatch
+from wsi_parse.exporters.base import ExportContext
 from wsi_parse.exporters.spatialdata import SpatialDataExporter
 from wsi_parse.files import tree_sha256
+from wsi_parse.objects.batch import ObjectBatch
 
 spatialdata = pytest.importorskip(
     "spatialdata", reason="the extra spatialdata wants an older Dask than constraints.txt pins", exc_type=ImportError

@@ -8,11 +8,12 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from wsi_parse.errors import UnknownPromptError
-from wsi_parse.models.base import Channel, ModelSpec, Pass, Recipe, Segmenter, State
+from wsi_parse.models.contract import ModelSpec, Segmenter, State
+from wsi_parse.models.scale_pass import Channel, Recipe, ScalePass
 from wsi_parse.prompts import Prompt
 from wsi_parse.settings import ModelSettings
 from wsi_parse.slides import Slide
-from wsi_parse.tissue import TissueMask
+from wsi_parse.tissue.mask import TissueMask
 
 TUMOUR, IMMUNE = (200, 30, 40), (40, 30, 200)
 _CLASSES = {"neoplastic cells": "tumour", "inflammatory cells": "immune"}
@@ -24,7 +25,7 @@ class FakeClassModel(Segmenter):
     spec: ClassVar[ModelSpec] = ModelSpec("fake", "for tests", ("nuclei", "neoplastic cells", "inflammatory cells"))
 
     @classmethod
-    def plan(cls, prompts: Sequence[Prompt], settings: ModelSettings) -> tuple[Pass, ...]:
+    def plan(cls, prompts: Sequence[Prompt], settings: ModelSettings) -> tuple[ScalePass, ...]:
         recipes = []
         for prompt in prompts:
             if prompt.name not in cls.spec.prompts:
@@ -38,12 +39,12 @@ class FakeClassModel(Segmenter):
             Channel("tumour", "class", 2),
             Channel("immune", "class", 2),
         )
-        return (Pass("fake", settings.field_um or 128.0, 0.5, channels, tuple(recipes)),)
+        return (ScalePass("fake", settings.field_um or 128.0, 0.5, channels, tuple(recipes)),)
 
     def prepare(self, slide: Slide, tissue: TissueMask) -> State:
         return {"tissue_mm2": tissue.area_mm2}
 
-    def predict(self, images: NDArray[np.uint8], job: Pass, state: State) -> Mapping[str, NDArray[Any]]:
+    def predict(self, images: NDArray[np.uint8], scale_pass: ScalePass, state: State) -> Mapping[str, NDArray[Any]]:
         tumour, immune = (np.abs(images.astype(int) - hue).max(axis=3) < 60 for hue in (TUMOUR, IMMUNE))
         nucleus = tumour | immune
         distance = np.stack([ndimage.distance_transform_edt(one) for one in nucleus])

@@ -9,16 +9,17 @@ import numpy as np
 import pytest
 
 from tests.models.fake import IMMUNE, TUMOUR, FakeClassModel
-from tests.scene import white
+from tests.one_pass import white
 from wsi_parse.errors import ModelError, UnknownPromptError
-from wsi_parse.inference import _in_batches
-from wsi_parse.models.base import Pass, to_uint8
-from wsi_parse.pipeline import segment_slide
+from wsi_parse.models.contract import to_uint8
+from wsi_parse.models.scale_pass import ScalePass
+from wsi_parse.predict.inference import _in_batches
 from wsi_parse.prompts import Prompt
 from wsi_parse.registry import MODELS
+from wsi_parse.run.pipeline import segment_slide
 from wsi_parse.settings import ModelSettings, RunSettings
 from wsi_parse.slides import SlideOptions, open_slide
-from wsi_parse.testing import SegmenterTests
+from wsi_parse.testing.segmenters import SegmenterTests
 
 
 @pytest.fixture(autouse=True)
@@ -89,7 +90,7 @@ def test_the_distance_channel_splits_what_touches(tmp_path: Path) -> None:
 
 
 def test_words_that_mean_the_same_are_one_prompt(tmp_path: Path) -> None:
-    assert run(discs(CENTRES), tmp_path, "nuclei", "Cells", " cell  nuclei ") == {"nuclei": len(CENTRES)}
+    assert run(discs(CENTRES), tmp_path, "nuclei", "GridRange", " cell  nuclei ") == {"nuclei": len(CENTRES)}
 
 
 def test_what_the_model_does_not_know_is_an_error() -> None:
@@ -103,7 +104,7 @@ class TestFake(SegmenterTests):
         return FakeClassModel()
 
     @pytest.fixture
-    def job(self) -> Pass:
+    def scale_pass(self) -> ScalePass:
         return FakeClassModel.plan([Prompt.parse("neoplastic cells")], ModelSettings())[0]
 
     @pytest.fixture
@@ -123,22 +124,22 @@ class Hungry(FakeClassModel):
         super().__init__()
         self.asked: list[int] = []
 
-    def predict(self, images: np.ndarray, job: Pass, state: Any) -> Any:
+    def predict(self, images: np.ndarray, scale_pass: ScalePass, state: Any) -> Any:
         self.asked.append(len(images))
         if len(images) > 1:
             raise MemoryError
-        return super().predict(images, job, state)
+        return super().predict(images, scale_pass, state)
 
 
 def test_a_batch_too_large_is_halved_and_nothing_is_lost() -> None:
-    job = FakeClassModel.plan([Prompt.parse("nuclei")], ModelSettings())[0]
+    scale_pass = FakeClassModel.plan([Prompt.parse("nuclei")], ModelSettings())[0]
     whole = discs(CENTRES)
     images = [whole[y : y + 256, x : x + 256] for x, y in ((0, 0), (200, 100), (300, 300))]
     model = Hungry()
-    frugal, _ = _in_batches(model, job, {}, images, 4)
-    plain, _ = _in_batches(FakeClassModel(), job, {}, images, 4)
+    frugal, _ = _in_batches(model, scale_pass, {}, images, 4)
+    plain, _ = _in_batches(FakeClassModel(), scale_pass, {}, images, 4)
     assert model.asked == [4, 2, 1, 1, 1]
-    for channel in job.channels:
+    for channel in scale_pass.channels:
         assert np.array_equal(np.stack(frugal[channel.name]), np.stack(plain[channel.name]))
 
 
@@ -151,12 +152,12 @@ def test_a_batch_too_large_is_halved_and_nothing_is_lost() -> None:
 )
 def test_an_answer_out_of_contract_is_an_error(answer: dict[str, np.ndarray]) -> None:
     class Wrong(FakeClassModel):
-        def predict(self, images: np.ndarray, job: Pass, state: Any) -> Any:
+        def predict(self, images: np.ndarray, scale_pass: ScalePass, state: Any) -> Any:
             return answer
 
-    job = FakeClassModel.plan([Prompt.parse("nuclei")], ModelSettings())[0]
+    scale_pass = FakeClassModel.plan([Prompt.parse("nuclei")], ModelSettings())[0]
     with pytest.raises(ModelError, match="nucleus"):
-        _in_batches(Wrong(), job, {}, [np.zeros((256, 256, 3), np.uint8)], 1)
+        _in_batches(Wrong(), scale_pass, {}, [np.zeros((256, 256, 3), np.uint8)], 1)
 
 
 @pytest.mark.parametrize("bad", [np.nan, np.inf, -0.5, 1.5])

@@ -11,19 +11,19 @@ from PIL import Image
 from tests.shared import shared_data_root
 from wsi_parse.errors import UnknownPromptError
 from wsi_parse.evaluate import dice, f1_score, match_centres
-from wsi_parse.models.base import Pass
-from wsi_parse.models.stain import RUIFROK, StainModel, estimate_stains, optical_density
-from wsi_parse.pipeline import segment_slide
+from wsi_parse.models.scale_pass import ScalePass
+from wsi_parse.models.stain import RUIFROK, StainModel, density_over, estimate_stains
 from wsi_parse.prompts import Prompt
+from wsi_parse.run.pipeline import segment_slide
 from wsi_parse.settings import ModelSettings, RunSettings
 from wsi_parse.slides import SlideOptions, open_slide
-from wsi_parse.testing import SegmenterTests
-from wsi_parse.tissue import TissueMask
+from wsi_parse.testing.segmenters import SegmenterTests
+from wsi_parse.tissue.mask import TissueMask
 
 MATCH_UM = 6.0
 
 
-def job(field_um: float | None = None) -> Pass:
+def scale_pass(field_um: float | None = None) -> ScalePass:
     return StainModel.plan([Prompt.parse("cells")], ModelSettings(field_um=field_um))[0]
 
 
@@ -54,8 +54,8 @@ class TestStain(SegmenterTests):
         return StainModel()
 
     @pytest.fixture
-    def job(self) -> Pass:
-        return job(128)
+    def scale_pass(self) -> ScalePass:
+        return scale_pass(128)
 
     @pytest.fixture
     def state(self, field: np.ndarray) -> dict[str, object]:
@@ -68,7 +68,7 @@ class TestStain(SegmenterTests):
 
 def test_it_knows_nuclei_and_names_what_knows_more() -> None:
     assert StainModel.spec.prompts == ("nuclei",)
-    assert job().tile_px == 1024
+    assert scale_pass().tile_px == 1024
     with pytest.raises(UnknownPromptError, match=r"nuclei.*wsi-parse models"):
         StainModel.plan([Prompt.parse("neoplastic cells")], ModelSettings())
 
@@ -79,7 +79,7 @@ def test_its_state_survives_json_and_is_the_same_twice(field: np.ndarray) -> Non
 
 
 def test_known_nuclei_are_found_and_the_rest_is_not(field: np.ndarray) -> None:
-    values = StainModel().predict(field[None], job(), prepared(field))["nucleus"][0]
+    values = StainModel().predict(field[None], scale_pass(), prepared(field))["nucleus"][0]
     rows, columns = np.mgrid[:1024, :1024]
     truth = ((columns % 40 - 20) ** 2 + (rows % 40 - 20) ** 2) < 7**2
     assert dice(values >= 128, truth) > 0.93
@@ -92,21 +92,21 @@ def test_dark_slides_and_weak_or_strong_stains_do(white: float, strength: float)
     truth = ((columns % 40 - 20) ** 2 + (rows % 40 - 20) ** 2) < 7**2
     pixels = stained(np.where(truth, 0.5, 0.03) * strength, np.full(truth.shape, 0.2) * strength, white)
     pixels[:40] = round(white)
-    values = StainModel().predict(pixels[None], job(256), prepared(pixels))["nucleus"][0]
+    values = StainModel().predict(pixels[None], scale_pass(256), prepared(pixels))["nucleus"][0]
     assert dice(values[60:] >= 128, truth[60:]) > 0.85
 
 
 @pytest.mark.parametrize("pixels", [np.full((512, 512, 3), 255), np.full((512, 512, 3), (230, 170, 205))])
 def test_nothing_stained_gives_no_nuclei(pixels: np.ndarray) -> None:
     pixels = pixels.astype(np.uint8)
-    values = StainModel().predict(pixels[None], job(256), prepared(pixels))["nucleus"]
+    values = StainModel().predict(pixels[None], scale_pass(256), prepared(pixels))["nucleus"]
     assert (values < 128).all()
 
 
 def test_the_interior_of_a_tile_does_not_depend_on_the_tile(field: np.ndarray) -> None:
     state, model = prepared(field), StainModel()
-    one = model.predict(field[None, :512, :512], job(256), state)["nucleus"][0]
-    other = model.predict(field[None, 100:612, 150:662], job(256), state)["nucleus"][0]
+    one = model.predict(field[None, :512, :512], scale_pass(256), state)["nucleus"][0]
+    other = model.predict(field[None, 100:612, 150:662], scale_pass(256), state)["nucleus"][0]
     difference = np.abs(one[164:448, 214:448].astype(int) - other[64:348, 64:298])
     assert difference.max() <= 1
 
@@ -131,9 +131,9 @@ def test_stain_vectors_are_estimated_where_they_can_be() -> None:
     assert estimate_stains(one_stain.astype(np.float32))[1].startswith("reference")
 
 
-def test_optical_density_is_zero_at_white_and_one_at_a_tenth() -> None:
+def test_density_over_is_zero_at_white_and_one_at_a_tenth() -> None:
     image = np.array([[[239, 239, 239], [23, 23, 23]]], np.uint8)
-    assert optical_density(image, np.full(3, 239.0))[0, :, 0] == pytest.approx([0, 1], abs=0.001)
+    assert density_over(image, np.full(3, 239.0))[0, :, 0] == pytest.approx([0, 1], abs=0.001)
 
 
 # ---- labelled data ------------------------------------------------------------------------------------------------
@@ -176,5 +176,5 @@ def test_labelled_fields_of_another_organ(field: str, floor: float) -> None:
     slide = open_slide(pixels, SlideOptions(mpp=0.25))
     frame = slide.frame(0.5)
     state = StainModel().prepare(slide, TissueMask(np.ones(slide.frame(8.0).box.shape, bool), slide.frame(8.0)))
-    values = StainModel().predict(slide.read(frame.box, frame)[None], job(250), state)["nucleus"][0]
+    values = StainModel().predict(slide.read(frame.box, frame)[None], scale_pass(250), state)["nucleus"][0]
     assert dice(values >= 128, truth[::2, ::2]) > floor

@@ -125,7 +125,7 @@ def test_large_pictures_are_read_without_a_warning_and_too_large_ones_refused(
     Image.fromarray(RGB).save(tmp_path / "a.png")
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 1000)
     assert np.array_equal(first_pixels(tmp_path / "a.png"), RGB)
-    monkeypatch.setattr(image_reader, "LARGEST_PX", 1000)
+    monkeypatch.setattr(image_reader, "MAX_PX", 1000)
     with pytest.raises(UnsupportedSlideError, match="pyramidal TIFF"):
         open_slide(tmp_path / "a.png")
 

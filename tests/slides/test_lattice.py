@@ -23,7 +23,7 @@ from wsi_parse.slides.resample import UNIT, taps
 def test_the_lattice_holds_for_every_scale_and_anisotropy(
     mpp: tuple[float, float], read_mpp: float, corner: tuple[int, int], size: tuple[int, int]
 ) -> None:
-    from tests.scene import ArrayReader
+    from tests.one_pass import ArrayReader
 
     pixels = np.random.default_rng(1).integers(0, 256, (211, 307, 3), dtype=np.uint8)
     slide = Slide(ArrayReader(pixels, mpp), pixels, SlideOptions())

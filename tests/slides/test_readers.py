@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from wsi_parse.slides import Slide, SlideOptions, open_slide
-from wsi_parse.testing import ReaderTests
+from wsi_parse.testing.readers import ReaderTests
 
 APERIO = "aperio/CMU-1-Small-Region.svs"
 DICOM = "dicom/CMU-1-Small-Region"

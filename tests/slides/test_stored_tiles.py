@@ -11,7 +11,7 @@ import tifffile
 from wsi_parse.errors import SlideReadError
 from wsi_parse.geometry import Box
 from wsi_parse.slides import Slide, SlideOptions, open_slide
-from wsi_parse.slides.level_cells import CellCache
+from wsi_parse.slides.cached_tiles import TileCache
 from wsi_parse.slides.openslide_reader import OpenSlideReader
 from wsi_parse.slides.white import on_white
 
@@ -114,7 +114,7 @@ def test_tiles_that_are_not_stored_are_those_of_openslide(painted: Path, tmp_pat
 
 
 def test_the_cache_keeps_to_its_limit() -> None:
-    cache = CellCache(10_000)
+    cache = TileCache(10_000)
     for number in range(50):
         cache.put((0, 0, number), np.zeros((20, 20, 3), np.uint8))
         cache.put((0, 0, number), np.zeros((20, 20, 3), np.uint8))

@@ -13,9 +13,10 @@ import numpy as np
 import pytest
 import shapely
 
-from wsi_parse.exporters.base import ExportContext, ObjectBatch
+from wsi_parse.exporters.base import ExportContext
 from wsi_parse.exporters.geojson import write_tissue
 from wsi_parse.exporters.parts import GeoJsonParts
+from wsi_parse.objects.batch import ObjectBatch
 from wsi_parse.prompts import Prompt
 
 HERE = Path(__file__).parent / "qupath"
@@ -75,14 +76,14 @@ def results(
     offset: tuple[int, int] = (0, 0),
     bounds: tuple[int, ...] | None = None,
     name: str = "annotations.geojson",
-    part_objects: int = 1000,
+    max_part_objects: int = 1000,
 ) -> ObjectBatch:
     """Write the results of one slide as a run does."""
     place = project / "wsi-parse-out" / (folder or slide)
     place.mkdir(parents=True)
     about = {"name": slide, "width_px": WHOLE[0], "height_px": WHOLE[1], "bounds_level0_px": bounds}
     told = {"slide": about, "frame": "qupath", "offset_level0_px": list(offset)}
-    context = ExportContext((Prompt.parse("nuclei"),), offset, told, part_objects=part_objects)
+    context = ExportContext((Prompt.parse("nuclei"),), offset, told, max_part_objects=max_part_objects)
     batch = squares(10, seed)
     with GeoJsonParts(place / name, context) as exporter:
         exporter.write(batch)
@@ -105,7 +106,7 @@ def test_every_image_of_a_project_gets_the_results_of_its_name(tmp_path: Path) -
     batches = [
         results(tmp_path, "a.svs", 1, folder="a-svs"),
         results(tmp_path, "a.ndpi", 2, folder="a-ndpi", name="annotations.geojson.gz"),
-        results(tmp_path, "b.scn", 3, part_objects=3),
+        results(tmp_path, "b.scn", 3, max_part_objects=3),
         results(tmp_path, "größe 1.tif", 4),
     ]
     names = ("a.svs", "a.ndpi", "b.scn - Series 1", "größe 1", "c.svs")

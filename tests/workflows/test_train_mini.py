@@ -30,7 +30,7 @@ from workflows.train_mini.tiles import TILE_MPP, UNKNOWN, Tile, held_out
 from wsi_parse.geometry import Box
 from wsi_parse.models.mini.facts import CLASSES, EMBEDDED, READ_MPP
 from wsi_parse.models.mini.network import MiniNetwork, fused
-from wsi_parse.models.mini.style import density_of
+from wsi_parse.models.mini.stain_normalization import density_of
 from wsi_parse.models.mini.weights import load_network
 from wsi_parse.synthetic import SyntheticSlide
 from wsi_parse.synthetic.truth import truth_features
@@ -230,7 +230,7 @@ class TestLosses:
         network = MiniNetwork((8, 8, 8, 8))
         loss = losses(network(batch.images), batch, torch.ones(len(CLASSES)), settings_of())[part]
         loss.backward()
-        heads = {"shape": network.shape, "look": network.look}
+        heads = {"shape": network.shape, "class_head": network.class_head}
         return {
             name: float(head.weight.grad.abs().sum()) if head.weight.grad is not None else 0.0
             for name, head in heads.items()
@@ -241,8 +241,8 @@ class TestLosses:
         assert self.gradients(self.batch(tiles, apart=False), "distance")["shape"] == 0
 
     def test_sets_without_classes_teach_none(self, tiles: list[Tile]) -> None:
-        assert self.gradients(self.batch(tiles), "classes")["look"] > 0
-        assert self.gradients(self.batch(tiles, classes=None), "classes")["look"] == 0
+        assert self.gradients(self.batch(tiles), "classes")["class_head"] > 0
+        assert self.gradients(self.batch(tiles, classes=None), "classes")["class_head"] == 0
 
 
 class TestMeasured:

@@ -5,8 +5,6 @@ import json
 from pathlib import Path
 from typing import Any
 
-import torch
-
 from workflows.train_mini.card import measure_all, print_figures, write_card, write_figures
 from workflows.train_mini.checks import check
 from workflows.train_mini.crops import Source, source_of
@@ -17,6 +15,7 @@ from workflows.train_mini.readers import read_set
 from workflows.train_mini.settings import TrainingSettings
 from workflows.train_mini.tiles import Tile, described, guessed, held_out, sha256_of
 from wsi_parse.files import file_sha256, write_text
+from wsi_parse.models.device import choose_device
 from wsi_parse.models.mini.facts import EMBEDDED
 from wsi_parse.models.mini.network import fused
 from wsi_parse.models.mini.weights import load_network, save_network
@@ -40,7 +39,7 @@ def main() -> None:
             return
         save_network(network, weights)
     draw_curves(given.out / "curve.jsonl", given.out / "curve.png")
-    device = "cuda" if torch.cuda.is_available() else "cpu"
+    device = choose_device("auto")
     network = fused(load_network(weights)).to(device)
     normal = [name for name, one in settings.sets.items() if one.normal]
     figures = measure_all(network, kept, normal, weights)

@@ -11,7 +11,7 @@ import numpy as np
 from workflows.train_mini.measure import Scores, called, figures, score
 from workflows.train_mini.tiles import Tile, scaled
 from wsi_parse.files import file_sha256, write_text
-from wsi_parse.models.mini.card import said
+from wsi_parse.models.mini.card import share
 from wsi_parse.models.mini.network import MiniNetwork
 
 _RESAMPLED = 1000
@@ -19,7 +19,7 @@ _PERCENT = (2.5, 97.5)
 # A common mistake: 40x tiles of 0.17 um/px taken for 0.25.
 _WRONG_SCALE = 0.25 / 0.17
 # A figure that fewer groups tell has no interval.
-_LEAST_GROUPS = 2
+_MIN_GROUPS = 2
 Figure = dict[str, float]
 
 
@@ -76,7 +76,7 @@ def with_intervals(scores: Sequence[Scores], measure: Callable[[Sequence[Scores]
     told = {}
     each = [measure(group) for group in groups.values()]
     for name, value in measure(scores).items():
-        alone = sum(name in one for one in each) < _LEAST_GROUPS
+        alone = sum(name in one for one in each) < _MIN_GROUPS
         seen = [figure[name] for figure in drawn if name in figure]
         limits = () if alone else tuple(np.percentile(seen, _PERCENT))
         told[name] = [round(float(number), 3) for number in (value, *limits)]
@@ -116,7 +116,7 @@ def write_card(figures_: dict[str, Any], card: Path) -> None:
 
 
 def _said(figure: list[float] | None) -> str:
-    return "" if figure is None else said(figure)
+    return "" if figure is None else share(figure)
 
 
 def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from workflows.train_mini.tiles import Tile
-from wsi_parse.models.mini.style import density_of
+from wsi_parse.models.mini.stain_normalization import density_of
 
 #: Median area of the nuclei of a set: small lymphocytes with fragments, to large tumour cells.
 LIKELY_UM2 = (7.0, 80.0)

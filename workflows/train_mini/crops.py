@@ -15,9 +15,9 @@ from scipy import ndimage
 
 from workflows.train_mini.settings import AugmentSettings, TrainingSettings
 from workflows.train_mini.tiles import TILE_MPP, UNKNOWN, Tile
-from wsi_parse.models.mini.answer import relative_density
 from wsi_parse.models.mini.facts import CLASS_STRIDE, READ_MPP
-from wsi_parse.models.mini.style import Style, density_of
+from wsi_parse.models.mini.postprocess import relative_density
+from wsi_parse.models.mini.stain_normalization import StainNormalization, density_of
 
 _FINER = round(READ_MPP / TILE_MPP)
 _THREADS, _AHEAD = 2, 4
@@ -34,7 +34,7 @@ class Source:
         255 in nuclei; the share of the largest distance in each; index of the class.
     apart : bool
         Whether the distance means something.
-    style : Style
+    stain_normalization : StainNormalization
     hue : float array (3,)
         Mean density of what is stained in each colour, as a share of their mean.
     share : float
@@ -48,7 +48,7 @@ class Source:
     distance: NDArray[np.uint8]
     classes: NDArray[np.uint8]
     apart: bool
-    style: Style
+    stain_normalization: StainNormalization
     hue: NDArray[np.float32]
     share: float
     scale: tuple[float, float] | None = None
@@ -84,7 +84,7 @@ def source_of(tile: Tile, share: float, scale: tuple[float, float] | None = None
         relative_distance(tile.nuclei),
         classes[tile.nuclei],
         tile.apart,
-        Style.of([tile.image]),
+        StainNormalization.of([tile.image]),
         hue_of(tile.image),
         share,
         scale,
@@ -140,13 +140,13 @@ class Crops:
         image = window.cut(source.image, side * _FINER, Image.Resampling.BILINEAR)
         image = np.asarray(Image.fromarray(image).reduce(_FINER))
         other = self.sources[dice.choice(len(self.sources), p=self.shares)]
-        image, style = recoloured(image, source, other.hue, augment, dice)
+        image, stain_normalization = recoloured(image, source, other.hue, augment, dice)
         nucleus, distance = (
             np.asarray(Image.fromarray(window.cut(map_, side * _FINER, Image.Resampling.BILINEAR)).reduce(_FINER))
             for map_ in (source.nucleus, source.distance)
         )
         classes = window.cut(source.classes, side // CLASS_STRIDE, Image.Resampling.NEAREST)
-        seen = relative_density(torch.from_numpy(image.copy()[None]), style)[0].numpy()
+        seen = relative_density(torch.from_numpy(image.copy()[None]), stain_normalization)[0].numpy()
         return seen, nucleus, distance, classes, np.float32(source.apart)
 
 
@@ -220,22 +220,22 @@ def recoloured(
     other: NDArray[np.float32],
     augment: AugmentSettings,
     dice: np.random.Generator,
-) -> tuple[NDArray[np.uint8], Style]:
+) -> tuple[NDArray[np.uint8], StainNormalization]:
     """Vary light and staining in optical density (after Tellez et al., TMI 2018), then optics and coding.
 
     Returns
     -------
     image : uint8 array (S, S, 3)
-    style : Style
+    stain_normalization : StainNormalization
         As it would be estimated, off by as much as estimates are.
     """
-    density = density_of(image) - np.array(source.style.white, np.float32)
+    density = density_of(image) - np.array(source.stain_normalization.white, np.float32)
     stain = dice.uniform(1 - augment.density, 1 + augment.density, 3)
     if dice.random() < augment.swap_style:
         stain *= (other / source.hue) ** dice.uniform(0.2, 0.8)
-    strength = source.style.strength * np.exp(dice.uniform(-0.3, 0.3))
+    strength = source.stain_normalization.strength * np.exp(dice.uniform(-0.3, 0.3))
     white = 255 * dice.uniform(*augment.white) * dice.uniform(0.95, 1.0, 3)
-    stain *= strength / source.style.strength
+    stain *= strength / source.stain_normalization.strength
     changed = np.exp(np.log(white).astype(np.float32) - np.maximum(density, -0.05) * stain.astype(np.float32))
     changed += dice.standard_normal(changed.shape, np.float32) * np.float32(255 * augment.noise * dice.random())
     picture = Image.fromarray(changed.clip(0, 255).astype(np.uint8))
@@ -248,5 +248,5 @@ def recoloured(
         picture = Image.open(coded)
     off = dice.uniform(-augment.estimate, augment.estimate, 4)
     light = -np.log(np.minimum(white, 255) / 255) + 0.1 * off[:3]
-    seen = Style((float(light[0]), float(light[1]), float(light[2])), float(strength * (1 + off[3])))
+    seen = StainNormalization((float(light[0]), float(light[1]), float(light[2])), float(strength * (1 + off[3])))
     return np.asarray(picture), seen

@@ -14,7 +14,7 @@ from wsi_parse.models.mini.facts import CLASS_OF, CLASSES, READ_MPP
 from wsi_parse.models.mini.network import MiniNetwork
 from wsi_parse.prompts import TARGETS
 
-_ZOOM, _SHOWN, _ROW, _LEAST_NUCLEI = 3, 6, 3, 15
+_ZOOM, _SHOWN, _ROW, _MIN_NUCLEI = 3, 6, 3, 15
 _COLOURS = {CLASS_OF[target.name]: target.colour for target in TARGETS if target.name in CLASS_OF}
 _OTHER = (120, 120, 120)
 
@@ -33,7 +33,7 @@ def draw_failures(network: MiniNetwork, tiles: Sequence[Tile], path: Path) -> No
     """
     shares = [called([score(network, tile)], "neoplastic") for tile in tiles]
     worst = sorted(
-        (n for n, share in enumerate(shares) if share["nuclei"] >= _LEAST_NUCLEI), key=lambda n: -shares[n]["called"]
+        (n for n, share in enumerate(shares) if share["nuclei"] >= _MIN_NUCLEI), key=lambda n: -shares[n]["called"]
     )[:_SHOWN]
     if not worst:
         return

@@ -15,7 +15,7 @@ from workflows.train_mini.crops import Crops, Source
 from workflows.train_mini.losses import TensorBatch, losses
 from workflows.train_mini.settings import TrainingSettings
 from wsi_parse.files import atomic, write_text
-from wsi_parse.models.device import choose_precision
+from wsi_parse.models.device import choose_device, choose_precision
 from wsi_parse.models.mini.facts import CLASSES
 from wsi_parse.models.mini.network import MiniNetwork
 from wsi_parse.models.mini.weights import load_network
@@ -39,7 +39,7 @@ def train(
     stop : int or None
         Step to stop at.
     """
-    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    device = choose_device("auto")
     torch.manual_seed(settings.seed)
     network = MiniNetwork(settings.widths) if start is None else load_network(start)
     network = network.to(device, memory_format=torch.channels_last)

@@ -49,8 +49,8 @@ def _of_classes(classes: Tensor, truth: Tensor, weights: Tensor, settings: Train
     """Weighted cross-entropy where a class is known; of a DOUBTFUL nucleus only that it is never surely neoplastic."""
     known = truth != UNKNOWN
     targets = targets_of(settings).to(classes.device)[truth[known]] * weights
-    said = functional.log_softmax(classes, dim=1).movedim(1, -1)[known]
-    return -(targets * said).sum() / targets.sum().clamp(min=1e-6)
+    log_probabilities = functional.log_softmax(classes, dim=1).movedim(1, -1)[known]
+    return -(targets * log_probabilities).sum() / targets.sum().clamp(min=1e-6)
 
 
 def targets_of(settings: TrainingSettings) -> Tensor:

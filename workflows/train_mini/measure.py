@@ -9,14 +9,14 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from workflows.train_mini.tiles import UNKNOWN, Tile
-from wsi_parse.cells import label_cells
 from wsi_parse.evaluate import match_centres
 from wsi_parse.geometry import Box, Frame
-from wsi_parse.models.mini.answer import channels_of
-from wsi_parse.models.mini.facts import CLASS_STRIDE, CLASSES, READ_MPP, UNSURE_BELOW
+from wsi_parse.models.mini.facts import CLASS_STRIDE, CLASSES, MIN_CLASS_PROBABILITY, READ_MPP
 from wsi_parse.models.mini.network import DEEPEST_STRIDE, MiniNetwork
-from wsi_parse.models.mini.style import Style
-from wsi_parse.objects import ObjectRules
+from wsi_parse.models.mini.postprocess import channels_of
+from wsi_parse.models.mini.stain_normalization import StainNormalization
+from wsi_parse.objects.parameters import ObjectParameters
+from wsi_parse.objects.split import label_cells
 from wsi_parse.settings import ObjectSettings
 
 MATCH_UM = 6.0
@@ -63,7 +63,7 @@ def predict(network: MiniNetwork, image: NDArray[np.uint8]) -> dict[str, NDArray
     padded = np.pad(image, ((0, -height % DEEPEST_STRIDE), (0, -width % DEEPEST_STRIDE), (0, 0)), "reflect")
     device = next(network.parameters()).device
     with torch.inference_mode():
-        given = channels_of(network, torch.from_numpy(padded[None]).to(device), Style.of([image]))
+        given = channels_of(network, torch.from_numpy(padded[None]).to(device), StainNormalization.of([image]))
     rows, columns = -(-height // CLASS_STRIDE), -(-width // CLASS_STRIDE)
     return {
         name: values[0].cpu().numpy()[:height, :width]
@@ -106,7 +106,7 @@ def segmented(channels: dict[str, NDArray[np.uint8]]) -> NDArray[np.int32]:
     """Nuclei of a tile by the rules of a run, fragments left out."""
     nucleus = channels["nucleus"]
     box = Box(0, 0, nucleus.shape[1], nucleus.shape[0])
-    rules = ObjectRules.of(ObjectSettings(), Frame(box.width, box.height, READ_MPP, READ_MPP, 1.0, 1.0))
+    rules = ObjectParameters.of(ObjectSettings(), Frame(box.width, box.height, READ_MPP, READ_MPP, 1.0, 1.0))
     labels, _ = label_cells(nucleus, nucleus >= 128, channels["distance"], box, box, rules.cell)
     return _without_fragments(labels)
 
@@ -183,7 +183,7 @@ def class_figures(scores: Sequence[Scores]) -> dict[str, float]:
     for s in scores:
         of_found, of_known = s.found_class[s.pairs[:, 0]], s.known_class[s.pairs[:, 1]]
         judged = of_known != UNKNOWN
-        certain = judged & (s.confidence[s.pairs[:, 0]] >= UNSURE_BELOW)
+        certain = judged & (s.confidence[s.pairs[:, 0]] >= MIN_CLASS_PROBABILITY)
         right += int((of_found == of_known)[judged].sum())
         sure_right += int((of_found == of_known)[certain].sum())
         paired, sure = paired + int(judged.sum()), sure + int(certain.sum())
@@ -202,7 +202,7 @@ def called(scores: Sequence[Scores], name: str) -> dict[str, float]:
     total = max(1, sum(int(r.sum()) for r in real))
     as_it = sum(int(((s.found_class == index) & r).sum()) for s, r in zip(scores, real, strict=True))
     surely = sum(
-        int(((s.found_class == index) & r & (s.confidence >= UNSURE_BELOW)).sum())
+        int(((s.found_class == index) & r & (s.confidence >= MIN_CLASS_PROBABILITY)).sum())
         for s, r in zip(scores, real, strict=True)
     )
     return {"nuclei": total, "called": as_it / total, "surely": surely / total}

@@ -8,7 +8,7 @@ import shapely
 from numpy.typing import NDArray
 
 #: No slide is larger; beyond, sums of squares lose what they are made of.
-FARTHEST_PX = 1e9
+MAX_PX = 1e9
 
 # Integers may be too long for a float.
 _UNBUILT = (TypeError, ValueError, OverflowError, shapely.GEOSException)
@@ -80,7 +80,7 @@ def _built(areas: list[list[Rings]]) -> NDArray[np.object_]:
         )
     else:
         raise ValueError("points have two coordinates")
-    if not (np.abs(flat) < FARTHEST_PX).all():
+    if not (np.abs(flat) < MAX_PX).all():
         raise ValueError("coordinates are finite numbers")
     lines = shapely.linearrings(flat.reshape(-1, 2), indices=np.repeat(np.arange(len(rings)), lengths))
     of_polygon = np.repeat(np.arange(len(polygons)), np.fromiter(map(len, polygons), np.int64, len(polygons)))

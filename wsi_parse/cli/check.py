@@ -8,12 +8,13 @@ from typing import Any
 import typer
 from rich.console import Console
 
-from wsi_parse.check import Finding, Repaired, Report, check_file, repair
 from wsi_parse.errors import UsageError
-from wsi_parse.exporters.base import RESEARCH_ONLY
 from wsi_parse.exporters.parts import INDEX_NAME
-from wsi_parse.manifest import RunManifest
-from wsi_parse.rules import FILE_ENDINGS, Rule
+from wsi_parse.notice import RESEARCH_ONLY
+from wsi_parse.qupath.check import Finding, Report, check_file
+from wsi_parse.qupath.repair import Repaired, repair
+from wsi_parse.qupath.rules import FILE_ENDINGS, QuPathRule
+from wsi_parse.run.manifest import RunManifest
 
 _TELL = "This should not happen: report it, if you can with the file."
 
@@ -130,7 +131,7 @@ def _show(console: Console, report: Report, repaired: Repaired | None, most: int
         say("  Repair it with --fix OUT.")
 
 
-def _sentence(rule: Rule, finding: Finding) -> str:
+def _sentence(rule: QuPathRule, finding: Finding) -> str:
     """Say what is wrong with a feature."""
     name = f" ({finding.id})" if finding.id else ""
     detail = f": {_short(finding.detail)}" if finding.detail else ""
@@ -142,7 +143,7 @@ def _short(text: str, most: int = 60) -> str:
     return text if len(text) <= most else f"{text[: most - 1]}…"
 
 
-def _sorted(report: Report) -> list[tuple[Rule, int]]:
+def _sorted(report: Report) -> list[tuple[QuPathRule, int]]:
     """What is refused comes first, and then what is most."""
     return sorted(report.counts.items(), key=lambda item: (not item[0].refused, -item[1]))
 
@@ -176,7 +177,7 @@ def _told(report: Report, repaired: Repaired | None, most: int) -> dict[str, Any
     return {**told, "notice": RESEARCH_ONLY}
 
 
-def _example(rule: Rule, finding: Finding) -> dict[str, Any]:
+def _example(rule: QuPathRule, finding: Finding) -> dict[str, Any]:
     return {
         "number": finding.number,
         "within": finding.below,

@@ -11,9 +11,9 @@ from wsi_parse.cli.screen import Bars
 from wsi_parse.cli.show import duration
 from wsi_parse.cohort import Choice, Listing, Outcome, chosen, list_cohort, run_cohort, with_model
 from wsi_parse.errors import WsiParseError
-from wsi_parse.estimate import expected
-from wsi_parse.exporters.base import RESEARCH_ONLY
-from wsi_parse.preparation import prepare
+from wsi_parse.notice import RESEARCH_ONLY
+from wsi_parse.run.estimate import expected
+from wsi_parse.run.prepared import prepare
 from wsi_parse.settings import RunSettings
 
 
@@ -97,13 +97,13 @@ class CohortScreen(Bars):
 def _plan(listing: Listing, settings: RunSettings, choice: Choice, console: Console, *, as_json: bool) -> int:
     """Say what each slide would cost, and all of them."""
     screen = CohortScreen(console)
-    listing, decided = with_model(listing, settings, screen.note, to_run=False)
+    listing, decided = with_model(listing, settings, screen.note, require_weights=False)
     problems = [Outcome.of_problem(problem) for problem in listing.problems]
     rows = chosen(listing, choice)[: choice.limit]
     tiles, seconds, disk = 0, 0.0, 0.0
     for row in rows:
         try:
-            prepared = prepare(row.path, row.settings(decided), to_run=False)
+            prepared = prepare(row.path, row.settings(decided), require_weights=False)
             with prepared.slide:
                 figures = expected(prepared, prepared.passes(prepared.tissue()))
         except WsiParseError as error:

@@ -8,19 +8,19 @@ from rich.markup import escape
 from rich.table import Table
 
 from wsi_parse.errors import UsageError, WsiParseError
-from wsi_parse.evaluate import Evaluation, Figures, Rules, compare, summed
+from wsi_parse.evaluate import Evaluation, EvaluationOptions, Figures, compare, summed
 from wsi_parse.evaluate.evaluation import EXTRA, MISSED
 from wsi_parse.evaluate.inputs import FilePair, file_pairs
-from wsi_parse.evaluate.picture import draw_disagreements
 from wsi_parse.evaluate.tables import ALL, write_csv, write_json
-from wsi_parse.exporters.base import RESEARCH_ONLY
 from wsi_parse.files import try_writing
+from wsi_parse.notice import RESEARCH_ONLY
+from wsi_parse.pictures.differences import draw_disagreements
 
-_MOST_LINES = 8
+_MAX_LINES = 8
 
 
 def do_evaluate(
-    truth: Path, pred: Path, rules: Rules, json: Path | None, csv: Path | None, overlay: Path | None
+    truth: Path, pred: Path, options: EvaluationOptions, json: Path | None, csv: Path | None, overlay: Path | None
 ) -> int:
     """Compare files; what has no partner or cannot be read does not stop the others.
 
@@ -44,7 +44,7 @@ def do_evaluate(
     for pair in pairs:
         picture = overlay if overlay is None or len(pairs) == 1 else overlay.with_stem(f"{overlay.stem}-{pair.name}")
         try:
-            one = _compared(pair, rules, picture)
+            one = _compared(pair, options, picture)
         except WsiParseError as error:
             if len(pairs) == 1:
                 raise
@@ -77,8 +77,8 @@ def do_evaluate(
     return 1 if problems else 0
 
 
-def _compared(pair: FilePair, rules: Rules, picture: Path | None) -> Evaluation:
-    comparison = compare(*pair.read(), rules, pair.name)
+def _compared(pair: FilePair, options: EvaluationOptions, picture: Path | None) -> Evaluation:
+    comparison = compare(*pair.read(), options, pair.name)
     evaluation = comparison.evaluation()
     if picture is not None and not evaluation.is_empty():
         draw_disagreements(comparison, picture)
@@ -156,8 +156,8 @@ def _confused(one: Evaluation) -> list[str]:
     missed = sum(count for (_, pred), count in one.confusion.items() if pred == MISSED)
     extra = sum(count for (truth, _), count in one.confusion.items() if truth == EXTRA)
     lines = [f"Missed {missed:,} · extra {extra:,} · of another class {sum(count for count, *_ in other):,}"]
-    lines += [f"  {truth} → {pred}: {count:,}" for count, truth, pred in sorted(other, reverse=True)[:_MOST_LINES]]
-    return [*lines, *(["  …"] if len(other) > _MOST_LINES else [])]
+    lines += [f"  {truth} → {pred}: {count:,}" for count, truth, pred in sorted(other, reverse=True)[:_MAX_LINES]]
+    return [*lines, *(["  …"] if len(other) > _MAX_LINES else [])]
 
 
 def _reviewed(one: Evaluation) -> list[str]:

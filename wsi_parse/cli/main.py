@@ -7,7 +7,7 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from wsi_parse import __version__
+from wsi_parse._version import __version__
 from wsi_parse.errors import UsageError, WsiParseError
 
 _RESULT = """
@@ -109,7 +109,7 @@ def run(
         prompts=tuple(prompt or ()),
         slide={"mpp": mpp, "override_mpp": override_mpp or None, "roi": roi},
         model={"name": model, "weights": weights, "organ": organ, "field_um": field_um},
-        objects={"cells_um": cells},
+        objects={"cell_expansion_um": cells},
         export={"frame": frame, "formats": tuple(formats) if formats else None},
         compute={"workers": workers},
     )
@@ -306,11 +306,11 @@ def evaluate(
     lies in it. Without --objects, cells are compared by their nuclei where the other file has nuclei only.
     """
     from wsi_parse.cli.evaluate import do_evaluate
-    from wsi_parse.evaluate.rules import Rules, objects_of
+    from wsi_parse.evaluate.options import EvaluationOptions, objects_of
 
     chosen = None if objects is None else objects_of(objects)
-    rules = Rules(mpp, radius, 0.5, chosen, within, within_class, keep_unsure)
-    raise typer.Exit(do_evaluate(truth, pred, rules, json, csv, overlay))
+    options = EvaluationOptions(mpp, radius, 0.5, chosen, within, within_class, keep_unsure)
+    raise typer.Exit(do_evaluate(truth, pred, options, json, csv, overlay))
 
 
 @app.command()

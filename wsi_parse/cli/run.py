@@ -11,15 +11,16 @@ from rich.table import Table
 from wsi_parse.cli.screen import Screen
 from wsi_parse.cli.show import in_words
 from wsi_parse.errors import UsageError, WsiParseError
-from wsi_parse.estimate import expected
-from wsi_parse.exporters.base import RESEARCH_ONLY
 from wsi_parse.exporters.parts import INDEX_NAME
-from wsi_parse.manifest import RunManifest
-from wsi_parse.names import output_folders
-from wsi_parse.pipeline import segment_slide
-from wsi_parse.preparation import choose, prepare
+from wsi_parse.notice import RESEARCH_ONLY
 from wsi_parse.progress import Progress, Silent
 from wsi_parse.registry import MODELS
+from wsi_parse.run.estimate import expected
+from wsi_parse.run.folders import output_folders
+from wsi_parse.run.manifest import RunManifest
+from wsi_parse.run.pipeline import segment_slide
+from wsi_parse.run.prepared import prepare
+from wsi_parse.run.resolve import resolve
 from wsi_parse.settings import RunSettings
 from wsi_parse.slides import list_slides
 
@@ -35,7 +36,7 @@ def run_slides(paths: list[Path], out: Path, settings: RunSettings, *, dry_run: 
     console = Console(stderr=True, quiet=as_json)
     slides = list_slides(paths)
     # Once for all slides: a cohort never mixes models.
-    settings, _, notes = choose(settings, to_run=not dry_run)
+    settings, _, notes = resolve(settings, require_weights=not dry_run)
     for note in notes:
         console.print(note, highlight=False, markup=False)
     if not dry_run:
@@ -121,7 +122,7 @@ def written_line(manifest: RunManifest, folder: Path) -> str:
 def _plan(
     slide: Path, folder: Path, settings: RunSettings, console: Console, said: tuple[str, ...], *, as_json: bool
 ) -> None:
-    prepared = prepare(slide, settings, to_run=False)
+    prepared = prepare(slide, settings, require_weights=False)
     with prepared.slide:
         tissue = prepared.tissue()
         passes = prepared.passes(tissue)

@@ -12,19 +12,19 @@ from pydantic import BaseModel
 from rich.console import Console
 from rich.table import Table
 
-from wsi_parse.describe import describe_model, describe_slide
+from wsi_parse.compute.plan import PassPlan
 from wsi_parse.errors import WeightsError
-from wsi_parse.estimate import expected
-from wsi_parse.exporters.overlay import draw_preview
 from wsi_parse.geometry import Box
 from wsi_parse.models.weights import Weights
-from wsi_parse.names import output_folders
-from wsi_parse.plan import PassPlan
-from wsi_parse.preparation import Prepared, prepare
+from wsi_parse.pictures.overlay import draw_preview
 from wsi_parse.registry import MODELS
+from wsi_parse.run.estimate import expected
+from wsi_parse.run.folders import output_folders
+from wsi_parse.run.prepared import PreparedRun, prepare
+from wsi_parse.run.provenance import describe_model, describe_slide
 from wsi_parse.settings import ModelSettings, RunSettings
 from wsi_parse.slides import SlideOptions, open_slide
-from wsi_parse.tissue import TissueMask
+from wsi_parse.tissue.mask import TissueMask
 
 
 def in_words(figures: dict[str, Any]) -> str:
@@ -73,7 +73,7 @@ def show_slide(path: Path, mpp: float | None, *, override_mpp: bool, as_json: bo
 
 def show_preview(path: Path, out: Path, settings: RunSettings, *, as_json: bool) -> None:
     """Draw tissue and tiles; say what a run would cost."""
-    prepared = prepare(path, settings, to_run=False)
+    prepared = prepare(path, settings, require_weights=False)
     folder = output_folders([path], out)[0]
     with prepared.slide:
         tissue = prepared.tissue()
@@ -98,15 +98,15 @@ def show_preview(path: Path, out: Path, settings: RunSettings, *, as_json: bool)
     for field_um, told in choices.items():
         typer.echo(f"  --field-um {field_um:<4g} {in_words(told)}")
     if choices:
-        trained = ", ".join(f"{item.job.field_um:g}" for item in passes)
+        trained = ", ".join(f"{item.scale_pass.field_um:g}" for item in passes)
         typer.echo(f"Smaller fields cost more tiles and show finer objects; chosen now: {trained} um.")
 
 
-def _at_field(prepared: Prepared, tissue: TissueMask, field_um: float) -> dict[str, Any]:
+def _at_field(prepared: PreparedRun, tissue: TissueMask, field_um: float) -> dict[str, Any]:
     """What a run would cost if every tile covered so much."""
     model = prepared.settings.model.model_copy(update={"field_um": field_um})
-    jobs = MODELS.get(prepared.spec.name).plan(prepared.prompts, model)
-    other = replace(prepared, jobs=jobs)
+    scale_passes = MODELS.get(prepared.spec.name).plan(prepared.prompts, model)
+    other = replace(prepared, scale_passes=scale_passes)
     return expected(other, other.passes(tissue))
 
 

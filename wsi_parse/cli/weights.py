@@ -6,34 +6,21 @@ from pathlib import Path
 import typer
 from rich.console import Console
 
-from wsi_parse.errors import UsageError
-from wsi_parse.models.base import ModelSpec
+from wsi_parse.models.contract import ModelSpec, Segmenter
 from wsi_parse.registry import MODELS
-
-_WITH_WEIGHTS = ("biomedparse",)
-
-
-def _spec(name: str) -> ModelSpec:
-    spec: ModelSpec = MODELS.get(name).spec
-    if name not in _WITH_WEIGHTS:
-        raise UsageError(
-            f"{name} needs nothing from elsewhere: there is nothing to get or verify.",
-            f"These do: {', '.join(_WITH_WEIGHTS)}.",
-        )
-    return spec
 
 
 def get_weights(name: str, file: Path | None, revision: str) -> None:
     """Download (or take a file), check, convert and install."""
-    spec = _spec(name)
+    model: type[Segmenter] = MODELS.get(name)
+    spec = model.spec
     console = Console(stderr=True)
     console.print(
         f"{spec.name}: {spec.summary}\nLicence {spec.licence}; {spec.purpose}.", highlight=False, soft_wrap=True
     )
-    from wsi_parse.models.biomedparse.install import install_download, install_file
-
-    with console.status("Checking and converting …" if file else "Downloading (1.8 GB), checking and converting …"):
-        weights = install_file(file, spec) if file else install_download(spec, revision)
+    size = f" ({spec.download})" if spec.download else ""
+    with console.status("Checking and converting …" if file else f"Downloading{size}, checking and converting …"):
+        weights = model.install(file, revision)
     console.print(
         f"Installed in {weights.folder}\nsha256 {weights.sha256}"
         + (f" · revision {weights.revision}" if weights.revision else ""),
@@ -47,10 +34,10 @@ def verify_weights(
     name: str, file: Path | None, labelled: Path | None, prompt: str, mpp: float, *, as_json: bool
 ) -> None:
     """Check keys and hash, predict a picture, measure Dice on labelled tiles."""
-    spec = _spec(name)
-    from wsi_parse.verify import verify
+    spec: ModelSpec = MODELS.get(name).spec
+    from wsi_parse.evaluate.verify import verify
 
-    facts = verify(file, labelled, prompt, mpp)
+    facts = verify(name, file, labelled, prompt, mpp)
     if as_json:
         typer.echo(json.dumps({**facts, "licence": spec.licence, "purpose": spec.purpose}))
         return
@@ -59,6 +46,6 @@ def verify_weights(
     for key, value in facts.items():
         told = "not known" if value is None else f"{value:,}" if isinstance(value, int) else value
         console.print(f"  {key.replace('_', ' '):<28} {told}", highlight=False, soft_wrap=True)
-    if "dice_mean" in facts:
-        console.print("The authors report mean / median Dice of .745 / .826 for neoplastic cells.", highlight=False)
+    if "dice_mean" in facts and spec.published:
+        console.print(spec.published, highlight=False)
     console.print(f"{spec.licence}; {spec.purpose}.", highlight=False)

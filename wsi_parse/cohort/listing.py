@@ -12,7 +12,7 @@ import pyarrow.parquet
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from wsi_parse.errors import UsageError, WsiParseError
-from wsi_parse.names import output_folders
+from wsi_parse.run.folders import output_folders
 from wsi_parse.settings import RunSettings
 from wsi_parse.slides import list_slides
 

@@ -7,12 +7,12 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict
 
-from wsi_parse import __version__
+from wsi_parse._version import __version__
 from wsi_parse.cohort.listing import CohortSlide, Problem
 from wsi_parse.errors import WsiParseError
 from wsi_parse.files import write_text
-from wsi_parse.manifest import RunManifest
-from wsi_parse.pipeline import without_folders
+from wsi_parse.run.manifest import RunManifest
+from wsi_parse.run.pipeline import without_folders
 from wsi_parse.settings import RunSettings
 
 #: Stage of what fails before a run begins.

@@ -10,16 +10,16 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
-from wsi_parse.cohort.choosing import Choice, check, chosen, with_model
 from wsi_parse.cohort.listing import CohortSlide, Listing
 from wsi_parse.cohort.outcome import OPENING, FailureNotes, Outcome
+from wsi_parse.cohort.resolve import Choice, check, chosen, with_model
 from wsi_parse.cohort.tables import write_tables
 from wsi_parse.compute.cluster import Cluster
 from wsi_parse.errors import ClaimedError, ClusterError, StoreError, UsageError
 from wsi_parse.files import try_writing
-from wsi_parse.manifest import RunManifest
-from wsi_parse.pipeline import segment_slide
-from wsi_parse.preparation import choose
+from wsi_parse.run.manifest import RunManifest
+from wsi_parse.run.pipeline import segment_slide
+from wsi_parse.run.resolve import resolve
 from wsi_parse.settings import RunSettings
 
 _LOOK_AGAIN_SECONDS = 1.0
@@ -121,7 +121,7 @@ class _Cohort:
 
     def _asked(self, row: CohortSlide, manifest: RunManifest) -> bool:
         try:
-            return manifest.asked_as(choose(row.settings(self.settings))[0])
+            return manifest.asked_as(resolve(row.settings(self.settings))[0])
         except UsageError:
             return False
 

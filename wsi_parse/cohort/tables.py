@@ -10,8 +10,8 @@ import pyarrow as pa
 import pyarrow.parquet
 
 from wsi_parse.cohort.outcome import Outcome
-from wsi_parse.exporters.base import RESEARCH_ONLY
 from wsi_parse.files import atomic, write_text
+from wsi_parse.notice import RESEARCH_ONLY
 
 _FIRST = {
     "id": pa.string(),

@@ -10,9 +10,9 @@ from typing import Any
 import dask
 from distributed import Client
 
-from wsi_parse.compute.check import WorkerCheck
 from wsi_parse.compute.scheduler import existing
 from wsi_parse.compute.worker import forget
+from wsi_parse.compute.worker_check import WorkerCheck
 from wsi_parse.errors import ClusterError, StageError
 from wsi_parse.registry import CLUSTERS
 from wsi_parse.settings import ComputeSettings
@@ -32,7 +32,7 @@ _CONFIG: dict[str, Any] = {
 }
 
 _LOOK_EVERY_SECONDS = 10.0
-_MOST_LOOKS = 5
+_MAX_LOOKS = 5
 
 Starter = Callable[[ComputeSettings, int | None, Path], AbstractContextManager[Client]]
 
@@ -124,7 +124,7 @@ class Cluster:
 
     @staticmethod
     def _register(client: Client, check: WorkerCheck) -> None:
-        left = _MOST_LOOKS
+        left = _MAX_LOOKS
         while True:
             try:
                 client.register_plugin(check)

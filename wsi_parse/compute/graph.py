@@ -11,14 +11,14 @@ from distributed.client import ClosedClientError
 from distributed.scheduler import KilledWorker
 
 from wsi_parse.compute.cluster import DEVICE, workers_of
-from wsi_parse.compute.worker import STAGES, Done, outline_task, place_of, predict_task, prepare_task
+from wsi_parse.compute.plan import RunPlan
+from wsi_parse.compute.worker import STAGES, Done, extract_task, place_description, predict_task, prepare_task
 from wsi_parse.errors import ClusterError, StageError, WsiParseError
-from wsi_parse.plan import RunPlan
 
 Report = Callable[[Done], None]
 Places = list[list[tuple[int, int]]]
 # A scheduler that is not ours may give up on tasks early, also on those that only ran beside one that kills.
-_MOST_ROUNDS = 10
+_MAX_ROUNDS = 10
 # NFS looks again after a minute, unless told otherwise.
 _SEEN_WITHIN_SECONDS, _LOOK_AGAIN_SECONDS = 90.0, 1.0
 
@@ -34,9 +34,9 @@ def open_work(plan: RunPlan) -> tuple[Places, Places]:
     """
     blocks, chunks = [], []
     for index, item in enumerate(plan.passes):
-        store = plan.scenes[index].store
+        store = plan.pass_contexts[index].store
         blocks.append([block for block in item.selection.blocks() if not store.is_whole(block)])
-        chunks.append([chunk for chunk in item.chunks.chunks(item.selection) if not plan.is_outlined(index, chunk)])
+        chunks.append([chunk for chunk in item.chunks.chunks(item.selection) if not plan.has_objects(index, chunk)])
     return blocks, chunks
 
 
@@ -80,13 +80,13 @@ def run_graph(client: Client, plan: RunPlan, blocks: Places, chunks: Places, rep
     ClusterError
         Where the scheduler is gone.
     """
-    for number in range(1, _MOST_ROUNDS + 1):
+    for number in range(1, _MAX_ROUNDS + 1):
         futures = submit(client, plan, blocks, chunks, f"{plan.key}-{number}")
         try:
             for future in as_completed(futures, loop=client.loop):
                 report(future.result())
         except KilledWorker as error:
-            if number == _MOST_ROUNDS:
+            if number == _MAX_ROUNDS:
                 raise _killed(plan, futures) from error
             blocks, chunks = open_work(plan)
         else:
@@ -100,7 +100,9 @@ def run_graph(client: Client, plan: RunPlan, blocks: Places, chunks: Places, rep
 def _seen_here(plan: RunPlan, blocks: Places, chunks: Places) -> None:
     """Wait for what other machines wrote: NFS keeps for a while that a file was not there when we looked."""
     missing = [plan.objects_path(index, chunk) for index, of_pass in enumerate(chunks) for chunk in of_pass]
-    missing += [plan.scenes[index].store.marker(block) for index, of_pass in enumerate(blocks) for block in of_pass]
+    missing += [
+        plan.pass_contexts[index].store.marker(block) for index, of_pass in enumerate(blocks) for block in of_pass
+    ]
     until = time.monotonic() + _SEEN_WITHIN_SECONDS
     while missing := [path for path in missing if not path.exists()]:
         if time.monotonic() > until:
@@ -139,7 +141,7 @@ def submit(client: Client, plan: RunPlan, blocks: Places, chunks: Places, key: s
             under = item.selection.blocks_under(item.chunks.window_in_read_frame(chunk))
             futures.append(
                 client.submit(
-                    outline_task,
+                    extract_task,
                     path,
                     index,
                     chunk,
@@ -159,7 +161,7 @@ def submit(client: Client, plan: RunPlan, blocks: Places, chunks: Places, key: s
 def _killed(plan: RunPlan, futures: list[Future]) -> StageError:
     """Tell of a task whose workers die again and again, while no task is to blame."""
     task, _, index, row, column = next(future.key for future in futures if future.status == "error")
-    place = place_of(plan, task, index, (row, column))
+    place = place_description(plan, task, index, (row, column))
     return StageError(
         f"{plan.slide.name}: workers die again and again, the last one at {place}, in {STAGES[task]}.",
         "Look at their logs: they may need more memory, or be ended from outside. What is done is kept.",

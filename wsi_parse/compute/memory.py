@@ -43,7 +43,7 @@ class MemorySampler:
                 return
 
 
-class Elsewhere:
+class RemoteMemory:
     """Peak memory of processes that are not below this one: workers of another machine or another parent."""
 
     def __init__(self) -> None:

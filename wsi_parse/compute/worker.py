@@ -12,24 +12,24 @@ from typing import Any
 
 import psutil
 
-from wsi_parse.compute.attempts import attempt
+from wsi_parse.compute.crash_guard import crash_guard
+from wsi_parse.compute.plan import RunPlan
 from wsi_parse.errors import StageError, WeightsError, WsiParseError
 from wsi_parse.geometry import Box
-from wsi_parse.inference import predict_block
-from wsi_parse.models.base import Segmenter, State
+from wsi_parse.models.contract import Segmenter, State
 from wsi_parse.models.weights import Weights
-from wsi_parse.objects import outline_chunk
-from wsi_parse.plan import RunPlan
+from wsi_parse.objects.extract import extract_objects
+from wsi_parse.predict.inference import predict_block
 from wsi_parse.progress import stage_named
 from wsi_parse.registry import MODELS
 from wsi_parse.settings import ModelSettings
 from wsi_parse.slides.slide import Slide
-from wsi_parse.tissue import TissueMask
+from wsi_parse.tissue.mask import TissueMask
 
 _lock = threading.Lock()
 _plans: dict[str, RunPlan] = {}
 # As many runs as may be under way at once, and one more.
-_MOST_PLANS = 17
+_MAX_PLANS = 17
 _models: dict[tuple[str, ModelSettings, Weights | None], Segmenter] = {}
 
 
@@ -74,12 +74,12 @@ def _plan(path: str, stage: str) -> RunPlan:
     """Return a run's plan, its slide open and its stores there; what fails names the stage that needed it."""
     with _lock, stage_named(Path(path).parents[2].name, stage):
         if path not in _plans:
-            if len(_plans) >= _MOST_PLANS:
+            if len(_plans) >= _MAX_PLANS:
                 # Not closed: a task may still read. The last one that holds the slide closes it.
                 _plans.pop(next(iter(_plans)))
             plan = RunPlan.load(Path(path))
             plan = replace(plan, weights=weights_here(plan.model_name, plan.settings.model, plan.weights))
-            _ = plan.scenes
+            _ = plan.pass_contexts
             _plans[path] = plan
         return _plans[path]
 
@@ -111,7 +111,7 @@ def forget(path: str) -> None:
 
 
 @dataclass(frozen=True)
-class ToPrepare:
+class SlideContext:
     """What the model needs to look at a slide once; travels as a file, since it holds the tissue."""
 
     model_name: str
@@ -128,7 +128,7 @@ class ToPrepare:
 
 def prepare_task(path: str) -> dict[str, Any]:
     """Let the model look at a slide on a worker: what it computes with is decided there."""
-    todo: ToPrepare = pickle.loads(Path(path).read_bytes())
+    todo: SlideContext = pickle.loads(Path(path).read_bytes())
     try:
         return dict(todo.prepare())
     finally:
@@ -143,31 +143,31 @@ def predict_task(path: str, index: int, block: tuple[int, int]) -> Done:
 
     def work() -> int:
         nonlocal started
-        if plan.scenes[index].store.is_whole(block):
+        if plan.pass_contexts[index].store.is_whole(block):
             # Dask does again what a lost worker had done; others may be reading it.
             return len(item.selection.of_block(block))
         model = load_model(plan.model_name, plan.settings.model, plan.weights)
-        model.warm_up(item.job, plan.state)
+        model.warm_up(item.scale_pass, plan.state)
         started = time.time()
         batch = plan.settings.model.batch or model.batch
-        tiles, notes = predict_block(plan.slide, model, item.job, plan.state, item.selection, block, batch)
-        plan.scenes[index].store.write_block(block, tiles, notes)
+        tiles, notes = predict_block(plan.slide, model, item.scale_pass, plan.state, item.selection, block, batch)
+        plan.pass_contexts[index].store.write_block(block, tiles, notes)
         return len(item.selection.of_block(block))
 
     count = _attempted(plan, "predict", index, block, work)
     return Done("predict", count, started, time.time())
 
 
-def outline_task(path: str, index: int, chunk: tuple[int, int], *_blocks: Any) -> Done:  # noqa: ANN401
+def extract_task(path: str, index: int, chunk: tuple[int, int], *_blocks: Any) -> Done:  # noqa: ANN401
     """Outline a chunk of a pass and save its objects; `_blocks` are the blocks it waits for."""
     started = time.time()
     plan = _plan(path, "outlining")
 
     def work() -> int:
-        if plan.is_outlined(index, chunk):
+        if plan.has_objects(index, chunk):
             # Dask does again what a lost worker had done.
             return 0
-        found = outline_chunk(plan.scenes[index], chunk)
+        found = extract_objects(plan.pass_contexts[index], chunk)
         found.save(plan.objects_path(index, chunk))
         return len(found.cells)
 
@@ -175,7 +175,7 @@ def outline_task(path: str, index: int, chunk: tuple[int, int], *_blocks: Any) -
     return Done("outline", count, started, time.time())
 
 
-def place_of(plan: RunPlan, stage: str, index: int, place: tuple[int, int]) -> str:
+def place_description(plan: RunPlan, stage: str, index: int, place: tuple[int, int]) -> str:
     """Name the place of a block ("predict") or chunk ("outline") in level-0 pixels."""
     item = plan.passes[index]
     if stage == "predict":
@@ -193,12 +193,12 @@ def place_of(plan: RunPlan, stage: str, index: int, place: tuple[int, int]) -> s
 def _attempted(plan: RunPlan, task: str, index: int, place: tuple[int, int], work: Callable[[], int]) -> int:
     """Do the work; a failure names slide, stage and place."""
     try:
-        with attempt(plan.attempts, f"{task}-{index}-{place[0]}-{place[1]}"):
+        with crash_guard(plan.crash_marks, f"{task}-{index}-{place[0]}-{place[1]}"):
             return work()
     except Exception as error:
         remedy = error.remedy if isinstance(error, WsiParseError) else "Run again: what is done is kept."
         message = error.message if isinstance(error, WsiParseError) else f"{type(error).__name__}: {error}"
-        stage, where = STAGES[task], place_of(plan, task, index, place)
+        stage, where = STAGES[task], place_description(plan, task, index, place)
         raise StageError(f"{plan.slide.name}: {stage} failed at {where}: {message}", remedy, stage, where) from error
 
 

@@ -3,16 +3,16 @@
 from wsi_parse.evaluate.centres import match_centres
 from wsi_parse.evaluate.evaluation import Comparison, Evaluation, compare, evaluate, summed
 from wsi_parse.evaluate.figures import Figures
+from wsi_parse.evaluate.options import EvaluationOptions
 from wsi_parse.evaluate.review import Review
-from wsi_parse.evaluate.rules import Rules
 from wsi_parse.evaluate.scores import dice, f1_score
 
 __all__ = [
     "Comparison",
     "Evaluation",
+    "EvaluationOptions",
     "Figures",
     "Review",
-    "Rules",
     "compare",
     "dice",
     "evaluate",

@@ -13,14 +13,21 @@ import shapely
 
 from wsi_parse.annotations import Annotations, read_annotations
 from wsi_parse.errors import UsageError
+from wsi_parse.evaluate.count_metrics import ComparedSets, count_metrics, lost_ids
 from wsi_parse.evaluate.figures import Figures
 from wsi_parse.evaluate.frames import pixel_size, shift_between
+from wsi_parse.evaluate.object_sets import (
+    nuclei_alone,
+    object_set_of,
+    region_of_class,
+    union,
+    without_class,
+    without_tissue,
+)
+from wsi_parse.evaluate.options import EvaluationOptions
 from wsi_parse.evaluate.pairs import Pairs, overlapping
 from wsi_parse.evaluate.review import Review, review
-from wsi_parse.evaluate.rules import Rules
-from wsi_parse.evaluate.sides import nuclei_alone, region_of_class, side_of, union, without_class, without_tissue
-from wsi_parse.evaluate.tally import Scene, lost_ids, tally
-from wsi_parse.exporters.base import RESEARCH_ONLY
+from wsi_parse.notice import RESEARCH_ONLY
 
 MISSED, EXTRA = "(missed)", "(extra)"
 _MEANS = ("dice", "iou", "f1", "pq", "aji")
@@ -87,29 +94,29 @@ class Comparison:
     Parameters
     ----------
     name : str
-    scene : Scene
+    compared : ComparedSets
     matched : Pairs
         One to one, whatever their class.
     review : Review or None
-    rules : Rules
+    options : EvaluationOptions
     notes : tuple of str
     """
 
     name: str
-    scene: Scene
+    compared: ComparedSets
     matched: Pairs
     review: Review | None
-    rules: Rules
+    options: EvaluationOptions
     notes: tuple[str, ...]
 
     def evaluation(self) -> Evaluation:
         """Count."""
-        radius_px = _radius_px(self.rules, self.scene.scale_um)
-        classes, everything = tally(self.scene, self.matched, self.rules.iou, radius_px)
+        radius_px = _radius_px(self.options, self.compared.scale_um)
+        classes, everything = count_metrics(self.compared, self.matched, self.options.iou, radius_px)
         return Evaluation(self.name, classes, everything, self._confusion(), self.review, self.notes)
 
     def _confusion(self) -> Counter[tuple[str, str]]:
-        truth, pred = self.scene.truth, self.scene.pred
+        truth, pred = self.compared.truth, self.compared.pred
         left_truth, left_pred = truth.counted.copy(), pred.counted.copy()
         left_truth[self.matched.one] = left_pred[self.matched.other] = False
         pairs = zip(truth.names[self.matched.one].tolist(), pred.names[self.matched.other].tolist(), strict=True)
@@ -119,14 +126,16 @@ class Comparison:
         return counts
 
 
-def evaluate(truth: Annotations | Path, pred: Annotations | Path, rules: Rules | None = None) -> Evaluation:
+def evaluate(
+    truth: Annotations | Path, pred: Annotations | Path, options: EvaluationOptions | None = None
+) -> Evaluation:
     """Compare a prediction with the truth; nothing is rasterised.
 
     Parameters
     ----------
     truth, pred : Annotations or Path
         The truth may be a corrected export of the prediction.
-    rules : Rules, optional
+    options : EvaluationOptions, optional
 
     Returns
     -------
@@ -157,44 +166,49 @@ def evaluate(truth: Annotations | Path, pred: Annotations | Path, rules: Rules |
     >>> evaluate(truth, truth).classes["Tumor"].pq
     1.0
     """
-    return compare(truth, pred, rules).evaluation()
+    return compare(truth, pred, options).evaluation()
 
 
 def compare(
-    truth: Annotations | Path, pred: Annotations | Path, rules: Rules | None = None, name: str = ""
+    truth: Annotations | Path, pred: Annotations | Path, options: EvaluationOptions | None = None, name: str = ""
 ) -> Comparison:
     """Match the objects of two files; see :func:`evaluate`."""
-    rules = rules or Rules()
+    options = options or EvaluationOptions()
     truth, pred = (read_annotations(one) if isinstance(one, Path) else one for one in (truth, pred))
     shift, notes = shift_between(pred.told, truth.told)
-    scale_um = pixel_size(rules.mpp, [pred.told, truth.told])
-    if scale_um is None and rules.radius_number()[1] == "um":
+    scale_um = pixel_size(options.mpp, [pred.told, truth.told])
+    if scale_um is None and options.radius_number()[1] == "um":
         notes.append(
             "The pixel size is not known: areas are in px2, no centres are matched; give --mpp or a --radius in px."
         )
     region = None
-    if rules.within is not None:
-        region, more = _region_of(rules.within, truth)
+    if options.within is not None:
+        region, more = _region_of(options.within, truth)
         notes += more
-    elif rules.within_class is not None:
-        region = region_of_class(truth, rules.within_class)
-        truth, pred = (without_class(one, rules.within_class) for one in (truth, pred))
+    elif options.within_class is not None:
+        region = region_of_class(truth, options.within_class)
+        truth, pred = (without_class(one, options.within_class) for one in (truth, pred))
     truth, pred, more = without_tissue(truth, pred)
-    by_nucleus, hint = nuclei_alone(truth, pred, rules.objects)
+    by_nucleus, hint = nuclei_alone(truth, pred, options.objects)
     notes += more + hint
-    true_side, said = side_of(truth, rules, "truth", by_nucleus=by_nucleus)
-    pred_side, also = side_of(_moved(pred, shift), rules, "prediction", by_nucleus=by_nucleus)
+    true_side, said = object_set_of(truth, options, "truth", by_nucleus=by_nucleus)
+    pred_side, also = object_set_of(_moved(pred, shift), options, "prediction", by_nucleus=by_nucleus)
     if region is not None:
         true_side, pred_side = true_side.inside(region), pred_side.inside(region)
     pairs = overlapping(true_side.shapes, pred_side.shapes)
-    scene = Scene(true_side, pred_side, pairs, region, scale_um)
+    compared = ComparedSets(true_side, pred_side, pairs, region, scale_um)
     changes, ids = review(true_side, pred_side)
     if changes is not None:
-        ids += lost_ids(scene)
+        ids += lost_ids(compared)
     if not (true_side.counted.any() or pred_side.counted.any()):
         ids.append("No object of either file counts: nothing was compared.")
     return Comparison(
-        name, scene, scene.matched(rules.iou, scene.counted()), changes, rules, (*notes, *said, *also, *ids)
+        name,
+        compared,
+        compared.matched(options.iou, compared.counted()),
+        changes,
+        options,
+        (*notes, *said, *also, *ids),
     )
 
 
@@ -220,8 +234,8 @@ def summed(evaluations: list[Evaluation], name: str = "all slides") -> Evaluatio
     )
 
 
-def _radius_px(rules: Rules, scale_um: tuple[float, float] | None) -> tuple[float, float] | None:
-    radius, unit = rules.radius_number()
+def _radius_px(options: EvaluationOptions, scale_um: tuple[float, float] | None) -> tuple[float, float] | None:
+    radius, unit = options.radius_number()
     if unit == "px":
         return radius, radius
     return None if scale_um is None else (radius / scale_um[0], radius / scale_um[1])

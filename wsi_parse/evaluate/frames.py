@@ -11,10 +11,10 @@ from wsi_parse.errors import UsageError
 # Relative: what rounding and vendors differ by.
 _SAME_SIZE = 0.02
 
-Told = Mapping[str, Any]
+Provenance = Mapping[str, Any]
 
 
-def shift_between(pred: Told, truth: Told) -> tuple[NDArray[np.float64], list[str]]:
+def shift_between(pred: Provenance, truth: Provenance) -> tuple[NDArray[np.float64], list[str]]:
     """Return what brings points of the prediction into the frame of the truth.
 
     A file of this package says what was subtracted of its level-0 pixels. One that does not say is taken to be in the
@@ -54,7 +54,7 @@ def shift_between(pred: Told, truth: Told) -> tuple[NDArray[np.float64], list[st
     return shift, notes
 
 
-def pixel_size(mpp: float | None, told: list[Told]) -> tuple[float, float] | None:
+def pixel_size(mpp: float | None, told: list[Provenance]) -> tuple[float, float] | None:
     """Return microns per pixel (x, y): as given, else as the first file says that knows; None where none does.
 
     Raises
@@ -78,16 +78,16 @@ def pixel_size(mpp: float | None, told: list[Told]) -> tuple[float, float] | Non
     return mpp, mpp
 
 
-def _slide(told: Told) -> Told:
+def _slide(told: Provenance) -> Provenance:
     found = told.get("slide")
     return found if isinstance(found, Mapping) else {}
 
 
-def _offset(told: Told) -> NDArray[np.float64] | None:
+def _offset(told: Provenance) -> NDArray[np.float64] | None:
     return _pair(told.get("offset_level0_px"))
 
 
-def _bounds(told: Told) -> NDArray[np.float64] | None:
+def _bounds(told: Provenance) -> NDArray[np.float64] | None:
     found = _slide(told).get("bounds_level0_px")
     return _pair(found[:2]) if isinstance(found, list) else None
 

@@ -10,7 +10,8 @@ import numpy as np
 from wsi_parse.annotations import Annotations, read_annotations
 from wsi_parse.annotations.stream import pieces
 from wsi_parse.errors import UsageError
-from wsi_parse.evaluate.partners import MANIFEST, Named, partners, slide_of
+from wsi_parse.evaluate.pairing import ResultName, pair_results, slide_of
+from wsi_parse.files import MANIFEST_NAME
 
 _ENDINGS = (".geojson", ".json", ".zip")
 _OBJECTS = "annotations"
@@ -52,7 +53,7 @@ def file_pairs(truth: Path, pred: Path) -> tuple[list[FilePair], list[str]]:
     -------
     list of FilePair
         One of two single files, whatever they are called; of folders those of the same stem, then what
-        :func:`partners` finds by the slides that results are of.
+        :func:`pair_results` finds by the slides that results are of.
     list of str
         A sentence of each result that has no partner, or no GeoJSON.
 
@@ -71,7 +72,7 @@ def file_pairs(truth: Path, pred: Path) -> tuple[list[FilePair], list[str]]:
         [one.named() for name, one in side.items() if name not in other]
         for side, other in ((truths, preds), (preds, truths))
     )
-    common = [(name, name) for name in truths if name in preds] + partners(rest, those)
+    common = [(name, name) for name in truths if name in preds] + pair_results(rest, those)
     if not common:
         raise UsageError(
             f"No file of {pred.name} is called like one of {truth.name}.",
@@ -117,9 +118,9 @@ class _Result:
     # Of a run.
     folder: Path | None = None
 
-    def named(self) -> Named:
+    def named(self) -> ResultName:
         """Say what it goes by, from what is inside."""
-        return Named(self.name, slide_of(self.files, self.folder))
+        return ResultName(self.name, slide_of(self.files, self.folder))
 
     def is_stray(self) -> bool:
         """Return whether it is JSON of something else."""
@@ -140,7 +141,7 @@ def _listed(path: Path) -> tuple[dict[str, _Result], bool, list[str]]:
     name = path.resolve().name
     if own := _of_run(path):
         return {name: _Result(name, own, path)}, True, []
-    if (path / MANIFEST).is_file():
+    if (path / MANIFEST_NAME).is_file():
         raise UsageError(f"{name} {_WITHOUT}.", _REMEDY)
     return _of_folder(path)
 
@@ -153,7 +154,7 @@ def _of_folder(path: Path) -> tuple[dict[str, _Result], bool, list[str]]:
             continue
         files = _of_run(inner) if inner.is_dir() else (inner,) if _stem(inner) else ()
         if not files:
-            without += [f"{inner.name} {_WITHOUT}."] if (inner / MANIFEST).is_file() else []
+            without += [f"{inner.name} {_WITHOUT}."] if (inner / MANIFEST_NAME).is_file() else []
             continue
         name = inner.name if inner.is_dir() else _stem(inner)
         if name in found:
@@ -180,7 +181,7 @@ def _stem(path: Path) -> str:
 def _of_run(folder: Path) -> tuple[Path, ...]:
     """Return the files of objects of a run folder: those of its manifest, which also knows parts."""
     try:
-        names = list(json.loads((folder / MANIFEST).read_text(encoding="utf-8"))["outputs"])
+        names = list(json.loads((folder / MANIFEST_NAME).read_text(encoding="utf-8"))["outputs"])
     except (OSError, ValueError, KeyError, TypeError):
         names = [path.name for path in sorted(folder.glob(f"{_OBJECTS}*"))]
     wanted = [name for name in names if name.startswith(_OBJECTS) and name.removesuffix(".gz").endswith(".geojson")]

@@ -17,8 +17,8 @@ import shapely
 from numpy.typing import NDArray
 
 # Beyond so many pairs of edges GEOS, which sorts them first, is faster.
-_MOST_EDGE_PAIRS = 1 << 15
-_MOST_CORNERS = 1 << 10
+_MAX_EDGE_PAIRS = 1 << 15
+_MAX_CORNERS = 1 << 10
 # Pairs of edges looked at together: what the caches hold.
 _AT_ONCE = 1 << 18
 _CORNERS_AT_ONCE = 400_000
@@ -47,7 +47,7 @@ def intersection_areas(one: NDArray[np.object_], other: NDArray[np.object_]) -> 
     """
     areas = np.zeros(len(one))
     corners = shapely.get_num_coordinates(one).astype(np.int64), shapely.get_num_coordinates(other).astype(np.int64)
-    large = (corners[0] * corners[1] > _MOST_EDGE_PAIRS) | (np.maximum(*corners) > _MOST_CORNERS)
+    large = (corners[0] * corners[1] > _MAX_EDGE_PAIRS) | (np.maximum(*corners) > _MAX_CORNERS)
     large &= np.minimum(*corners) > 0
     areas[large] = shapely.area(shapely.intersection(one[large], other[large]))
     small = np.flatnonzero(~large & (np.minimum(*corners) > 0))

@@ -13,9 +13,9 @@ from wsi_parse.evaluate.intersection import intersection_areas
 # Objects, or pairs, looked at together.
 _AT_ONCE = 100_000
 # Pairs of boxes that meet.
-_MOST_AT_ONCE = 2_000_000
+_MAX_AT_ONCE = 2_000_000
 # More overlaps than both of these are no tissue: whole files that were laid in twice, thirty times.
-_MOST_PAIRS, _MOST_EACH = 5_000_000, 50
+_MAX_PAIRS, _MAX_EACH = 5_000_000, 50
 # From here on it pays to ask first which small ones a large one holds whole.
 _LARGE_CORNERS = 256
 
@@ -63,7 +63,7 @@ def overlapping_itself(shapes: NDArray[np.object_]) -> Pairs:
 def _found(one: NDArray[np.object_], other: NDArray[np.object_], *, same: bool) -> Pairs:
     tree = shapely.STRtree(other)
     parts = [Pairs(np.empty(0, np.int64), np.empty(0, np.int64), np.empty(0))]
-    count, most = 0, max(_MOST_PAIRS, _MOST_EACH * max(len(one), len(other)))
+    count, most = 0, max(_MAX_PAIRS, _MAX_EACH * max(len(one), len(other)))
     for start, end in _pieces(one, other):
         left, right = tree.query(one[start:end])
         left += start
@@ -97,7 +97,7 @@ def _pieces(one: NDArray[np.object_], other: NDArray[np.object_]) -> Iterator[tu
     start = 0
     while start < len(one):
         before = int(sums[start - 1]) if start else 0
-        end = int(np.searchsorted(sums, before + _MOST_AT_ONCE, "right"))
+        end = int(np.searchsorted(sums, before + _MAX_AT_ONCE, "right"))
         end = min(max(end, start + 1), start + _AT_ONCE)
         yield start, end
         start = end

@@ -9,7 +9,7 @@ import shapely
 from numpy.typing import NDArray
 
 from wsi_parse.evaluate.intersection import intersection_areas
-from wsi_parse.evaluate.sides import Side
+from wsi_parse.evaluate.object_sets import ObjectSet
 
 # QuPath keeps float32 and writes two decimals: together at most 0.015 px at an offset of 200,000 px.
 _ROUNDING_PX = 0.02
@@ -74,12 +74,12 @@ class Review:
         }
 
 
-def review(truth: Side, pred: Side) -> tuple[Review | None, list[str]]:
+def review(truth: ObjectSet, pred: ObjectSet) -> tuple[Review | None, list[str]]:
     """Compare a corrected file with what was predicted.
 
     Parameters
     ----------
-    truth, pred : Side
+    truth, pred : ObjectSet
         An object that is in both files counts where it does so in either.
 
     Returns
@@ -141,7 +141,7 @@ def same_outlines(one: NDArray[np.object_], other: NDArray[np.object_]) -> NDArr
     return same
 
 
-def _places(side: Side) -> dict[str, int]:
+def _places(side: ObjectSet) -> dict[str, int]:
     places: dict[str, int] = {}
     for index, name in enumerate(side.ids.tolist()):
         if name is not None:
@@ -149,7 +149,7 @@ def _places(side: Side) -> dict[str, int]:
     return places
 
 
-def only_in(side: Side, other: Side) -> NDArray[np.bool_]:
+def only_in(side: ObjectSet, other: ObjectSet) -> NDArray[np.bool_]:
     """Return which objects of a side count as added, or deleted: the other side has none of their id."""
     known = set(other.ids.tolist()) - {None}
     return side.counted & np.array([name not in known for name in side.ids.tolist()], bool)

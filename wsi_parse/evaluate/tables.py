@@ -7,18 +7,18 @@ from pathlib import Path
 
 from wsi_parse.evaluate.evaluation import Evaluation, summed
 from wsi_parse.evaluate.figures import Figures
-from wsi_parse.exporters.base import RESEARCH_ONLY
 from wsi_parse.files import write_text
+from wsi_parse.notice import RESEARCH_ONLY
 
 ALL = "(all objects)"
 
 
 def write_json(evaluations: list[Evaluation], path: Path) -> None:
     """Write one evaluation, or several with their sum, whole or not at all."""
-    write_text(path, json.dumps(as_told(evaluations), allow_nan=False, indent=1) + "\n")
+    write_text(path, json.dumps(to_dict(evaluations), allow_nan=False, indent=1) + "\n")
 
 
-def as_told(evaluations: list[Evaluation]) -> dict[str, object]:
+def to_dict(evaluations: list[Evaluation]) -> dict[str, object]:
     """Return what :func:`write_json` writes."""
     if len(evaluations) == 1:
         return evaluations[0].to_dict()

@@ -1,80 +1,18 @@
 """The contract of an exporter: batches of objects in, one file out, whole or not at all."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Any, ClassVar, Protocol, Self
 
-import numpy as np
-from numpy.typing import NDArray
-
-from wsi_parse.exporters.probability import ProbabilityMap
 from wsi_parse.files import atomic
+from wsi_parse.notice import RESEARCH_ONLY
+from wsi_parse.objects.batch import ObjectBatch
+from wsi_parse.objects.probability_map import ProbabilityMap
 from wsi_parse.prompts import Prompt
-
-RESEARCH_ONLY = "research use only, not for clinical decisions"
-
-
-@dataclass(frozen=True)
-class ObjectBatch:
-    """Finished objects, in their final order.
-
-    Parameters
-    ----------
-    geometry : object array (N,)
-        shapely Polygons or MultiPolygons in level-0 pixels, fit for QuPath (see `facts` in DESIGN: made valid,
-        then snapped to 0.25 px, nothing rounded afterwards).
-    prompt : int array (N,)
-        Index into :attr:`ExportContext.prompts`.
-    ids : object array (N,)
-        UUID strings, from content.
-    measurements : dict of str to float array (N,)
-        Column name (with unit) -> values; NaN where an object has no such value.
-    unsure : bool array (N,), optional
-        Objects whose class the model is not sure of; without it none is.
-    nuclei : object array (N,), optional
-        Where objects are whole cells, their nuclei; fit for QuPath too.
-    """
-
-    geometry: NDArray[Any]
-    prompt: NDArray[np.int16]
-    ids: NDArray[Any]
-    measurements: dict[str, NDArray[np.float64]]
-    unsure: NDArray[np.bool_] | None = None
-    nuclei: NDArray[Any] | None = None
-
-    def __len__(self) -> int:
-        return len(self.geometry)
-
-    def part(self, start: int, stop: int) -> "ObjectBatch":
-        """Return the objects from `start` to before `stop`, as views."""
-        return ObjectBatch(
-            self.geometry[start:stop],
-            self.prompt[start:stop],
-            self.ids[start:stop],
-            {name: values[start:stop] for name, values in self.measurements.items()},
-            None if self.unsure is None else self.unsure[start:stop],
-            None if self.nuclei is None else self.nuclei[start:stop],
-        )
-
-    def parts(self, size: int) -> Iterator["ObjectBatch"]:
-        """Cut into batches of at most `size` objects."""
-        for start in range(0, len(self), size):
-            yield self.part(start, start + size)
-
-    @property
-    def variant(self) -> NDArray[np.int16]:
-        """Index into what :func:`variants` gives of each prompt: twice the prompt's, and one more where unsure."""
-        index = self.prompt * np.int16(2)
-        return index if self.unsure is None else index + self.unsure
-
-
-def variants(prompts: Sequence[Prompt]) -> list[Prompt]:
-    """Each prompt as its objects are called, and then as those are of which the model is not sure."""
-    return [variant for prompt in prompts for variant in (prompt, prompt.unsure)]
 
 
 @dataclass(frozen=True)
@@ -88,7 +26,7 @@ class ExportContext:
         Subtracted from every x and y: the bounds' origin in the `qupath` frame, else (0, 0).
     provenance : mapping
         JSON-able, no clock, no patient data, no paths: written into the file where the format has a place.
-    part_bytes, part_objects : int
+    max_part_bytes, max_part_objects : int
         A file of more (uncompressed) is written in parts, by formats that can.
     maps : tuple of ProbabilityMap
         One a pass of the run.
@@ -99,8 +37,8 @@ class ExportContext:
     prompts: tuple[Prompt, ...]
     offset_level0: tuple[int, int]
     provenance: Mapping[str, Any]
-    part_bytes: int = 200_000_000
-    part_objects: int = 500_000
+    max_part_bytes: int = 200_000_000
+    max_part_objects: int = 500_000
     maps: tuple[ProbabilityMap, ...] = ()
     source: Path | None = None
 

@@ -10,9 +10,11 @@ import numpy as np
 import shapely
 from numpy.typing import NDArray
 
-from wsi_parse import __version__
-from wsi_parse.exporters.base import RESEARCH_ONLY, ExportContext, ObjectBatch, StreamingExporter, variants
+from wsi_parse._version import __version__
+from wsi_parse.exporters.base import ExportContext, StreamingExporter
 from wsi_parse.exporters.dicom_source import source_image, uid_of
+from wsi_parse.notice import RESEARCH_ONLY
+from wsi_parse.objects.batch import ObjectBatch, variants
 from wsi_parse.prompts import Prompt
 
 if TYPE_CHECKING:

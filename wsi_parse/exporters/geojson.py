@@ -18,9 +18,10 @@ import pyarrow.compute as pc
 import shapely
 from numpy.typing import NDArray
 
-from wsi_parse.exporters.base import ExportContext, ObjectBatch, StreamingExporter, variants
-from wsi_parse.exporters.qupath import CELLS_A_PIXEL, OBJECT_TYPE, check, classification, grid_cells
+from wsi_parse.exporters.base import ExportContext, StreamingExporter
+from wsi_parse.objects.batch import ObjectBatch, variants
 from wsi_parse.prompts import Prompt
+from wsi_parse.qupath.features import GRID_STEPS_PER_PIXEL, OBJECT_TYPE, classification, grid_steps, require_valid
 
 TISSUE = Prompt("tissue", "tissue", "region", "Tissue", (110, 140, 150), known=True)
 _TISSUE_IDS = uuid.UUID("5f0c7f0e-6f0b-5d3a-9c53-0d4b7a1f5c11")
@@ -82,11 +83,11 @@ class GeoJsonExporter(StreamingExporter):
 
     def features(self, batch: ObjectBatch) -> pa.StringArray:
         """Write each object of a batch as a feature."""
-        check(batch)
+        require_valid(batch.geometry, batch.ids)
         offset, tails = self.context.offset_level0, self._tails
         shapes = geometry_text(batch.geometry, offset)
         if batch.nuclei is not None:
-            check(replace(batch, geometry=batch.nuclei))
+            require_valid(batch.nuclei, batch.ids)
             nuclei, tails = geometry_text(batch.nuclei, offset), self._tails_of_cells
             shapes = pc.binary_join_element_wise(shapes, nuclei, '},"nucleusGeometry":{"type":')
         return pc.binary_join_element_wise(
@@ -144,7 +145,7 @@ def geometry_text(geometry: NDArray[np.object_], offset_level0: tuple[int, int])
     """
     kind, points, offsets = shapely.to_ragged_array(geometry, include_z=False)
     several = shapely.get_num_geometries(geometry) > 1
-    cells = grid_cells(points, offset_level0)
+    cells = grid_steps(points, offset_level0)
     xy = pc.binary_join_element_wise(_decimals(cells[:, 0]), _decimals(cells[:, 1]), ",")
     parts = pc.binary_join(_lists(pc.binary_join(_lists(xy, offsets[0]), "],["), offsets[1]), "]],[[")
     if kind == shapely.GeometryType.MULTIPOLYGON:
@@ -176,15 +177,17 @@ def _tail(prompt: Prompt, object_type: str, locked: bool) -> str:
 
 def _decimals(cells: NDArray[np.int32]) -> pa.StringArray:
     """Write whole quarter pixels as decimals of pixels, through a table where they lie close together."""
-    lowest, highest = int(cells.min()) // CELLS_A_PIXEL, int(cells.max())
-    if lowest < 0 or highest - lowest * CELLS_A_PIXEL > len(cells):
-        return pa.array(cells / CELLS_A_PIXEL).cast(pa.string())
-    wholes = pa.array(np.arange(lowest, highest // CELLS_A_PIXEL + 1)).cast(pa.string())
-    place = np.arange(len(wholes) * CELLS_A_PIXEL)
+    lowest, highest = int(cells.min()) // GRID_STEPS_PER_PIXEL, int(cells.max())
+    if lowest < 0 or highest - lowest * GRID_STEPS_PER_PIXEL > len(cells):
+        return pa.array(cells / GRID_STEPS_PER_PIXEL).cast(pa.string())
+    wholes = pa.array(np.arange(lowest, highest // GRID_STEPS_PER_PIXEL + 1)).cast(pa.string())
+    place = np.arange(len(wholes) * GRID_STEPS_PER_PIXEL)
     table = pc.binary_join_element_wise(
-        wholes.take(pa.array(place // CELLS_A_PIXEL)), _FRACTIONS.take(pa.array(place % CELLS_A_PIXEL)), ""
+        wholes.take(pa.array(place // GRID_STEPS_PER_PIXEL)),
+        _FRACTIONS.take(pa.array(place % GRID_STEPS_PER_PIXEL)),
+        "",
     )
-    return table.take(pa.array(cells - lowest * CELLS_A_PIXEL))
+    return table.take(pa.array(cells - lowest * GRID_STEPS_PER_PIXEL))
 
 
 def _rounded(values: NDArray[np.float64]) -> pa.StringArray:

@@ -10,9 +10,10 @@ import numpy as np
 import zarr
 from numpy.typing import NDArray
 
-from wsi_parse.exporters.base import ExportContext, ObjectBatch, StreamingExporter
-from wsi_parse.exporters.probability import ProbabilityMap
+from wsi_parse.exporters.base import ExportContext, StreamingExporter
 from wsi_parse.geometry import Box
+from wsi_parse.objects.batch import ObjectBatch
+from wsi_parse.objects.probability_map import ProbabilityMap
 
 #: Name of the label image that tells what was looked at (1) from what was not (0).
 SEEN = "looked_at"
@@ -20,7 +21,7 @@ _VERSION = "0.5"
 # A shard is one file: small enough to be made in memory, large enough that a slide has thousands, not a million.
 _CHUNK_PX, _SHARD_PX = 512, 2048
 # Levels end where a viewer takes the whole as one picture.
-_SMALLEST_PX = 1024
+_MIN_PX = 1024
 
 
 class OmeZarrExporter(StreamingExporter):
@@ -112,7 +113,7 @@ def halved(values: NDArray[np.uint8], covered: NDArray[np.bool_]) -> tuple[NDArr
 def level_shapes(one: ProbabilityMap) -> list[tuple[int, int]]:
     """Rows and columns of each level, finest first."""
     shapes = [one.frame.box.shape]
-    while max(shapes[-1]) > _SMALLEST_PX:
+    while max(shapes[-1]) > _MIN_PX:
         shapes.append((-(-shapes[-1][0] // 2), -(-shapes[-1][1] // 2)))
     return shapes
 

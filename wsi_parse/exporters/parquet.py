@@ -10,9 +10,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import shapely
 
-from wsi_parse.exporters.base import ExportContext, ObjectBatch, StreamingExporter, variants
+from wsi_parse.exporters.base import ExportContext, StreamingExporter
+from wsi_parse.objects.batch import ObjectBatch, variants
 
-ROWS_A_GROUP = 20_000
+ROWS_PER_GROUP = 20_000
 _FIXED = {
     "id": pa.string(),
     "prompt": pa.string(),
@@ -68,7 +69,7 @@ class ParquetExporter(StreamingExporter):
         table = self._table(batch)
         self._widen(table.schema)
         self._waiting.append(table)
-        while sum(waiting.num_rows for waiting in self._waiting) >= ROWS_A_GROUP:
+        while sum(waiting.num_rows for waiting in self._waiting) >= ROWS_PER_GROUP:
             self._write_group()
 
     def _table(self, batch: ObjectBatch) -> pa.Table:
@@ -107,14 +108,14 @@ class ParquetExporter(StreamingExporter):
             self._writer = _writer(self._temporary, wider)
             with pq.ParquetFile(earlier) as file:
                 for group in range(file.num_row_groups):
-                    self._writer.write_table(_filled(file.read_row_group(group), wider), ROWS_A_GROUP)
+                    self._writer.write_table(_filled(file.read_row_group(group), wider), ROWS_PER_GROUP)
         finally:
             earlier.unlink(missing_ok=True)
 
     def _write_group(self) -> None:
         rows = pa.concat_tables([_filled(table, self._schema) for table in self._waiting]).combine_chunks()
-        self._writer.write_table(rows.slice(0, ROWS_A_GROUP), ROWS_A_GROUP)
-        rest = rows.slice(ROWS_A_GROUP)
+        self._writer.write_table(rows.slice(0, ROWS_PER_GROUP), ROWS_PER_GROUP)
+        rest = rows.slice(ROWS_PER_GROUP)
         self._waiting = [rest] if rest.num_rows else []
 
     def _finish(self) -> None:

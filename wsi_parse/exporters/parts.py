@@ -16,13 +16,14 @@ import pyarrow.compute as pc
 import shapely
 from numpy.typing import NDArray
 
-from wsi_parse.exporters.base import ExportContext, ObjectBatch
+from wsi_parse.exporters.base import ExportContext
 from wsi_parse.exporters.geojson import OBJECTS_AT_ONCE, GeoJsonExporter
 from wsi_parse.files import file_sha256, write_text
+from wsi_parse.objects.batch import ObjectBatch
 
 INDEX_NAME = "annotations_index.json"
 # QuPath needs 12 to 16 times the uncompressed size.
-_HEAP_A_BYTE = 14
+_HEAP_PER_BYTE = 14
 
 
 @dataclass(frozen=True)
@@ -75,7 +76,7 @@ class GeoJsonParts:
     @property
     def heap_bytes(self) -> int:
         """Memory that QuPath needs to open the largest part."""
-        return _HEAP_A_BYTE * max(self.sizes, default=0)
+        return _HEAP_PER_BYTE * max(self.sizes, default=0)
 
     def __enter__(self) -> Self:
         self._begin()
@@ -91,8 +92,10 @@ class GeoJsonParts:
             start = 0
             while start < len(piece):
                 part = self._parts[-1]
-                room = self.context.part_bytes - self._exporter.size + (int(ends[start - 1]) if start else 0)
-                stop = min(int(np.searchsorted(ends, room, "right")), start + self.context.part_objects - part.objects)
+                room = self.context.max_part_bytes - self._exporter.size + (int(ends[start - 1]) if start else 0)
+                stop = min(
+                    int(np.searchsorted(ends, room, "right")), start + self.context.max_part_objects - part.objects
+                )
                 # Something must be in a part, however large.
                 stop = max(stop, start + 1) if not part.objects else stop
                 if stop > start:

@@ -10,11 +10,12 @@ import shapely
 import zarr
 from numpy.typing import NDArray
 
-from wsi_parse.exporters.base import ExportContext, ObjectBatch, StreamingExporter, variants
+from wsi_parse.exporters.base import ExportContext, StreamingExporter
 from wsi_parse.exporters.ome_zarr import SEEN, level_shapes, write_pyramid
-from wsi_parse.exporters.probability import ProbabilityMap
 from wsi_parse.files import remove
-from wsi_parse.measure import joined
+from wsi_parse.objects.batch import ObjectBatch, variants
+from wsi_parse.objects.measure import joined
+from wsi_parse.objects.probability_map import ProbabilityMap
 
 SHAPES, NUCLEI, TABLE, MICRONS = "objects", "nuclei", "measurements", "um"
 _XY = ("x", "y")

@@ -3,15 +3,15 @@
 from functools import cached_property
 from typing import Any
 
-from wsi_parse.models.base import Segmenter
+from wsi_parse.models.contract import Segmenter
 
 
 class DeviceSegmenter(Segmenter):
     """A model that runs a network on the CPU or a GPU; importing it loads no torch."""
 
     #: What a tile of a batch needs on a GPU; too large a batch is halved.
-    gpu_bytes_a_tile: int
-    most_tiles: int
+    gpu_bytes_per_tile: int
+    max_tiles: int
 
     @cached_property
     def device(self) -> Any:  # noqa: ANN401 - torch.device; importing torch takes seconds
@@ -28,7 +28,7 @@ class DeviceSegmenter(Segmenter):
         memory = memory_bytes(self.device)
         if memory is None:
             return 1
-        fit = max(1, min(self.most_tiles, memory // self.gpu_bytes_a_tile))
+        fit = max(1, min(self.max_tiles, memory // self.gpu_bytes_per_tile))
         return 1 << (fit.bit_length() - 1)
 
     @cached_property

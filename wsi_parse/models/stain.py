@@ -10,21 +10,22 @@ from scipy import ndimage
 from skimage.filters import threshold_otsu
 
 from wsi_parse.errors import UnknownPromptError
-from wsi_parse.geometry import Box
-from wsi_parse.models.base import Channel, ModelSpec, Pass, Recipe, Segmenter, State
+from wsi_parse.models.contract import ModelSpec, Segmenter, State
+from wsi_parse.models.scale_pass import Channel, Recipe, ScalePass
 from wsi_parse.prompts import Prompt
 from wsi_parse.settings import ModelSettings
+from wsi_parse.slides.optical_density import optical_density
 from wsi_parse.slides.slide import Slide
-from wsi_parse.tissue import TissueMask
+from wsi_parse.tissue.mask import TissueMask
+from wsi_parse.tissue.samples import read_samples
 
 READ_MPP = 0.5
 FIELD_UM = 512.0
 # Optical density of haematoxylin, eosin: Ruifrok and Johnston, Anal Quant Cytol Histol 23 (2001) 291.
 RUIFROK = np.array([[0.65, 0.70, 0.29], [0.07, 0.99, 0.11]])
-_SAMPLES, _SAMPLE_PX = 24, 320
-_LEAST_DENSITY = 0.15
+_MIN_DENSITY = 0.15
 _PERCENTILE = 1.0
-_LEAST_PIXELS = 2_000
+_MIN_PIXELS = 2_000
 _SMOOTH_UM = 0.6
 # The local level a nucleus must stand out from is a mean over this; less than half a tile's overlap (64 px).
 _AROUND_PX = 41
@@ -42,12 +43,13 @@ class StainModel(Segmenter):
         name="stain",
         summary="Nuclei by colour deconvolution of H&E; no weights, no training. A fallback: decent, not more.",
         prompts=("nuclei",),
-        cpu_seconds_a_tile=0.35,
+        cpu_seconds_per_tile=0.35,
+        rank=10,
     )
 
     @classmethod
-    def plan(cls, prompts: Sequence[Prompt], settings: ModelSettings) -> tuple[Pass, ...]:
-        """Answer "nuclei"; see :class:`wsi_parse.models.base.Segmenter`."""
+    def plan(cls, prompts: Sequence[Prompt], settings: ModelSettings) -> tuple[ScalePass, ...]:
+        """Answer "nuclei"; see :class:`wsi_parse.models.contract.Segmenter`."""
         for prompt in prompts:
             if prompt.name not in cls.spec.prompts:
                 raise UnknownPromptError(
@@ -55,20 +57,21 @@ class StainModel(Segmenter):
                     "BiomedParse knows classes of cells, glands and free text: wsi-parse models get biomedparse.",
                 )
         recipes = tuple(Recipe(prompt, "nucleus") for prompt in prompts)
-        return (Pass("stain", settings.field_um or FIELD_UM, READ_MPP, (Channel("nucleus", "probability"),), recipes),)
+        return (
+            ScalePass("stain", settings.field_um or FIELD_UM, READ_MPP, (Channel("nucleus", "probability"),), recipes),
+        )
 
     def prepare(self, slide: Slide, tissue: TissueMask) -> State:
         """Estimate white level, stain vectors and threshold on samples spread over the tissue."""
-        frame = slide.frame(READ_MPP)
-        images = [slide.read(box, frame) for box in sample_boxes(tissue, frame.scale_x, frame.scale_y)]
+        images = read_samples(slide, tissue, READ_MPP)
         if not images:
             return {"white": [245.0] * 3, "stains": RUIFROK.tolist(), "threshold": 0.25, "source": "no tissue"}
         white = white_level(images)
-        density = np.concatenate([optical_density(image, white).reshape(-1, 3) for image in images])
+        density = np.concatenate([density_over(image, white).reshape(-1, 3) for image in images])
         stains, source = estimate_stains(density[:: max(1, len(density) // 400_000)])
         smooth = np.concatenate([haematoxylin(image, white, stains).ravel() for image in images])
         stained = smooth[smooth > 0.02]
-        threshold = float(threshold_otsu(stained)) if len(stained) > _LEAST_PIXELS else 0.25
+        threshold = float(threshold_otsu(stained)) if len(stained) > _MIN_PIXELS else 0.25
         return {
             "white": [round(float(value), 3) for value in white],
             "stains": [[round(float(value), 6) for value in row] for row in stains],
@@ -76,9 +79,9 @@ class StainModel(Segmenter):
             "source": source,
         }
 
-    def predict(self, images: NDArray[np.uint8], job: Pass, state: State) -> Mapping[str, NDArray[Any]]:
-        """See :class:`wsi_parse.models.base.Segmenter`."""
-        del job
+    def predict(self, images: NDArray[np.uint8], scale_pass: ScalePass, state: State) -> Mapping[str, NDArray[Any]]:
+        """See :class:`wsi_parse.models.contract.Segmenter`."""
+        del scale_pass
         white, stains = np.array(state["white"]), np.array(state["stains"])
         return {"nucleus": np.stack([self._probability(image, white, stains, state["threshold"]) for image in images])}
 
@@ -95,27 +98,16 @@ class StainModel(Segmenter):
         return np.rint(255 / (1 + np.exp(-excess))).astype(np.uint8)
 
 
-def sample_boxes(tissue: TissueMask, scale_x: float, scale_y: float) -> list[Box]:
-    """Place sample boxes (in the read frame) on tissue, evenly in row-major order; always the same ones."""
-    rows, columns = np.nonzero(tissue.mask)
-    if not len(rows):
-        return []
-    pick = np.unique(np.linspace(0, len(rows) - 1, _SAMPLES).round().astype(int))
-    x = (columns[pick] + 0.5) * tissue.frame.scale_x / scale_x - _SAMPLE_PX / 2
-    y = (rows[pick] + 0.5) * tissue.frame.scale_y / scale_y - _SAMPLE_PX / 2
-    return [Box(int(left), int(top), _SAMPLE_PX, _SAMPLE_PX) for left, top in zip(x, y, strict=True)]
-
-
 def white_level(images: Sequence[NDArray[np.uint8]]) -> NDArray[np.float64]:
     """Brightest colour that is common: the 99th percentile of each channel; at least mid-grey."""
     pixels = np.concatenate([image[::4, ::4].reshape(-1, 3) for image in images])
     return np.maximum(np.percentile(pixels, 99, axis=0), 128.0)
 
 
-def optical_density(image: NDArray[np.uint8], white: NDArray[Any]) -> NDArray[np.float32]:
+def density_over(image: NDArray[np.uint8], white: NDArray[Any]) -> NDArray[np.float32]:
     """Base-10 optical density against white, by a table of 256 entries a channel."""
-    levels = np.arange(256, dtype=np.float64) + 1.0
-    table = np.maximum(-np.log10(levels[:, None] / (white + 1.0)), 0).astype(np.float32)
+    levels = np.arange(256, dtype=np.float64)
+    table = np.maximum(optical_density(levels[:, None], white), 0).astype(np.float32)
     return np.stack([table[image[..., channel], channel] for channel in range(3)], axis=-1)
 
 
@@ -133,8 +125,8 @@ def estimate_stains(density: NDArray[np.float32]) -> tuple[NDArray[np.float64], 
     source : str
     """
     reference = RUIFROK / np.linalg.norm(RUIFROK, axis=1, keepdims=True)
-    dense = density[(density > _LEAST_DENSITY).any(axis=1)].astype(np.float64)
-    if len(dense) < _LEAST_PIXELS:
+    dense = density[(density > _MIN_DENSITY).any(axis=1)].astype(np.float64)
+    if len(dense) < _MIN_PIXELS:
         return reference, "reference: little tissue"
     _, vectors = np.linalg.eigh(np.cov(dense.T))
     plane = vectors[:, [2, 1]]
@@ -161,6 +153,6 @@ def haematoxylin(image: NDArray[np.uint8], white: NDArray[Any], stains: NDArray[
     basis[2] /= np.linalg.norm(basis[2])
     unmix = np.linalg.inv(basis)[:, 0].astype(np.float32)
     density: NDArray[np.float32] = ndimage.gaussian_filter(
-        optical_density(image, white) @ unmix, _SMOOTH_UM / READ_MPP, truncate=3.0
+        density_over(image, white) @ unmix, _SMOOTH_UM / READ_MPP, truncate=3.0
     )
     return density

@@ -15,7 +15,7 @@ _DARK = 60
 # What only bright-field has: glass, bright in all channels. Then the dark is filling, or pen.
 _GLASS, _GLASS_SHARE = 180, 0.01
 # Less than this of a picture says nothing.
-_LEAST_SHARE = 0.1
+_MIN_SHARE = 0.1
 
 
 def fingerprint(path: Path) -> str:
@@ -45,7 +45,7 @@ def check_brightfield(name: str, overview: NDArray[np.uint8]) -> None:
     """
     # White is what was not scanned, or empty glass: neither tells how bright the rest is.
     looked = overview[(overview < 255).any(axis=2)]
-    if len(looked) < _LEAST_SHARE * overview.shape[0] * overview.shape[1]:
+    if len(looked) < _MIN_SHARE * overview.shape[0] * overview.shape[1]:
         return
     if np.median(looked.max(axis=1)) < _DARK and (looked.min(axis=1) > _GLASS).mean() < _GLASS_SHARE:
         raise UnsupportedSlideError(

@@ -18,7 +18,7 @@ from wsi_parse.slides.pixel_size import from_tiff_tags
 from wsi_parse.slides.tiff_colour import check_series, parsing
 from wsi_parse.slides.white import on_white
 
-LARGEST_PX = 1_000_000_000
+MAX_PX = 1_000_000_000
 # Opened by class: `Image.open` would refuse large ones by a limit of its own, far below ours.
 _PICTURES: dict[bytes, type[ImageFile]] = {b"\x89PNG": PngImageFile, b"\xff\xd8\xff": JpegImageFile}
 _COLOUR = ("RGB", "RGBA", "P", "PA", "YCbCr")
@@ -73,7 +73,7 @@ def _read_tiff(path: Path) -> tuple[NDArray[np.uint8], PixelSize | None]:
 
 
 def _check_size(name: str, width: int, height: int) -> None:
-    if width * height > LARGEST_PX:
+    if width * height > MAX_PX:
         raise UnsupportedSlideError(
             f"{name} is {width} x {height} px, too large for a picture without tiles.",
             "Convert it to a pyramidal TIFF, e.g. with QuPath or libvips.",

@@ -12,15 +12,15 @@ from numpy.typing import NDArray
 from wsi_parse.errors import SlideError, SlideOpenError, SlideReadError, UnsupportedSlideError
 from wsi_parse.geometry import Box
 from wsi_parse.slides.base import Level, SlideInfo
+from wsi_parse.slides.cached_tiles import CachedTiles, TileCache, unreadable
 from wsi_parse.slides.checks import fingerprint
-from wsi_parse.slides.level_cells import CellCache, LevelCells, unreadable
 from wsi_parse.slides.levels import downsample
 from wsi_parse.slides.pixel_size import from_openslide
 from wsi_parse.slides.stored_tiles import stored_tiles
 from wsi_parse.slides.tiff_colour import check_page, parsing
 from wsi_parse.slides.white import on_white
 
-_CELL_PX = 1024
+_TILE_PX = 1024
 # OpenSlide 4.0.1 reports bounds for these too; QuPath up to v0.7 (OpenSlide 4.0.0) does not crop to them.
 _NO_BOUNDS = ("generic-tiff", "argos")
 _STORED = ("aperio", "generic-tiff")
@@ -33,7 +33,7 @@ class OpenSlideReader:
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        self._cache = CellCache()
+        self._cache = TileCache()
         self._files = ExitStack()
         try:
             self._slide = openslide.OpenSlide(path)
@@ -64,7 +64,7 @@ class OpenSlideReader:
             _number(properties.get("openslide.objective-power")),
             fingerprint(path),
         )
-        self.cells = [self._own_cells(index) for index in range(len(levels))]
+        self.tiles = [self._own_tiles(index) for index in range(len(levels))]
         if vendor in _STORED:
             try:
                 self._use_stored_tiles()
@@ -74,42 +74,42 @@ class OpenSlideReader:
 
     def read_level(self, level: int, box_level: Box) -> NDArray[np.uint8]:
         """Read pixels of one level; see :class:`wsi_parse.slides.base.Reader`."""
-        return self.cells[level].read(box_level)
+        return self.tiles[level].read(box_level)
 
     def close(self) -> None:
         """Release the file."""
         self._slide.close()
         self._files.close()
 
-    def _own_cells(self, index: int) -> LevelCells:
+    def _own_tiles(self, index: int) -> CachedTiles:
         # OpenSlide takes level-0 positions and shifts by parts of a pixel where a downsample is not whole:
-        # with cells that never move, a pixel has one value.
+        # with tiles that never move, a pixel has one value.
         level = self.info.levels[index]
-        return LevelCells(level.box, (_CELL_PX, _CELL_PX), lambda cell: self._region(index, cell), self._cache)
+        return CachedTiles(level.box, (_TILE_PX, _TILE_PX), lambda tile: self._region(index, tile), self._cache)
 
-    def _region(self, index: int, cell: Box) -> NDArray[np.uint8]:
+    def _region(self, index: int, tile: Box) -> NDArray[np.uint8]:
         try:
-            return self._painted(self._slide, index, cell)
+            return self._painted(self._slide, index, tile)
         except openslide.OpenSlideError:
             # After an error a handle gives nothing any more, to no thread. A fresh one, unknown to the other threads,
             # tells whether it was this place. The old one closes when the last thread lets go of it.
             fresh = openslide.OpenSlide(self._path)
         try:
-            pixels = self._painted(fresh, index, cell)
+            pixels = self._painted(fresh, index, tile)
         except openslide.OpenSlideError as error:
             self._slide = openslide.OpenSlide(self._path)
             level = self.info.levels[index]
             scale = level.downsample_x, level.downsample_y
-            raise unreadable(self.info.name, index, cell, scale, error) from error
+            raise unreadable(self.info.name, index, tile, scale, error) from error
         self._slide = fresh
         return pixels
 
     @staticmethod
-    def _painted(slide: openslide.OpenSlide, index: int, cell: Box) -> NDArray[np.uint8]:
-        # OpenSlide divides by its own mean of both axes' downsamples: this is the place that it takes for the cell.
+    def _painted(slide: openslide.OpenSlide, index: int, tile: Box) -> NDArray[np.uint8]:
+        # OpenSlide divides by its own mean of both axes' downsamples: this is the place that it takes for the tile.
         scale = slide.level_downsamples[index]
-        place = round(cell.x * scale), round(cell.y * scale)
-        return on_white(np.asarray(slide.read_region(place, index, (cell.width, cell.height))))
+        place = round(tile.x * scale), round(tile.y * scale)
+        return on_white(np.asarray(slide.read_region(place, index, (tile.width, tile.height))))
 
     def _use_stored_tiles(self) -> None:
         """Take the faster way for each level whose stored tiles are the same pixels that way.
@@ -140,22 +140,22 @@ class OpenSlideReader:
                     continue
                 tiles = stored_tiles(tiff, page, self.info.name, index, level, self._cache)
                 if tiles is not None and self._agrees(index, tiles, page.databytecounts):
-                    self.cells[index] = tiles
+                    self.tiles[index] = tiles
                     used = True
             if used:
                 self._files = stack.pop_all()
 
-    def _agrees(self, index: int, tiles: LevelCells, sizes: Sequence[int]) -> bool:
+    def _agrees(self, index: int, tiles: CachedTiles, sizes: Sequence[int]) -> bool:
         """Compare the first tile, the last and the one with most in it, where OpenSlide paints without a shift."""
-        width, height = tiles.cell
+        width, height = tiles.tile
         across = -(-tiles.level.width // width)
         scale = self._slide.level_downsamples[index]
         for number in {0, tiles.count - 1, int(np.argmax(sizes)) % tiles.count}:
-            cell = Box(number % across * width, number // across * height, width, height).intersection(tiles.level)
-            if any(abs(round(place * scale) / scale - place) > _NO_SHIFT for place in (cell.x, cell.y)):
+            tile = Box(number % across * width, number // across * height, width, height).intersection(tiles.level)
+            if any(abs(round(place * scale) / scale - place) > _NO_SHIFT for place in (tile.x, tile.y)):
                 continue
             try:
-                if not np.array_equal(tiles.read(cell), self._region(index, cell)):
+                if not np.array_equal(tiles.read(tile), self._region(index, tile)):
                     return False
             except SlideReadError:
                 return False

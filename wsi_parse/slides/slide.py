@@ -22,7 +22,7 @@ _READ_WIDTH_PX, _READ_PX = 4096, 1_500_000
 # What is resampled at a time fits into a processor's cache: three times as fast as all at once.
 _RESAMPLED_SIDE_PX = 320
 # Pillow's `reduce` multiplies by a rounded 1 / area: up to here it is right to a tenth of a grey level.
-_LARGEST_REDUCED_AREA = 64 * 64
+_MAX_REDUCED_AREA = 64 * 64
 
 
 @dataclass(frozen=True)
@@ -161,7 +161,7 @@ class Slide:
 
     def _resampled(self, box: Box, level_index: int, step_x: float, step_y: float) -> NDArray[np.uint8]:
         level = self.info.levels[level_index]
-        if step_x == int(step_x) and step_y == int(step_y) and step_x * step_y <= _LARGEST_REDUCED_AREA:
+        if step_x == int(step_x) and step_y == int(step_y) and step_x * step_y <= _MAX_REDUCED_AREA:
             return self._reduced(box, level_index, int(step_x), int(step_y))
         source = _source(box, step_x, step_y, level)
         pixels = self._reader.read_level(level_index, source)

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from wsi_parse.geometry import Box
 from wsi_parse.slides.base import Level
-from wsi_parse.slides.level_cells import CellCache, LevelCells, unreadable
+from wsi_parse.slides.cached_tiles import CachedTiles, TileCache, unreadable
 
 _PLANES = 2
 _JPEG_END = b"\xff\xd9"
@@ -21,20 +21,20 @@ def stored_tiles(
     name: str,
     index: int,
     level: Level,
-    cache: CellCache,
-) -> LevelCells | None:
+    cache: TileCache,
+) -> CachedTiles | None:
     """Read a level by the stored tiles of its page; None where it has none that are 8-bit RGB."""
     if not page.is_tiled or page.dtype != np.uint8 or page.samplesperpixel != 3 or page.tiledepth != 1:
         return None
     if not isinstance(page.compression, tifffile.COMPRESSION):
         return None
-    tiles = _Tiles(file, page, name, index, level)
+    tiles = _StoredTiles(file, page, name, index, level)
     if min(len(page.dataoffsets), len(page.databytecounts)) < tiles.count:
         return None
-    return LevelCells(level.box, (page.tilewidth, page.tilelength), tiles.read, cache)
+    return CachedTiles(level.box, (page.tilewidth, page.tilelength), tiles.read, cache)
 
 
-class _Tiles:
+class _StoredTiles:
     """Decodes the stored tiles of one page."""
 
     def __init__(self, file: tifffile.TiffFile, page: Any, name: str, index: int, level: Level) -> None:  # noqa: ANN401
@@ -55,21 +55,21 @@ class _Tiles:
         """Number of stored tiles."""
         return self._a_plane * self._planes
 
-    def read(self, cell: Box) -> NDArray[np.uint8]:
+    def read(self, tile: Box) -> NDArray[np.uint8]:
         """Decode the tile at a place of the level; white where none is stored: it was not scanned."""
-        first = cell.y // self._page.tilelength * self._across + cell.x // self._page.tilewidth
+        first = tile.y // self._page.tilelength * self._across + tile.x // self._page.tilewidth
         segments = [first + plane * self._a_plane for plane in range(self._planes)]
         if any(self._sizes[segment] == 0 for segment in segments):
-            return np.full((*cell.shape, 3), 255, np.uint8)
+            return np.full((*tile.shape, 3), 255, np.uint8)
         try:
-            parts = [self._part(segment, cell) for segment in segments]
+            parts = [self._part(segment, tile) for segment in segments]
         except (ValueError, RuntimeError, IndexError, TypeError, AttributeError) as error:
             scale = self._level.downsample_x, self._level.downsample_y
             reason = f"its stored tile is damaged ({error})"
-            raise unreadable(self._name, self._index, cell, scale, reason) from error
+            raise unreadable(self._name, self._index, tile, scale, reason) from error
         return np.ascontiguousarray(parts[0]) if self._planes == 1 else np.concatenate(parts, axis=2)
 
-    def _part(self, segment: int, cell: Box) -> NDArray[np.uint8]:
+    def _part(self, segment: int, tile: Box) -> NDArray[np.uint8]:
         with self._lock:
             self._file.filehandle.seek(self._offsets[segment])
             data = self._file.filehandle.read(self._sizes[segment])
@@ -77,7 +77,7 @@ class _Tiles:
         if self._is_jpeg and not data.rstrip(b"\0").endswith(_JPEG_END):
             raise ValueError("its end is missing")
         pixels = self._decode(data, segment, jpegtables=self._tables)[0]
-        pixels = pixels.reshape(-1, *pixels.shape[-2:])[: cell.height, : cell.width]
-        if pixels.shape != (*cell.shape, 3 // self._planes):
+        pixels = pixels.reshape(-1, *pixels.shape[-2:])[: tile.height, : tile.width]
+        if pixels.shape != (*tile.shape, 3 // self._planes):
             raise ValueError(f"its shape is {pixels.shape}")
         return np.asarray(pixels)

@@ -12,8 +12,8 @@ from tiffslide import TiffSlide
 from wsi_parse.errors import SlideOpenError
 from wsi_parse.geometry import Box
 from wsi_parse.slides.base import Level, PixelSize, SlideInfo
+from wsi_parse.slides.cached_tiles import CachedTiles, TileCache
 from wsi_parse.slides.checks import fingerprint
-from wsi_parse.slides.level_cells import CellCache, LevelCells
 from wsi_parse.slides.levels import downsample
 from wsi_parse.slides.pixel_size import from_ome_xml, from_tiff_tags, pixel_size_of
 from wsi_parse.slides.stored_tiles import stored_tiles
@@ -31,35 +31,35 @@ class TiffSlideReader:
             series = tiff.series[0]
             check_series(path.name, series)
             pages = [level.pages[0] for level in series.levels]
-            cells, levels = _cells(tiff, pages, path.name)
+            tiles, levels = _tiles(tiff, pages, path.name)
             ome = tiff.ome_metadata
             vendor, size = ("ome-tiff", from_ome_xml(ome)) if ome else _told(path)
             size = size or from_tiff_tags(pages[0])
             self._files = stack.pop_all()
-        self.cells = cells
+        self.tiles = tiles
         self.info = SlideInfo(path.name, "tiffslide", vendor, levels, size, None, None, fingerprint(path))
 
     def read_level(self, level: int, box_level: Box) -> NDArray[np.uint8]:
         """Read pixels of one level; see :class:`wsi_parse.slides.base.Reader`."""
-        return self.cells[level].read(box_level)
+        return self.tiles[level].read(box_level)
 
     def close(self) -> None:
         """Release the file."""
         self._files.close()
 
 
-def _cells(tiff: tifffile.TiffFile, pages: list[Any], name: str) -> tuple[list[LevelCells], tuple[Level, ...]]:
-    cache = CellCache()
-    cells, levels = [], []
+def _tiles(tiff: tifffile.TiffFile, pages: list[Any], name: str) -> tuple[list[CachedTiles], tuple[Level, ...]]:
+    cache = TileCache()
+    tiles, levels = [], []
     for index, page in enumerate(pages):
         width, height = page.imagewidth, page.imagelength
         across, down = downsample(pages[0].imagewidth, width), downsample(pages[0].imagelength, height)
         levels.append(Level(width, height, across, down))
-        cell = stored_tiles(tiff, page, name, index, levels[-1], cache)
-        if cell is None:
+        tile = stored_tiles(tiff, page, name, index, levels[-1], cache)
+        if tile is None:
             raise SlideOpenError("a TIFF without tiles of 8-bit RGB")
-        cells.append(cell)
-    return cells, tuple(levels)
+        tiles.append(tile)
+    return tiles, tuple(levels)
 
 
 def _told(path: Path) -> tuple[str, PixelSize | None]:

@@ -53,9 +53,9 @@ _TYPES = {1: "B", 2: "s", 3: "H", 4: "I", 5: "II", 6: "b", 7: "s", 8: "h", 9: "i
 _TYPES |= {13: "I", 16: "Q", 17: "q", 18: "Q"}
 _NOWHERE = 1 << 63
 # Of a directory; slides have about 30. A damaged count must not be counted up to.
-_MOST_ENTRIES = 4096
+_MAX_ENTRIES = 4096
 # OpenSlide ends the whole process where it cannot have the memory of a tile.
-_LARGEST_TILE_PX = 1 << 15
+_MAX_TILE_PX = 1 << 15
 
 
 def _tiff_form(file: IO[bytes]) -> _Form | None:
@@ -75,7 +75,7 @@ def _read_directory(file: IO[bytes], form: _Form, offset: int) -> tuple[list[int
     """Return the offsets of the directories that follow, and where all that this one names ends."""
     try:
         count = _unpack(file, offset, form.number)[0]
-        if count > _MOST_ENTRIES:
+        if count > _MAX_ENTRIES:
             return [], _NOWHERE
         start = offset + struct.calcsize(form.number)
         arrays, end = {}, start + count * form.entry
@@ -91,7 +91,7 @@ def _read_directory(file: IO[bytes], form: _Form, offset: int) -> tuple[list[int
                 end = max(end, value + length)
             if tag in _FOLLOWED:
                 arrays[tag] = _unpack(file, value, f"{form.offset[0]}{number}{letters}")
-        if max([0, *arrays.get(_TILE_WIDTH, ()), *arrays.get(_TILE_LENGTH, ())]) > _LARGEST_TILE_PX:
+        if max([0, *arrays.get(_TILE_WIDTH, ()), *arrays.get(_TILE_LENGTH, ())]) > _MAX_TILE_PX:
             return [], _NOWHERE
         following = [*arrays.get(_SUB_DIRECTORIES, ()), _unpack(file, start + count * form.entry, form.offset)[0]]
     except (struct.error, OverflowError, OSError, ValueError, MemoryError):

@@ -5,13 +5,7 @@ from wsi_parse.synthetic.nuclei import NUCLEUS, Kind
 from wsi_parse.synthetic.painting import PLAIN_COLOURS, PLAIN_TISSUE
 from wsi_parse.synthetic.slide import SyntheticSlide
 from wsi_parse.synthetic.truth import truth_features, write_truth
-from wsi_parse.synthetic.writers import (
-    IDENTIFIERS,
-    write_generic_tiff,
-    write_leica_scn,
-    write_ome_tiff,
-    write_svs_like,
-)
+from wsi_parse.synthetic.writers import IDENTIFIERS, write_generic_tiff, write_leica_scn, write_ome_tiff, write_svs_like
 
 __all__ = [
     "IDENTIFIERS",

@@ -17,10 +17,10 @@ from tests.models.biomedparse.test_runs import square
 from tests.shared import shared_data_root
 from wsi_parse.compute.worker import predict_task
 from wsi_parse.geometry import Box
-from wsi_parse.manifest import RunManifest, sha256_of
 from wsi_parse.models.biomedparse.segmenter import BiomedParseModel
-from wsi_parse.pipeline import lay_out
-from wsi_parse.preparation import prepare
+from wsi_parse.run.layout import lay_out
+from wsi_parse.run.manifest import RunManifest, sha256_of
+from wsi_parse.run.prepared import prepare
 from wsi_parse.settings import RunSettings
 
 pytestmark = pytest.mark.slow
@@ -153,10 +153,10 @@ def test_the_stitched_map_is_the_tiles_own_answer(cache: Path, tmp_path: Path, m
             (block,) = item.selection.blocks()
             (place,) = item.selection.of_block(block)
             predict_task(str(plan.path), index, block)
-            tile, channel = item.selection.grid.tile(*place), item.job.channels[0]
+            tile, channel = item.selection.grid.tile(*place), item.scale_pass.channels[0]
             image = prepared.slide.read(tile.read, item.selection.grid.frame)
-            alone = model.predict(image[None], item.job, plan.state)[channel.name][0]
+            alone = model.predict(image[None], item.scale_pass, plan.state)[channel.name][0]
             read = Box(tile.read.x // channel.stride, tile.read.y // channel.stride, 256, 256)
-            values, covered = plan.scenes[index].channel(channel.name, read)
+            values, covered = plan.pass_contexts[index].channel(channel.name, read)
             assert np.array_equal(values[covered], alone[covered])
             assert covered.any()

@@ -12,7 +12,7 @@ from torch.nn import functional
 from tests.models.biomedparse.reference import checkpoint, golden, reference_root
 from wsi_parse.models.biomedparse.network import BiomedParse
 from wsi_parse.models.biomedparse.picture import resized, to_device
-from wsi_parse.models.biomedparse.text import Words
+from wsi_parse.models.biomedparse.text import TextEmbeddings
 
 TINY = ("tiny256_p1", "tiny256_p2", "tiny256_p4", "tiny256_pg", "tiny192x256_p2")
 FULL = ("full256_p1", "full256_p2", "full256_p4", "full1024_synth_p1", "full1024_tnbc_p2")
@@ -30,19 +30,19 @@ def crop(features: torch.Tensor) -> torch.Tensor:
     return features[0, :16, :8, :8]
 
 
-def joint(words: Words) -> Words:
+def joint(words: TextEmbeddings) -> TextEmbeddings:
     """The published code runs several prompts in one call, where they see one another."""
-    return words.together if len(words.sentences) > 1 else words
+    return words.concatenated if len(words.sentences) > 1 else words
 
 
 def compare(network: BiomedParse, name: str) -> dict[str, float]:
     expected, tolerance = golden(name), TOLERANCES[name[:4]]
     pixels = to_device(expected["image"][None], torch.device("cpu")).float()
-    words = network.read([str(text) for text in expected["prompts"]])
+    words = network.encode_text([str(text) for text in expected["prompts"]])
     seen = network.vision(pixels)
     image = network.pixel_decoder([features.clone() for features in seen])
     queries = network.grounding(image, joint(words))
-    choice = network.grounding.choose(queries, words.sentences)
+    choice = network.grounding.resolve(queries, words.sentences)
     logits = network.pixel_decoder.draw(choice.vector, image.finest)[0]
     assert choice.query[0].tolist() == expected["query_index"].tolist()
 

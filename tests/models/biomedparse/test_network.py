@@ -14,7 +14,7 @@ from tests.models.biomedparse.reference import golden
 from wsi_parse.errors import UnknownPromptError
 from wsi_parse.models.biomedparse.focal import focal_block
 from wsi_parse.models.biomedparse.network import BiomedParse
-from wsi_parse.models.biomedparse.text import Words
+from wsi_parse.models.biomedparse.text import TextEmbeddings
 from wsi_parse.models.biomedparse.tokens import END, START, tokenise
 
 PROMPTS = ("neoplastic cells", "glandular structure in colon pathology", "inflammatory cells", "cells")
@@ -27,40 +27,40 @@ def pixels(batch: int, height: int, width: int, seed: int = 0) -> torch.Tensor:
 
 
 def test_prompts_answered_together_are_as_answered_alone(tiny: BiomedParse) -> None:
-    image = tiny.look(pixels(2, 128, 160))
-    together = tiny.answer(image, tiny.read(PROMPTS))
+    image = tiny.encode_image(pixels(2, 128, 160))
+    concatenated = tiny.segment(image, tiny.encode_text(PROMPTS))
     for number, prompt in enumerate(PROMPTS):
-        alone = tiny.answer(image, tiny.read([prompt]))
-        assert torch.equal(alone.choice.query[:, 0], together.choice.query[:, number])
-        assert (alone.mask_logits[:, 0] - together.mask_logits[:, number]).abs().max() < CLOSE
+        alone = tiny.segment(image, tiny.encode_text([prompt]))
+        assert torch.equal(alone.choice.query[:, 0], concatenated.choice.query[:, number])
+        assert (alone.mask_logits[:, 0] - concatenated.mask_logits[:, number]).abs().max() < CLOSE
 
 
 def test_in_one_call_prompts_would_change_one_another(tiny: BiomedParse) -> None:
     """Why they are kept apart: the published way of several prompts gives other masks."""
-    image = tiny.look(pixels(1, 128, 128))
-    words = tiny.read(PROMPTS)
-    queries = tiny.grounding(image, words.together)
-    joint = tiny.pixel_decoder.draw(tiny.grounding.choose(queries, words.sentences).vector, image.finest)
-    assert (joint - tiny.answer(image, words).mask_logits).abs().max() > 100 * CLOSE
+    image = tiny.encode_image(pixels(1, 128, 128))
+    words = tiny.encode_text(PROMPTS)
+    queries = tiny.grounding(image, words.concatenated)
+    joint = tiny.pixel_decoder.draw(tiny.grounding.resolve(queries, words.sentences).vector, image.finest)
+    assert (joint - tiny.segment(image, words).mask_logits).abs().max() > 100 * CLOSE
 
 
 def test_images_of_a_batch_do_not_see_one_another(tiny: BiomedParse) -> None:
-    words = tiny.read(PROMPTS[:2])
+    words = tiny.encode_text(PROMPTS[:2])
     images = torch.cat([pixels(1, 96, 128, seed) for seed in range(3)])
-    together = tiny(images, words)
+    concatenated = tiny(images, words)
     for number in range(3):
-        assert (tiny(images[number : number + 1], words)[0] - together[number]).abs().max() < CLOSE
+        assert (tiny(images[number : number + 1], words)[0] - concatenated[number]).abs().max() < CLOSE
 
 
 @pytest.mark.parametrize(("height", "width"), [(64, 64), (100, 70), (33, 250)])
 def test_any_size_is_answered_at_a_quarter(tiny: BiomedParse, height: int, width: int) -> None:
-    answer = tiny(torch.full((1, 3, height, width), 200.0), tiny.read(["neoplastic cells"]))
+    answer = tiny(torch.full((1, 3, height, width), 200.0), tiny.encode_text(["neoplastic cells"]))
     assert answer.shape == (1, 1, -(-height // 4), -(-width // 4))
     assert 0 <= float(answer.min()) <= float(answer.max()) <= 1
 
 
 def test_padding_is_the_mean_colour(tiny: BiomedParse) -> None:
-    words, image = tiny.read(["neoplastic cells"]), pixels(1, 96, 96)
+    words, image = tiny.encode_text(["neoplastic cells"]), pixels(1, 96, 96)
     mean = torch.tensor([123.675, 116.28, 103.53]).view(1, 3, 1, 1)
     padded = mean.expand(1, 3, 96, 128).clone()
     padded[..., :96] = image
@@ -124,19 +124,19 @@ def test_words_too_many_are_an_error_and_not_cut_off() -> None:
 
 
 def test_padding_of_shorter_prompts_is_not_read(tiny: BiomedParse) -> None:
-    image, words = tiny.look(pixels(1, 96, 96)), tiny.read(PROMPTS[:2])
+    image, words = tiny.encode_image(pixels(1, 96, 96)), tiny.encode_text(PROMPTS[:2])
     assert not words.is_token.all()
-    spoilt = Words(torch.where(words.is_token[..., None], words.tokens, 1e3), words.is_token, words.sentences)
-    assert (tiny.answer(image, spoilt).mask_logits - tiny.answer(image, words).mask_logits).abs().max() < CLOSE
+    spoilt = TextEmbeddings(torch.where(words.is_token[..., None], words.tokens, 1e3), words.is_token, words.sentences)
+    assert (tiny.segment(image, spoilt).mask_logits - tiny.segment(image, words).mask_logits).abs().max() < CLOSE
 
 
 def bfloat16_against_float32(network: BiomedParse, name: str) -> tuple[bool, torch.Tensor]:
     """Whether the same queries are chosen, and how far the probabilities are apart."""
     image = torch.from_numpy(golden(name)["image"]).movedim(2, 0)[None].float()
-    words = network.read([str(text) for text in golden(name)["prompts"]])
-    exact = network.answer(network.look(image), words)
+    words = network.encode_text([str(text) for text in golden(name)["prompts"]])
+    exact = network.segment(network.encode_image(image), words)
     with torch.autocast("cpu", torch.bfloat16):
-        coarse = network.answer(network.look(image), words)
+        coarse = network.segment(network.encode_image(image), words)
     assert coarse.choice.similarity.dtype == coarse.mask_logits.dtype == torch.float32
     apart = (torch.sigmoid(coarse.mask_logits) - torch.sigmoid(exact.mask_logits)).abs()
     return torch.equal(coarse.choice.query, exact.choice.query), apart

@@ -11,15 +11,16 @@ import shapely
 
 from tests.models.biomedparse.test_existence import published
 from tests.shared import shared_data_root
-from tests.slides_for_runs import tissue_with_nuclei, write_slide
+from tests.small_slides import tissue_with_nuclei, write_slide
 from wsi_parse.compute.worker import predict_task
 from wsi_parse.errors import ModelError, StageError, UsageError
 from wsi_parse.exporters.geojson import GeoJsonExporter
 from wsi_parse.geometry import Box
-from wsi_parse.manifest import RunManifest, sha256_of
 from wsi_parse.models.biomedparse.segmenter import BiomedParseModel
-from wsi_parse.pipeline import lay_out, segment_slide
-from wsi_parse.preparation import prepare
+from wsi_parse.run.layout import lay_out
+from wsi_parse.run.manifest import RunManifest, sha256_of
+from wsi_parse.run.pipeline import segment_slide
+from wsi_parse.run.prepared import prepare
 from wsi_parse.settings import RunSettings
 
 
@@ -100,18 +101,18 @@ def test_where_one_tile_alone_answers_the_stitched_map_is_its_answer(
         plan = lay_out(prepared, prepared.tissue(), tmp_path)
         model = BiomedParseModel(settings.model, prepared.weights)
         for index, item in enumerate(plan.passes):
-            grid, scene = item.selection.grid, plan.scenes[index]
+            grid, context = item.selection.grid, plan.pass_contexts[index]
             block = item.selection.blocks()[0]
             predict_task(str(plan.path), index, block)
             places = item.selection.of_block(block)[:3]
             for row, column in places:
                 tile = grid.tile(row, column)
                 image = prepared.slide.read(tile.read, grid.frame)
-                for channel in item.job.channels:
-                    alone = model.predict(image[None], item.job, plan.state)[channel.name][0]
+                for channel in item.scale_pass.channels:
+                    alone = model.predict(image[None], item.scale_pass, plan.state)[channel.name][0]
                     read = Box(*(value // channel.stride for value in (tile.read.x, tile.read.y)), *alone.shape[::-1])
-                    inner = read.expanded(-grid.overlap_px // channel.stride).intersection(scene.chunks.frame.box)
-                    values, covered = scene.channel(channel.name, inner)
+                    inner = read.expanded(-grid.overlap_px // channel.stride).intersection(context.chunks.frame.box)
+                    values, covered = context.channel(channel.name, inner)
                     assert covered.all()
                     assert values.size > 1000
                     assert np.array_equal(values, alone[inner.relative_to(read).slices])
@@ -143,11 +144,11 @@ def test_interrupted_and_resumed_gives_the_same_bytes(slide: Path, tiny_file: Pa
     calls: list[int] = []
     predict = BiomedParseModel.predict
 
-    def counting(self, images, job, state):  # type: ignore[no-untyped-def] # noqa: ANN001, ANN202
+    def counting(self, images, scale_pass, state):  # type: ignore[no-untyped-def] # noqa: ANN001, ANN202
         calls.append(len(images))
         if len(calls) == 3:
             raise ModelError("The power is out.")
-        return predict(self, images, job, state)
+        return predict(self, images, scale_pass, state)
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(BiomedParseModel, "predict", counting)
@@ -191,7 +192,7 @@ def test_cells_and_glands_in_one_field_keep_their_own_objects(
 
 def test_what_was_noted_and_lost_is_made_again(slide: Path, tiny_file: Path, roi: Path, tmp_path: Path) -> None:
     """Interrupted at the export: every chunk is outlined, and a block's marker is torn or gone."""
-    import wsi_parse.pipeline as pipeline
+    import wsi_parse.run.pipeline as pipeline
 
     settings = settings_of(tiny_file, "neoplastic cells", roi=roi, field_um=256.0)
     clean = segment_slide(slide, tmp_path / "clean", settings)

@@ -12,17 +12,18 @@ import torch
 from tests.models.biomedparse.test_existence import published
 from wsi_parse.errors import ModelError, SettingsError, UsageError, WeightsError
 from wsi_parse.geometry import Box
-from wsi_parse.models.base import Pass, Segmenter, one_class
 from wsi_parse.models.biomedparse.segmenter import BiomedParseModel
 from wsi_parse.models.biomedparse.targets import CELLS
+from wsi_parse.models.contract import Segmenter
 from wsi_parse.models.device import choose_device, choose_precision
 from wsi_parse.models.mini.facts import CLASS_OF
+from wsi_parse.models.scale_pass import ScalePass, exclusive_classes
 from wsi_parse.models.weights import Weights, installed, weights_path, write_card
-from wsi_parse.preparation import choose
 from wsi_parse.prompts import Prompt
+from wsi_parse.run.resolve import resolve
 from wsi_parse.settings import ModelSettings, RunSettings
 from wsi_parse.synthetic import SyntheticSlide
-from wsi_parse.testing import SegmenterTests
+from wsi_parse.testing.segmenters import SegmenterTests
 
 
 def made(file: Path, **settings: object) -> BiomedParseModel:
@@ -30,7 +31,7 @@ def made(file: Path, **settings: object) -> BiomedParseModel:
     return BiomedParseModel(chosen, BiomedParseModel.find_weights(chosen))
 
 
-def pass_of(*texts: str, **settings: object) -> Pass:
+def pass_of(*texts: str, **settings: object) -> ScalePass:
     return BiomedParseModel.plan([Prompt.parse(text) for text in texts], ModelSettings.model_validate(settings))[0]
 
 
@@ -46,7 +47,7 @@ class TestBiomedParse(SegmenterTests):
         return made(tiny_file)
 
     @pytest.fixture
-    def job(self) -> Pass:
+    def scale_pass(self) -> ScalePass:
         return pass_of("neoplastic cells", "inflammatory cells")
 
     @pytest.fixture
@@ -69,9 +70,9 @@ def test_the_image_is_looked_at_once_and_words_are_read_once(
             return forward(self, argument)
 
         monkeypatch.setattr(part, "forward", counting)
-    model, job = made(tiny_file), pass_of(*CELLS)
+    model, scale_pass = made(tiny_file), pass_of(*CELLS)
     for _ in range(3):
-        given = model.predict(images, job, model.runs_on)
+        given = model.predict(images, scale_pass, model.runs_on)
     assert len(given) == 4
     assert counted == {"Vision": 3 * len(images), "PixelDecoder": 3, "Text": 1}
 
@@ -92,14 +93,16 @@ def test_numbers_that_are_none_are_an_error(tiny_file: Path, images: np.ndarray)
 
 def test_precision_is_chosen_once_and_kept_to(tiny_file: Path, images: np.ndarray) -> None:
     exact, coarse = made(tiny_file, precision="float32"), made(tiny_file, precision="bfloat16")
-    job = pass_of("neoplastic cells")
+    scale_pass = pass_of("neoplastic cells")
     assert made(tiny_file).runs_on["precision"] == choose_precision("auto", torch.device("cpu"))
     assert exact.runs_on["precision"] == "float32"
     assert coarse.runs_on["precision"] == "bfloat16"
-    one, other = (model.predict(images[:1], job, model.runs_on)[job.channels[0].name] for model in (exact, coarse))
+    one, other = (
+        model.predict(images[:1], scale_pass, model.runs_on)[scale_pass.channels[0].name] for model in (exact, coarse)
+    )
     assert not np.array_equal(one, other)
     # The state rules, wherever it is obeyed.
-    assert np.array_equal(exact.predict(images[:1], job, coarse.runs_on)[job.channels[0].name], other)
+    assert np.array_equal(exact.predict(images[:1], scale_pass, coarse.runs_on)[scale_pass.channels[0].name], other)
 
 
 def test_devices_that_are_not_there_are_refused() -> None:
@@ -122,24 +125,24 @@ def test_weights_that_changed_since_the_plan_are_refused(tiny_file: Path, tmp_pa
 def test_existence_is_noted_of_each_tile_and_summed_up(tiny_file: Path, tmp_path: Path, images: np.ndarray) -> None:
     path = Path(shutil.copy(tiny_file, tmp_path / "w.safetensors"))
     published(tmp_path / "target_dist.json")
-    model, job = made(path), pass_of("neoplastic cells", "inflammatory cells")
-    given = model.predict(images, job, model.runs_on)
-    noted = model.observe(images, given, job)
+    model, scale_pass = made(path), pass_of("neoplastic cells", "inflammatory cells")
+    given = model.predict(images, scale_pass, model.runs_on)
+    noted = model.observe(images, given, scale_pass)
     assert noted.keys() == {"neoplastic cells"}
     assert noted["neoplastic cells"].shape == (2, 5)
-    assert model.summarise(noted, job)["neoplastic cells"]["tiles"] == 2
-    assert made(tiny_file).observe(images, given, job) == {}
+    assert model.summarise(noted, scale_pass)["neoplastic cells"]["tiles"] == 2
+    assert made(tiny_file).observe(images, given, scale_pass) == {}
 
 
 def test_one_class_lets_cell_prompts_compete_and_leaves_regions() -> None:
     cells, glands = BiomedParseModel.plan(
         [Prompt.parse(text) for text in ("neoplastic cells", "lymphocytes", "glands")], ModelSettings()
     )
-    settled = one_class(cells)
-    assert {recipe.rivals for recipe in settled.recipes} == {("neoplastic cells", "inflammatory cells")}
-    assert [recipe.answer for recipe in settled.recipes] == ["neoplastic cells", "inflammatory cells"]
-    assert one_class(glands) == glands
-    assert one_class(pass_of("neoplastic cells")) == pass_of("neoplastic cells")
+    settled = exclusive_classes(cells)
+    assert {recipe.competing for recipe in settled.recipes} == {("neoplastic cells", "inflammatory cells")}
+    assert [recipe.class_channel for recipe in settled.recipes] == ["neoplastic cells", "inflammatory cells"]
+    assert exclusive_classes(glands) == glands
+    assert exclusive_classes(pass_of("neoplastic cells")) == pass_of("neoplastic cells")
 
 
 def test_a_gpu_takes_batches_that_its_memory_holds_and_two_blocks_at_once(
@@ -176,13 +179,13 @@ def test_what_free_text_asks_for_can_be_said() -> None:
         settings = RunSettings.load(
             prompts=("purple haze", "glands"), model={"name": "biomedparse"}, objects={"free_text_kind": kind}
         )
-        assert [prompt.kind for prompt in choose(settings)[1]] == [kind, "region"]
+        assert [prompt.kind for prompt in resolve(settings)[1]] == [kind, "region"]
 
 
 def test_the_same_target_at_two_sites_is_refused() -> None:
     texts = ("neoplastic cells in liver pathology", "tumour cells in breast")
     with pytest.raises(UsageError, match="two sites"):
-        choose(RunSettings.load(prompts=texts, model={"name": "biomedparse"}))
+        resolve(RunSettings.load(prompts=texts, model={"name": "biomedparse"}))
 
 
 @pytest.fixture
@@ -195,7 +198,7 @@ def with_biomedparse(tiny_file: Path) -> Weights:
 
 
 def chosen(*texts: str) -> tuple[str, tuple[str, ...]]:
-    settings, _, notes = choose(RunSettings.load(prompts=texts))
+    settings, _, notes = resolve(RunSettings.load(prompts=texts))
     return settings.model.name, notes
 
 
@@ -211,18 +214,18 @@ def test_the_best_installed_model_that_knows_the_words_is_taken() -> None:
 
 @pytest.mark.usefixtures("with_biomedparse")
 def test_all_is_what_the_model_and_the_organ_know_and_gives_each_cell_one_class() -> None:
-    settings, prompts, notes = choose(RunSettings.load(prompts=("all",), model={"organ": "colon"}))
+    settings, prompts, notes = resolve(RunSettings.load(prompts=("all",), model={"organ": "colon"}))
     assert "left out: epithelial cells, connective tissue cells, inflammatory cells" in notes[1]
     assert [prompt.name for prompt in prompts] == ["glandular structure", "neoplastic cells"]
-    assert settings.objects.one_class
+    assert settings.objects.exclusive_classes
     assert settings.prompts == ("glandular structure", "neoplastic cells")
-    everything = choose(RunSettings.load(prompts=("all", "mitoses")))[1]
+    everything = resolve(RunSettings.load(prompts=("all", "mitoses")))[1]
     assert [prompt.name for prompt in everything][-1] == "mitoses"
     assert len(everything) == 6
 
 
 def test_without_weights_all_is_what_the_embedded_model_knows() -> None:
-    settings, prompts, notes = choose(RunSettings.load(prompts=("all",)))
+    settings, prompts, notes = resolve(RunSettings.load(prompts=("all",)))
     assert settings.model.name == "mini"
     assert [prompt.name for prompt in prompts] == ["nuclei", *CLASS_OF]
     assert "wsi-parse models get biomedparse" in notes[0]

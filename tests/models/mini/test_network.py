@@ -8,10 +8,10 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from wsi_parse.errors import ModelError, WeightsError
-from wsi_parse.models.mini.answer import channels_of, relative_density
 from wsi_parse.models.mini.facts import CLASS_STRIDE, CLASSES, EMBEDDED
 from wsi_parse.models.mini.network import MiniNetwork, fused
-from wsi_parse.models.mini.style import Style
+from wsi_parse.models.mini.postprocess import channels_of, relative_density
+from wsi_parse.models.mini.stain_normalization import StainNormalization
 from wsi_parse.models.mini.weights import load_network, save_network
 
 SMALL = (8, 8, 16, 16)
@@ -68,7 +68,7 @@ def test_an_answer_moves_with_the_image() -> None:
 def test_channels_are_bytes_and_classes_add_up(network: MiniNetwork) -> None:
     images = torch.from_numpy(np.random.default_rng(0).integers(0, 256, (2, 64, 64, 3), np.uint8))
     with torch.inference_mode():
-        given = channels_of(network, images, Style())
+        given = channels_of(network, images, StainNormalization())
     assert set(given) == {"nucleus", "distance", *CLASSES}
     assert all(values.dtype == torch.uint8 for values in given.values())
     total = sum(given[name].int() for name in CLASSES)
@@ -78,7 +78,7 @@ def test_channels_are_bytes_and_classes_add_up(network: MiniNetwork) -> None:
 def test_numbers_that_are_none_are_an_error(network: MiniNetwork) -> None:
     network.shape.bias.data[:] = torch.nan
     with pytest.raises(ModelError, match="float32"), torch.inference_mode():
-        channels_of(network, torch.zeros(1, 32, 32, 3, dtype=torch.uint8), Style())
+        channels_of(network, torch.zeros(1, 32, 32, 3, dtype=torch.uint8), StainNormalization())
 
 
 class TestStyle:
@@ -92,7 +92,7 @@ class TestStyle:
     @pytest.mark.parametrize("strength", [0.5, 1.5])
     def test_light_and_staining_are_taken_out(self, white: float, strength: float) -> None:
         image, usual = self.stained(white, strength), self.stained(0.9, 1.0)
-        one, other = (relative_density(torch.from_numpy(i[None]), Style.of([i])) for i in (image, usual))
+        one, other = (relative_density(torch.from_numpy(i[None]), StainNormalization.of([i])) for i in (image, usual))
         assert (one - other).abs().mean() < 0.06
         assert one[..., 80:].mean() == pytest.approx(1.0, abs=0.05)
         assert one[..., :60].mean() == pytest.approx(0.0, abs=0.05)
@@ -101,7 +101,7 @@ class TestStyle:
         "images", [[], [np.full((8, 8, 3), 200, np.uint8)], [np.full((128, 128, 3), 240, np.uint8)]]
     )
     def test_nothing_to_estimate_from_is_no_crash(self, images: list[np.ndarray]) -> None:
-        assert Style.of(images).strength == Style().strength
+        assert StainNormalization.of(images).strength == StainNormalization().strength
 
 
 class TestFiles:
@@ -127,9 +127,9 @@ class TestFiles:
     def test_a_tensor_is_missing(self, network: MiniNetwork, tmp_path: Path) -> None:
         save_network(network, tmp_path / "w.safetensors")
         tensors = load_file(tmp_path / "w.safetensors")
-        del tensors["look.bias"]
+        del tensors["class_head.bias"]
         save_file(tensors, tmp_path / "w.safetensors", {"widths": "8,8,16,16"})
-        with pytest.raises(WeightsError, match=r"look\.bias"):
+        with pytest.raises(WeightsError, match=r"class_head\.bias"):
             load_network(tmp_path / "w.safetensors")
 
     def test_a_tensor_has_another_shape(self, network: MiniNetwork, tmp_path: Path) -> None:

@@ -15,12 +15,12 @@ import shapely
 
 from tests.shared import shared_data_root
 from wsi_parse.errors import StageError, UsageError, WsiParseError
-from wsi_parse.manifest import RunManifest
 from wsi_parse.models.mini.card import figures
-from wsi_parse.models.mini.facts import CAUTION, EMBEDDED, UNSURE_BELOW
+from wsi_parse.models.mini.facts import CAUTION, EMBEDDED, MIN_CLASS_PROBABILITY
 from wsi_parse.models.weights import Weights
-from wsi_parse.pipeline import segment_slide
-from wsi_parse.preparation import prepare
+from wsi_parse.run.manifest import RunManifest
+from wsi_parse.run.pipeline import segment_slide
+from wsi_parse.run.prepared import prepare
 from wsi_parse.settings import RunSettings
 
 CLASS_PROMPTS = ("neoplastic cells", "epithelial cells", "inflammatory cells", "connective tissue cells")
@@ -55,15 +55,15 @@ def features(folder: Path) -> list[dict[str, object]]:
 
 class TestMissionsLine:
     def test_it_says_which_model_and_how_to_get_the_other(self, missions_line: tuple[str, Path]) -> None:
-        said, folder = missions_line
-        assert said.count("Using mini.") == 1
-        assert "wsi-parse models get biomedparse" in said
+        words, folder = missions_line
+        assert words.count("Using mini.") == 1
+        assert "wsi-parse models get biomedparse" in words
         model = RunManifest.load(folder).model
         assert (model["name"], model["weights_sha256"]) == ("mini", Weights.of_file(EMBEDDED).sha256)
 
     def test_the_caution_is_in_the_terminal_the_manifest_and_every_file(self, missions_line: tuple[str, Path]) -> None:
-        said, folder = missions_line
-        assert said.count(CAUTION) == 1
+        words, folder = missions_line
+        assert words.count(CAUTION) == 1
         assert CAUTION in RunManifest.load(folder).notes
         assert CAUTION in json.loads((folder / "annotations.geojson").read_text())["wsi_parse"]["cautions"]
         told = pq.read_schema(folder / "objects.parquet").metadata[b"wsi_parse"]
@@ -73,9 +73,9 @@ class TestMissionsLine:
         self, missions_line: tuple[str, Path], cmu1: Path
     ) -> None:
         again = wsi_parse(cmu1, "--prompt", "neoplastic cells", "-o", missions_line[1].parent)
-        said = " ".join(again.stderr.split())
-        assert "Already done" in said
-        assert said.count(CAUTION) == 1
+        words = " ".join(again.stderr.split())
+        assert "Already done" in words
+        assert words.count(CAUTION) == 1
 
     def test_the_class_confidence_is_a_measurement_and_decides_who_is_unsure(
         self, missions_line: tuple[str, Path]
@@ -86,8 +86,10 @@ class TestMissionsLine:
         assert set(names) <= {"Tumor", "Tumor: Unsure"}
         for feature in found:
             unsure = feature["properties"]["classification"]["name"] == "Tumor: Unsure"
-            assert (feature["properties"]["measurements"]["class_probability"] < UNSURE_BELOW + 1e-4) >= unsure
-            assert (feature["properties"]["measurements"]["class_probability"] >= UNSURE_BELOW - 1e-4) >= (not unsure)
+            assert (feature["properties"]["measurements"]["class_probability"] < MIN_CLASS_PROBABILITY + 1e-4) >= unsure
+            assert (feature["properties"]["measurements"]["class_probability"] >= MIN_CLASS_PROBABILITY - 1e-4) >= (
+                not unsure
+            )
         manifest = RunManifest.load(folder)
         assert manifest.counts == {"neoplastic cells": len(found)}
         assert manifest.unsure.get("neoplastic cells", 0) == names["Tumor: Unsure"]
@@ -127,7 +129,7 @@ class TestPrompts:
         for limit in (0.0, 1.0):
             settings = RunSettings.load(
                 None,
-                ["export.overlay_px=0", f"objects.unsure_below={limit}"],
+                ["export.overlay_px=0", f"objects.min_class_probability={limit}"],
                 prompts=CLASS_PROMPTS,
                 slide={"roi": roi},
                 model={"name": "mini"},
@@ -144,9 +146,9 @@ class TestPrompts:
 
     def test_a_prompt_outside_the_set(self, cmu1: Path, tmp_path: Path) -> None:
         done = wsi_parse(cmu1, "-p", "mitoses", "--model", "mini", "-o", tmp_path, code=2)
-        said = " ".join(done.stderr.split())
-        assert "neoplastic cells, epithelial cells, inflammatory cells, connective tissue cells" in said
-        assert "wsi-parse models get biomedparse" in said
+        words = " ".join(done.stderr.split())
+        assert "neoplastic cells, epithelial cells, inflammatory cells, connective tissue cells" in words
+        assert "wsi-parse models get biomedparse" in words
 
     def test_without_a_pixel_size_it_is_refused(self, tmp_path: Path) -> None:
         slide = shared_data_root() / "slides" / "aperio" / "tcga-cr-7395-01a-01-ts1.svs"
@@ -185,9 +187,9 @@ class TestResults:
         settings = RunSettings.load(prompts=("nuclei",), model={"name": "mini", "weights": path}).model
         model = MiniModel(settings, MiniModel.find_weights(settings))
         path.write_bytes(EMBEDDED.read_bytes()[:-2] + b"\0\0")
-        (job,) = MiniModel.plan([], settings)
+        (scale_pass,) = MiniModel.plan([], settings)
         with pytest.raises(WsiParseError, match="not what they were"):
-            model.warm_up(job, {})
+            model.warm_up(scale_pass, {})
 
     def test_weights_that_cannot_be_read_fail_before_anything_is_written(
         self, cmu1: Path, roi: Path, tmp_path: Path
@@ -217,10 +219,10 @@ class TestCard:
         assert int(told[1]) / 100 == pytest.approx(share, abs=0.01)
 
     def test_show(self) -> None:
-        said = " ".join(wsi_parse("models", "show", "mini").stdout.split())
+        words = " ".join(wsi_parse("models", "show", "mini").stdout.split())
         share = figures()["sets"]["nuinsseg"]["neoplastic"]["called"][0]
         for words in ("colon", "16 patients", "three fields", f"{share:.2f}", "Unsure", "Apache-2.0", "research use"):
-            assert words in said
+            assert words in words
         told = json.loads(wsi_parse("models", "show", "mini", "--json").stdout)
         assert told["weights_sha256"] == figures()["weights_sha256"]
         assert "stain" in wsi_parse("models", "show", "stain").stdout

@@ -8,21 +8,22 @@ import pytest
 
 from wsi_parse.errors import SettingsError, UnknownPromptError
 from wsi_parse.geometry import Box
-from wsi_parse.models.base import Pass, State
-from wsi_parse.models.mini.facts import CAUTION, CAUTION_OF_OWN, CLASSES, UNSURE_BELOW
+from wsi_parse.models.contract import State
+from wsi_parse.models.mini.facts import CAUTION, CAUTION_OF_OWN, CLASSES, MIN_CLASS_PROBABILITY
 from wsi_parse.models.mini.segmenter import MiniModel
+from wsi_parse.models.scale_pass import ScalePass
 from wsi_parse.prompts import Prompt
 from wsi_parse.settings import ModelSettings
 from wsi_parse.synthetic import SyntheticSlide
-from wsi_parse.testing import SegmenterTests
+from wsi_parse.testing.segmenters import SegmenterTests
 
 STATE: State = {"white": [0.05, 0.05, 0.05], "strength": 0.45, "precision": "float32", "threads": 1}
 SETTINGS = ModelSettings(name="mini", device="cpu", threads=1, field_um=64.0)
 
 
-def plan(*words: str, **settings: object) -> Pass:
-    (job,) = MiniModel.plan([Prompt.parse(text) for text in words], ModelSettings(name="mini", **settings))
-    return job
+def plan(*words: str, **settings: object) -> ScalePass:
+    (scale_pass,) = MiniModel.plan([Prompt.parse(text) for text in words], ModelSettings(name="mini", **settings))
+    return scale_pass
 
 
 class TestContract(SegmenterTests):
@@ -31,7 +32,7 @@ class TestContract(SegmenterTests):
         return MiniModel(SETTINGS)
 
     @pytest.fixture
-    def job(self) -> Pass:
+    def scale_pass(self) -> ScalePass:
         return plan("nuclei", "neoplastic cells", "inflammatory cells", field_um=64.0)
 
     @pytest.fixture
@@ -45,18 +46,22 @@ class TestContract(SegmenterTests):
 
 
 def test_the_missions_own_line_is_one_pass_at_half_a_micron() -> None:
-    job = plan("neoplastic cells")
-    assert (job.tile_px, job.read_mpp) == (1024, 0.5)
-    (recipe,) = job.recipes
-    assert (recipe.classes, recipe.answer, recipe.unsure_below) == (CLASSES, "neoplastic", UNSURE_BELOW)
+    scale_pass = plan("neoplastic cells")
+    assert (scale_pass.tile_px, scale_pass.read_mpp) == (1024, 0.5)
+    (recipe,) = scale_pass.recipes
+    assert (recipe.classes, recipe.class_channel, recipe.min_class_probability) == (
+        CLASSES,
+        "neoplastic",
+        MIN_CLASS_PROBABILITY,
+    )
     assert recipe.distance == "distance"
-    assert job.notes == (CAUTION,)
+    assert scale_pass.notes == (CAUTION,)
 
 
 def test_what_is_known_of_the_embedded_weights_is_not_told_of_others(tmp_path: Path) -> None:
     settings = ModelSettings(name="mini", weights=tmp_path / "own.safetensors")
-    (job,) = MiniModel.plan([Prompt.parse("neoplastic cells")], settings)
-    assert job.notes == (CAUTION_OF_OWN,)
+    (scale_pass,) = MiniModel.plan([Prompt.parse("neoplastic cells")], settings)
+    assert scale_pass.notes == (CAUTION_OF_OWN,)
 
 
 @pytest.mark.parametrize(
@@ -71,13 +76,13 @@ def test_what_is_known_of_the_embedded_weights_is_not_told_of_others(tmp_path: P
     ],
 )
 def test_synonyms(words: str, answer: str | None) -> None:
-    assert plan(words).recipes[0].answer == answer
+    assert plan(words).recipes[0].class_channel == answer
 
 
 def test_nuclei_alone_need_no_classes_and_no_caution() -> None:
-    job = plan("nuclei")
-    assert [channel.name for channel in job.channels] == ["nucleus", "distance"]
-    assert job.notes == ()
+    scale_pass = plan("nuclei")
+    assert [channel.name for channel in scale_pass.channels] == ["nucleus", "distance"]
+    assert scale_pass.notes == ()
 
 
 @pytest.mark.parametrize("words", ["glands", "mitotic figures", "necrosis"])
@@ -98,15 +103,15 @@ def test_every_set_of_prompts_asks_each_class_once() -> None:
     names = MiniModel.spec.prompts
     for count in range(1, len(names) + 1):
         for some in itertools.combinations(names, count):
-            answers = [recipe.answer for recipe in plan(*some).recipes]
+            answers = [recipe.class_channel for recipe in plan(*some).recipes]
             assert len(set(answers)) == len(some)
 
 
 def test_one_tile_alone_or_among_others_says_the_same_within_a_level() -> None:
-    model, job = MiniModel(SETTINGS), plan("nuclei", field_um=64.0)
+    model, scale_pass = MiniModel(SETTINGS), plan("nuclei", field_um=64.0)
     slide = SyntheticSlide(512, 512, seed=2, mpp=0.5)
     images = np.stack([slide.pixels(Box(x, 200, 128, 128)) for x in (50, 200, 300)])
-    together = model.predict(images, job, STATE)["nucleus"]
+    together = model.predict(images, scale_pass, STATE)["nucleus"]
     for image, expected in zip(images, together, strict=True):
-        alone = model.predict(image[None], job, STATE)["nucleus"][0]
+        alone = model.predict(image[None], scale_pass, STATE)["nucleus"][0]
         assert np.abs(alone.astype(int) - expected).max() <= 1

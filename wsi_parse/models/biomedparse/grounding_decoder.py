@@ -15,7 +15,7 @@ from wsi_parse.models.biomedparse.layers import Attention, FeedForward
 from wsi_parse.models.biomedparse.pixel_decoder import ImageFeatures
 from wsi_parse.models.biomedparse.positions import sine_positions
 from wsi_parse.models.biomedparse.sizes import Sizes
-from wsi_parse.models.biomedparse.text import Words
+from wsi_parse.models.biomedparse.text import TextEmbeddings
 
 _LEVELS = 3
 
@@ -62,14 +62,14 @@ class GroundingDecoder(nn.Module):
             nn.Linear(width, width), nn.ReLU(), nn.Linear(width, width), nn.ReLU(), nn.Linear(width, width)
         )
 
-    def forward(self, image: ImageFeatures, words: Words) -> Tensor:
+    def forward(self, image: ImageFeatures, words: TextEmbeddings) -> Tensor:
         """Let the queries of every prompt look at images and at its words.
 
         Parameters
         ----------
         image : ImageFeatures
             Of B images.
-        words : Words
+        words : TextEmbeddings
             Of N prompts.
 
         Returns
@@ -91,8 +91,8 @@ class GroundingDecoder(nn.Module):
         for number, layer in enumerate(self.layers):
             level = number % _LEVELS
             where = self._where_to_look(queries, looks[level])
-            queries = layer.look(queries, places, keys[level], values[level], where)
-            queries, tokens = layer.talk(queries, tokens, token_places, seen)
+            queries = layer.cross_attend(queries, places, keys[level], values[level], where)
+            queries, tokens = layer.self_attend(queries, tokens, token_places, seen)
         return self.decoder_norm(queries)
 
     def _memory(self, level: int, features: Tensor) -> tuple[Tensor, Tensor]:
@@ -142,7 +142,7 @@ class DecoderLayer(nn.Module):
         self.self_norm = nn.LayerNorm(width)
         self.feed_forward = FeedForward(width, hidden)
 
-    def look(self, queries: Tensor, places: Tensor, key: Tensor, value: Tensor, where: Tensor) -> Tensor:
+    def cross_attend(self, queries: Tensor, places: Tensor, key: Tensor, value: Tensor, where: Tensor) -> Tensor:
         """Cross-attention.
 
         Parameters
@@ -155,7 +155,7 @@ class DecoderLayer(nn.Module):
         seen = self.cross_attention((queries + places).flatten(1, 2), key, value, where)
         return self.cross_norm(queries + seen.view(queries.shape))
 
-    def talk(self, queries: Tensor, tokens: Tensor, places: Tensor, seen: Tensor) -> tuple[Tensor, Tensor]:
+    def self_attend(self, queries: Tensor, tokens: Tensor, places: Tensor, seen: Tensor) -> tuple[Tensor, Tensor]:
         """Self-attention of queries and words, and the perceptron.
 
         Parameters

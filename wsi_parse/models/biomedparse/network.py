@@ -10,7 +10,7 @@ from torch.nn import functional
 from wsi_parse.models.biomedparse.grounding_decoder import Choice, GroundingDecoder
 from wsi_parse.models.biomedparse.pixel_decoder import ImageFeatures, PixelDecoder
 from wsi_parse.models.biomedparse.sizes import MASK_STRIDE, PAD_MULTIPLE, Sizes
-from wsi_parse.models.biomedparse.text import Text, Words
+from wsi_parse.models.biomedparse.text import Text, TextEmbeddings
 from wsi_parse.models.biomedparse.vision import PIXEL_MEAN, Vision
 
 
@@ -45,7 +45,7 @@ class BiomedParse(nn.Module):
         self.text = Text(sizes)
         self.grounding = GroundingDecoder(sizes)
 
-    def look(self, pixels: Tensor) -> ImageFeatures:
+    def encode_image(self, pixels: Tensor) -> ImageFeatures:
         """Look at images, whatever will be asked.
 
         Parameters
@@ -61,27 +61,27 @@ class BiomedParse(nn.Module):
             pixels = functional.pad(pixels - mean, (0, right, 0, below)) + mean
         return self.pixel_decoder(self.vision(pixels))
 
-    def read(self, texts: Sequence[str]) -> Words:
+    def encode_text(self, texts: Sequence[str]) -> TextEmbeddings:
         """Encode N prompts; once a run is enough."""
         return self.text(texts)
 
-    def answer(self, image: ImageFeatures, words: Words) -> Answer:
+    def segment(self, image: ImageFeatures, words: TextEmbeddings) -> Answer:
         """Answer N prompts on B images, each on its own."""
         choice = self.grounding.choose(self.grounding(image, words), words.sentences)
         return Answer(choice, self.pixel_decoder.draw(choice.vector, image.finest))
 
-    def forward(self, pixels: Tensor, words: Words) -> Tensor:
+    def forward(self, pixels: Tensor, words: TextEmbeddings) -> Tensor:
         """Probability of N prompts on B images.
 
         Parameters
         ----------
         pixels : float tensor (B, 3, H, W)
             RGB on the scale 0..255.
-        words : Words
+        words : TextEmbeddings
 
         Returns
         -------
         float32 tensor (B, N, ceil(H / 4), ceil(W / 4))
         """
         height, width = (-(-size // MASK_STRIDE) for size in pixels.shape[2:])
-        return torch.sigmoid(self.answer(self.look(pixels), words).mask_logits[:, :, :height, :width])
+        return torch.sigmoid(self.segment(self.encode_image(pixels), words).mask_logits[:, :, :height, :width])

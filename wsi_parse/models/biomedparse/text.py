@@ -14,7 +14,7 @@ _EPS = 1e-12
 
 
 @dataclass(frozen=True, slots=True)
-class Words:
+class TextEmbeddings:
     """Prompts, encoded; the same for every image.
 
     Parameters
@@ -32,12 +32,12 @@ class Words:
     sentences: Tensor
 
     @property
-    def together(self) -> "Words":
+    def concatenated(self) -> "TextEmbeddings":
         """All prompts in one call, where they see one another: what the published code does with several prompts.
 
         It changes their masks, so it is never used but to compare with published numbers.
         """
-        return Words(self.tokens[self.is_token][None], self.is_token[self.is_token][None], self.sentences)
+        return TextEmbeddings(self.tokens[self.is_token][None], self.is_token[self.is_token][None], self.sentences)
 
 
 class Text(nn.Module):
@@ -71,7 +71,7 @@ class Text(nn.Module):
         """Number the places of a text: the one thing that is computed, not stored with the weights."""
         self.tower.text_model.embeddings.position_ids = torch.arange(self.length)[None]
 
-    def forward(self, texts: Sequence[str]) -> Words:
+    def forward(self, texts: Sequence[str]) -> TextEmbeddings:
         """Encode prompts.
 
         Parameters
@@ -92,4 +92,4 @@ class Text(nn.Module):
         hidden = self.tower.text_model(input_ids=ids).last_hidden_state
         tokens = self.tower.text_projection(hidden)
         is_token = torch.arange(longest, device=device) < size[:, None]
-        return Words(tokens, is_token, tokens[torch.arange(len(lists), device=device), size - 1])
+        return TextEmbeddings(tokens, is_token, tokens[torch.arange(len(lists), device=device), size - 1])

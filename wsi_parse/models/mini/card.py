@@ -5,7 +5,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from wsi_parse.models.mini.facts import CAUTION, UNSURE_BELOW
+from wsi_parse.models.mini.facts import CAUTION, MIN_CLASS_PROBABILITY
 
 _FIGURES = Path(__file__).with_name("figures.json")
 
@@ -22,25 +22,26 @@ def short_card() -> str:
     sets = figures()["sets"]
     colon, breast, other, normal = (sets[name] for name in ("consep", "tnbc", "nucls", "nuinsseg"))
     classes = ", ".join(
-        f"{name} {said(colon[f'f1_{name}'])}" for name in ("neoplastic", "epithelial", "inflammatory", "connective")
+        f"{name} {share(colon[f'f1_{name}'])}" for name in ("neoplastic", "epithelial", "inflammatory", "connective")
     )
     paragraphs = (
         "Learnt from: CoNSeP (colon), NuInsSeg (31 organs, nearly all normal), TNBC (breast), DSB 2018; class labels "
         "from CoNSeP: at most 16 patients, healthy epithelium in three fields.",
-        f"Nuclei, on fields and patients never trained on: Dice {said(colon['dice'])} and F1 {said(colon['f1'])} on "
-        f"CoNSeP, {said(breast['dice'])} and {said(breast['f1'])} on TNBC, {said(other['dice'])} and "
-        f"{said(other['f1'])} on NuCLS, of which nothing was trained on.",
-        f"{CAUTION} F1 on CoNSeP: {classes}. On NuInsSeg (normal organs) {said(normal['neoplastic']['called'])} of the "
-        f"nuclei are called neoplastic, {said(normal['neoplastic']['surely'])} surely; with a wrong pixel size "
-        f"{said(normal['neoplastic_at_wrong_scale']['called'])}.",
-        f'A class below {UNSURE_BELOW:g} is marked "Unsure": of the others on CoNSeP {said(colon["accuracy_sure"])} '
-        f"are right ({said(colon['sure'])} of all); of all together {said(colon['accuracy'])}.",
+        f"Nuclei, on fields and patients never trained on: Dice {share(colon['dice'])} and F1 {share(colon['f1'])} on "
+        f"CoNSeP, {share(breast['dice'])} and {share(breast['f1'])} on TNBC, {share(other['dice'])} and "
+        f"{share(other['f1'])} on NuCLS, of which nothing was trained on.",
+        f"{CAUTION} F1 on CoNSeP: {classes}. On NuInsSeg (normal organs) {share(normal['neoplastic']['called'])} of "
+        f"the nuclei are called neoplastic, {share(normal['neoplastic']['surely'])} surely; with a wrong pixel size "
+        f"{share(normal['neoplastic_at_wrong_scale']['called'])}.",
+        f'A class below {MIN_CLASS_PROBABILITY:g} is marked "Unsure": of the others on CoNSeP '
+        f"{share(colon['accuracy_sure'])} are right ({share(colon['sure'])} of all); of all together "
+        f"{share(colon['accuracy'])}.",
         "In brackets: 95 % intervals by resampling fields and patients. The whole card: wsi_parse/models/mini/CARD.md",
     )
     return "\n\n".join(paragraphs)
 
 
-def said(figure: list[float]) -> str:
+def share(figure: list[float]) -> str:
     """A figure and its interval in words."""
     value, *limits = figure
     if not any(figure):

@@ -16,7 +16,7 @@ CLASS_OF = {
     "connective tissue cells": "connective",
 }
 #: A nucleus whose class has less than this, on average over its pixels, is "unsure".
-UNSURE_BELOW = 0.7
+MIN_CLASS_PROBABILITY = 0.7
 CAUTION = (
     "Experimental: mini learnt cell classes from labels of colon only (at most 16 patients); in breast and normal "
     "organs they were guessed from size and shape. Of the nuclei of normal tissue it calls 3 % neoplastic where the "

@@ -60,8 +60,8 @@ class MiniNetwork(nn.Module):
         self.up4 = _Up(third, second)
         self.up2 = _Up(second, first)
         self.shape = nn.Conv2d(first, 2 * _FOLD**2, 3, padding=1)
-        self.look = nn.Conv2d(first, len(CLASSES), 1)
-        self.neighbourhood = nn.Conv2d(third, len(CLASSES), 1)
+        self.class_head = nn.Conv2d(first, len(CLASSES), 1)
+        self.context_head = nn.Conv2d(third, len(CLASSES), 1)
 
     def forward(self, images: Tensor) -> Answer:
         """Answer relative densities (B, 3, H, W) within READ_RANGE; H and W divide by :data:`DEEPEST_STRIDE`."""
@@ -72,8 +72,8 @@ class MiniNetwork(nn.Module):
         at2 = self.up2(self.up4(at8, at4), at2)
         shape = functional.pixel_shuffle(self.shape(at2), _FOLD)
         at8, at2 = (functional.dropout2d(values, _DROPPED, self.training) for values in (at8, at2))
-        around = functional.interpolate(self.neighbourhood(at8), scale_factor=4, mode="bilinear")
-        return Answer(shape[:, 0], shape[:, 1], self.look(at2) + around)
+        around = functional.interpolate(self.context_head(at8), scale_factor=4, mode="bilinear")
+        return Answer(shape[:, 0], shape[:, 1], self.class_head(at2) + around)
 
 
 class _Convolution(nn.Sequential):

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from wsi_parse.errors import SettingsError, UnknownPromptError
-from wsi_parse.models.base import Channel, ModelSpec, Pass, Recipe, State
+from wsi_parse.models.contract import ModelSpec, State
 from wsi_parse.models.mini.card import short_card
 from wsi_parse.models.mini.facts import (
     CAUTION,
@@ -17,17 +17,18 @@ from wsi_parse.models.mini.facts import (
     CLASS_STRIDE,
     CLASSES,
     EMBEDDED,
+    MIN_CLASS_PROBABILITY,
     READ_MPP,
-    UNSURE_BELOW,
 )
-from wsi_parse.models.mini.style import Style
+from wsi_parse.models.mini.stain_normalization import StainNormalization
 from wsi_parse.models.on_device import DeviceSegmenter
-from wsi_parse.models.stain import sample_boxes
+from wsi_parse.models.scale_pass import Channel, Recipe, ScalePass
 from wsi_parse.models.weights import Weights
 from wsi_parse.prompts import Prompt
 from wsi_parse.settings import ModelSettings
 from wsi_parse.slides.slide import Slide
-from wsi_parse.tissue import TissueMask
+from wsi_parse.tissue.mask import TissueMask
+from wsi_parse.tissue.samples import read_samples
 
 FIELD_UM = 512.0
 _FIELDS_UM = (64.0, 2048.0)
@@ -43,11 +44,12 @@ class MiniModel(DeviceSegmenter):
         summary="Nuclei in H&E, and (experimental) their classes; a small network inside the package.",
         prompts=("nuclei", *CLASS_OF),
         licence="Apache-2.0",
-        cpu_seconds_a_tile=1.1,
+        cpu_seconds_per_tile=1.1,
+        rank=20,
     )
 
-    gpu_bytes_a_tile = 1 << 30
-    most_tiles = 16
+    gpu_bytes_per_tile = 1 << 30
+    max_tiles = 16
 
     def __init__(self, settings: ModelSettings | None = None, weights: Weights | None = None) -> None:
         super().__init__(settings, weights)
@@ -56,7 +58,7 @@ class MiniModel(DeviceSegmenter):
 
     @classmethod
     def find_weights(cls, settings: ModelSettings) -> Weights:
-        """Those in the package, or a file; see :class:`wsi_parse.models.base.Segmenter`."""
+        """Those in the package, or a file; see :class:`wsi_parse.models.contract.Segmenter`."""
         return Weights.of_file(settings.weights or EMBEDDED)
 
     @classmethod
@@ -65,8 +67,8 @@ class MiniModel(DeviceSegmenter):
         return short_card()
 
     @classmethod
-    def plan(cls, prompts: Sequence[Prompt], settings: ModelSettings) -> tuple[Pass, ...]:
-        """One pass for all prompts; see :class:`wsi_parse.models.base.Segmenter`."""
+    def plan(cls, prompts: Sequence[Prompt], settings: ModelSettings) -> tuple[ScalePass, ...]:
+        """One pass for all prompts; see :class:`wsi_parse.models.contract.Segmenter`."""
         for prompt in prompts:
             if prompt.name not in cls.spec.prompts:
                 raise UnknownPromptError(
@@ -84,41 +86,42 @@ class MiniModel(DeviceSegmenter):
         channels = (Channel("nucleus", "probability"), Channel("distance", "distance"), *classes)
         recipes = tuple(_recipe(prompt) for prompt in prompts)
         caution = CAUTION if settings.weights is None else CAUTION_OF_OWN
-        return (Pass("mini", field_um, READ_MPP, channels, recipes, (caution,) if by_class else ()),)
+        return (ScalePass("mini", field_um, READ_MPP, channels, recipes, (caution,) if by_class else ()),)
 
     def prepare(self, slide: Slide, tissue: TissueMask) -> State:
         """Estimate light and staining, and decide device and precision, once for all workers."""
-        frame = slide.frame(READ_MPP)
-        style = Style.of([slide.read(box, frame) for box in sample_boxes(tissue, frame.scale_x, frame.scale_y)])
+        stain_normalization = StainNormalization.of(read_samples(slide, tissue, READ_MPP))
         return {
-            "white": list(style.white),
-            "strength": style.strength,
+            "white": list(stain_normalization.white),
+            "strength": stain_normalization.strength,
             **self.computed_on,
         }
 
-    def warm_up(self, job: Pass, state: State) -> None:
+    def warm_up(self, scale_pass: ScalePass, state: State) -> None:
         """Load; on a GPU let its libraries choose their algorithms."""
         with self._computing:
             if self._network is not None:
                 return
             _ = self.network
-        self.predict(np.zeros((1, job.tile_px, job.tile_px, 3), np.uint8), job, state)
+        self.predict(np.zeros((1, scale_pass.tile_px, scale_pass.tile_px, 3), np.uint8), scale_pass, state)
 
-    def predict(self, images: NDArray[np.uint8], job: Pass, state: State) -> Mapping[str, NDArray[Any]]:
-        """See :class:`wsi_parse.models.base.Segmenter`."""
+    def predict(self, images: NDArray[np.uint8], scale_pass: ScalePass, state: State) -> Mapping[str, NDArray[Any]]:
+        """See :class:`wsi_parse.models.contract.Segmenter`."""
         import torch
 
         from wsi_parse.models.device import computing_in
-        from wsi_parse.models.mini.answer import channels_of
+        from wsi_parse.models.mini.postprocess import channels_of
 
-        style = Style(tuple(state["white"]), state["strength"])
+        stain_normalization = StainNormalization(tuple(state["white"]), state["strength"])
         with (
             self._computing,
             torch.inference_mode(),
             computing_in(state["precision"], self.device, state["threads"]),
         ):
-            given = channels_of(self.network, torch.from_numpy(np.ascontiguousarray(images)).to(self.device), style)
-            return {channel.name: given[channel.name].cpu().numpy() for channel in job.channels}
+            given = channels_of(
+                self.network, torch.from_numpy(np.ascontiguousarray(images)).to(self.device), stain_normalization
+            )
+            return {channel.name: given[channel.name].cpu().numpy() for channel in scale_pass.channels}
 
     @property
     def network(self) -> Any:  # noqa: ANN401 - MiniNetwork; importing torch takes seconds
@@ -136,4 +139,6 @@ class MiniModel(DeviceSegmenter):
 def _recipe(prompt: Prompt) -> Recipe:
     if prompt.name not in CLASS_OF:
         return Recipe(prompt, "nucleus", "distance")
-    return Recipe(prompt, "nucleus", "distance", CLASSES, CLASS_OF[prompt.name], unsure_below=UNSURE_BELOW)
+    return Recipe(
+        prompt, "nucleus", "distance", CLASSES, CLASS_OF[prompt.name], min_class_probability=MIN_CLASS_PROBABILITY
+    )

@@ -1,0 +1,202 @@
+"""The command line as a person meets it: one line of error with a remedy, exit codes, JSON for machines."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.small_slides import tissue_with_nuclei, write_slide
+from wsi_parse.cli.run import written_line
+from wsi_parse.run.folders import output_folders
+from wsi_parse.run.manifest import RunManifest
+from wsi_parse.settings import RunSettings
+
+
+def wsi_parse(*arguments: object, check: int | None = 0) -> subprocess.CompletedProcess[str]:
+    result = subprocess.run(
+        [sys.executable, "-m", "wsi_parse.cli.main", *map(str, arguments)], capture_output=True, text=True, timeout=300
+    )
+    if check is not None:
+        assert result.returncode == check, result.stderr
+    return result
+
+
+@pytest.fixture(scope="module")
+def slide(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_slide(tmp_path_factory.mktemp("slides") / "a slide (1).svs", tissue_with_nuclei(1200, 900)[0])
+
+
+def test_a_slide_and_a_prompt_are_enough(slide: Path, tmp_path: Path) -> None:
+    result = wsi_parse(slide, "--prompt", "nuclei", "-o", tmp_path / "out")
+    said = " ".join(result.stderr.split())
+    assert "annotations.geojson" in said
+    assert "research use only" in said
+    assert "per mm²" in said
+    assert (tmp_path / "out" / "a slide (1)" / "annotations.geojson").exists()
+
+
+def manifest_of(*outputs: str) -> RunManifest:
+    return RunManifest(
+        wsi_parse="",
+        state="done",
+        digest="",
+        slide={},
+        settings={},
+        model={},
+        prompts=[],
+        outputs=dict.fromkeys(outputs, ""),
+    )
+
+
+def test_the_last_line_says_what_was_written_and_what_to_do_with_it() -> None:
+    notice = "research use only, not for clinical decisions"
+    for outputs, words in (
+        (
+            ("objects.parquet", "annotations.geojson.gz"),
+            f"annotations.geojson.gz  (drag it onto the slide in QuPath; {notice})",
+        ),
+        (("annotations.dcm", "tissue.geojson"), f"annotations.dcm, tissue.geojson  ({notice})"),
+        (
+            ("annotations_01.geojson", "annotations_02.geojson", "annotations_index.json", "objects.parquet"),
+            "annotations_01.geojson  (the first of 2 parts, listed in annotations_index.json: "
+            f"drag each onto the slide in QuPath; {notice})",
+        ),
+    ):
+        assert written_line(manifest_of(*outputs), Path("out")) == f"→ {Path('out')}{os.sep}{words}"
+
+
+def test_a_format_that_is_named_twice_counts_once() -> None:
+    assert RunSettings.load(None, export={"formats": ("parquet", "geojson", "parquet")}).export.formats == (
+        "parquet",
+        "geojson",
+    )
+
+
+def test_options_may_come_first_and_json_is_one_line_a_slide(slide: Path, tmp_path: Path) -> None:
+    result = wsi_parse("-p", "nuclei", "-o", tmp_path, "--json", slide)
+    told = json.loads(result.stdout)
+    assert told["state"] == "done"
+    assert told["counts"]["nuclei"] > 100
+    assert Path(told["folder"]) == tmp_path / "a slide (1)"
+    again = json.loads(wsi_parse("-p", "nuclei", "-o", tmp_path, "--json", slide).stdout)
+    assert again["outputs"] == told["outputs"]
+
+
+def test_cells_frame_and_classes_are_as_asked(slide: Path, tmp_path: Path) -> None:
+    classes = 'export.classes={nucleus: {name: "Tumor: Positive", colour: [1, 2, 3]}, glands: {name: Other}}'
+    asked = ("-p", "nuclei", "--cells", 3, "--frame", "level0", "--set", classes, "--set", "export.formats=[geojson]")
+    result = wsi_parse(slide, *asked, "-o", tmp_path)
+    assert "no prompt asks for 'glandular structure'" in " ".join(result.stderr.split())
+    collection = json.loads((tmp_path / "a slide (1)" / "annotations.geojson").read_bytes())
+    assert collection["wsi_parse"]["frame"] == "level0"
+    assert len(collection["features"]) > 100
+    for feature in collection["features"]:
+        assert feature["properties"]["classification"] == {"name": "Tumor: Positive", "color": [1, 2, 3]}
+        assert feature["properties"]["objectType"] == "cell"
+    said = wsi_parse(slide, "-p", "nuclei", "--frame", "moon", check=2).stderr
+    assert "export.frame" in said
+
+
+def test_a_dry_run_writes_nothing(slide: Path, tmp_path: Path) -> None:
+    result = wsi_parse(slide, "-p", "nuclei", "-o", tmp_path / "out", "--dry-run")
+    assert "tiles" in result.stderr
+    assert not (tmp_path / "out").exists()
+    told = json.loads(wsi_parse(slide, "-p", "nuclei", "-o", tmp_path / "out", "--dry-run", "--json").stdout)
+    assert told["tiles"] > 0
+    assert told["expected_seconds"] > 0
+
+
+def test_a_bad_slide_fails_and_the_others_are_done(slide: Path, tmp_path: Path) -> None:
+    bad = tmp_path / "bad.svs"
+    bad.write_bytes(b"not a slide")
+    result = wsi_parse(bad, slide, "-p", "nuclei", "-o", tmp_path / "out", "--json", check=1)
+    states = [json.loads(line)["state"] for line in result.stdout.splitlines()]
+    assert states == ["failed", "done"]
+    assert "Traceback" not in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "words"),
+    [
+        (("missing.svs", "-p", "nuclei"), (1, 2), "missing.svs"),
+        (("SLIDE",), (2,), "--prompt"),
+        (("SLIDE", "-p", "unicorns", "--model", "stain"), (2,), "nuclei"),
+        (("SLIDE", "-p", "nuclei", "--model", "nonsense"), (2,), "stain"),
+        (("SLIDE", "-p", "nuclei", "--set", "tiles.overlap=2"), (2,), "tiles.overlap"),
+        (("SLIDE", "-p", "nuclei", "--set", "nonsense"), (2,), "section.key=value"),
+        (("SLIDE", "-p", "nuclei", "--config", "missing.yaml"), (2,), "missing.yaml"),
+        (("SLIDE", "-p", "nuclei", "--mpp", "0.1"), (1,), "--override-mpp"),
+        (("SLIDE", "-p", "nuclei", "--nonsense"), (2,), "nonsense"),
+    ],
+)
+def test_what_cannot_be_is_said_in_words(
+    slide: Path, tmp_path: Path, arguments: tuple[str, ...], code: tuple[int, ...], words: str
+) -> None:
+    given = [str(slide) if argument == "SLIDE" else argument for argument in arguments]
+    result = wsi_parse(*given, "-o", tmp_path / "out", check=None)
+    assert result.returncode in code
+    assert words in result.stderr
+    assert "Traceback" not in result.stderr
+
+
+def test_an_output_folder_that_cannot_be_written_is_one_failed_slide(slide: Path, tmp_path: Path) -> None:
+    blocked = tmp_path / "file"
+    blocked.write_text("in the way")
+    result = wsi_parse(slide, "-p", "nuclei", "-o", blocked, check=1)
+    assert "a slide (1).svs" in result.stderr
+    assert "Traceback" not in result.stderr
+
+
+def test_info_preview_models_and_settings_answer(slide: Path, tmp_path: Path) -> None:
+    assert json.loads(wsi_parse("info", slide, "--json").stdout)["mpp_x_um"] == 0.5
+    assert "0.5" in wsi_parse("info", slide).stdout
+    told = json.loads(wsi_parse("preview", slide, "-o", tmp_path, "--json").stdout)
+    assert told["tiles"] > 0
+    assert Path(told["picture"]).stat().st_size > 1000
+    assert "stain" in wsi_parse("models").stdout
+    assert "max_cell_radius_um" in wsi_parse("settings").stdout
+
+
+def test_printed_settings_can_be_read_back(tmp_path: Path) -> None:
+    from wsi_parse.settings import RunSettings
+
+    path = tmp_path / "settings.yaml"
+    path.write_text(wsi_parse("settings", "--set", "tiles.overlap=0.25").stdout)
+    assert RunSettings.load(path) == RunSettings.load(None, ["tiles.overlap=0.25"])
+
+
+def test_help_and_import_load_no_heavy_library() -> None:
+    heavy = "{'torch', 'dask', 'distributed', 'openslide', 'tiffslide', 'zarr', 'skimage', 'scipy', 'numpy'}"
+    program = (
+        "import sys\n"
+        "import wsi_parse.cli.main as main\n"
+        "sys.argv = ['wsi-parse', '--help']\n"
+        "try:\n    main.main()\nexcept SystemExit:\n    pass\n"
+        f"print('LOADED', sorted({heavy} & set(sys.modules)))"
+    )
+    said = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True).stdout
+    assert said.splitlines()[-1] == "LOADED []"
+    assert "--prompt" in said
+
+
+@pytest.mark.parametrize(
+    ("slides", "names"),
+    [
+        (["x/a.svs", "x/b.svs"], ["a", "b"]),
+        (["x/a.svs", "x/a.ndpi"], ["a-svs", "a-ndpi"]),
+        (["x/study/1.dcm"], ["study"]),
+        (["x/a.ome.tif", "x/a.b.svs"], ["a", "a.b"]),
+    ],
+)
+def test_folders_are_named_after_slides(slides: list[str], names: list[str]) -> None:
+    assert [path.name for path in output_folders([Path(slide) for slide in slides], Path("out"))] == names
+
+
+def test_slides_of_one_name_are_told_apart_in_any_order() -> None:
+    slides = [Path("x/a.svs"), Path("y/a.svs"), Path("x/b.svs")]
+    folders = output_folders(slides, Path("out"))
+    assert len(set(folders)) == 3
+    assert output_folders(slides[::-1], Path("out")) == folders[::-1]

@@ -1,0 +1,290 @@
+"""The command: files and folders paired, tables, JSON, CSV and picture, exit codes."""
+
+import csv
+import gzip
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import shapely
+from PIL import Image
+
+from tests.cli.test_cli import wsi_parse
+from tests.evaluate.made import annotations
+from tests.shared import shared_data_root
+from wsi_parse.cli.evaluate import do_evaluate
+from wsi_parse.errors import UsageError
+from wsi_parse.evaluate import EvaluationOptions, compare
+from wsi_parse.evaluate.inputs import file_pairs, read_parts
+from wsi_parse.pictures.differences import _COLOURS, draw_disagreements
+
+NOTICE = "research use only"
+
+
+def colours_of(path: Path) -> set[Any]:
+    with Image.open(path) as picture:
+        assert picture.format == "PNG"
+        assert max(picture.size) <= 3100
+        # Without the legend, which has them all.
+        drawn = picture.crop((0, 0, picture.width, picture.height * 7 // 8))
+        return {colour for _, colour in drawn.getcolors(1 << 24) or ()}
+
+
+def write(
+    path: Path, shapes: Any, classes: str | list[str] = "Tumor", ids: list[str] | None = None, **more: Any
+) -> Path:
+    names = [classes] * len(shapes) if isinstance(classes, str) else classes
+    features = [
+        {
+            "type": "Feature",
+            **({"id": ids[number]} if ids else {}),
+            "geometry": json.loads(shapely.to_geojson(shape)),
+            "properties": {"objectType": "detection", "classification": {"name": name, "color": [1, 2, 3]}},
+        }
+        for number, (shape, name) in enumerate(zip(shapes, names, strict=True))
+    ]
+    text = json.dumps({"type": "FeatureCollection", "features": features, **more})
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(gzip.compress(text.encode()) if path.suffix == ".gz" else text.encode())
+    return path
+
+
+BOXES = shapely.box(np.arange(6) * 40.0, 0, np.arange(6) * 40.0 + 20, 20)
+
+
+class TestPairs:
+    def test_two_files_are_a_pair_whatever_their_names(self, tmp_path: Path) -> None:
+        pairs, alone = file_pairs(write(tmp_path / "a.geojson", BOXES), write(tmp_path / "b.json", BOXES))
+        assert ([pair.name for pair in pairs], alone) == (["b"], [])
+
+    def test_folders_are_paired_by_stem_and_the_rest_is_named(self, tmp_path: Path) -> None:
+        for name in ("one.geojson", "two.geojson.gz", "three.geojson", "notes.txt"):
+            write(tmp_path / "truth" / name, BOXES)
+        write(tmp_path / "pred" / "one.geojson.gz", BOXES)
+        write(tmp_path / "pred" / "two" / "annotations.geojson", BOXES)
+        write(tmp_path / "pred" / "four" / "annotations.geojson", BOXES)
+        write(tmp_path / "pred" / "no run" / "other.geojson", BOXES)
+        pairs, alone = file_pairs(tmp_path / "truth", tmp_path / "pred")
+        assert [pair.name for pair in pairs] == ["one", "two"]
+        assert sorted(line.split(" has")[0] for line in alone) == [
+            "annotations.geojson of the prediction",
+            "three.geojson of the truth",
+        ]
+        assert all(len(side) == 6 for pair in pairs for side in pair.read())
+
+    def test_parts_of_a_run_are_those_of_its_manifest(self, tmp_path: Path) -> None:
+        run = tmp_path / "a slide"
+        write(run / "annotations-1.geojson", BOXES[:4], wsi_parse={"frame": "qupath"})
+        write(run / "annotations-2.geojson", BOXES[4:])
+        write(run / "annotations-old.geojson", BOXES)
+        write(run / "tissue.geojson", BOXES)
+        outputs = {
+            "annotations-1.geojson": "",
+            "annotations-2.geojson": "",
+            "objects.parquet": "",
+            "tissue.geojson": "",
+        }
+        (run / "run.json").write_text(json.dumps({"outputs": outputs}))
+        (pair,), alone = file_pairs(write(tmp_path / "truth.geojson", BOXES), run)
+        assert not alone
+        assert pair.name == "a slide"
+        whole = read_parts(pair.pred)
+        assert len(whole) == 6
+        assert whole.told == {"frame": "qupath"}
+
+    def test_corrections_from_qupath_find_their_runs(self, tmp_path: Path) -> None:
+        """What export_corrections.groovy and a run call their files, side by side."""
+        runs = {"CMU-1-Small-Region": "CMU-1-Small-Region.svs", "a-svs": "a.svs", "a-ndpi": "a.ndpi", "x": "x.scn"}
+        for folder, slide in {**runs, "odd": "odd:name.tif", "other": "other.ome.tif", "patient.2": "p"}.items():
+            write(tmp_path / "out" / folder / "annotations.geojson.gz", BOXES, wsi_parse={"slide": {"name": slide}})
+        # The manifest knows it where the file does not.
+        write(tmp_path / "out" / "y-tif" / "annotations.geojson", BOXES)
+        told = {"outputs": {"annotations.geojson": ""}, "slide": {"name": "y.tif"}}
+        (tmp_path / "out" / "y-tif" / "run.json").write_text(json.dumps(told))
+        partner = {
+            "CMU-1-Small-Region.svs": "CMU-1-Small-Region", "a.ndpi": "a-ndpi", "a.svs": "a-svs", "odd_name.tif": "odd",
+            "other.svs": "other", "patient.1": None, "x.scn - Series 1": "x", "y.tif": "y-tif",
+        }  # fmt: skip
+        for image in partner:
+            write(tmp_path / "corrected" / f"{image}.geojson", BOXES)
+        pairs, alone = file_pairs(tmp_path / "corrected", tmp_path / "out")
+        found = {pair.truth[0].name.removesuffix(".geojson"): pair.pred[0].parent.name for pair in pairs}
+        assert found == {image: folder for image, folder in partner.items() if folder}
+        assert [pair.name for pair in pairs] == list(found.values())
+        assert len(alone) == 2
+        assert "patient.1.geojson of the truth" in alone[0]
+        assert "'patient.2'" in alone[1]
+
+    @pytest.mark.parametrize(
+        ("images", "runs", "words"),
+        [
+            (["a"], {"a-svs": "a.svs", "a-ndpi": "a.ndpi"}, r"a could belong to several results.*: a-ndpi, a-svs\."),
+            (
+                ["x.scn - Series 1", "x.scn - Series 2"],
+                {"x": "x.scn"},
+                r"x could.*: x.scn - Series 1, x.scn - Series 2",
+            ),
+            (["a.svs"], {"a-svs-1f2e3d": "a.svs", "a-svs-4f5e6d": "a.svs"}, "a-svs-1f2e3d, a-svs-4f5e6d"),
+        ],
+    )
+    def test_what_could_belong_to_several_is_refused(
+        self, images: list[str], runs: dict[str, str], words: str, tmp_path: Path
+    ) -> None:
+        for image in images:
+            write(tmp_path / "corrected" / f"{image}.geojson", BOXES)
+        for folder, slide in runs.items():
+            write(tmp_path / "out" / folder / "annotations.geojson", BOXES, wsi_parse={"slide": {"name": slide}})
+        with pytest.raises(UsageError, match=words):
+            file_pairs(tmp_path / "corrected", tmp_path / "out")
+
+    def test_a_run_without_geojson_is_named_and_other_files_are_no_results(self, tmp_path: Path) -> None:
+        run = tmp_path / "out" / "bare"
+        write(run / "tissue.geojson", BOXES)
+        (run / "run.json").write_text(json.dumps({"state": "done", "outputs": {"objects.parquet": ""}}))
+        truth = write(tmp_path / "truth" / "one.geojson", BOXES)
+        for pred in (run, run.parent):
+            with pytest.raises(UsageError, match="bare was written without geojson"):
+                file_pairs(truth, pred)
+        write(tmp_path / "out" / "one" / "annotations.geojson", BOXES)
+        (pair,), alone = file_pairs(truth.parent, run.parent)
+        assert pair.name == "one"
+        assert len(alone) == 1
+        assert "bare was written without geojson" in alone[0]
+        for side, names in (("truth", ("notes.json",)), ("flat", ("annotations_index.json", "run2.json"))):
+            for name in names:
+                (tmp_path / side).mkdir(exist_ok=True)
+                (tmp_path / side / name).write_text('{"remarks": ["stain is pale"]}')
+        for name in ("one.geojson", "tissue.geojson", "tissue_array.svs.geojson"):
+            write(tmp_path / "flat" / name, BOXES)
+        _, alone = file_pairs(truth.parent, tmp_path / "flat")
+        assert len(alone) == 1
+        assert "tissue_array.svs.geojson of the prediction" in alone[0]
+
+    def test_nothing_to_compare_is_refused(self, tmp_path: Path) -> None:
+        there = write(tmp_path / "truth" / "one.geojson", BOXES).parent
+        (tmp_path / "empty").mkdir()
+        for other, words in ((tmp_path / "empty", "no GeoJSON"), (tmp_path / "not there", "not there")):
+            with pytest.raises(UsageError, match=words):
+                file_pairs(there, other)
+        write(tmp_path / "pred" / "other.geojson", BOXES)
+        with pytest.raises(UsageError, match=r"other.*one.*same stems"):
+            file_pairs(there, tmp_path / "pred")
+        write(there / "one.geojson.gz", BOXES)
+        with pytest.raises(UsageError, match="twice"):
+            file_pairs(there, there)
+
+
+class TestCommand:
+    @pytest.fixture
+    def files(self, tmp_path: Path) -> tuple[Path, Path]:
+        names = [f"00000000-0000-0000-0000-00000000000{number}" for number in range(6)]
+        truth = write(tmp_path / "truth.geojson", BOXES[:5], ["Tumor"] * 3 + ["Stroma"] * 2, names[:5])
+        pred = write(tmp_path / "pred.geojson", BOXES[1:], ["Tumor"] * 3 + ["Stroma"] * 2, names[1:])
+        return truth, pred
+
+    def test_writes_all_it_says(self, files: tuple[Path, Path], tmp_path: Path) -> None:
+        out = [tmp_path / name for name in ("told.json", "told.csv", "told.png")]
+        result = wsi_parse(
+            "evaluate", "--truth", files[0], "--pred", files[1], "--mpp", 0.5,
+            "--json", out[0], "--csv", out[1], "--overlay", out[2],
+        )  # fmt: skip
+        said = " ".join(result.stdout.split())
+        assert "By id: 3 kept · 0 reshaped · 1 reclassified · 1 deleted · 1 added" in said
+        assert "Missed 1 · extra 1 · of another class 1" in said
+        assert "Stroma → Tumor: 1" in said
+        assert NOTICE in said
+        told = json.loads(out[0].read_text())
+        assert told["all"]["f1"] == 0.8
+        assert told["classes"]["Tumor"]["matched"] == 2
+        assert NOTICE in told["notice"]
+        rows = {row["class"]: row for row in csv.DictReader(out[1].read_text().splitlines())}
+        assert set(rows) == {"Tumor", "Stroma", "(all objects)"}
+        assert float(rows["Stroma"]["truth_area_um2"]) == 2 * 100
+        assert all(NOTICE in row["notice"] for row in rows.values())
+        assert _COLOURS["other class"] in colours_of(out[2])
+        assert not any(str(tmp_path).encode() in path.read_bytes() for path in out)
+
+    def test_folders_are_summed_and_what_fails_stops_nothing(self, tmp_path: Path) -> None:
+        for side, shapes in (("truth", BOXES), ("pred", BOXES[:3])):
+            write(tmp_path / side / "one.geojson", shapes)
+            write(tmp_path / side / "two.geojson.gz", shapes)
+        out = ["--json", tmp_path / "told.json", "--csv", tmp_path / "told.csv", "--overlay", tmp_path / "told.png"]
+        said = wsi_parse("evaluate", "--truth", tmp_path / "truth", "--pred", tmp_path / "pred", *out).stdout
+        pictures = f"{tmp_path / 'told-one.png'}, {tmp_path / 'told-two.png'}"
+        assert f"→ {tmp_path / 'told.json'}, {tmp_path / 'told.csv'}, {pictures}  (" in said
+        told = json.loads((tmp_path / "told.json").read_text())
+        assert [slide["name"] for slide in told["slides"]] == ["one", "two"]
+        assert (told["sum"]["all"]["truth"], told["sum"]["all"]["matched"]) == (12, 6)
+        assert len(list(csv.DictReader((tmp_path / "told.csv").read_text().splitlines()))) == 6
+        assert sorted(path.name for path in tmp_path.glob("*.png")) == ["told-one.png", "told-two.png"]
+        (tmp_path / "truth" / "two.geojson.gz").write_bytes(b"no gzip")
+        write(tmp_path / "truth" / "three.geojson", BOXES)
+        result = wsi_parse("evaluate", "--truth", tmp_path / "truth", "--pred", tmp_path / "pred", *out, check=1)
+        assert "two: two.geojson.gz cannot be read" in result.stderr
+        assert "three.geojson of the truth has no partner" in result.stderr
+        assert json.loads((tmp_path / "told.json").read_text())["all"]["matched"] == 3
+
+    def test_a_wrong_call_is_one_line(self, files: tuple[Path, Path], tmp_path: Path) -> None:
+        for more, words in (
+            (["--objects", "organs"], "Known: all"),
+            (["--within-class", "x"], "no annotation of class"),
+            (["--overlay", tmp_path / "a.jpg"], "ends in .png"),
+        ):
+            result = wsi_parse("evaluate", "--truth", files[0], "--pred", files[1], *more, check=2)
+            assert words in result.stderr
+            assert result.stderr.count("\n") == 1
+
+    def test_what_cannot_be_written_is_said_before_the_work(self, files: tuple[Path, Path], tmp_path: Path) -> None:
+        nowhere = tmp_path / "no folder" / "e"
+        for place, words in ((nowhere, "No such file"), (tmp_path, "is a folder")):
+            for turn in range(3):
+                out = [place if number == turn else None for number in range(3)]
+                with pytest.raises(UsageError, match=words):
+                    do_evaluate(tmp_path / "not looked for", files[1], EvaluationOptions(), *out)
+        result = wsi_parse("evaluate", "--truth", files[0], "--pred", files[1], "--json", nowhere, check=2)
+        assert result.stderr.count("\n") == 1
+        assert not result.stdout
+        assert sorted(path.name for path in tmp_path.iterdir()) == ["pred.geojson", "truth.geojson"]
+
+    def test_nothing_compared_is_no_perfect_score(self, files: tuple[Path, Path], tmp_path: Path) -> None:
+        out = ["--json", tmp_path / "told.json", "--csv", tmp_path / "told.csv", "--overlay", tmp_path / "told.png"]
+        result = wsi_parse("evaluate", "--truth", files[0], "--pred", files[1], "--objects", "regions", *out, check=1)
+        assert "Nothing was compared" in result.stderr
+        assert "No object of either file counts" in result.stdout
+        assert "1.000" not in result.stdout
+        assert not list(tmp_path.glob("told*"))
+        # Of several slides one may be empty on both sides.
+        for side in ("truth", "pred"):
+            write(tmp_path / side / "one.geojson", BOXES)
+            write(tmp_path / side / "two.geojson", BOXES[:0])
+        result = wsi_parse("evaluate", "--truth", tmp_path / "truth", "--pred", tmp_path / "pred", *out)
+        assert json.loads((tmp_path / "told.json").read_text())["sum"]["all"]["matched"] == 6
+        assert "No object of either file counts" in result.stdout
+
+
+class TestPicture:
+    def test_each_fate_has_its_colour_and_the_page_its_limit(self, tmp_path: Path) -> None:
+        ids = [str(number) for number in range(6)]
+        redrawn = shapely.box(40, 0, 60, 16)
+        truth = annotations([BOXES[0], redrawn, *BOXES[2:5]], ["Tumor"] * 5, ids[:5])
+        pred = annotations(
+            [*BOXES[:3], BOXES[4], BOXES[5]], ["Tumor", "Tumor", "Stroma", "Tumor", "Tumor"], [*ids[:3], *ids[4:]]
+        )
+        draw_disagreements(compare(truth, pred, EvaluationOptions(mpp=0.25)), tmp_path / "a.png")
+        assert set(_COLOURS.values()) <= colours_of(tmp_path / "a.png")
+
+    @pytest.mark.parametrize("count", [0, 1, 40_000])
+    def test_any_number_of_objects_is_drawn(self, count: int, tmp_path: Path) -> None:
+        left, top = np.arange(count) % 200 * 30.0, np.arange(count) // 200 * 900.0
+        shapes = shapely.box(left, top, left + 9, top + 9)
+        draw_disagreements(compare(annotations(shapes), annotations(shapes[::2])), tmp_path / "a.png")
+        drawn = colours_of(tmp_path / "a.png")
+        assert (_COLOURS["agreed"] in drawn) == (count > 0)
+        assert (_COLOURS["missed"] in drawn) == (count > 1)
+
+    def test_of_a_real_export(self, tmp_path: Path) -> None:
+        path = shared_data_root() / "annotations" / "training_set_primary_roi_004_nuclei.geojson"
+        draw_disagreements(compare(path, path), tmp_path / "a.png")
+        assert _COLOURS["agreed"] in colours_of(tmp_path / "a.png")

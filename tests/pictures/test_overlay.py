@@ -1,0 +1,177 @@
+"""Pictures: right place, right size, right words, the same bytes each time, also where nothing was found."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import shapely
+from PIL import Image, ImageDraw
+
+from tests.one_pass import ArrayReader
+from wsi_parse.geometry import Box
+from wsi_parse.objects.batch import ObjectBatch
+from wsi_parse.pictures.density import Density
+from wsi_parse.pictures.overlay import draw_overlay, draw_preview
+from wsi_parse.pictures.page_layout import bar_um
+from wsi_parse.pictures.view import Canvas, View
+from wsi_parse.prompts import Prompt
+from wsi_parse.slides.slide import Slide, SlideOptions
+from wsi_parse.tissue.mask import TissueMask
+
+NUCLEI = Prompt.parse("nuclei")
+GLANDS = Prompt.parse("glands")
+
+
+def slide_of(width: int, height: int, mpp: float = 0.5, bounds: Box | None = None) -> Slide:
+    pixels = np.full((height, width, 3), 230, np.uint8)
+    return Slide(ArrayReader(pixels, (mpp, mpp), bounds), pixels, SlideOptions())
+
+
+def tissue_of(slide: Slide, *, found: bool = True) -> TissueMask:
+    frame = slide.frame(8.0)
+    mask = np.zeros(frame.box.shape, bool)
+    mask[2:-2, 2:-2] = found
+    return TissueMask(mask, frame)
+
+
+def discs(places: list[tuple[float, float]], radius: float = 8, prompt: int = 0) -> ObjectBatch:
+    count = len(places)
+    shapes = shapely.buffer(shapely.points(np.array(places, float).reshape(-1, 2)), radius)
+    return ObjectBatch(shapes, np.full(count, prompt, np.int16), np.array(["id"] * count, object), {})
+
+
+def crowd(seed: int, count: int, low: float, high: float) -> ObjectBatch:
+    return discs([*map(tuple, np.random.default_rng(seed).uniform(low, high, (count, 2)))])
+
+
+@pytest.fixture
+def words(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """What is written on pictures."""
+    said: list[str] = []
+    text = ImageDraw.ImageDraw.text
+
+    def listening(self: ImageDraw.ImageDraw, xy: Any, text_: str, *more: Any, **options: Any) -> None:
+        said.append(text_)
+        text(self, xy, text_, *more, **options)
+
+    monkeypatch.setattr(ImageDraw.ImageDraw, "text", listening)
+    return said
+
+
+def test_overlay_says_what_is_seen(tmp_path: Path, words: list[str]) -> None:
+    slide = slide_of(4000, 3000)
+    batch, regions = crowd(0, 300, 2000, 2600), discs([(800, 800)], radius=300, prompt=1)
+    draw_overlay(slide, tissue_of(slide), lambda: [batch, regions], (NUCLEI, GLANDS), tmp_path / "o.png", 800)
+    with Image.open(tmp_path / "o.png") as page:
+        assert page.format == "PNG"
+        assert page.width > 800 + 336, "the slide, and a field beside it"
+    assert "research use only, not for clinical decisions" in words
+    assert any(text.startswith("Nucleus 300 (") and text.endswith("/mm2)") for text in words)
+    assert any(text.startswith("Gland 1 (") for text in words)
+    assert any(text.startswith("tissue 2.") for text in words)
+    assert {"500 um", "50 um"} <= set(words)
+    assert [path.name for path in tmp_path.iterdir()] == ["o.png"]
+
+
+def test_bytes_are_the_same_each_time_however_batched(tmp_path: Path) -> None:
+    slide = slide_of(3000, 3000)
+    batch = crowd(1, 200, 100, 2900)
+    parts = (batch.part(0, 50), batch.part(50, 200))
+    for name, given in (("a.png", (batch,)), ("b.png", parts)):
+        draw_overlay(slide, tissue_of(slide), lambda given=given: iter(given), (NUCLEI,), tmp_path / name, 500)
+    assert (tmp_path / "a.png").read_bytes() == (tmp_path / "b.png").read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("width", "height", "side"), [(64, 64, 2048), (40, 900, 512), (5000, 60, 512), (3000, 2000, 64)]
+)
+@pytest.mark.parametrize("count", [0, 40])
+def test_any_shape_of_slide(tmp_path: Path, width: int, height: int, side: int, count: int) -> None:
+    slide = slide_of(width, height)
+    random = np.random.default_rng(0)
+    batch = discs([*map(tuple, random.uniform(0, (width, height), (count, 2)))])
+    draw_overlay(slide, tissue_of(slide, found=count > 0), lambda: [batch], (NUCLEI,), tmp_path / "o.png", side)
+    with Image.open(tmp_path / "o.png") as page:
+        assert page.size >= (min(width, side), 1)
+
+
+def test_no_batches_at_all(tmp_path: Path) -> None:
+    slide = slide_of(600, 600)
+    draw_overlay(slide, tissue_of(slide, found=False), lambda: (), (NUCLEI,), tmp_path / "o.png", 300)
+    assert (tmp_path / "o.png").exists()
+
+
+def test_an_error_leaves_nothing(tmp_path: Path) -> None:
+    def failing() -> Iterator[ObjectBatch]:
+        yield discs([(5, 5)])
+        raise RuntimeError
+
+    slide = slide_of(600, 600)
+    with pytest.raises(RuntimeError):
+        draw_overlay(slide, tissue_of(slide), failing, (NUCLEI,), tmp_path / "o.png", 300)
+    assert not list(tmp_path.iterdir())
+
+
+def test_ink_lands_where_the_object_is() -> None:
+    slide = slide_of(1000, 800, bounds=Box(200, 100, 600, 500))
+    view = View.of_slide(slide, 300)
+    assert (view.box.width, view.box.height) == (300, 250), "what was scanned, no more"
+    canvas = Canvas(view)
+    ring = shapely.box(300, 200, 500, 400).difference(shapely.box(350, 250, 450, 350))
+    canvas.shapes([ring], (200, 0, 0), fill=255, width_px=1)
+    red = np.asarray(canvas.over(Image.new("RGB", (300, 250), "white")))[..., 1] < 128
+    rows, columns = np.nonzero(red)
+    assert abs(np.array([columns.min(), rows.min(), columns.max() + 1, rows.max() + 1]) - (50, 50, 150, 150)).max() <= 1
+    assert red.sum() == pytest.approx(10_000 - 2_500, rel=0.07), "the hole stays clear"
+
+
+def test_a_hole_shows_what_lies_below() -> None:
+    slide = slide_of(200, 200)
+    canvas = Canvas(View.of_slide(slide, 200))
+    canvas.shapes([shapely.box(80, 80, 120, 120)], (0, 0, 200), fill=255, width_px=1)
+    canvas.shapes([shapely.box(20, 20, 180, 180) - shapely.box(60, 60, 140, 140)], (200, 0, 0), fill=255, width_px=1)
+    drawn = canvas.over(Image.new("RGB", (200, 200), "white"))
+    assert drawn.getpixel((100, 100)) == (0, 0, 200)
+    assert drawn.getpixel((70, 70)) == (255, 255, 255)
+    assert drawn.getpixel((30, 30)) == (200, 0, 0)
+
+
+def test_many_small_objects_become_a_tint_of_their_class() -> None:
+    slide = slide_of(8000, 8000)
+    view = View.of_slide(slide, 200)
+    density = Density(view, (NUCLEI, GLANDS))
+    large = density.add(crowd(0, 2000, 1000, 3000))
+    assert not large.any()
+    assert density.count.sum() == 2000
+    paper = Image.new("RGB", (200, 200), "white")
+    tinted = np.asarray(density.tint(paper)).astype(int)
+    inside, outside = tinted[30:70, 30:70].mean(axis=(0, 1)), tinted[120:, 120:].mean(axis=(0, 1))
+    assert inside[2] > inside[0] + 40, "blue"
+    assert (outside == 255).all()
+
+
+def test_the_field_is_the_busiest() -> None:
+    slide = slide_of(4000, 4000)
+    density = Density(View.of_slide(slide, 400), (NUCLEI,))
+    density.add(crowd(0, 200, 0, 4000))
+    density.add(crowd(1, 200, 2900, 3100))
+    middle = density.busiest(50, 50)
+    assert middle is not None
+    assert np.abs(middle - 3000).max() < 250
+
+
+def test_preview_counts_tiles(tmp_path: Path, words: list[str]) -> None:
+    slide = slide_of(3000, 2000)
+    boxes = [Box(x, y, 1000, 1000) for y in (0, 1000) for x in (0, 1000, 2000)]
+    draw_preview(slide, tissue_of(slide), boxes, tmp_path / "p.png")
+    draw_preview(slide, tissue_of(slide, found=False), [], tmp_path / "empty.png")
+    assert {"6 tiles", "0 tiles", "research use only, not for clinical decisions"} <= set(words)
+    with Image.open(tmp_path / "p.png") as page:
+        assert page.width > page.height
+
+
+@pytest.mark.parametrize("width_um", [0.5, 3, 260, 999, 1000, 24_999, 1e5])
+def test_scale_bar_is_round_and_fits(width_um: float) -> None:
+    assert width_um / 10 <= bar_um(width_um) <= width_um / 4

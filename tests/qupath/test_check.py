@@ -1,0 +1,426 @@
+"""The table: each rule of the facts file, a feature that breaks it, what `check` says, what `--fix` makes of it.
+
+The numbers are those of "The rules for the writer" in the facts on QuPath.
+"""
+
+import json
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+import shapely
+
+from tests.qupath.made import HOLE, SQUARE, UUID, checked, collection, feature, fixed, names, polygon, saved, without
+from wsi_parse.qupath import rules
+from wsi_parse.qupath.check import check_file
+from wsi_parse.qupath.rules import RULES
+
+BOW_TIE = [[0, 0], [8, 8], [8, 0], [0, 8], [0, 0]]
+FAR = [[40, 40], [44, 40], [44, 44], [40, 44], [40, 40]]
+OVERLAP = [[4, 4], [12, 4], [12, 12], [4, 12], [4, 4]]
+OUTSIDE = [[20, 20], [20, 24], [24, 24], [24, 20], [20, 20]]
+# A notch 0.003 px from the opposite side: valid, but not on hundredths of a pixel.
+NOTCH = [[0, 0], [8, 0], [8, 8], [4.004, 0.004], [0, 8], [0, 0]]
+# Far out, float32 has 64ths of a pixel.
+FAR_NOTCH = [[x + 200_000, y + 200_000] for x, y in [[0, 0.01], [8, 0.01], [8, 8], [4, 0.02], [0, 8], [0, 0.01]]]
+POINT = {"type": "Point", "coordinates": [1, 2]}
+DROPPED = None
+
+
+@dataclass(frozen=True)
+class Row:
+    """One line of the table; `made` says for a path in the repaired feature what stands there."""
+
+    fact: int
+    broken: Any
+    rule: str
+    made: Any
+
+    def __str__(self) -> str:
+        return f"{self.fact}-{self.rule}"
+
+
+def multi(*parts: Any) -> dict[str, Any]:
+    return {"type": "MultiPolygon", "coordinates": [[part] for part in parts]}
+
+
+def area(geometry: Any, size: float, kind: str = "Polygon") -> dict[str, Any]:
+    """What a repaired geometry must be: its kind and area."""
+    return {geometry: (kind, size)}
+
+
+def moved(offset: float, scale: float) -> Any:
+    return [[x * scale + offset, y * scale] for x, y in SQUARE]
+
+
+def coloured(colour: Any, name: str = "Tumor", **more: Any) -> dict[str, Any]:
+    return feature(classification={"name": name, "color": colour, **more})
+
+
+TUMOR = {"properties.classification": {"name": "Tumor", "color": [200, 0, 0]}}
+IDS = re.compile("[0-9a-f]{8}-[0-9a-f]{4}-5[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}")
+
+TABLE = (
+    # 2: valid polygons
+    Row(2, feature(polygon(BOW_TIE)), "invalid", area("geometry", 32, "MultiPolygon")),
+    Row(2, feature(polygon(SQUARE, OUTSIDE)), "invalid", area("geometry", 80, "MultiPolygon")),
+    Row(2, feature(multi(SQUARE, OVERLAP)), "invalid", area("geometry", 96, "MultiPolygon")),
+    Row(2, feature() | {"nucleusGeometry": polygon(BOW_TIE)}, "invalid", area("nucleusGeometry", 32, "MultiPolygon")),
+    # 3: still valid when rounded
+    Row(3, feature(polygon(NOTCH)), "snapping", area("geometry", 32, "MultiPolygon")),
+    Row(3, feature(polygon([[0, 0], [8.001, 0], [8, 8.004], [0, 0]])), "rounded", area("geometry", 32)),
+    # 4: on a grid that float32 holds
+    Row(4, feature(polygon(FAR_NOTCH)), "snapping", area("geometry", shapely.Polygon(FAR_NOTCH).area, "MultiPolygon")),
+    Row(4, feature(polygon(moved(1e8 + 0.25, 0.1))), "snapping", DROPPED),
+    Row(4, feature(polygon(moved(2e7 + 0.25, 8))), "far", area("geometry", 64 * 64)),
+    # 5: only solid polygons of closed rings
+    Row(5, feature(multi(SQUARE)), "one-part", area("geometry", 64)),
+    Row(5, feature({"type": "GeometryCollection", "geometries": [polygon()]}), "not-an-area", area("geometry", 64)),
+    Row(5, feature({"type": "GeometryCollection", "geometries": []}), "not-an-area", DROPPED),
+    Row(5, feature({"type": "Circle", "coordinates": [1, 2]}), "not-an-area", DROPPED),
+    Row(5, feature({"type": "Polygon", "coordinates": []}), "no-area", DROPPED),
+    Row(5, feature({"type": "MultiPolygon", "coordinates": []}), "no-area", DROPPED),
+    Row(5, feature(multi(SQUARE, [])), "open-ring", area("geometry", 64)),
+    Row(5, feature(polygon([[0, 0], [8, 0], [4, 0], [0, 0]])), "no-area", DROPPED),
+    Row(5, feature(polygon(SQUARE[:-1])), "open-ring", area("geometry", 64)),
+    Row(5, feature(polygon(SQUARE, HOLE[:-1])), "open-ring", area("geometry", 60)),
+    Row(5, feature(polygon(SQUARE, HOLE[:2])), "open-ring", area("geometry", 64)),
+    Row(5, feature(polygon([[0, 0], [8, 0], [0, 0]])), "open-ring no-area", DROPPED),
+    Row(5, feature(polygon([[0, 0], [8, 0], [8, "x"], [0, 0]])), "coordinates", DROPPED),
+    Row(5, feature(polygon([[0], [8], [8], [0]])), "coordinates", DROPPED),
+    Row(5, feature({"type": "Polygon", "coordinates": {}}), "coordinates", DROPPED),
+    Row(5, feature({"type": "Polygon", "coordinates": [7]}), "coordinates", DROPPED),
+    Row(5, feature(polygon([[0, 0], [8, 0], [8, float("nan")], [0, 0]])), "coordinates", DROPPED),
+    Row(5, feature(polygon([[0, 0], [8, 0], [8, 1e12], [0, 0]])), "coordinates", DROPPED),
+    Row(5, feature(polygon([[0, 0], [8, 0], [8, 10**400], [0, 0]])), "coordinates", DROPPED),
+    Row(5, feature({"type": "Point", "coordinates": []}), "coordinates", DROPPED),
+    Row(5, feature({"type": "Point", "coordinates": [None, None]}), "coordinates", DROPPED),
+    Row(5, feature({"type": "Point", "coordinates": [1]}), "coordinates", DROPPED),
+    Row(5, feature({"type": "LineString", "coordinates": [[1, 2], ["3", 4]]}), "coordinates", DROPPED),
+    Row(5, feature({"type": "MultiLineString", "coordinates": [[1, 2], [3, 4]]}), "coordinates", DROPPED),
+    Row(5, feature(polygon([[str(x), str(y)] for x, y in SQUARE])), "coordinates", area("geometry", 64)),
+    Row(5, feature(polygon([[False, False], [True, False], [True, True], [False, False]])), "coordinates", DROPPED),
+    # 6: no nulls
+    Row(6, feature() | {"id": None}, "null-key", {"id": IDS}),
+    Row(6, feature(name=None), "null-key", {"properties.name": None}),
+    Row(6, feature(objectType=None), "null-key", {"properties.objectType": "annotation"}),
+    Row(6, feature() | {"properties": None}, "null-key", {"properties": {"objectType": "annotation"}}),
+    Row(6, feature() | {"geometry": None}, "no-geometry", DROPPED),
+    Row(6, without("geometry"), "no-geometry", DROPPED),
+    Row(6, feature() | {"nucleusGeometry": None}, "null-key", {"nucleusGeometry": None}),
+    Row(6, feature() | {"properties": [1]}, "properties", {"properties": {"objectType": "annotation"}}),
+    Row(6, feature(name=["a"]), "not-text", {"properties.name": "['a']"}),
+    Row(6, feature() | {"id": {}}, "not-text", {"id": IDS}),
+    Row(6, polygon(), "not-a-feature", area("geometry", 64)),
+    Row(6, without("type"), "not-a-feature", {"type": "Feature"} | area("geometry", 64)),
+    Row(6, feature(name="b") | {"type": "feature"}, "not-a-feature", {"type": "Feature", "properties.name": "b"}),
+    # 7: classes with colours
+    Row(7, feature(classification={"name": "Tumor"}), "class-colour", TUMOR),
+    Row(7, coloured("#c80000"), "class-colour", TUMOR),
+    Row(7, coloured([200 / 255, 0.0, 0.0]), "class-colour", TUMOR),
+    Row(7, coloured([200.0, 0.0, 0.0]), "class-colour", TUMOR),
+    Row(7, coloured(None), "class-colour", TUMOR),
+    Row(7, coloured("no colour"), "class-colour", TUMOR),
+    Row(7, coloured([300, -1, 0]), "class-colour", {"properties.classification.color": [255, 0, 0]}),
+    Row(7, feature(classification={"name": "Tumor", "colorRGB": "#c80000"}), "class-colour", TUMOR),
+    Row(
+        7,
+        feature(classification={"names": ["Tumor", "Positive"]}),
+        "class-colour",
+        {"properties.classification": {"names": ["Tumor", "Positive"], "color": [200, 0, 0]}},
+    ),
+    Row(7, feature(classification={"color": [1, 2, 3]}), "class", {"properties.classification": None}),
+    Row(7, feature(classification={"colorRGB": -3670016}), "class", {"properties.classification": None}),
+    Row(7, feature(classification={"names": [], "color": [1, 2, 3]}), "class", {"properties.classification": None}),
+    Row(7, coloured([200, 0, 0], names=[]), "class", TUMOR),
+    Row(7, coloured([1, 2, 3], ""), "class", {"properties.classification": None}),
+    Row(7, feature(classification=7), "class", {"properties.classification": None}),
+    Row(7, feature(color="#00ff00"), "colour", {"properties.color": [0, 255, 0]}),
+    Row(7, feature(color="green"), "colour", {"properties.color": None}),
+    # 8: UUIDs on the feature
+    Row(8, feature() | {"id": "cell 7"}, "id-not-uuid", {"id": IDS}),
+    Row(8, feature() | {"id": 7}, "id-not-uuid", {"id": IDS}),
+    Row(8, without("id", id=UUID), "id-place", {"id": UUID, "properties.id": None}),
+    Row(8, without("id"), "no-id", {"id": IDS}),
+    Row(8, without("id") | {"id": "PathCellObject"}, "no-id", {"id": IDS}),
+    # 9: nuclei beside geometry
+    Row(
+        9,
+        feature(nucleusGeometry=polygon(HOLE)),
+        "nucleus-place",
+        {"properties.nucleusGeometry": None} | area("nucleusGeometry", 4),
+    ),
+    Row(9, feature() | {"nucleusGeometry": POINT}, "not-an-area", {"nucleusGeometry": None}),
+    Row(9, feature() | {"nucleusGeometry": "x"}, "not-an-area", {"nucleusGeometry": None}),
+    # 10: finite numbers
+    Row(10, feature(measurements=5), "measurements", {"properties.measurements": {}}),
+    Row(10, feature(measurements="abc"), "measurements", {"properties.measurements": {}}),
+    Row(10, feature(measurements={"a": 1, "b": None}), "measurement", {"properties.measurements": {"a": 1}}),
+    Row(10, feature(measurements={"a": 1, "b": "NaN"}), "measurement", {"properties.measurements": {"a": 1}}),
+    Row(10, feature(measurements={"a": 1, "b": float("nan")}), "measurement", {"properties.measurements": {"a": 1}}),
+    Row(10, feature(measurements={"a": float("inf")}), "measurement", {"properties.measurements": {}}),
+    Row(10, feature(measurements={"a": "1.5", "b": "high"}), "measurement", {"properties.measurements": {"a": 1.5}}),
+    Row(10, feature(measurements={"a": 10**400, "b": 2}), "measurement", {"properties.measurements": {"b": 2}}),
+    Row(10, feature(measurements={"a": 1e300, "b": 2}), "measurement", {"properties.measurements": {"b": 2}}),
+    Row(10, feature(measurements={"a": True}), "measurement", {"properties.measurements": {}}),
+    Row(
+        10,
+        feature(measurements=[{"name": "a", "value": 1}, {"name": "b", "value": None}, {"name": "c"}, 7]),
+        "measurement",
+        {"properties.measurements": {"a": 1}},
+    ),
+    # 11: types
+    Row(11, feature(objectType="nucleus"), "object-type", {"properties.objectType": "annotation"}),
+)
+
+
+def at(feature: Any, place: str) -> Any:
+    for key in place.split("."):
+        feature = feature.get(key) if isinstance(feature, dict) else None
+    return feature
+
+
+@pytest.mark.parametrize("row", TABLE, ids=str)
+def test_what_breaks_a_rule_is_named_and_put_right(tmp_path: Path, row: Row) -> None:
+    broken = [rule for rule in RULES if rule.name in row.rule.split()]
+    good = [feature(number=1), feature(number=2)]
+    content = collection(good[0], row.broken, good[1])
+    report = checked(tmp_path / "a.geojson", content)
+    assert names(report) == set(row.rule.split())
+    assert report.counts == dict.fromkeys(broken, 1)
+    assert report.accepted is not any(rule.refused for rule in broken)
+    assert [[finding.number for finding in report.examples[rule]] for rule in broken] == [[2]] * len(broken)
+    features, result = fixed(tmp_path / "a.geojson", content)
+    assert [features[0], features[-1]] == good, "what is right stays"
+    if row.made is DROPPED:
+        assert len(features) == 2
+        assert [finding.number for _, finding in result.dropped] == [2]
+        return
+    assert len(features) == 3
+    assert not result.dropped
+    assert result.counts == dict.fromkeys(broken, 1)
+    for place, expected in row.made.items():
+        found = at(features[1], place)
+        if isinstance(expected, re.Pattern):
+            assert expected.fullmatch(found)
+        elif isinstance(expected, tuple):
+            assert (found["type"], shapely.from_geojson(json.dumps(found)).area) == (
+                expected[0],
+                pytest.approx(expected[1], abs=1),
+            )
+        else:
+            assert found == expected
+    kept = row.broken.get("id")
+    assert features[1]["id"] == kept or kept != UUID
+
+
+def test_the_table_holds_every_rule_of_features() -> None:
+    of_files = {
+        rules.ONE_VALUE,
+        rules.FILE_NAME,
+        rules.NO_COLLECTION,
+        rules.TOO_LARGE,
+        rules.MANY_ANNOTATIONS,
+        rules.DUPLICATE,
+    }
+    assert {rule for row in TABLE for rule in row.rule.split()} == {rule.name for rule in RULES if rule not in of_files}
+    assert len({rule.name for rule in RULES}) == len(RULES)
+    assert {row.fact for row in TABLE} == set(range(2, 12))
+
+
+FINE: tuple[Any, ...] = (
+    feature(),
+    feature(polygon(SQUARE, HOLE)),
+    feature(polygon(SQUARE[::-1])),
+    feature(multi(SQUARE, FAR)),
+    feature(polygon([[x + 0.25, y - 0.07] for x, y in SQUARE])),
+    feature({"type": "Point", "coordinates": [1, 2]}, objectType="annotation"),
+    feature({"type": "LineString", "coordinates": [[1, 2], [3, 4]]}),
+    feature({"type": "MultiPoint", "coordinates": [[1, 2], [3, 4]]}),
+    feature({"type": "MultiLineString", "coordinates": [[[1, 2], [3, 4.5]]]}),
+    feature(polygon([[x + 4_000_000.25, y] for x, y in SQUARE])),
+    feature(polygon([[x + 20_000_000, y] for x, y in SQUARE])),
+    feature(polygon() | {"isEllipse": True, "plane": {"c": -1, "z": 0, "t": 0}}),
+    feature(objectType="cell") | {"nucleusGeometry": polygon(HOLE)},
+    feature(classification="Tumor"),
+    feature(classification=None),
+    coloured([200, 0, 0]),
+    feature(classification={"names": ["Tumor", "Positive"], "color": [1, 2, 3]}),
+    feature(classification={"name": "Tumor", "colorRGB": -3670016}),
+    feature(color=-3670016, name="7", isLocked=True, metadata={"a": "b"}),
+    feature(measurements={"a": 1, "b": -0.5e9}),
+    feature(measurements=[{"name": "a", "value": 1}]),
+    feature(measurements=[]),
+    without("properties"),
+    feature(extra={"of": [None]}) | {"bbox": [0, 0, 8, 8]},
+)
+
+
+@pytest.mark.parametrize("item", FINE, ids=range(len(FINE)))
+def test_what_qupath_takes_is_no_finding_and_stays(tmp_path: Path, item: Any) -> None:
+    assert names(checked(tmp_path / "a.geojson", collection(item))) == set()
+    features, result = fixed(tmp_path / "a.geojson", collection(item))
+    assert features == [item]
+    assert not result.counts
+
+
+def test_8_an_id_that_comes_twice_is_given_once(tmp_path: Path) -> None:
+    twins = [without("id", name="twin"), without("id", name="twin")]
+    content = collection(feature(), feature(number=3), feature(), feature(name="b"), *twins)
+    report = checked(tmp_path / "a.geojson", content)
+    assert report.accepted
+    assert report.counts[rules.DUPLICATE] == 3
+    assert [(finding.number, finding.id) for finding in report.examples[rules.DUPLICATE]] == [
+        (3, feature()["id"]),
+        (4, feature()["id"]),
+        (6, None),
+    ]
+    features, _ = fixed(tmp_path / "a.geojson", content)
+    ids = [item["id"] for item in features]
+    assert len(set(ids)) == len(ids) == 6
+    assert ids[:2] == [feature()["id"], feature(number=3)["id"]]
+    assert [item["id"] for item in fixed(tmp_path / "a.geojson", content)[0]] == ids, "the same each time"
+    assert rules.DUPLICATE not in checked(tmp_path / "b.geojson", collection(*features)).counts
+
+
+def test_8_a_uuid_is_the_same_in_large_letters(tmp_path: Path) -> None:
+    content = collection(feature(), feature() | {"id": feature()["id"].upper()})
+    report = checked(tmp_path / "a.geojson", content)
+    assert names(report) == {"duplicate-id"}
+    assert report.examples[rules.DUPLICATE][0].id == feature()["id"].upper()
+    ids = [item["id"].lower() for item in fixed(tmp_path / "a.geojson", content)[0]]
+    assert ids[0] == feature()["id"]
+    assert len(set(ids)) == 2
+
+
+def test_8_many_that_come_twice_are_counted_and_the_first_named(tmp_path: Path) -> None:
+    items = [feature(number=number) for number in range(1_500)]
+    report = check_file(saved(tmp_path / "a.geojson", collection(*items, *items)), 2)
+    assert report.counts == {rules.DUPLICATE: 1_500}
+    assert [(finding.number, finding.id) for finding in report.examples[rules.DUPLICATE]] == [
+        (1_501, items[0]["id"]),
+        (1_502, items[1]["id"]),
+    ]
+
+
+def test_features_within_others_are_named_where_they_stand(tmp_path: Path) -> None:
+    bad = feature(polygon(BOW_TIE), number=4)
+    content = collection(feature(), feature(number=2, childObjects=[feature(number=3), bad]), bad)
+    report = checked(tmp_path / "a.geojson", content)
+    found = {
+        rule.name: [(item.number, item.below, item.id) for item in report.examples[rule]] for rule in report.counts
+    }
+    assert found == {
+        "invalid": [(2, 2, bad["id"]), (3, 0, bad["id"])],
+        "duplicate-id": [(3, 0, bad["id"])],
+    }
+
+
+@pytest.mark.parametrize("name", ["a.txt", "a.geo", "a.geojson.txt", "a"])
+def test_13_a_name_that_is_not_imported_is_a_warning(tmp_path: Path, name: str) -> None:
+    report = checked(tmp_path / name, collection(feature()))
+    assert names(report) == {"file-name"}
+    assert report.accepted
+    for good in ("a.json", "A.GEOJSON"):
+        assert not names(checked(tmp_path / good, collection(feature())))
+
+
+def test_an_id_that_is_no_uuid_gives_the_same_uuid_anywhere(tmp_path: Path) -> None:
+    made = []
+    for place, item in enumerate(
+        (feature() | {"id": "cell 7"}, feature(name="other") | {"id": "cell 7"}, without("id", id="cell 7"))
+    ):
+        features, _ = fixed(tmp_path / f"{place}.geojson", collection(*[feature(number=n) for n in range(place)], item))
+        made.append(features[-1]["id"])
+    assert len(set(made)) == 1
+
+
+def test_11_thousands_of_annotations_are_a_warning(tmp_path: Path) -> None:
+    annotations = [feature(number=number, objectType="annotation") for number in range(rules.MAX_ANNOTATIONS + 1)]
+    report = checked(tmp_path / "a.geojson", collection(*annotations))
+    assert names(report) == {"many-annotations"}
+    assert report.accepted
+    assert report.annotations == rules.MAX_ANNOTATIONS + 1
+    assert not names(checked(tmp_path / "a.geojson", collection(*annotations[1:])))
+    cells = [{**item, "properties": {"objectType": "detection"}} for item in annotations]
+    assert not names(checked(tmp_path / "a.geojson", collection(*cells)))
+
+
+def test_12_extra_members_stay(tmp_path: Path) -> None:
+    content = collection(
+        feature(polygon(BOW_TIE)) | {"mine": {"a": 1}}, feature(), wsi_parse={"frame": "qupath"}, b=[2]
+    )
+    features, _ = fixed(tmp_path / "a.geojson", content)
+    assert features[0]["mine"] == {"a": 1}
+    written = json.loads((tmp_path / "fixed-a.geojson").read_bytes())
+    assert written["b"] == [2]
+    assert written["wsi_parse"]["frame"] == "qupath"
+
+
+def test_what_the_fast_parser_cannot_write_is_written_too(tmp_path: Path) -> None:
+    text = json.dumps(feature(measurements={"a": float("nan")}, large=1 << 70, half="\ud800"))
+    features, _ = fixed(tmp_path / "a.geojson", text)
+    assert features[0]["properties"]["large"] == 1 << 70
+    assert features[0]["properties"]["half"] == "\ud800"
+
+
+def test_13_newline_delimited_features_are_refused_and_joined(tmp_path: Path) -> None:
+    items = [feature(number=number) for number in range(3)]
+    content = "\n".join(map(json.dumps, items))
+    report = checked(tmp_path / "a.geojson", content)
+    assert names(report) == {"one-value"}
+    assert not report.accepted
+    assert fixed(tmp_path / "a.geojson", content)[0] == items
+
+
+def test_14_a_large_file_is_a_warning(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "a.geojson"
+    content = collection(feature())
+    monkeypatch.setattr("wsi_parse.qupath.check.MAX_MB", len(json.dumps(content)) / 1e6)
+    assert not names(checked(path, content))
+    report = checked(path, content | {"more": 1})
+    assert names(report) == {"too-large"}
+    assert report.accepted
+
+
+@pytest.mark.parametrize("told", [{}, {"type": None}, {"type": "featurecollection"}])
+def test_1_a_collection_that_does_not_say_so_is_refused_and_told_to(tmp_path: Path, told: dict[str, Any]) -> None:
+    items = [feature(), feature(number=2)]
+    content = {**told, "mine": 1, "features": items}
+    report = checked(tmp_path / "a.geojson", content)
+    assert names(report) == {"no-collection"}
+    assert not report.accepted
+    assert fixed(tmp_path / "a.geojson", content)[0] == items
+    assert json.loads((tmp_path / "fixed-a.geojson").read_bytes())["mine"] == 1
+
+
+@pytest.mark.parametrize("told", [{}, {"type": "feature"}])
+def test_1_nor_a_single_feature_that_does_not(tmp_path: Path, told: dict[str, Any]) -> None:
+    content = without("type") | told
+    assert names(checked(tmp_path / "a.geojson", content)) == {"not-a-feature"}
+    assert fixed(tmp_path / "a.geojson", content)[0] == [feature()]
+
+
+FORMS: tuple[tuple[Any, int], ...] = (
+    ([feature(), feature(number=2)], 2),
+    (feature(), 1),
+    (polygon(), 1),
+    (collection(), 0),
+    ([], 0),
+    (feature(childObjects=[feature(number=2), feature(number=3)]), 3),
+)
+
+
+@pytest.mark.parametrize(("content", "count"), FORMS)
+def test_1_any_form_becomes_one_collection(tmp_path: Path, content: Any, count: int) -> None:
+    assert checked(tmp_path / "a.geojson", content).accepted
+    features, _ = fixed(tmp_path / "a.geojson", content)
+    assert len(features) == count
+    assert all(item["type"] == "Feature" for item in features)
+
+
+def test_features_below_another_are_checked_too(tmp_path: Path) -> None:
+    content = feature(childObjects=[feature(polygon(BOW_TIE), number=2)])
+    assert names(checked(tmp_path / "a.geojson", content)) == {"invalid"}

@@ -1,0 +1,43 @@
+"""Small slides on disk for whole runs: tissue-coloured, with nuclei at known places."""
+
+from pathlib import Path
+
+import numpy as np
+import tifffile
+
+from tests.one_pass import paint_disc
+
+PINK = (225, 170, 205)
+
+
+def write_slide(path: Path, pixels: np.ndarray, mpp: float = 0.5, tile: int = 256) -> Path:
+    """Write an Aperio-like SVS that every reader takes."""
+    description = f"Aperio Image Library v11.2.1\n{pixels.shape[1]}x{pixels.shape[0]}|AppMag = 20|MPP = {mpp}"
+    with tifffile.TiffWriter(path) as tiff:
+        tiff.write(
+            pixels,
+            tile=(tile, tile),
+            photometric="rgb",
+            compression="jpeg",
+            compressionargs={"level": 95},
+            description=description,
+            metadata=None,
+        )
+    return path
+
+
+def tissue_with_nuclei(width: int, height: int, spacing: int = 40, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
+    """Pink tissue on white with dark blue discs; returns pixels and centres (x, y)."""
+    rng = np.random.default_rng(seed)
+    pixels = np.full((height, width, 3), 245, np.uint8)
+    border = 100
+    texture = rng.normal(0, 4, (height - 2 * border, width - 2 * border, 1))
+    pixels[border:-border, border:-border] = np.clip(np.array(PINK) + texture, 0, 255)
+    centres = [
+        (x + rng.uniform(-8, 8), y + rng.uniform(-8, 8))
+        for y in range(border + 30, height - border - 30, spacing)
+        for x in range(border + 30, width - border - 30, spacing)
+    ]
+    for x, y in centres:
+        paint_disc(pixels, x, y, rng.uniform(5, 9))
+    return pixels, np.array(centres)

@@ -1,0 +1,163 @@
+"""RunPlan: all that workers need to know of a run, small enough to be read by each of them from one file."""
+
+import hashlib
+import pickle
+import shutil
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from wsi_parse.errors import StoreError
+from wsi_parse.files import atomic
+from wsi_parse.geometry import Box
+from wsi_parse.models.contract import State
+from wsi_parse.models.scale_pass import ScalePass
+from wsi_parse.models.weights import Weights
+from wsi_parse.objects.chunk_objects import ChunkObjects
+from wsi_parse.objects.chunks import ChunkGrid
+from wsi_parse.objects.parameters import ObjectParameters, chunk_grid
+from wsi_parse.objects.pass_context import PassContext
+from wsi_parse.predict.tile_store import TileStore
+from wsi_parse.predict.tiles import Selection, TileGrid
+from wsi_parse.settings import RunSettings
+from wsi_parse.slides.slide import Slide
+from wsi_parse.tissue.mask import TissueMask
+
+
+@dataclass(frozen=True)
+class PassPlan:
+    """One pass of a run, laid out.
+
+    Parameters
+    ----------
+    scale_pass : ScalePass
+    selection : Selection
+        The tiles looked at.
+    chunks : ChunkGrid
+    """
+
+    scale_pass: ScalePass
+    selection: Selection
+    chunks: ChunkGrid
+
+    @classmethod
+    def of(cls, slide: Slide, scale_pass: ScalePass, tissue: TissueMask, roi: Any, settings: RunSettings) -> "PassPlan":  # noqa: ANN401
+        """Lay tiles and chunks over a slide, and choose the tiles with tissue (inside the region of interest)."""
+        stride = max(channel.stride for channel in scale_pass.channels)
+        frame = slide.frame(scale_pass.read_mpp)
+        grid = TileGrid.of(frame, scale_pass.tile_px, settings.tiles.overlap, stride, settings.tiles.block)
+        chosen = np.zeros(grid.shape, bool)
+        for tile in grid.tiles():
+            chosen[tile.row, tile.column] = tissue.touches(tile.core, frame) and _in_roi(tile.core, grid, roi)
+        return cls(scale_pass, Selection(grid, chosen), chunk_grid(scale_pass, frame, settings.objects))
+
+    @property
+    def strides(self) -> dict[str, int]:
+        """Stride of each channel."""
+        return {channel.name: channel.stride for channel in self.scale_pass.channels}
+
+
+def _in_roi(core: Box, grid: TileGrid, roi: Any) -> bool:  # noqa: ANN401 - a shapely geometry or None
+    if roi is None:
+        return True
+    from shapely import box
+
+    (left, top), (right, bottom) = grid.frame.to_level0([(core.x, core.y), (core.right, core.bottom)])
+    return bool(box(left, top, right, bottom).intersects(roi))
+
+
+@dataclass(frozen=True)
+class RunPlan:
+    """A run, decided: everything a worker needs.
+
+    Parameters
+    ----------
+    slide : Slide
+        Pickles as path + options.
+    model_name : str
+    weights : Weights or None
+    settings : RunSettings
+    state : mapping
+        What the model prepared.
+    tissue : TissueMask
+    roi : shapely geometry or None
+        Level-0 pixels.
+    passes : tuple of PassPlan
+    work : Path
+        Folder of intermediate results.
+    """
+
+    slide: Slide
+    model_name: str
+    weights: Weights | None
+    settings: RunSettings
+    state: State
+    tissue: TissueMask
+    roi: Any
+    passes: tuple[PassPlan, ...]
+    work: Path
+
+    @property
+    def path(self) -> Path:
+        """Where the plan lies for the workers."""
+        return self.work / "plan.pickle"
+
+    @cached_property
+    def key(self) -> str:
+        """What sets this run apart from all others, also from the same slide's elsewhere."""
+        return hashlib.sha256(str(self.path).encode()).hexdigest()[:16]
+
+    def save(self) -> None:
+        """Write the plan for the workers."""
+        for index in range(len(self.passes)):
+            self.objects_path(index, (0, 0)).parent.mkdir(parents=True, exist_ok=True)
+        # Marks of an earlier run tell how that one ended.
+        shutil.rmtree(self.crash_marks, ignore_errors=True)
+        self.crash_marks.mkdir()
+        with atomic(self.path) as temporary:
+            temporary.write_bytes(pickle.dumps(self))
+
+    @staticmethod
+    def load(path: Path) -> "RunPlan":
+        """Read what :meth:`save` wrote in this run."""
+        plan = pickle.loads(path.read_bytes())
+        if not isinstance(plan, RunPlan):
+            raise StoreError(f"{path.name} is not a plan.")
+        return plan
+
+    @cached_property
+    def pass_contexts(self) -> tuple[PassContext, ...]:
+        """What the object stage looks at, one a pass."""
+        return tuple(
+            PassContext(
+                self.slide,
+                item.scale_pass,
+                TileStore(self.work / item.scale_pass.name, item.selection.grid, item.strides),
+                item.selection,
+                item.chunks,
+                self.tissue,
+                self.roi,
+                ObjectParameters.of(self.settings.objects, item.chunks.frame),
+            )
+            for item in self.passes
+        )
+
+    @property
+    def crash_marks(self) -> Path:
+        """Folder of the marks of tasks that are under way, or ended with their process."""
+        return self.work / "attempts"
+
+    def has_objects(self, index: int, chunk: tuple[int, int]) -> bool:
+        """Return whether the objects of a chunk are there, and whole."""
+        try:
+            ChunkObjects.load(self.objects_path(index, chunk))
+        except StoreError:
+            return False
+        return True
+
+    def objects_path(self, index: int, chunk: tuple[int, int]) -> Path:
+        """Where the objects of a chunk of a pass lie."""
+        return self.work / self.passes[index].scale_pass.name / "objects" / f"{chunk[0]}.{chunk[1]}.npz"

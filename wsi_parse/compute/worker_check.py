@@ -1,0 +1,109 @@
+"""WorkerCheck: a worker that could not do the work is refused before it starts."""
+
+import socket
+import uuid
+from pathlib import Path
+from typing import Any
+
+from distributed import WorkerPlugin
+
+from wsi_parse._version import __version__
+from wsi_parse.compute.worker import weights_here
+from wsi_parse.errors import ClusterError, StageError, WsiParseError
+from wsi_parse.files import try_writing
+from wsi_parse.models.weights import Weights
+from wsi_parse.settings import ModelSettings
+
+
+class WorkerCheck(WorkerPlugin):
+    """Looks, where a worker starts, for the version, the weights, the slides and the folder of the results.
+
+    Parameters
+    ----------
+    model_name : str
+    settings : ModelSettings
+    weights : Weights or None
+        Only workers that run the model need them.
+    slide : Path
+    out : Path
+        Written to, and cleaned again.
+    device : str
+        Resource of workers that run the model.
+    """
+
+    def __init__(
+        self,
+        model_name: str,
+        settings: ModelSettings,
+        weights: Weights | None,
+        slide: Path,
+        out: Path,
+        device: str,
+    ) -> None:
+        # Its own on a scheduler that others use, too.
+        self.name = f"wsi-parse-check-{uuid.uuid4()}"
+        self.version = __version__
+        self.model_name, self.settings, self.weights = model_name, settings, weights
+        self.slide, self.out, self.device = slide, out, device
+
+    @property
+    def subject(self) -> object:
+        """What is looked at; of a folder one slide is enough."""
+        return self.model_name, self.weights, self.slide.parent, self.out.parent
+
+    def setup(self, worker: Any) -> None:  # noqa: ANN401 - distributed.Worker
+        """Look.
+
+        Raises
+        ------
+        ClusterError
+            Names the worker, and all that it lacks.
+        StageError
+            Where that is only this slide.
+        """
+        problems = [self._version(), _unwritable(self.out)]
+        if self.device in worker.state.total_resources:
+            problems.append(self._weights())
+        found = [problem for problem in problems if problem]
+        if found:
+            raise ClusterError(
+                f"The worker {worker.address} on {socket.gethostname()} cannot do the work: {'; '.join(found)}.",
+                "Workers need the same wsi-parse and weights, and the slides and the output at the same paths.",
+            )
+        reason = _unreadable(self.slide)
+        if reason:
+            raise StageError(
+                f"{self.slide.name}: a worker on {socket.gethostname()} cannot read it: {reason}.",
+                "Slides must lie at the same path on all workers.",
+                "opening on a worker",
+            )
+
+    def _version(self) -> str:
+        return "" if self.version == __version__ else f"it has wsi-parse {__version__}, not {self.version}"
+
+    def _weights(self) -> str:
+        try:
+            weights_here(self.model_name, self.settings, self.weights)
+        except WsiParseError as error:
+            return error.message.removesuffix(".")
+        return ""
+
+
+def _unreadable(slide: Path) -> str:
+    try:
+        if slide.is_file():
+            with slide.open("rb") as file:
+                file.read(1)
+        else:
+            next(slide.iterdir(), None)
+    except OSError as error:
+        return error.strerror or str(error)
+    return ""
+
+
+def _unwritable(folder: Path) -> str:
+    try:
+        try_writing(folder)
+    except OSError as error:
+        return f"it cannot write to {folder}: {error.strerror}"
+    return ""

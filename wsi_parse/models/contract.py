@@ -1,0 +1,236 @@
+"""The contract of a model: channels per tile, and how prompts make objects of channels.
+
+A model is asked in three steps. `plan(prompts, settings)` needs no weights: it says at which scales tiles are read and
+which channels come back, one :class:`ScalePass` a scale. `prepare(slide, tissue)` looks at a slide once and returns
+a small JSON-able state (a stain estimate); it is kept in the manifest. `predict(images, scale_pass, state)` turns a
+batch of tiles into channels. Tiles know nothing of prompts: a prompt chooses among the channels when objects
+are made, by its :class:`Recipe`.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from wsi_parse.errors import ModelError, UsageError
+from wsi_parse.models.scale_pass import ScalePass
+from wsi_parse.models.weights import Weights
+from wsi_parse.notice import RESEARCH_ONLY
+from wsi_parse.prompts import Prompt
+from wsi_parse.settings import ModelSettings
+from wsi_parse.slides.slide import Slide
+from wsi_parse.tissue.mask import TissueMask
+
+State = Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class ModelSpec:
+    """What is known of a model without loading it.
+
+    Parameters
+    ----------
+    name, summary : str
+    prompts : tuple of str
+        Canonical names of the targets it answers (see :mod:`wsi_parse.prompts`).
+    free_text : bool
+        Whether it also takes words outside `prompts`.
+    licence, purpose : str
+        Licence of the weights, and what they may be used for.
+    cpu_seconds_per_tile : float
+        Core-seconds; for estimates.
+    fields_um : tuple of float
+        Fields to choose among, for models whose cost depends on it.
+    rank : int
+        Of the installed models that know every prompt, `auto` takes the one of the highest rank; never one of rank 0.
+    download : str
+        What is downloaded by `models get`, in words; empty where nothing is.
+    published : str
+        What the authors report of their weights, in a sentence.
+    """
+
+    name: str
+    summary: str
+    prompts: tuple[str, ...]
+    free_text: bool = False
+    licence: str = "Apache-2.0"
+    purpose: str = RESEARCH_ONLY
+    cpu_seconds_per_tile: float = 0.0
+    fields_um: tuple[float, ...] = ()
+    rank: int = 0
+    download: str = ""
+    published: str = ""
+
+
+class Segmenter(ABC):
+    """A model. One instance lives in each worker process and serves many slides from several threads.
+
+    Parameters
+    ----------
+    settings : ModelSettings
+    weights : Weights, optional
+        What :meth:`find_weights` found.
+    """
+
+    spec: ClassVar[ModelSpec]
+    #: Tiles a call of `predict`, where the settings do not say; one shape for a whole run.
+    batch: int = 1
+    #: What memory turned out to hold.
+    largest_batch: int | None = None
+    #: Blocks that a process predicts at once; None: one a thread.
+    at_once: int | None = None
+
+    def __init__(self, settings: ModelSettings | None = None, weights: Weights | None = None) -> None:
+        self.settings = settings or ModelSettings()
+        self.weights = weights
+
+    @classmethod
+    def find_weights(cls, settings: ModelSettings) -> Weights | None:
+        """Find the weights without loading them; None for a model that has none.
+
+        Raises
+        ------
+        WeightsError
+            Where they are not installed; says how to get them.
+        """
+        del settings
+        return None
+
+    @classmethod
+    def install(cls, file: Path | None = None, revision: str = "main") -> Weights:
+        """Get the weights, check them, and install them.
+
+        Parameters
+        ----------
+        file : Path, optional
+            A checkpoint that is here already; without one it is downloaded.
+        revision : str
+            Branch, tag or commit of the repository that it is downloaded from.
+
+        Raises
+        ------
+        UsageError
+            Where the model has no weights to install.
+        """
+        del file, revision
+        raise UsageError(
+            f"{cls.spec.name} needs no weights from elsewhere: there is nothing to install.",
+            "It runs as it is.",
+        )
+
+    @classmethod
+    def describe_weights(cls, weights: Weights) -> dict[str, Any]:
+        """Say what is in a file of weights, read whole and checked name by name; JSON-able."""
+        del weights
+        return {}
+
+    @classmethod
+    def card(cls) -> str:
+        """In short, what the model learnt from and how well it does; empty where nobody wrote it."""
+        return ""
+
+    @classmethod
+    def targets(cls, settings: ModelSettings) -> tuple[str, ...]:
+        """Names of all targets that can be asked for at once: what `--prompt all` means."""
+        del settings
+        return cls.spec.prompts
+
+    @classmethod
+    @abstractmethod
+    def plan(cls, prompts: Sequence[Prompt], settings: ModelSettings) -> tuple[ScalePass, ...]:
+        """Say how `prompts` are answered: one pass a scale, every prompt in exactly one recipe.
+
+        Parameters
+        ----------
+        prompts : sequence of Prompt
+        settings : ModelSettings
+            Among them what a tile shall cover, where the user says so.
+
+        Raises
+        ------
+        UnknownPromptError
+            Lists what the model knows, and which models know more.
+        """
+
+    def prepare(self, slide: Slide, tissue: TissueMask) -> State:
+        """Look at a slide once; deterministic on one kind of device. Returns a small JSON-able state."""
+        del slide, tissue
+        return {}
+
+    def warm_up(self, scale_pass: ScalePass, state: State) -> None:
+        """Load, and whatever else only the first prediction would wait for; what it takes counts to no tile."""
+        del scale_pass, state
+
+    @abstractmethod
+    def predict(self, images: NDArray[np.uint8], scale_pass: ScalePass, state: State) -> Mapping[str, NDArray[Any]]:
+        """Answer a batch of tiles.
+
+        Parameters
+        ----------
+        images : uint8 array (B, tile_px, tile_px, 3)
+            RGB at `scale_pass.read_mpp`.
+        scale_pass : ScalePass
+        state : mapping
+            What `prepare` returned for this slide.
+
+        Returns
+        -------
+        mapping of channel name to array (B, tile_px / stride, tile_px / stride)
+            uint8 0..255, or floats in [0, 1].
+        """
+
+    def observe(
+        self, images: NDArray[np.uint8], answers: Mapping[str, NDArray[np.uint8]], scale_pass: ScalePass
+    ) -> Mapping[str, NDArray[np.float64]]:
+        """Note a few numbers of each tile, for :meth:`summarise`.
+
+        Parameters
+        ----------
+        images : uint8 array (B, tile_px, tile_px, 3)
+        answers : mapping of channel name to uint8 array (B, tile_px / stride, tile_px / stride)
+        scale_pass : ScalePass
+
+        Returns
+        -------
+        mapping of channel name to float array (B, K)
+        """
+        del images, answers, scale_pass
+        return {}
+
+    def summarise(self, noted: Mapping[str, NDArray[np.float64]], scale_pass: ScalePass) -> dict[str, Any]:
+        """Say what the numbers noted of all tiles mean for the slide.
+
+        Parameters
+        ----------
+        noted : mapping of channel name to float array (tiles, K)
+        scale_pass : ScalePass
+
+        Returns
+        -------
+        dict of prompt name to JSON-able facts
+        """
+        del noted, scale_pass
+        return {}
+
+
+def to_uint8(name: str, values: NDArray[Any]) -> NDArray[np.uint8]:
+    """Bring a channel to its form on disk: [0, 1] -> 0..255, rounded.
+
+    Raises
+    ------
+    ModelError
+        Where values are not finite or leave [0, 1]: a failing model must not look like "nothing found".
+    """
+    if values.dtype == np.uint8:
+        return values
+    low, high = float(values.min(initial=0)), float(values.max(initial=0))
+    if not (np.isfinite(low) and np.isfinite(high) and low >= -1e-3 and high <= 1 + 1e-3):
+        raise ModelError(
+            f"Channel {name!r} of the model leaves [0, 1]: {low:.3g} to {high:.3g}.",
+            "This is a defect of the model (or of its weights), not of the slide.",
+        )
+    return np.clip(np.rint(values * np.float32(255)), 0, 255).astype(np.uint8)

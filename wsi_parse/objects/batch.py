@@ -1,0 +1,69 @@
+"""ObjectBatch: many finished objects, as arrays, in the order of all outputs."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from wsi_parse.prompts import Prompt
+
+
+@dataclass(frozen=True)
+class ObjectBatch:
+    """Finished objects, in their final order.
+
+    Parameters
+    ----------
+    geometry : object array (N,)
+        shapely Polygons or MultiPolygons in level-0 pixels, fit for QuPath (see `facts` in DESIGN: made valid,
+        then snapped to 0.25 px, nothing rounded afterwards).
+    prompt : int array (N,)
+        Index into :attr:`ExportContext.prompts`.
+    ids : object array (N,)
+        UUID strings, from content.
+    measurements : dict of str to float array (N,)
+        Column name (with unit) -> values; NaN where an object has no such value.
+    unsure : bool array (N,), optional
+        Objects whose class the model is not sure of; without it none is.
+    nuclei : object array (N,), optional
+        Where objects are whole cells, their nuclei; fit for QuPath too.
+    """
+
+    geometry: NDArray[Any]
+    prompt: NDArray[np.int16]
+    ids: NDArray[Any]
+    measurements: dict[str, NDArray[np.float64]]
+    unsure: NDArray[np.bool_] | None = None
+    nuclei: NDArray[Any] | None = None
+
+    def __len__(self) -> int:
+        return len(self.geometry)
+
+    def part(self, start: int, stop: int) -> "ObjectBatch":
+        """Return the objects from `start` to before `stop`, as views."""
+        return ObjectBatch(
+            self.geometry[start:stop],
+            self.prompt[start:stop],
+            self.ids[start:stop],
+            {name: values[start:stop] for name, values in self.measurements.items()},
+            None if self.unsure is None else self.unsure[start:stop],
+            None if self.nuclei is None else self.nuclei[start:stop],
+        )
+
+    def parts(self, size: int) -> Iterator["ObjectBatch"]:
+        """Cut into batches of at most `size` objects."""
+        for start in range(0, len(self), size):
+            yield self.part(start, start + size)
+
+    @property
+    def variant(self) -> NDArray[np.int16]:
+        """Index into what :func:`variants` gives of each prompt: twice the prompt's, and one more where unsure."""
+        index = self.prompt * np.int16(2)
+        return index if self.unsure is None else index + self.unsure
+
+
+def variants(prompts: Sequence[Prompt]) -> list[Prompt]:
+    """Each prompt as its objects are called, and then as those are of which the model is not sure."""
+    return [variant for prompt in prompts for variant in (prompt, prompt.unsure)]

@@ -1,0 +1,56 @@
+"""ChunkGrid: the squares of the object lattice in which objects are made."""
+
+from dataclasses import dataclass
+
+from wsi_parse.geometry import Box, Frame
+from wsi_parse.predict.tiles import Selection
+
+
+@dataclass(frozen=True, slots=True)
+class ChunkGrid:
+    """Squares of the object lattice; their size and halo belong to the result.
+
+    Parameters
+    ----------
+    frame : Frame
+        The lattice of the model's finest output.
+    stride : int
+        Read pixels per pixel of `frame`.
+    side : int
+        In pixels of `frame`.
+    halo : int
+        What is looked at around a chunk, in pixels of `frame`.
+    """
+
+    frame: Frame
+    stride: int
+    side: int
+    halo: int
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Number of chunks (rows, columns)."""
+        return -(-self.frame.height // self.side), -(-self.frame.width // self.side)
+
+    def core(self, chunk: tuple[int, int]) -> Box:
+        """What a chunk owns, in pixels of `frame`."""
+        square = Box(chunk[1] * self.side, chunk[0] * self.side, self.side, self.side)
+        return square.intersection(self.frame.box)
+
+    def window(self, chunk: tuple[int, int]) -> Box:
+        """The core and its halo, in pixels of `frame`; may reach past the slide."""
+        return self.core(chunk).expanded(self.halo)
+
+    def window_in_read_frame(self, chunk: tuple[int, int]) -> Box:
+        """The same in pixels that tiles are read in."""
+        return self.window(chunk).multiplied(self.stride)
+
+    def chunks(self, selection: Selection) -> list[tuple[int, int]]:
+        """Chunks with anything looked at, row by row."""
+        rows, columns = self.shape
+        return [
+            (row, column)
+            for row in range(rows)
+            for column in range(columns)
+            if selection.reading(self.core((row, column)).multiplied(self.stride))
+        ]

@@ -1,0 +1,70 @@
+"""PassContext: what the object stage looks at, one scale pass over one slide."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from wsi_parse.errors import StoreError
+from wsi_parse.geometry import Box
+from wsi_parse.models.scale_pass import Recipe, ScalePass
+from wsi_parse.objects.chunks import ChunkGrid
+from wsi_parse.objects.parameters import ObjectParameters
+from wsi_parse.predict.stitch import blend
+from wsi_parse.predict.tile_store import TileStore
+from wsi_parse.predict.tiles import Selection
+from wsi_parse.slides.slide import Slide
+from wsi_parse.tissue.mask import TissueMask
+
+
+@dataclass(frozen=True)
+class PassContext:
+    """What the object stage looks at: one pass over one slide.
+
+    Parameters
+    ----------
+    slide : Slide
+    scale_pass : ScalePass
+    store : TileStore
+    selection : Selection
+    chunks : ChunkGrid
+    tissue : TissueMask
+        Cells whose seed is elsewhere are dropped.
+    roi : shapely geometry or None
+        Level-0 pixels; cells whose seed is outside are dropped.
+    parameters : ObjectParameters
+    """
+
+    slide: Slide
+    scale_pass: ScalePass
+    store: TileStore
+    selection: Selection
+    chunks: ChunkGrid
+    tissue: TissueMask
+    roi: Any
+    parameters: ObjectParameters
+
+    def channel(self, name: str, box: Box) -> tuple[NDArray[np.uint8], NDArray[np.bool_]]:
+        """Stitch a channel on the object lattice; coarser ones are repeated."""
+        factor, rest = divmod(self.scale_pass.channel(name).stride, self.chunks.stride)
+        if rest:
+            raise StoreError(f"The stride of channel {name!r} is no multiple of the object lattice's.")
+        coarse = box.covering(factor)
+        values, covered = blend(self.store, self.selection, name, coarse)
+        if factor == 1:
+            return values, covered
+        part = box.relative_to(coarse.multiplied(factor)).slices
+        return _repeated(values, factor)[part], _repeated(covered, factor)[part]
+
+    def outlined(self, recipe: Recipe, box: Box) -> tuple[NDArray[np.uint8], NDArray[np.bool_]]:
+        """Stitch what cells are outlined in: the recipe's probability, or the highest of its rivals."""
+        first, *others = recipe.competing or (recipe.probability,)
+        values, covered = self.channel(first, box)
+        for name in others:
+            np.maximum(values, self.channel(name, box)[0], out=values)
+        return values, covered
+
+
+def _repeated(values: NDArray[Any], factor: int) -> NDArray[Any]:
+    return values.repeat(factor, axis=0).repeat(factor, axis=1)

@@ -1,0 +1,280 @@
+"""Regions larger than a chunk: their pieces, cut at chunk borders, and how the pieces are joined again.
+
+A chunk gives its pieces of outline (rings, and lines that leave it), the parts they belong to, and the parts that
+touch each of its four borders. Joining needs no geometry: parts that face each other across a border are one
+region, and a line goes on where another starts with the edge that it names. Only regions that still touch the
+chunks to come are held in memory.
+"""
+
+from dataclasses import dataclass, fields
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import ndimage
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import connected_components
+
+from wsi_parse.geometry import Box
+from wsi_parse.objects.contours import Lines, polygons_of, trace
+from wsi_parse.objects.measure import PixelSums
+
+
+@dataclass(frozen=True)
+class Pieces:
+    """What one chunk knows of the regions of one prompt.
+
+    Parameters
+    ----------
+    lines : Lines
+        Their labels count the parts of this chunk from 1.
+    sums : PixelSums
+        Of parts 1, 2, …
+    borders : int arrays
+        Part of each pixel along the top, bottom, left and right border of the chunk; 0 where there is none.
+    """
+
+    lines: Lines
+    sums: PixelSums
+    top: NDArray[np.int64]
+    bottom: NDArray[np.int64]
+    left: NDArray[np.int64]
+    right: NDArray[np.int64]
+
+    def to_arrays(self, prefix: str) -> dict[str, NDArray[Any]]:
+        """Flatten for a file."""
+        arrays = {f"{prefix}.{name}": getattr(self, name) for name in _BORDERS}
+        for part in (self.lines, self.sums):
+            arrays |= {f"{prefix}.{field.name}": getattr(part, field.name) for field in fields(part)}
+        return arrays
+
+    @classmethod
+    def from_arrays(cls, prefix: str, arrays: dict[str, NDArray[Any]]) -> "Pieces":
+        """Build from what :meth:`to_arrays` gave."""
+        lines = Lines(**{field.name: arrays[f"{prefix}.{field.name}"] for field in fields(Lines)})
+        sums = PixelSums(**{field.name: arrays[f"{prefix}.{field.name}"] for field in fields(PixelSums)})
+        return cls(lines, sums, *(arrays[f"{prefix}.{name}"] for name in _BORDERS))
+
+
+_BORDERS = ("top", "bottom", "left", "right")
+
+
+def cut_pieces(
+    values: NDArray[np.uint8],
+    inside: NDArray[np.bool_],
+    covered: NDArray[np.bool_],
+    window: Box,
+    core: Box,
+    level: float,
+    smallest_px: float,
+    stains: NDArray[np.int64] | None = None,
+) -> Pieces:
+    """Cut the regions of a window at the border of its core.
+
+    Parameters
+    ----------
+    values, inside, covered, level
+        As for :func:`wsi_parse.objects.contours.trace`.
+    window, core : Box
+        The window reaches at least one pixel beyond the core.
+    smallest_px : float
+        Regions below that touch no border are dropped at once.
+    stains : int array, optional
+        As for :class:`PixelSums`.
+    """
+    labels, count = ndimage.label(inside)
+    own = core.relative_to(window).slices
+    part = labels[own]
+    borders = [part[0], part[-1], part[:, 0], part[:, -1]]
+    touching = np.zeros(count + 1, bool)
+    for border in borders:
+        touching[border] = True
+    size = np.bincount(part.ravel(), minlength=count + 1)
+    keep = (size > 0) & (touching | (size >= smallest_px))
+    keep[0] = False
+    number = np.zeros(count + 1, np.int64)
+    number[keep] = np.arange(1, keep.sum() + 1)
+    labels = number[labels]
+    lines = trace(labels, window, core, values, inside, covered, level)
+    sums = PixelSums.of(
+        labels[own],
+        int(keep.sum()),
+        (core.x, core.y),
+        values[own],
+        None if stains is None else stains[:, own[0], own[1]],
+    )
+    return Pieces(lines, sums, *(number[border] for border in borders))
+
+
+class RegionJoiner:
+    """Joins pieces, chunk row by chunk row, and gives away each region as soon as it is whole.
+
+    Parameters
+    ----------
+    smallest_px, min_hole_area_px : float
+        Smaller regions are dropped, smaller holes filled.
+    """
+
+    def __init__(self, smallest_px: float, min_hole_area_px: float) -> None:
+        self._smallest_px = smallest_px
+        self._smallest_hole_px = min_hole_area_px
+        self._lines: list[Lines] = []
+        self._sums: list[PixelSums] = []
+        self._links: list[NDArray[np.int64]] = []
+        self._count = 0
+        self._above: dict[int, NDArray[np.int64]] = {}
+
+    def add_row(self, row: dict[int, Pieces]) -> tuple[NDArray[np.object_], PixelSums] | None:
+        """Add a row of chunks (column -> pieces) and return the regions that ended, lattice pixels.
+
+        An empty row ends all that is open.
+        """
+        below: dict[int, NDArray[np.int64]] = {}
+        left_edge: dict[int, NDArray[np.int64]] = {}
+        for column in sorted(row):
+            pieces, first = row[column], self._count
+
+            def named(border: NDArray[np.int64], first: int = first) -> NDArray[np.int64]:
+                return np.where(border > 0, border + first - 1, -1)
+
+            if column in self._above:
+                self._link(self._above[column], named(pieces.top))
+            if column - 1 in left_edge:
+                self._link(left_edge[column - 1], named(pieces.left))
+            left_edge[column], below[column] = named(pieces.right), named(pieces.bottom)
+            lines = pieces.lines
+            self._lines.append(
+                Lines(
+                    lines.points,
+                    lines.offsets,
+                    lines.label + first - 1,
+                    lines.pixels,
+                    lines.start,
+                    lines.follows,
+                )
+            )
+            self._sums.append(pieces.sums)
+            self._count += len(pieces.sums.count)
+        self._above = below
+        return self._release()
+
+    def _link(self, one: NDArray[np.int64], other: NDArray[np.int64]) -> None:
+        both = (one >= 0) & (other >= 0)
+        self._links.append(np.unique(np.stack([one[both], other[both]], axis=1), axis=0))
+
+    def _release(self) -> tuple[NDArray[np.object_], PixelSums] | None:
+        """Split what is held into whole regions, returned, and open ones, kept under new numbers."""
+        if not self._count:
+            return None
+        links = np.concatenate([*self._links, np.empty((0, 2), np.int64)])
+        graph = coo_array((np.ones(len(links), np.int8), (links[:, 0], links[:, 1])), shape=(self._count, self._count))
+        groups, group = connected_components(graph, directed=False)
+        is_open = np.zeros(groups, bool)
+        for border in self._above.values():
+            is_open[group[border[border >= 0]]] = True
+        sums = _concatenated(PixelSums, self._sums).grouped(group, groups)
+        lines = _joined(self._lines, group)
+        number = np.cumsum(is_open) - 1
+        held = is_open[lines.label]
+        self._lines = [_renamed(_some(lines, held), number)]
+        self._sums, self._links, self._count = [sums.take(is_open)], [], int(is_open.sum())
+        self._above = {
+            column: np.where(border >= 0, number[group[border]], -1) for column, border in self._above.items()
+        }
+        big = ~is_open & (sums.count >= self._smallest_px)
+        return self._finished(_some(lines, ~held), big, sums)
+
+    def _finished(self, lines: Lines, big: NDArray[np.bool_], sums: PixelSums) -> tuple[NDArray[np.object_], PixelSums]:
+        wanted = big[lines.label] & ((lines.pixels > 0) | (-lines.pixels >= self._smallest_hole_px))
+        lines = _some(lines, wanted)
+        polygons, labels = polygons_of(lines, keep_holes=True)
+        return polygons, sums.take(labels)
+
+
+def _concatenated(kind: type, parts: list[PixelSums]) -> PixelSums:
+    return kind(*(np.concatenate([getattr(part, field.name) for part in parts]) for field in fields(kind)))
+
+
+def _joined(parts: list[Lines], group: NDArray[np.int64]) -> Lines:
+    """Put all lines into one, joining those that follow one another."""
+    sizes = np.concatenate([np.diff(part.offsets) for part in parts])
+    lines = Lines(
+        np.concatenate([part.points for part in parts]),
+        np.concatenate([[0], np.cumsum(sizes)]).astype(np.int64),
+        group[np.concatenate([part.label for part in parts])].astype(np.int64),
+        np.concatenate([part.pixels for part in parts]),
+        np.concatenate([part.start for part in parts]),
+        np.concatenate([part.follows for part in parts]),
+    )
+    successor = _successors(lines)
+    chain, place = _chains(successor)
+    order = np.lexsort((place, chain))
+    _, first = np.unique(chain[order], return_index=True)
+    heads, tails = order[first], order[np.concatenate([first[1:], [len(order)]]) - 1]
+    points = _take_lines(lines, order)
+    line_sizes = np.add.reduceat(sizes[order], first) if len(first) else np.empty(0, np.int64)
+    pixels = np.add.reduceat(lines.pixels[order], first) if len(first) else np.empty(0, np.int64)
+    return Lines(
+        points,
+        np.concatenate([[0], np.cumsum(line_sizes)]).astype(np.int64),
+        lines.label[heads],
+        pixels,
+        lines.start[heads],
+        lines.follows[tails],
+    )
+
+
+def _successors(lines: Lines) -> NDArray[np.int64]:
+    """Index of the line that starts with the edge each line names; -1 where it is not here yet."""
+    order = np.argsort(lines.start)
+    place = np.searchsorted(lines.start[order], lines.follows)
+    place = np.minimum(place, len(order) - 1)
+    found = lines.start[order][place] == lines.follows
+    return np.where(found, order[place], -1)
+
+
+def _chains(successor: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Number each line's chain, and its place in it; a closed chain begins at its lowest line."""
+    chain = np.full(len(successor), -1)
+    place = np.zeros(len(successor), np.int64)
+    has_predecessor = np.zeros(len(successor), bool)
+    has_predecessor[successor[successor >= 0]] = True
+    alone = successor == np.arange(len(successor))
+    chain[alone] = np.flatnonzero(alone)
+    for first in [*np.flatnonzero(~has_predecessor), *np.flatnonzero(~alone & has_predecessor)]:
+        line, step = first, 0
+        while line >= 0 and chain[line] < 0:
+            chain[line], place[line] = first, step
+            line, step = successor[line], step + 1
+    return chain, place
+
+
+def _take_lines(lines: Lines, which: NDArray[np.int64]) -> NDArray[np.float64]:
+    sizes = np.diff(lines.offsets)[which]
+    ends = np.cumsum(sizes)
+    return lines.points[np.arange(sizes.sum()) + np.repeat(lines.offsets[which] - (ends - sizes), sizes)]
+
+
+def _some(lines: Lines, which: NDArray[np.bool_]) -> Lines:
+    index = np.flatnonzero(which)
+    sizes = np.diff(lines.offsets)[index]
+    return Lines(
+        _take_lines(lines, index),
+        np.concatenate([[0], np.cumsum(sizes)]).astype(np.int64),
+        lines.label[index],
+        lines.pixels[index],
+        lines.start[index],
+        lines.follows[index],
+    )
+
+
+def _renamed(lines: Lines, number: NDArray[np.int64]) -> Lines:
+    return Lines(lines.points, lines.offsets, number[lines.label], lines.pixels, lines.start, lines.follows)
+
+
+def polygons_of_mask(mask: NDArray[np.bool_]) -> NDArray[np.object_]:
+    """Outline all 4-connected parts of a whole mask, with holes, in its own pixels."""
+    labels, _ = ndimage.label(np.pad(mask, 1))
+    core = Box(0, 0, mask.shape[1], mask.shape[0])
+    polygons, _ = polygons_of(trace(labels, core.expanded(1), core), keep_holes=True)
+    return polygons

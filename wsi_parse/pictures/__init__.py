@@ -1,0 +1,1 @@
+"""Pictures for people: a slide with its objects, and where two results differ."""

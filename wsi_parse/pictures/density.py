@@ -1,0 +1,102 @@
+"""Where objects are, at the scale of a picture: counts, and a soft tint for those too small to be outlined."""
+
+import math
+
+import numpy as np
+import shapely
+from numpy.typing import NDArray
+from PIL import Image
+from scipy import ndimage
+
+from wsi_parse.objects.batch import ObjectBatch
+from wsi_parse.pictures.view import View
+from wsi_parse.prompts import Prompt
+
+# Outlines of smaller objects run together. Cells are judged by a usual one, so that they all look alike.
+_MIN_OUTLINED_PX = 6.0
+_USUAL_CELL_UM = 8.0
+_LONGEST_CELLS = 2048
+_BLUR_PX = 1.6
+_DEEPEST = 0.85
+_STRIP = 128
+_COARSER = 4
+
+
+class Density:
+    """Sums over objects on a lattice of the view; its size is bounded, whatever the number of objects.
+
+    Parameters
+    ----------
+    view : View
+    prompts : tuple of Prompt
+    """
+
+    def __init__(self, view: View, prompts: tuple[Prompt, ...]) -> None:
+        self._view = view
+        self._prompts = prompts
+        self.step_px = max(1, math.ceil(max(view.box.width, view.box.height) / _LONGEST_CELLS))
+        self._shape = (-(-view.box.height // self.step_px), -(-view.box.width // self.step_px))
+        self.count = np.zeros((len(prompts), *self._shape), np.int32)
+        self._cover: dict[int, NDArray[np.float32]] = {}
+
+    def add(self, batch: ObjectBatch) -> NDArray[np.bool_]:
+        """Add a batch; return which of its objects are large enough to be outlined."""
+        middle = self._view.pixels(shapely.get_coordinates(shapely.centroid(batch.geometry)))
+        column, row = np.floor(middle / self.step_px).astype(int).T
+        place = np.clip(row, 0, self._shape[0] - 1) * self._shape[1] + np.clip(column, 0, self._shape[1] - 1)
+        frame = self._view.frame
+        area_px = shapely.area(batch.geometry) / (frame.scale_x * frame.scale_y)
+        cells_large = _USUAL_CELL_UM / frame.mpp_x >= _MIN_OUTLINED_PX
+        is_cell = np.array([prompt.kind == "cell" for prompt in self._prompts])[batch.prompt]
+        large: NDArray[np.bool_] = np.where(is_cell, cells_large, area_px >= _MIN_OUTLINED_PX**2)
+        for index in np.unique(batch.prompt).tolist():
+            mine = batch.prompt == index
+            np.add.at(self.count[index].ravel(), place[mine], 1)
+            small = mine & ~large
+            if small.any():
+                cover = self._cover.setdefault(index, np.zeros(self._shape[0] * self._shape[1], np.float32))
+                np.add.at(cover, place[small], area_px[small])
+        return large
+
+    def tint(self, picture: Image.Image) -> Image.Image:
+        """Return the picture with the small objects as a soft colour, deeper where they are denser."""
+        if not self._cover:
+            return picture
+        blur = _BLUR_PX / self.step_px
+        covers = {
+            index: ndimage.gaussian_filter(cover.reshape(self._shape), blur) for index, cover in self._cover.items()
+        }
+        total = sum(covers.values(), np.zeros(self._shape, np.float32))
+        deepest = np.percentile(total[total > total.max() / 1000], 95)
+        layer = np.empty((*self._shape, 4), np.uint8)
+        # Strip by strip: colours of a whole picture in floats would take more memory than the rest of a run.
+        for rows in (slice(top, top + _STRIP) for top in range(0, self._shape[0], _STRIP)):
+            weight = np.maximum(total[rows], 1e-9)
+            for band in range(3):
+                parts = (cover[rows] * np.float32(self._prompts[index].colour[band]) for index, cover in covers.items())
+                layer[rows, :, band] = np.clip(sum(parts) / weight, 0, 255)
+            layer[rows, :, 3] = _DEEPEST * 255 * np.clip(total[rows] / deepest, 0, 1) ** 0.6
+        size = (self._shape[1] * self.step_px, self._shape[0] * self.step_px)
+        tint = Image.fromarray(layer).resize(size, Image.Resampling.BILINEAR).crop((0, 0, *picture.size))
+        return Image.alpha_composite(picture.convert("RGBA"), tint).convert("RGB")
+
+    def busiest(self, width_px: float, height_px: float) -> NDArray[np.float64] | None:
+        """Find the middle, level-0 pixels, of the fullest field of a size; None where nothing was found.
+
+        The square root lets a field with many classes win over one that is merely full of one.
+        """
+        if not self.count.any():
+            return None
+        # On coarser cells: the place need not be exact, and sums over a picture take memory.
+        counts = np.add.reduceat(self.count, range(0, self._shape[0], _COARSER), axis=1)
+        counts = np.add.reduceat(counts, range(0, self._shape[1], _COARSER), axis=2)
+        step_px = self.step_px * _COARSER
+        columns = max(1, min(counts.shape[2], round(width_px / step_px)))
+        rows = max(1, min(counts.shape[1], round(height_px / step_px)))
+        score = np.zeros((counts.shape[1] - rows + 1, counts.shape[2] - columns + 1))
+        for count in counts:
+            sums = np.pad(count.cumsum(axis=0).cumsum(axis=1), ((1, 0), (1, 0)))
+            inside = sums[rows:, columns:] - sums[:-rows, columns:] - sums[rows:, :-columns] + sums[:-rows, :-columns]
+            score += np.sqrt(inside)
+        row, column = np.unravel_index(int(np.argmax(score)), score.shape)
+        return self._view.level0(np.array([column + columns / 2, row + rows / 2]) * step_px)

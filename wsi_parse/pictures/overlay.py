@@ -1,0 +1,170 @@
+"""Pictures for people: all objects on the slide at a glance, and one busy field at full resolution."""
+
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+
+import numpy as np
+import shapely
+from numpy.typing import NDArray
+from PIL import Image, ImageDraw
+
+from wsi_parse.geometry import Box
+from wsi_parse.objects.batch import ObjectBatch, variants
+from wsi_parse.objects.regions import polygons_of_mask
+from wsi_parse.pictures.density import Density
+from wsi_parse.pictures.page_layout import Entry, assemble, desaturate, draw_bar, save, text_px
+from wsi_parse.pictures.view import Canvas, View
+from wsi_parse.prompts import Prompt, Rgb
+from wsi_parse.slides.slide import Slide
+from wsi_parse.tissue.mask import TissueMask
+
+TISSUE_COLOUR: Rgb = (70, 110, 120)
+_FIELD_UM = 250.0
+_MARK: Rgb = (25, 28, 33)
+_PREVIEW_PX = 2048
+
+
+def draw_overlay(
+    slide: Slide,
+    tissue: TissueMask,
+    batches: Callable[[], Iterable[ObjectBatch]],
+    prompts: tuple[Prompt, ...],
+    path: Path,
+    longer_side_px: int = 2048,
+) -> None:
+    """Draw all objects over the slide, and the busiest field beside it.
+
+    Parameters
+    ----------
+    slide : Slide
+    tissue : TissueMask
+    batches : callable
+        Gives the objects from the start, each time it is called; they are streamed twice.
+    prompts : tuple of Prompt
+    path : Path
+        A PNG, written whole or not at all.
+    longer_side_px : int
+        Of the picture of the slide.
+
+    Notes
+    -----
+    Where cells have less than 6 px they are a tint, deeper where they are denser; larger ones are outlined.
+    Nothing but pixels of the slide is read: label and macro images may show names.
+    """
+    view = View.of_slide(slide, longer_side_px)
+    density, canvas = Density(view, prompts), Canvas(view)
+    _draw_tissue(canvas, tissue)
+    for batch in batches():
+        large = density.add(batch)
+        _draw_objects(canvas, batch, large, prompts, fill=70, width_px=1.0)
+    picture = canvas.over(density.tint(desaturate(view.picture(slide))))
+    field = _field(slide, view, density)
+    size_px = text_px(view.box.width + (field.box.width if field else 0))
+    draw_bar(picture, view.frame.mpp_x, size_px)
+    pictures = [picture]
+    if field is not None:
+        pictures.append(_close_up(slide, field, batches, prompts, size_px))
+    page, corners = assemble(pictures, _entries(tissue, density, prompts))
+    if field is not None:
+        inset_frame(page, view, field, corners)
+    save(page, path)
+
+
+def draw_preview(slide: Slide, tissue: TissueMask, boxes_level0: Sequence[Box], path: Path) -> None:
+    """Draw the tissue, and the tiles that would be looked at.
+
+    Parameters
+    ----------
+    slide : Slide
+    tissue : TissueMask
+    boxes_level0 : sequence of Box
+        What the tiles stand for, in level-0 pixels.
+    path : Path
+        A PNG, written whole or not at all.
+    """
+    view = View.of_slide(slide, _PREVIEW_PX)
+    canvas = Canvas(view)
+    corners = np.array([(box.x, box.y, box.right, box.bottom) for box in boxes_level0], float).reshape(-1, 4)
+    canvas.boxes(corners, (60, 90, 220, 26), (60, 90, 220, 150))
+    _draw_tissue(canvas, tissue)
+    picture = canvas.over(view.picture(slide))
+    draw_bar(picture, view.frame.mpp_x, text_px(picture.width))
+    tiles = Entry(f"{len(boxes_level0):,} tiles", (60, 90, 220))
+    save(assemble([picture], [_tissue_entry(tissue), tiles])[0], path)
+
+
+def _draw_tissue(canvas: Canvas, tissue: TissueMask) -> None:
+    shapes = polygons_of_mask(tissue.mask)
+    shapes = shapely.set_coordinates(shapes, tissue.frame.to_level0(shapely.get_coordinates(shapes)))
+    if tissue.region is not None:
+        shapes = shapely.get_parts(shapely.intersection(shapely.make_valid(shapes), tissue.region))
+        shapes = shapes[shapely.get_type_id(shapes) == shapely.GeometryType.POLYGON]
+    canvas.shapes(shapes, TISSUE_COLOUR, fill=0, width_px=1.5)
+
+
+def _draw_objects(
+    canvas: Canvas,
+    batch: ObjectBatch,
+    which: NDArray[np.bool_],
+    prompts: tuple[Prompt, ...],
+    *,
+    fill: int,
+    width_px: float,
+    halo: int = 0,
+) -> None:
+    for index, prompt in enumerate(variants(prompts)):
+        mine = which & (batch.variant == index)
+        canvas.shapes(batch.geometry[mine], prompt.colour, fill=fill, width_px=width_px, halo=halo)
+
+
+def _field(slide: Slide, view: View, density: Density) -> View | None:
+    """Choose the field shown at full resolution; None where it would show nothing new."""
+    size = slide.pixel_size
+    height_px = view.box.height
+    width_px = min(max(round(0.42 * view.box.width), 400), 900)
+    mpp = max(_FIELD_UM / min(width_px, height_px), size.x_um, size.y_um)
+    zoom = view.frame.mpp_x / mpp
+    if zoom < 1.5 or width_px / zoom > view.box.width or height_px / zoom > view.box.height:
+        return None
+    middle = density.busiest(width_px / zoom, height_px / zoom)
+    return None if middle is None else View.around(slide, middle, width_px, height_px, mpp)
+
+
+def _close_up(
+    slide: Slide,
+    field: View,
+    batches: Callable[[], Iterable[ObjectBatch]],
+    prompts: tuple[Prompt, ...],
+    size_px: int,
+) -> Image.Image:
+    canvas = Canvas(field)
+    for batch in batches():
+        _draw_objects(canvas, batch, field.shows(batch.geometry), prompts, fill=28, width_px=2.0, halo=170)
+    picture = canvas.over(field.picture(slide))
+    draw_bar(picture, field.frame.mpp_x, size_px)
+    return picture
+
+
+def inset_frame(page: Image.Image, view: View, field: View, corners: list[tuple[int, int]]) -> None:
+    """Show on the picture of the slide where the field is."""
+    ends = np.array([(field.box.x, field.box.y), (field.box.right, field.box.bottom)])
+    (left, top), (right, bottom) = (view.pixels(field.frame.to_level0(ends)) + corners[0]).round().astype(int).tolist()
+    draw = ImageDraw.Draw(page, "RGBA")
+    x, y = corners[1]
+    for start, end in (((right, top), (x, y)), ((right, bottom), (x, y + field.box.height))):
+        draw.line((start, end), (*_MARK, 110), 2)
+    draw.rectangle((left - 2, top - 2, right + 2, bottom + 2), outline=(255, 255, 255, 200), width=6)
+    draw.rectangle((left, top, right, bottom), outline=_MARK, width=2)
+
+
+def _tissue_entry(tissue: TissueMask) -> Entry:
+    return Entry(f"tissue {tissue.area_mm2:.3g} mm2", TISSUE_COLOUR, filled=False)
+
+
+def _entries(tissue: TissueMask, density: Density, prompts: tuple[Prompt, ...]) -> list[Entry]:
+    counts = density.count.sum(axis=(1, 2), dtype=np.int64).tolist()
+    entries = [_tissue_entry(tissue)]
+    for prompt, count in zip(prompts, counts, strict=True):
+        a_mm2 = f" ({count / tissue.area_mm2:,.0f}/mm2)" if tissue.area_mm2 else ""
+        entries.append(Entry(f"{prompt.class_name} {count:,}{a_mm2}", prompt.colour))
+    return entries

@@ -1,0 +1,147 @@
+"""View: a part of a slide as a picture, and outlines drawn on it with soft edges."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import numpy as np
+import shapely
+from numpy.typing import NDArray
+from PIL import Image, ImageDraw
+
+from wsi_parse.geometry import Box, Frame
+from wsi_parse.prompts import Rgb
+from wsi_parse.slides.slide import Slide
+
+# Above this a layer of twice the size would take more memory than softer edges are worth.
+_SOFT_BELOW_PX = 4096
+
+
+@dataclass(frozen=True)
+class View:
+    """A part of a slide at one scale.
+
+    Parameters
+    ----------
+    frame : Frame
+        Of the slide, at the picture's scale.
+    box : Box
+        The picture, in pixels of `frame`.
+    """
+
+    frame: Frame
+    box: Box
+
+    @classmethod
+    def of_slide(cls, slide: Slide, longer_side_px: int) -> "View":
+        """See all that was scanned, its longer side at most `longer_side_px`; never finer than level 0."""
+        size, info = slide.pixel_size, slide.info
+        part = info.bounds_level0 or Box(0, 0, info.width, info.height)
+        longest_um = max(part.width * size.x_um, part.height * size.y_um)
+        frame = slide.frame(max(longest_um / longer_side_px, size.x_um, size.y_um))
+        return cls(frame, _level0(slide).box_in(part, frame).intersection(frame.box))
+
+    @classmethod
+    def around(
+        cls, slide: Slide, middle_level0: NDArray[np.float64], width_px: int, height_px: int, mpp: float
+    ) -> "View":
+        """See `width_px` x `height_px` pixels of `mpp` microns around a point, moved inside the slide."""
+        frame = slide.frame(mpp)
+        corner = np.rint(frame.from_level0(middle_level0) - (width_px / 2, height_px / 2)).astype(int)
+        x, y = np.clip(corner, 0, (max(0, frame.width - width_px), max(0, frame.height - height_px))).tolist()
+        return cls(frame, Box(x, y, width_px, height_px))
+
+    def picture(self, slide: Slide) -> Image.Image:
+        """Read the picture, RGB."""
+        return Image.fromarray(slide.read(self.box, self.frame))
+
+    def pixels(self, points_level0: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Bring points (N, 2) from level-0 pixels to pixels of the picture."""
+        return self.frame.from_level0(points_level0) - (self.box.x, self.box.y)
+
+    def level0(self, points: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Bring points (N, 2) from pixels of the picture to level-0 pixels."""
+        return self.frame.to_level0(points + np.array([self.box.x, self.box.y]))
+
+    def shows(self, shapes_level0: NDArray[np.object_]) -> NDArray[np.bool_]:
+        """Return for each shape whether its bounding box meets the picture."""
+        bounds = shapely.bounds(shapes_level0)
+        low, high = self.pixels(bounds[:, :2]), self.pixels(bounds[:, 2:])
+        meets: NDArray[np.bool_] = (high > 0) & (low < (self.box.width, self.box.height))
+        return np.all(meets, axis=1)
+
+
+def _level0(slide: Slide) -> Frame:
+    size = slide.pixel_size
+    return Frame(slide.info.width, slide.info.height, size.x_um, size.y_um, 1.0, 1.0)
+
+
+class Canvas:
+    """A transparent layer over a view: shapes are drawn larger, then reduced, so that edges are soft.
+
+    Parameters
+    ----------
+    view : View
+    """
+
+    def __init__(self, view: View) -> None:
+        self._view = view
+        self._finer = 2 if max(view.box.width, view.box.height) <= _SOFT_BELOW_PX else 1
+        size = (view.box.width * self._finer, view.box.height * self._finer)
+        self._layer = Image.new("RGBA", size)
+        self._draw = ImageDraw.Draw(self._layer)
+
+    def shapes(
+        self, shapes_level0: Iterable[object], colour: Rgb, *, fill: int, width_px: float, halo: int = 0
+    ) -> None:
+        """Draw polygons.
+
+        Parameters
+        ----------
+        shapes_level0 : iterable of shapely Polygons and MultiPolygons
+        colour : (int, int, int)
+        fill : int
+            Opacity of the inside, 0..255; holes stay clear.
+        width_px : float
+            Of the outline, in pixels of the picture.
+        halo : int
+            Opacity of a white seam, as wide again, that parts an outline from dark pixels of its own colour.
+        """
+        width = max(1, round(width_px * self._finer))
+        for part in shapely.get_parts(np.asarray(shapes_level0, object)):
+            rings = [self._pixels(ring) for ring in shapely.get_rings(part)]
+            if fill:
+                self._fill(rings, (*colour, fill))
+            lines = [[*map(tuple, ring.tolist())] for ring in rings]
+            for points in lines if halo else ():
+                self._draw.line(points, (255, 255, 255, halo), 2 * width, joint="curve")
+            for points in lines:
+                self._draw.line(points, (*colour, 255), width, joint="curve")
+
+    def boxes(self, corners_level0: NDArray[np.float64], fill: tuple[int, ...], edge: tuple[int, ...]) -> None:
+        """Draw rectangles (N, 4) as (left, top, right, bottom) in level-0 pixels."""
+        low, high = self._pixels(corners_level0[:, :2], closed=False), self._pixels(corners_level0[:, 2:], closed=False)
+        for corners in np.concatenate([low, high], axis=1).tolist():
+            self._draw.rectangle(corners, fill, edge, self._finer)
+
+    def over(self, picture: Image.Image) -> Image.Image:
+        """Return the picture, RGB, with the layer on top."""
+        layer = self._layer.reduce(self._finer) if self._finer > 1 else self._layer
+        return Image.alpha_composite(picture.convert("RGBA"), layer).convert("RGB")
+
+    def _pixels(self, shape: object, *, closed: bool = True) -> NDArray[np.float64]:
+        points = shapely.get_coordinates(shape) if closed else np.asarray(shape)
+        return self._view.pixels(points) * self._finer
+
+    def _fill(self, rings: list[NDArray[np.float64]], colour: tuple[int, ...]) -> None:
+        box = (0, 0, *self._layer.size)
+        low, high = np.floor(rings[0].min(axis=0)).astype(int), np.ceil(rings[0].max(axis=0)).astype(int) + 1
+        left, top = max(box[0], low[0]), max(box[1], low[1])
+        right, bottom = min(box[2], high[0]), min(box[3], high[1])
+        if right <= left or bottom <= top:
+            return
+        # A mask of its own, so that a hole shows what was drawn before.
+        mask = Image.new("1", (int(right - left), int(bottom - top)))
+        draw = ImageDraw.Draw(mask)
+        for number, ring in enumerate(rings):
+            draw.polygon([*map(tuple, (ring - (left, top)).tolist())], fill=int(number == 0))
+        self._layer.paste(colour, (int(left), int(top)), mask)

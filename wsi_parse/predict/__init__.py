@@ -1,0 +1,1 @@
+"""From pixels to the maps of the model: the grid of tiles, inference, the store, stitching."""

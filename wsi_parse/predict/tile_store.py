@@ -1,0 +1,163 @@
+"""TileStore: what the model said of each tile, one zarr shard a block, with a checksum that says "whole"."""
+
+import json
+import re
+import zlib
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+import numpy as np
+import zarr
+from numpy.typing import NDArray
+
+from wsi_parse.errors import StoreError
+from wsi_parse.files import write_text
+from wsi_parse.geometry import Box
+from wsi_parse.predict.tiles import TileGrid
+
+# A read of a window takes 0.4 ms for each of these squares, however small: larger is faster until too much is read.
+_INNER_PX = 512
+
+
+class TileStore:
+    """Channels of tiles on disk, tiles side by side and not overlapping.
+
+    A tile at (row, column) of a channel lies at [row * t, (row + 1) * t) with t = tile_px / stride. A block is
+    written once, by one task; its marker is written last and holds a checksum of every shard, so that a torn or
+    missing shard is never taken for "nothing found".
+
+    Parameters
+    ----------
+    folder : Path
+        Made where absent.
+    grid : TileGrid
+    strides : mapping of channel name to stride
+    """
+
+    def __init__(self, folder: Path, grid: TileGrid, strides: Mapping[str, int]) -> None:
+        self.folder = folder
+        self.grid = grid
+        self.strides = dict(strides)
+        self._folders = {name: folder / folder_name(name) for name in self.strides}
+        (folder / "done").mkdir(parents=True, exist_ok=True)
+        self._arrays = {name: self._open(name) for name in self.strides}
+
+    def _open(self, channel: str) -> zarr.Array:
+        side = self.side(channel)
+        shard = self.grid.block * side
+        inner = next(shard // parts for parts in range(-(-shard // _INNER_PX), shard + 1) if shard % parts == 0)
+        rows, columns = self.grid.shape
+        path = self._folders[channel]
+        if (path / "zarr.json").exists():
+            return zarr.open_array(str(path), mode="r+")
+        return zarr.create_array(
+            str(path),
+            shape=(rows * side, columns * side),
+            chunks=(inner, inner),
+            shards=(shard, shard),
+            dtype="uint8",
+            compressors=zarr.codecs.ZstdCodec(level=1),
+            fill_value=0,
+            overwrite=True,
+        )
+
+    def side(self, channel: str) -> int:
+        """Side of a tile of a channel, in its own pixels."""
+        return self.grid.tile_px // self.strides[channel]
+
+    def write_block(
+        self,
+        block: tuple[int, int],
+        tiles: Mapping[str, Mapping[tuple[int, int], NDArray[np.uint8]]],
+        notes: Mapping[str, Mapping[tuple[int, int], list[float]]] | None = None,
+    ) -> None:
+        """Write a block whole, then its marker.
+
+        Parameters
+        ----------
+        block : (row, column)
+        tiles : channel -> place of the tile in the grid -> uint8 array (t, t)
+            Places left out were not looked at.
+        notes : channel -> place -> numbers, optional
+            What the model noted of the tiles; kept with the marker.
+        """
+        places = self.grid.tiles_of(block)
+        # zarr looks into a shard that is there already, and fails where it is damaged.
+        self.marker(block).unlink(missing_ok=True)
+        for channel in self._arrays:
+            self._shard(channel, block).unlink(missing_ok=True)
+        for channel, array in self._arrays.items():
+            side = self.side(channel)
+            top, left = places.rows.start, places.columns.start
+            values = np.zeros((len(places.rows) * side, len(places.columns) * side), np.uint8)
+            for (row, column), tile in tiles[channel].items():
+                box = Box((column - left) * side, (row - top) * side, side, side)
+                values[box.slices] = tile
+            area = Box(left * side, top * side, values.shape[1], values.shape[0])
+            array[area.slices] = values
+        sums = {channel: self._checksum(channel, block) for channel in self._arrays}
+        noted = {channel: list(of_tiles.values()) for channel, of_tiles in (notes or {}).items()}
+        write_text(self.marker(block), json.dumps({"sums": sums, "notes": noted}))
+
+    def is_whole(self, block: tuple[int, int]) -> bool:
+        """Return whether a block was written and is still as written."""
+        try:
+            sums = json.loads(self.marker(block).read_text(encoding="utf-8"))["sums"]
+        except (OSError, ValueError, KeyError, TypeError):
+            return False
+        return sums == {channel: self._checksum(channel, block) for channel in self._arrays}
+
+    def notes(self, blocks: Iterable[tuple[int, int]]) -> dict[str, NDArray[np.float64]]:
+        """Read what the model noted of the tiles of whole blocks: channel -> (tiles, K), in the order of `blocks`."""
+        found: dict[str, list[list[float]]] = {}
+        for block in blocks:
+            for channel, noted in json.loads(self.marker(block).read_text(encoding="utf-8"))["notes"].items():
+                found.setdefault(channel, []).extend(noted)
+        return {channel: np.array(noted, np.float64) for channel, noted in found.items()}
+
+    def read(self, channel: str, box_stored: Box) -> NDArray[np.uint8]:
+        """Read pixels as they are stored: tiles side by side, the one at (row, column) from column * t, row * t.
+
+        Raises
+        ------
+        StoreError
+            Where the store is damaged.
+        """
+        try:
+            return np.asarray(self._arrays[channel][box_stored.slices])
+        except (OSError, ValueError, RuntimeError) as error:
+            side = self.side(channel)
+            place = box_stored.y // side, box_stored.x // side
+            raise StoreError(
+                f"Stored predictions from tile {place} on cannot be read: {error}",
+                "Run again: the block is made anew.",
+            ) from error
+
+    def marker(self, block: tuple[int, int]) -> Path:
+        """Where it is noted that a block is whole."""
+        return self.folder / "done" / f"{block[0]}.{block[1]}.json"
+
+    def _shard(self, channel: str, block: tuple[int, int]) -> Path:
+        return self._folders[channel] / "c" / str(block[0]) / str(block[1])
+
+    def _checksum(self, channel: str, block: tuple[int, int]) -> int | None:
+        try:
+            return zlib.crc32(self._shard(channel, block).read_bytes())
+        except FileNotFoundError:
+            # zarr writes no file for a shard of zeros.
+            return None
+
+
+def folder_name(channel: str) -> str:
+    """Name a channel's folder: its own name, or one made of it where that is no safe name (free text is a channel's).
+
+    >>> folder_name("neoplastic cells"), folder_name("../a")
+    ('neoplastic cells', 'a-7bd30558')
+    """
+    if _SAFE.fullmatch(channel) and channel not in {"done", "objects"}:
+        return channel
+    return f"{'-'.join(_WORDS.findall(channel))[:40]}-{zlib.crc32(channel.encode()):08x}"
+
+
+_SAFE = re.compile(r"[a-z0-9_][a-z0-9_ -]{0,59}")
+_WORDS = re.compile(r"[a-z0-9]+")

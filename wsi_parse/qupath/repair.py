@@ -1,0 +1,138 @@
+"""A file repaired: what breaks a rule is put right, what cannot be is dropped and told, the rest stays as it is."""
+
+import gzip
+from collections import Counter
+from collections.abc import Mapping
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import IO, Any
+
+from wsi_parse.annotations.read import id_of, no_cycles
+from wsi_parse.annotations.stream import Features, unparsed
+from wsi_parse.errors import UsageError
+from wsi_parse.files import atomic
+from wsi_parse.notice import RESEARCH_ONLY
+from wsi_parse.qupath.check import Feature, Finding, Item, Report, batches, check_file, examined, key_of
+from wsi_parse.qupath.ids import final_id, next_id
+from wsi_parse.qupath.repair_geometry import fitted_geometry, is_area
+from wsi_parse.qupath.repair_properties import repaired_properties
+from wsi_parse.qupath.rules import NOT_A_FEATURE, OF_GEOMETRY, QuPathRule
+
+_GZIP_LEVEL = 4
+# The geometry of what was no feature was not looked at.
+_RESHAPED = {*OF_GEOMETRY, NOT_A_FEATURE}
+
+
+@dataclass
+class Repaired:
+    """What became of a file.
+
+    Parameters
+    ----------
+    path : Path
+        What was written.
+    features : int
+        Written.
+    counts : dict of QuPathRule to int
+        Features put right, by what was wrong.
+    dropped : list of (QuPathRule, Finding)
+        Features that could not be, and why.
+    """
+
+    path: Path
+    features: int = 0
+    counts: Counter[QuPathRule] = field(default_factory=Counter)
+    dropped: list[tuple[QuPathRule, Finding]] = field(default_factory=list)
+
+
+def repair(source: Path, target: Path, report: Report | None = None) -> Repaired:
+    """Write a file that every QuPath takes, one feature a line; packed where the name ends in .gz.
+
+    Parameters
+    ----------
+    source, target : Path
+        The target appears whole or not at all.
+    report : Report, optional
+        What :func:`check_file` said of the source, where that is known.
+
+    Raises
+    ------
+    UsageError
+        Where the source cannot be read, or the target is the source.
+    """
+    if target.exists() and source.exists() and target.samefile(source):
+        raise UsageError(f"{source.name} would be overwritten.", "Choose another place for --fix.")
+    report = report or check_file(source)
+    result, used = Repaired(target), Counter[int]()
+    with ExitStack() as stack, no_cycles():
+        file: IO[bytes] = stack.enter_context(stack.enter_context(atomic(target)).open("wb"))
+        if target.suffix.lower() == ".gz":
+            file = stack.enter_context(gzip.GzipFile("", "wb", _GZIP_LEVEL, file, mtime=0))  # type: ignore[arg-type]
+        file.write(_head(report.members))
+        for batch in batches(Features(source)):
+            for feature in _repaired(batch, result):
+                name = feature["id"]
+                if (key := key_of(name)) in report.duplicates:
+                    used[key] += 1
+                    feature["id"] = name if used[key] == 1 else next_id(name, used[key])
+                file.write(b",\n" if result.features else b"\n")
+                file.write(unparsed(feature))
+                result.features += 1
+        file.write(b"\n]}\n")
+    return result
+
+
+def _head(members: Mapping[str, Any]) -> bytes:
+    """Begin the file with what it said of itself, and its purpose."""
+    told = members.get("wsi_parse")
+    ours = {"notice": RESEARCH_ONLY, **(told if isinstance(told, dict) else {})}
+    collection = {"type": "FeatureCollection", **members, "wsi_parse": ours, "features": []}
+    return unparsed(collection).removesuffix(b"]}")
+
+
+def _repaired(batch: list[Item], result: Repaired) -> list[Feature]:
+    """Put right what is wrong; what is still refused then is dropped."""
+    breaches = examined([item.feature for item in batch])
+    features = [
+        repair_feature(item.feature) if found else item.feature for item, found in zip(batch, breaches, strict=True)
+    ]
+    shaped = [index for index, found in enumerate(breaches) if any(rule in _RESHAPED for rule, _ in found)]
+    for key in ("geometry", "nucleusGeometry"):
+        which = [index for index in shaped if key in features[index]]
+        fitted = fitted_geometry([features[index][key] for index in which])
+        for index, geometry in zip(which, fitted, strict=True):
+            if geometry is not None:
+                features[index][key] = geometry
+            elif key == "nucleusGeometry":
+                del features[index][key]
+    changed = [index for index, found in enumerate(breaches) if found]
+    still = dict(zip(changed, examined([features[index] for index in changed]), strict=True))
+    kept = []
+    for index, (item, feature) in enumerate(zip(batch, features, strict=True)):
+        refused = [breach for breach in still.get(index, ()) if breach[0].refused]
+        if refused:
+            rule, detail = refused[0]
+            result.dropped.append((rule, Finding(item.number, item.below, id_of(item.feature), detail)))
+            continue
+        result.counts.update({rule for rule, _ in breaches[index]})
+        kept.append(feature)
+    return kept
+
+
+def repair_feature(feature: Feature) -> Feature:
+    """Return a feature with all in its place but for the shape; extra members stay."""
+    if feature.get("type") != "Feature" and "geometry" not in feature:
+        feature = {"type": "Feature", "geometry": feature}
+    properties = feature.get("properties")
+    properties = properties if isinstance(properties, dict) else {}
+    nucleus = feature.get("nucleusGeometry") or properties.get("nucleusGeometry")
+    first = {
+        "type": "Feature",
+        "id": final_id(feature),
+        "geometry": feature.get("geometry"),
+        "nucleusGeometry": nucleus if is_area(nucleus) else None,
+        "properties": repaired_properties(properties, feature),
+    }
+    known = {key: value for key, value in first.items() if value is not None}
+    return known | {key: value for key, value in feature.items() if key not in first and value is not None}

@@ -1,0 +1,112 @@
+"""What a feature says of itself, put right: type, class, colour, measurements."""
+
+import hashlib
+import math
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from wsi_parse.annotations.read import LEGACY_TYPES, class_of, type_of
+from wsi_parse.prompts import TARGETS
+from wsi_parse.qupath.breaches import is_colour, is_number, measured
+
+#: QuPath's own classes, and ours.
+COLOURS: dict[str, tuple[int, int, int]] = {target.class_name: target.colour for target in TARGETS} | {
+    "Tumor": (200, 0, 0),
+    "Stroma": (150, 200, 150),
+    "Immune cells": (160, 90, 160),
+    "Necrosis": (50, 50, 50),
+    "Other": (255, 200, 0),
+    "Region*": (0, 0, 180),
+    "Ignore*": (180, 180, 180),
+}
+_HEX = re.compile("#?([0-9a-fA-F]{6}|[0-9a-fA-F]{3})")
+_TYPES = {"annotation", "detection", "cell", "tile"}
+
+
+def repaired_properties(properties: Mapping[str, Any], feature: Mapping[str, Any]) -> dict[str, Any]:
+    """Return properties that QuPath takes; others than it knows stay as they are.
+
+    Parameters
+    ----------
+    properties : mapping
+    feature : mapping
+        Whose they are: older versions keep the type of an object as its id.
+    """
+    right = {
+        key: value
+        for key, value in properties.items()
+        if value is not None and key not in ("id", "nucleusGeometry", "object_type")
+    }
+    kind = type_of(feature)
+    right["objectType"] = kind if kind in _TYPES or kind in LEGACY_TYPES.values() else "annotation"
+    if "name" in right and not isinstance(right["name"], str):
+        right["name"] = str(right["name"])
+    if (colour := right.get("color")) is not None and type(colour) is not int:
+        right["color"] = colour_of(colour)
+        if right["color"] is None:
+            del right["color"]
+    if "classification" in right:
+        name = class_of(feature)
+        if name:
+            right["classification"] = _classification(name, right["classification"])
+        else:
+            del right["classification"]
+    if "measurements" in right:
+        right["measurements"] = _measurements(right["measurements"])
+    return right
+
+
+def _classification(name: str, found: Any) -> dict[str, Any]:  # noqa: ANN401 - parsed JSON
+    told = found if isinstance(found, dict) else {}
+    packed = told.get("colorRGB")
+    colour = colour_of(packed if packed is not None else told.get("color"))
+    names = told.get("names")
+    named: dict[str, Any] = (
+        {"names": names} if isinstance(names, list) and names and all(isinstance(text, str) for text in names) else {}
+    )
+    rest = {key: value for key, value in told.items() if key not in ("name", "names", "color", "colorRGB")}
+    return (named or {"name": name}) | {"color": colour or default_colour(name)} | rest
+
+
+def default_colour(name: str) -> list[int]:
+    """Return QuPath's colour of a class, that of the class it is derived of, or one made of its name.
+
+    >>> default_colour("Tumor: Positive")
+    [200, 0, 0]
+    """
+    known = COLOURS.get(name) or COLOURS.get(name.partition(":")[0])
+    return list(known or hashlib.sha256(name.encode()).digest()[:3])
+
+
+def colour_of(value: Any) -> list[int] | None:  # noqa: ANN401 - parsed JSON
+    """Read a colour however it is written: integers, fractions of one, a packed integer, hexadecimal.
+
+    >>> colour_of("#ff8000"), colour_of("f80"), colour_of([1.0, 0.5, 0.0]), colour_of(-3670016), colour_of("red")
+    ([255, 128, 0], [255, 136, 0], [255, 128, 0], [200, 0, 0], None)
+    """
+    if is_colour(value):
+        return list(value)
+    if type(value) is int:
+        return [(value >> shift) & 255 for shift in (16, 8, 0)]
+    if isinstance(value, str) and (found := _HEX.fullmatch(value.strip())):
+        digits = found[1] if len(found[1]) == 6 else "".join(2 * digit for digit in found[1])
+        return [int(digits[start : start + 2], 16) for start in (0, 2, 4)]
+    if isinstance(value, list) and len(value) in (3, 4) and all(is_number(part) for part in value):
+        scale = 255 if any(type(part) is float for part in value) and max(value) <= 1 else 1
+        return [min(255, max(0, math.floor(part * scale + 0.5))) for part in value]
+    return None
+
+
+def _measurements(found: Any) -> dict[str, float]:  # noqa: ANN401 - parsed JSON
+    """Keep what is a number, or text that reads as one."""
+    numbers = {}
+    for name, value in measured(found):
+        if isinstance(value, str):
+            try:
+                value = float(value)
+            except ValueError:
+                continue
+        if isinstance(name, str) and is_number(value):
+            numbers[name] = value
+    return numbers

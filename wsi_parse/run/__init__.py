@@ -1,0 +1,1 @@
+"""One slide from the request to the manifest: resolve, lay out, compute, collect, write."""

@@ -1,0 +1,29 @@
+"""What a run would cost: tiles, time on this machine, room on the disk."""
+
+import os
+from collections.abc import Sequence
+from typing import Any
+
+from wsi_parse.compute.plan import PassPlan
+from wsi_parse.run.prepared import PreparedRun
+
+# Stored predictions shrink about so much (measured on cell-like maps).
+_SHRINK = 8
+
+
+def expected(prepared: PreparedRun, passes: Sequence[PassPlan]) -> dict[str, Any]:
+    """Say how many tiles there are, about how many seconds they take on this machine's cores, and how much disk."""
+    tiles = sum(item.selection.count for item in passes)
+    threads = prepared.settings.compute.threads or os.cpu_count() or 1
+    return {
+        "model": prepared.spec.name,
+        "tiles": tiles,
+        "blocks": sum(len(item.selection.blocks()) for item in passes),
+        "expected_seconds": round(tiles * prepared.spec.cpu_seconds_per_tile / threads, 1),
+        "expected_disk_mb": round(sum(stored_bytes(item, item.selection.count) for item in passes) / 1e6, 1),
+    }
+
+
+def stored_bytes(item: PassPlan, tiles: int) -> int:
+    """Room that so many tiles of a pass take on the disk while a run goes."""
+    return tiles * sum((item.scale_pass.tile_px // stride) ** 2 for stride in item.strides.values()) // _SHRINK

@@ -1,0 +1,160 @@
+"""RunManifest (run.json): what was done, with what, from what, and how it ended; resume starts here."""
+
+import json
+import platform
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict
+
+from wsi_parse.files import MANIFEST_NAME, tree_sha256, write_text
+from wsi_parse.notice import RESEARCH_ONLY
+from wsi_parse.settings import RunSettings
+
+_PACKAGES = (
+    "dask",
+    "distributed",
+    "numpy",
+    "openslide-python",
+    "scikit-image",
+    "scipy",
+    "shapely",
+    "tiffslide",
+    "timm",
+    "torch",
+    "transformers",
+    "zarr",
+)
+
+
+class RunManifest(BaseModel):
+    """What one run did. Holds no patient data and no path.
+
+    Parameters
+    ----------
+    state : {"running", "done", "failed"}
+    digest : str
+        Hash of all that decides the result: settings, slide, model, version.
+    counts : dict of prompt to number of objects
+    unsure : dict of prompt to how many of them have an unsure class
+    cautions : list of str
+        Of the notes those that belong to every result of this model.
+    outputs : dict of file or folder name to sha256
+    earlier : dict of file or folder name to sha256
+        Outputs of runs before, still there while this one is not done; those that it does not write are then removed.
+    qupath_heap_gb : float or None
+        Memory that QuPath needs to open the largest part of the annotations.
+    """
+
+    model_config = ConfigDict(extra="forbid")
+
+    notice: str = RESEARCH_ONLY
+    wsi_parse: str
+    state: Literal["running", "done", "failed"]
+    digest: str
+    slide: dict[str, Any]
+    settings: dict[str, Any]
+    model: dict[str, Any]
+    prompts: list[dict[str, Any]]
+    notes: list[str] = []
+    cautions: list[str] = []
+    passes: list[dict[str, Any]] = []
+    tissue_mm2: float | None = None
+    counts: dict[str, int] = {}
+    unsure: dict[str, int] = {}
+    per_mm2: dict[str, float] = {}
+    existence: dict[str, dict[str, Any]] = {}
+    seconds: dict[str, float] = {}
+    peak_memory_mb: float | None = None
+    outputs: dict[str, str] = {}
+    earlier: dict[str, str] = {}
+    qupath_heap_gb: float | None = None
+    error: str | None = None
+    ended_utc: str | None = None
+    versions: dict[str, str] = {}
+
+    def save(self, folder: Path) -> None:
+        """Write run.json whole or not at all."""
+        write_text(folder / MANIFEST_NAME, json.dumps(self.model_dump(mode="json"), indent=2) + "\n")
+
+    @classmethod
+    def load(cls, folder: Path) -> "RunManifest | None":
+        """Read run.json of a folder; None where there is none that can be read."""
+        try:
+            return cls.model_validate_json((folder / MANIFEST_NAME).read_bytes())
+        except (OSError, ValueError):
+            return None
+
+    def differences(self, other: "RunManifest") -> list[str]:
+        """Name what another run of the slide would do otherwise; nothing where only its outputs were changed."""
+        if self.digest == other.digest:
+            return []
+        ours, theirs = _flat(self.settings), _flat(other.settings)
+        names = [
+            f"{name} ({ours.get(name)} before, {theirs.get(name)} now)"
+            for name in sorted(ours.keys() | theirs.keys())
+            if ours.get(name) != theirs.get(name) and not name.startswith("compute.")
+        ]
+        if self.model.get("weights_sha256") != other.model.get("weights_sha256"):
+            names.append(f"weights of {other.model['name']}")
+        if self.wsi_parse != other.wsi_parse:
+            names.append(f"version of wsi-parse ({self.wsi_parse} before)")
+        return names or ["region of interest"]
+
+    def asked_as(self, settings: RunSettings) -> bool:
+        """Return whether this run was asked for by these settings, decided; the slide is not looked at."""
+
+        def compared(told: dict[str, Any]) -> dict[str, Any]:
+            where = ("compute.", "model.threads", "tiles.block")
+            return {name: value for name, value in _flat(told).items() if not name.startswith(where)}
+
+        return compared(self.settings) == compared(redacted_settings(settings))
+
+    def is_finished(self, folder: Path, digest: str) -> bool:
+        """Return whether this run is done, by the same settings, and its outputs are still as written."""
+        return (
+            self.state == "done"
+            and self.digest == digest
+            and bool(self.outputs)
+            and all(sha256_of(folder / name) == value for name, value in self.outputs.items())
+        )
+
+
+def redacted_settings(settings: RunSettings) -> dict[str, Any]:
+    """Settings as a manifest tells them: addresses, accounts and folders are nobody's business."""
+    told: dict[str, Any] = settings.model_dump(mode="json")
+    told["compute"] = {name: told["compute"][name] for name in ("workers", "threads")}
+    told["compute"]["cluster"] = settings.compute.cluster.partition("://")[0]
+    if settings.slide.roi is not None:
+        told["slide"]["roi"] = settings.slide.roi.name
+    if settings.model.weights is not None:
+        told["model"]["weights"] = settings.model.weights.name
+    return told
+
+
+def _flat(settings: dict[str, Any]) -> dict[str, Any]:
+    """section.key -> value."""
+    found: dict[str, Any] = {}
+    for name, value in settings.items():
+        found |= {f"{name}.{key}": one for key, one in value.items()} if isinstance(value, dict) else {name: value}
+    return found
+
+
+def sha256_of(path: Path) -> str | None:
+    """Hash a file, or a folder with all it holds; None where it cannot be read."""
+    try:
+        return tree_sha256(path)
+    except OSError:
+        return None
+
+
+def versions() -> dict[str, str]:
+    """Versions of Python and of the packages that results depend on."""
+    found = {"python": platform.python_version()}
+    for name in _PACKAGES:
+        try:
+            found[name] = version(name)
+        except PackageNotFoundError:
+            found[name] = "unknown"
+    return found

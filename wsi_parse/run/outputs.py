@@ -1,0 +1,134 @@
+"""What a run writes: objects in every format, tissue, pictures; each output whole or not at all."""
+
+from collections.abc import Iterator
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import shapely
+
+from wsi_parse.compute.memory import release
+from wsi_parse.compute.plan import RunPlan
+from wsi_parse.exporters.base import ExportContext, Exporter
+from wsi_parse.exporters.geojson import write_tissue
+from wsi_parse.exporters.parts import GeoJsonParts
+from wsi_parse.files import MANIFEST_NAME, remove
+from wsi_parse.objects.batch import ObjectBatch
+from wsi_parse.objects.probability_map import ProbabilityMap
+from wsi_parse.objects.regions import polygons_of_mask
+from wsi_parse.objects.simplify import to_level0
+from wsi_parse.pictures.overlay import draw_overlay
+from wsi_parse.progress import Clock, Progress, stage_named
+from wsi_parse.qupath.geometry import fit_for_qupath
+from wsi_parse.registry import EXPORTERS
+from wsi_parse.run.collect import collect
+from wsi_parse.run.manifest import RunManifest, sha256_of
+from wsi_parse.run.prepared import PreparedRun
+from wsi_parse.run.provenance import provenance
+from wsi_parse.tissue.mask import TissueMask
+
+
+def write_outputs(
+    plan: RunPlan, prepared: PreparedRun, folder: Path, manifest: RunManifest, clock: Clock, progress: Progress
+) -> None:
+    """Write every output, and into the manifest what they hold and their hashes."""
+    settings = prepared.settings.export
+    context = ExportContext(
+        prepared.prompts,
+        prepared.offset_level0,
+        provenance(prepared, plan.state),
+        max_part_bytes=round(settings.max_part_mb * 1e6),
+        max_part_objects=settings.max_part_objects,
+        maps=tuple(ProbabilityMap.of(context) for context in plan.pass_contexts),
+        source=prepared.path,
+    )
+    counts = np.zeros((len(prepared.prompts), 2), np.int64)
+    outputs: list[Path] = []
+    exporters: list[Exporter] = []
+
+    def batches() -> Iterator[ObjectBatch]:
+        return collect(plan, prepared.prompts)
+
+    chunks_left = sum(len(item.chunks.chunks(item.selection)) for item in plan.passes)
+    progress.start("export", chunks_left)
+    with clock.stage("export"), stage_named(prepared.slide.name, "export"), ExitStack() as stack:
+        for name in settings.formats:
+            kind = EXPORTERS.get(name)
+            target = folder / (kind.file_name + (".gz" if settings.gzip and name == "geojson" else ""))
+            exporters.append(stack.enter_context(kind(target, context)))
+        for batch in batches():
+            counts += np.bincount(batch.variant, minlength=counts.size).reshape(counts.shape)
+            for exporter in exporters:
+                exporter.write(batch)
+            progress.advance("export", min(1, chunks_left))
+            chunks_left = max(0, chunks_left - 1)
+        # Chunks without objects give no batch.
+        progress.advance("export", chunks_left)
+    for exporter in exporters:
+        outputs += exporter.written
+        if isinstance(exporter, GeoJsonParts):
+            manifest.qupath_heap_gb = round(exporter.heap_bytes / 1e9, 2)
+            if exporter.heap_bytes > _MUCH_HEAP:
+                progress.note(heap_note(exporter))
+    names = [prompt.name for prompt in prepared.prompts]
+    manifest.counts = dict(zip(names, counts.sum(axis=1).tolist(), strict=True))
+    manifest.unsure = {name: count for name, count in zip(names, counts[:, 1].tolist(), strict=True) if count}
+    if plan.tissue.area_mm2:
+        manifest.per_mm2 = {name: round(count / plan.tissue.area_mm2, 2) for name, count in manifest.counts.items()}
+    release()
+    with clock.stage("pictures"), stage_named(prepared.slide.name, "pictures"):
+        write_tissue(folder / "tissue.geojson", tissue_polygons(plan.tissue), context)
+        outputs.append(folder / "tissue.geojson")
+        if settings.overlay_px:
+            draw_overlay(
+                plan.slide,
+                plan.tissue,
+                batches,
+                prepared.prompts,
+                folder / "overlay.png",
+                settings.overlay_px,
+            )
+            outputs.append(folder / "overlay.png")
+    manifest.outputs = {path.name: str(sha256_of(path)) for path in outputs}
+
+
+def remove_earlier(folder: Path, manifest: RunManifest) -> list[str]:
+    """Remove what runs before wrote into the folder and this one did not; nothing else.
+
+    Returns
+    -------
+    list of str
+        Names of what stays, as it is not any more what was written: somebody's work may be in it.
+    """
+    changed = []
+    for name, sha256 in manifest.earlier.items():
+        path = folder / name
+        if name in manifest.outputs or name in (MANIFEST_NAME, "..") or path.name != name:
+            continue
+        if (found := sha256_of(path)) == sha256:
+            remove(path)
+        elif found is not None:
+            changed.append(name)
+    manifest.earlier = {}
+    return changed
+
+
+# QuPath takes half of the memory there is: with 8 GB of it, a larger heap must be asked for.
+_MUCH_HEAP = 4e9
+
+
+def heap_note(exporter: GeoJsonParts) -> str:
+    """Say what QuPath needs to open the annotations."""
+    parts, heap = len(exporter.sizes), f"{exporter.heap_bytes / 1e9:.1f} GB of memory (Preferences, General)"
+    if parts == 1:
+        return f"QuPath needs about {heap} to open {exporter.path.name}."
+    return f"The annotations are in {parts} parts; QuPath needs about {heap} for each of them."
+
+
+def tissue_polygons(tissue: TissueMask) -> Any:  # noqa: ANN401 - an object array of shapely polygons
+    """Outline the tissue (in the region of interest) in level-0 pixels, fit for QuPath."""
+    shapes = to_level0(polygons_of_mask(tissue.mask), tissue.frame, 0.5)
+    if tissue.region is not None:
+        shapes = fit_for_qupath(shapely.intersection(shapes[~shapely.is_missing(shapes)], tissue.region))
+    return shapes[~shapely.is_missing(shapes)]

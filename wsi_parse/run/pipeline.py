@@ -1,0 +1,228 @@
+"""segment_slide: one slide and words in, polygons and a manifest out; resumes what was interrupted."""
+
+import shutil
+from contextlib import ExitStack, suppress
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from wsi_parse._version import __version__
+from wsi_parse.compute.cluster import Cluster
+from wsi_parse.compute.graph import open_work, run_graph
+from wsi_parse.compute.memory import MemorySampler, RemoteMemory, release
+from wsi_parse.compute.plan import RunPlan
+from wsi_parse.compute.worker import Done, forget, load_model
+from wsi_parse.errors import ClusterError, StoreError, UsageError
+from wsi_parse.files import remove
+from wsi_parse.progress import Clock, Progress, Silent, stage_named
+from wsi_parse.run.estimate import stored_bytes
+from wsi_parse.run.layout import WORK, lay_out
+from wsi_parse.run.locks import claim
+from wsi_parse.run.manifest import RunManifest, redacted_settings, versions
+from wsi_parse.run.outputs import remove_earlier, write_outputs
+from wsi_parse.run.prepared import PreparedRun, prepare
+from wsi_parse.run.provenance import describe_model, describe_pass, describe_prompts, describe_slide
+from wsi_parse.settings import RunSettings
+
+
+def segment_slide(
+    path: Path,
+    folder: Path,
+    settings: RunSettings,
+    progress: Progress | None = None,
+    cluster: Cluster | None = None,
+) -> RunManifest:
+    """Do one slide.
+
+    Parameters
+    ----------
+    path : Path
+        The slide; nothing is written beside it.
+    folder : Path
+        Where the outputs go; made where absent.
+    settings : RunSettings
+    progress : Progress, optional
+    cluster : Cluster, optional
+        Where tasks run, shared with other slides; where None, what the settings say is started and ended.
+
+    Returns
+    -------
+    RunManifest
+        Also in `folder`/run.json. A finished run with the same settings is not done again.
+
+    Raises
+    ------
+    WsiParseError
+        What went wrong and what to do; what is done so far is kept for the next run.
+    """
+    progress = progress or Silent()
+    prepared = prepare(path, settings)
+    with prepared.slide:
+        done = _finished(prepared, folder, progress)
+        if done is not None:
+            return done
+        with stage_named(prepared.slide.name, "opening the output folder"):
+            folder.mkdir(parents=True, exist_ok=True)
+            with claim(folder):
+                # Another process may have done it between the first look and the claim.
+                return _finished(prepared, folder, progress) or _begin(prepared, folder, progress, cluster)
+
+
+def _finished(prepared: PreparedRun, folder: Path, progress: Progress) -> RunManifest | None:
+    """Return the manifest of a run that is done by the same settings, its outputs as they were written."""
+    earlier = RunManifest.load(folder)
+    _check_folder(folder, earlier, prepared)
+    if earlier is not None and earlier.is_finished(folder, prepared.digest):
+        progress.note("Already done with these settings; outputs verified.")
+        for caution in prepared.cautions:
+            progress.note(caution)
+        return earlier
+    return None
+
+
+def _begin(prepared: PreparedRun, folder: Path, progress: Progress, cluster: Cluster | None) -> RunManifest:
+    """Do what is left of a run; the manifest tells how it ended, whatever happens."""
+    earlier, manifest = RunManifest.load(folder), _manifest(prepared)
+    if earlier is not None and earlier.state == "done":
+        progress.note(f"Done before, {_why_again(earlier, manifest)}: the results are replaced when this run is done.")
+    for note in prepared.notes:
+        progress.note(note)
+    for left in folder.glob(".*.part"):
+        # Of a process that was killed while it wrote; the claim is ours.
+        remove(left)
+    if earlier is not None:
+        manifest.earlier = {**earlier.earlier, **earlier.outputs}
+    manifest.save(folder)
+    clock, sampler = Clock(), MemorySampler()
+    try:
+        with sampler, clock.stage("total"), stage_named(prepared.slide.name, "the run"), ExitStack() as stack:
+            cluster = cluster or stack.enter_context(Cluster(prepared.settings.compute, folder / WORK, progress.note))
+            elsewhere = _run(prepared, folder, manifest, clock, progress, cluster)
+    except BaseException as error:
+        manifest.state = "failed"
+        # Where workers are is nobody's business.
+        text = "The workers are gone or cannot do the work." if isinstance(error, ClusterError) else str(error)
+        roi = prepared.settings.slide.roi
+        manifest.error = without_folders(text or type(error).__name__, prepared.path, folder, roi)
+        with suppress(OSError):
+            manifest.save(folder)
+        raise
+    manifest.state = "done"
+    manifest.seconds = {name: round(value, 3) for name, value in clock.seconds.items()}
+    manifest.peak_memory_mb = round((sampler.peak_bytes + elsewhere) / 1e6, 1)
+    for name in remove_earlier(folder, manifest):
+        progress.note(f"{name} was written by a run before and changed since: it stays, and is no result of this one.")
+    manifest.ended_utc = datetime.now(UTC).isoformat(timespec="seconds")
+    manifest.save(folder)
+    shutil.rmtree(folder / WORK, ignore_errors=True)
+    return manifest
+
+
+def _why_again(earlier: RunManifest, manifest: RunManifest) -> str:
+    differences = earlier.differences(manifest)
+    return f"with other {', '.join(differences)}" if differences else "and an output was changed or is gone"
+
+
+def _check_folder(folder: Path, earlier: RunManifest | None, prepared: PreparedRun) -> None:
+    """Refuse to write one slide's results over another's."""
+    # A slide that failed may have been mended since: it is another one then, and the same to its owner.
+    if earlier is None or earlier.state != "done":
+        return
+    if earlier.slide.get("fingerprint") != prepared.slide.info.fingerprint:
+        raise UsageError(
+            f"{folder} holds results of another slide, {earlier.slide.get('name')}.",
+            "Choose another --out, or remove that folder.",
+        )
+
+
+def without_folders(text: str, *paths: Path | None) -> str:
+    """Take the folders out of a message: paths may hold names of patients."""
+    folders = {str(folder) for path in paths if path for folder in (path.absolute().parent, path.parent)}
+    for folder in sorted(folders - {".", ""}, key=len, reverse=True):
+        for mark in "/\\":
+            text = text.replace(f"{folder.rstrip(mark)}{mark}", "")
+    return text
+
+
+def _run(
+    prepared: PreparedRun, folder: Path, manifest: RunManifest, clock: Clock, progress: Progress, cluster: Cluster
+) -> int:
+    """Do all stages; returns the peak memory of processes that are not below this one, in bytes."""
+    progress.start("tissue", 1)
+    with clock.stage("tissue"), stage_named(prepared.slide.name, "tissue"):
+        tissue = prepared.tissue()
+    progress.advance("tissue")
+    with clock.stage("prepare"), stage_named(prepared.slide.name, "layout"):
+        plan = lay_out(prepared, tissue, folder, cluster)
+    manifest.tissue_mm2 = round(tissue.area_mm2, 4)
+    manifest.passes = [describe_pass(item) for item in plan.passes]
+    manifest.model["state"] = dict(plan.state)
+    try:
+        elsewhere = _compute(plan, cluster, clock, progress)
+        manifest.existence = _existence(plan)
+        release()
+        write_outputs(plan, prepared, folder, manifest, clock, progress)
+    finally:
+        forget(str(plan.path))
+        cluster.forget(plan.path)
+    return elsewhere
+
+
+def _compute(plan: RunPlan, cluster: Cluster, clock: Clock, progress: Progress) -> int:
+    blocks, chunks = open_work(plan)
+    everything = sum(len(item.selection.blocks()) for item in plan.passes)
+    if sum(map(len, blocks)) < everything and any(blocks) | any(chunks):
+        progress.note(f"Going on: {everything - sum(map(len, blocks))} of {everything} blocks are done.")
+    tiles = [sum(map(len, map(i.selection.of_block, todo))) for i, todo in zip(plan.passes, blocks, strict=True)]
+    _check_space(plan, tiles)
+    progress.start("predict", sum(tiles))
+    progress.start("outline", sum(map(len, chunks)))
+    if not (any(blocks) or any(chunks)):
+        return 0
+    elsewhere = RemoteMemory()
+
+    def report(done: Done) -> None:
+        elsewhere.note(done)
+        progress.advance(done.stage, done.count if done.stage == "predict" else 1)
+        name = f"{done.stage} (all workers)"
+        clock.seconds[name] = clock.seconds.get(name, 0.0) + done.ended - done.started
+
+    at_once = load_model(plan.model_name, plan.settings.model, plan.weights).at_once if cluster.is_here else None
+    with clock.stage("predict and outline"):
+        run_graph(cluster.client(at_once), plan, blocks, chunks, report)
+    return elsewhere.peak_bytes
+
+
+def _existence(plan: RunPlan) -> dict[str, dict[str, Any]]:
+    """What the model noted of all tiles, summarised a prompt."""
+    model = load_model(plan.model_name, plan.settings.model, plan.weights)
+    found: dict[str, dict[str, Any]] = {}
+    for item, context in zip(plan.passes, plan.pass_contexts, strict=True):
+        found |= model.summarise(context.store.notes(item.selection.blocks()), item.scale_pass)
+    return found
+
+
+def _check_space(plan: RunPlan, tiles: list[int]) -> None:
+    """Refuse to begin where the tiles of each pass would not fit on the disk."""
+    needed = sum(stored_bytes(item, count) for item, count in zip(plan.passes, tiles, strict=True))
+    free = shutil.disk_usage(plan.work).free
+    if needed > free:
+        raise StoreError(
+            f"{sum(tiles)} tiles need about {needed / 1e9:.1f} GB for a while, and {free / 1e9:.1f} GB are free.",
+            "Free some space, choose another --out, or a smaller --roi.",
+        )
+
+
+def _manifest(prepared: PreparedRun) -> RunManifest:
+    return RunManifest(
+        wsi_parse=__version__,
+        state="running",
+        digest=prepared.digest,
+        slide=describe_slide(prepared.slide),
+        settings=redacted_settings(prepared.settings),
+        model=describe_model(prepared.spec, prepared.weights),
+        prompts=describe_prompts(prepared.prompts),
+        notes=list(prepared.notes),
+        cautions=list(prepared.cautions),
+        versions=versions(),
+    )

@@ -1,0 +1,1 @@
+"""Which part of a slide is tissue, and where a pen was used on the glass."""
