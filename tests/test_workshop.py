@@ -102,7 +102,7 @@ def test_constraints_are_plain_pins() -> None:
 
 def asked_for() -> list[str]:
     groups = PYPROJECT["dependency-groups"].values()
-    # Several GPUs and Kubernetes are at nobody's hand here: what they need is not installed, and not pinned.
+    # Several GPUs are at nobody's hand here: what they need is not installed, and not pinned.
     # Neither is spatialdata, which wants an older Dask.
     extras = [PYPROJECT["project"]["optional-dependencies"][name] for name in ("cluster", "dicom")]
     listed = [PYPROJECT["project"]["dependencies"], *extras, *groups]

@@ -76,7 +76,6 @@ CLUSTERS = Registry(
         "slurm": "wsi_parse.compute.jobs:slurm",
         "pbs": "wsi_parse.compute.jobs:pbs",
         "lsf": "wsi_parse.compute.jobs:lsf",
-        "kubernetes": "wsi_parse.compute.kubernetes:kubernetes",
     },
 )
 EXPORTERS = Registry(

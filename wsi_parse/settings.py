@@ -128,7 +128,7 @@ class ExportSettings(_Section):
 class ComputeSettings(_Section):
     """Where the work is done; never changes the result (a network's by 1/255 at most)."""
 
-    cluster: str = Field("local", description="local, slurm, pbs, lsf, kubernetes, or a scheduler's tcp:// or tls://")
+    cluster: str = Field("local", description="local, slurm, pbs, lsf, or a scheduler's tcp:// or tls://")
     workers: int = Field(
         0, ge=0, description="processes, or jobs of a batch system; 0: threads of this process, one job"
     )

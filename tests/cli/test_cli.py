@@ -1,5 +1,6 @@
 """The command line as a person meets it: one line of error with a remedy, exit codes, JSON for machines."""
 
+import io
 import json
 import os
 import subprocess
@@ -7,9 +8,10 @@ import sys
 from pathlib import Path
 
 import pytest
+from rich.console import Console
 
 from tests.small_slides import tissue_with_nuclei, write_slide
-from wsi_parse.cli.run import written_line
+from wsi_parse.cli.run import _print_result, written_line
 from wsi_parse.run.folders import output_folders
 from wsi_parse.run.manifest import RunManifest
 from wsi_parse.settings import RunSettings
@@ -49,6 +51,21 @@ def manifest_of(*outputs: str) -> RunManifest:
         prompts=[],
         outputs=dict.fromkeys(outputs, ""),
     )
+
+
+def test_a_model_says_its_own_sentence_of_a_slide() -> None:
+    """The command line knows no key of a model but the one of the contract."""
+    manifest = manifest_of("annotations.geojson").model_copy(
+        update={
+            "model": {"name": "other", "licence": "MIT"},
+            "tissue_mm2": 1.0,
+            "existence": {"nuclei": {"sentence": "Most [nuclei] are pale."}, "glands": {"seen": 3}, "cells": {}},
+        }
+    )
+    text = io.StringIO()
+    _print_result(manifest, Path("out"), Console(file=text, width=200))
+    assert "nuclei: Most [nuclei] are pale." in text.getvalue()
+    assert "glands:" not in text.getvalue()
 
 
 def test_the_last_line_says_what_was_written_and_what_to_do_with_it() -> None:

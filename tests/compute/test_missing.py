@@ -1,7 +1,9 @@
 """Clusters whose packages are not there, or whose options cannot be, say so in one line; GPUs by a stand-in."""
 
+import re
 import signal
 import sys
+from importlib.metadata import entry_points
 from pathlib import Path
 from types import ModuleType
 
@@ -19,7 +21,6 @@ from wsi_parse.settings import ComputeSettings
         ("slurm", "dask_jobqueue", "cluster"),
         ("pbs", "dask_jobqueue", "cluster"),
         ("lsf", "dask_jobqueue", "cluster"),
-        ("kubernetes", "dask_kubernetes.operator", "kubernetes"),
     ],
 )
 def test_a_missing_package_is_named_with_what_to_do(
@@ -45,6 +46,29 @@ def test_importing_dask_jobqueue_leaves_ctrl_c_alone(tmp_path: Path) -> None:
     ):
         cluster.client()
     assert signal.getsignal(signal.SIGINT) is before
+
+
+def test_kubernetes_is_not_offered(tmp_path: Path) -> None:
+    """Its package starts ``dask-scheduler`` and ``dask-worker`` in the pods, which the Dask that we need has not."""
+    settings = ComputeSettings(cluster="kubernetes")
+    with pytest.raises(UnknownNameError, match="slurm"), Cluster(settings, tmp_path) as cluster:
+        cluster.client()
+
+
+COMMAND = re.compile(r"\bdask[ -](worker|scheduler)\b")
+
+
+def test_every_command_of_dask_that_we_name_is_shipped() -> None:
+    root = Path(__file__).parents[2]
+    files = [path for part in ("wsi_parse", "configs", "workflows", "docs") for path in (root / part).rglob("*")]
+    named: dict[str, list[str]] = {}
+    for path in [*files, root / "README.md"]:
+        if path.suffix in {".py", ".md", ".yaml", ".yml", ".sh", ""} and path.is_file():
+            for found in COMMAND.finditer(path.read_text(encoding="utf-8")):
+                named.setdefault(found.group(), []).append(path.name)
+    shipped = {f"dask {command.name}" for command in entry_points(group="dask_cli")}
+    assert "dask worker" in named
+    assert not named.keys() - shipped, named
 
 
 def test_a_cluster_nobody_knows(tmp_path: Path) -> None:

@@ -64,6 +64,28 @@ def test_a_region_of_interest_counts_from_the_bounds_too(painted: Path, tmp_path
     assert len(inside) == pytest.approx(expected, rel=0.1)
 
 
+def test_the_frame_of_the_outputs_moves_no_region(painted: Path, tmp_path: Path) -> None:
+    square = [[500, 400], [1400, 400], [1400, 1200], [500, 1200], [500, 400]]
+    drawn = tmp_path / "roi.geojson"
+    drawn.write_text(json.dumps({"type": "Polygon", "coordinates": [square]}))
+    inside = found(painted / "bounds.scn", tmp_path / "qupath", roi=drawn)
+    whole = found(painted / "bounds.scn", tmp_path / "level0", "export.frame=level0", roi=drawn)
+    bounds = open_slide(painted / "bounds.scn").info.bounds_level0
+    assert bounds is not None
+    assert len(inside) > 20
+    assert np.allclose(whole - (bounds.x, bounds.y), inside)
+
+
+@pytest.mark.parametrize("frame", ["qupath", "level0"])
+def test_a_region_that_states_its_frame_is_read_in_it(painted: Path, tmp_path: Path, frame: str) -> None:
+    """Files that this package writes say what was subtracted."""
+    everything = found(painted / "bounds.scn", tmp_path / "first", f"export.frame={frame}")
+    tissue = tmp_path / "first" / "tissue.geojson"
+    for other in ("qupath", "level0"):
+        again = found(painted / "bounds.scn", tmp_path / other, f"export.frame={other}", roi=tissue)
+        assert len(again) == pytest.approx(len(everything), rel=0.1)
+
+
 def test_the_truth_lies_under_what_is_found(painted: Path, tmp_path: Path) -> None:
     slide = SyntheticSlide(*SIDES, seed=4, tissue=0.8)
     nuclei = np.concatenate([np.stack([cell["x"], cell["y"]], axis=1) for cell in slide.iterate_nuclei()])

@@ -1,23 +1,26 @@
-"""The region of interest: polygons of a GeoJSON file, in the frame QuPath exports."""
+"""The region of interest: polygons of a GeoJSON file, in the frame that the file states, else in QuPath's."""
 
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import shapely
 
 from wsi_parse.annotations import DAMAGED, read_annotations
+from wsi_parse.annotations.frame import stated_offset
 from wsi_parse.errors import UsageError
 
 
-def read_roi(path: Path, offset_level0: tuple[int, int]) -> Any:  # noqa: ANN401 - a shapely geometry
+def read_roi(path: Path, bounds_origin_level0: tuple[int, int]) -> Any:  # noqa: ANN401 - a shapely geometry
     """Read the union of all polygons of a GeoJSON file.
 
     Parameters
     ----------
     path : Path
         Any that :func:`read_annotations` reads.
-    offset_level0 : (int, int)
-        Added to every point: the origin of the slide's bounds where the file counts from there, as QuPath's do.
+    bounds_origin_level0 : (int, int)
+        Origin of the slide's bounds, from which QuPath counts; (0, 0) where the slide has none. It is added to every
+        point, unless the file states itself what was subtracted, as the files that this package writes do.
 
     Returns
     -------
@@ -35,4 +38,6 @@ def read_roi(path: Path, offset_level0: tuple[int, int]) -> Any:  # noqa: ANN401
     area = shapely.union_all(shapely.make_valid(found.geometry))
     if area.is_empty or area.area == 0:
         raise UsageError(f"The region file {path.name} holds no polygon.", "Draw an area in QuPath and export it.")
-    return shapely.transform(area, lambda points: points + offset_level0)
+    stated = stated_offset(found.told)
+    offset = np.array(bounds_origin_level0, float) if stated is None else stated
+    return shapely.transform(area, lambda points: points + offset)

@@ -126,7 +126,7 @@ def cohort(
     prompt: Prompts = None,
     model: Annotated[str | None, typer.Option("--model", help="See wsi-parse models.")] = None,
     cluster: Annotated[
-        str | None, typer.Option("--cluster", help="local, slurm, pbs, lsf, kubernetes, or tcp://SCHEDULER:PORT.")
+        str | None, typer.Option("--cluster", help="local, slurm, pbs, lsf, or tcp://SCHEDULER:PORT.")
     ] = None,
     workers: Annotated[int | None, typer.Option("--workers", help="Processes here, or jobs of the cluster.")] = None,
     only: Annotated[list[str] | None, typer.Option("--only", help="Id of a slide; may be repeated.")] = None,

@@ -91,12 +91,8 @@ def _print_result(manifest: RunManifest, folder: Path, console: Console) -> None
         table.add_row(*row[: len(columns)])
     console.print(table)
     for name, facts in manifest.existence.items():
-        if facts["tiles_with_mask"]:
-            console.print(
-                f"{name}: masks of {facts['share_below_0.05']:.0%} of {facts['tiles_with_mask']:,} tiles are unlike "
-                "those of the training data (p < 0.05); nothing was dropped for it",
-                highlight=False,
-            )
+        if isinstance(sentence := facts.get("sentence"), str) and sentence:
+            console.print(f"{name}: {sentence}", highlight=False, markup=False)
     console.print(
         f"tissue {manifest.tissue_mm2:.3g} mm² · model {manifest.model['name']} ({manifest.model['licence']}) · "
         f"peak memory {(manifest.peak_memory_mb or 0) / 1000:.2f} GB",

@@ -1,17 +1,15 @@
 """Where a file counts its pixels from, and how large they are: as it says itself, nothing guessed in silence."""
 
 from collections.abc import Mapping
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from wsi_parse.annotations.frame import Provenance, pair_px, stated_offset
 from wsi_parse.errors import UsageError
 
 # Relative: what rounding and vendors differ by.
 _SAME_SIZE = 0.02
-
-Provenance = Mapping[str, Any]
 
 
 def shift_between(pred: Provenance, truth: Provenance) -> tuple[NDArray[np.float64], list[str]]:
@@ -32,7 +30,7 @@ def shift_between(pred: Provenance, truth: Provenance) -> tuple[NDArray[np.float
     list of str
         What was taken for granted.
     """
-    said = [_offset(told) for told in (pred, truth)]
+    said = [stated_offset(told) for told in (pred, truth)]
     notes = []
     names = [name for name, offset in zip(("prediction", "truth"), said, strict=True) if offset is None]
     if names:
@@ -83,16 +81,6 @@ def _slide(told: Provenance) -> Provenance:
     return found if isinstance(found, Mapping) else {}
 
 
-def _offset(told: Provenance) -> NDArray[np.float64] | None:
-    return _pair(told.get("offset_level0_px"))
-
-
 def _bounds(told: Provenance) -> NDArray[np.float64] | None:
     found = _slide(told).get("bounds_level0_px")
-    return _pair(found[:2]) if isinstance(found, list) else None
-
-
-def _pair(found: Any) -> NDArray[np.float64] | None:  # noqa: ANN401 - parsed JSON
-    if isinstance(found, list) and len(found) == 2 and all(isinstance(value, int | float) for value in found):
-        return np.array(found, float)
-    return None
+    return pair_px(found[:2]) if isinstance(found, list) else None

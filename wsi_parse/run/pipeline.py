@@ -1,5 +1,6 @@
 """segment_slide: one slide and words in, polygons and a manifest out; resumes what was interrupted."""
 
+import json
 import shutil
 from contextlib import ExitStack, suppress
 from datetime import UTC, datetime
@@ -12,7 +13,7 @@ from wsi_parse.compute.graph import open_work, run_graph
 from wsi_parse.compute.memory import MemorySampler, RemoteMemory, release
 from wsi_parse.compute.plan import RunPlan
 from wsi_parse.compute.worker import Done, forget, load_model
-from wsi_parse.errors import ClusterError, StoreError, UsageError
+from wsi_parse.errors import ClusterError, ModelError, StoreError, UsageError
 from wsi_parse.files import remove
 from wsi_parse.progress import Clock, Progress, Silent, stage_named
 from wsi_parse.run.estimate import stored_bytes
@@ -199,6 +200,16 @@ def _existence(plan: RunPlan) -> dict[str, dict[str, Any]]:
     found: dict[str, dict[str, Any]] = {}
     for item, context in zip(plan.passes, plan.pass_contexts, strict=True):
         found |= model.summarise(context.store.notes(item.selection.blocks()), item.scale_pass)
+    try:
+        json.dumps(found, allow_nan=False)
+        facts_only = all(isinstance(facts, dict) for facts in found.values())
+    except (TypeError, ValueError):
+        facts_only = False
+    if not facts_only:
+        raise ModelError(
+            f"What {plan.model_name} says of the slide (summarise) cannot be written as JSON facts of each prompt.",
+            "This is a defect of the model plug-in.",
+        )
     return found
 
 

@@ -130,8 +130,8 @@ def prepare(path: Path, settings: RunSettings, *, require_weights: bool = True) 
     if settings.slide.roi is not None:
         roi_hash = sha256_of(settings.slide.roi) or ""
         bounds = slide.info.bounds_level0
-        in_qupath = settings.export.frame == "qupath" and bounds is not None
-        roi = read_roi(settings.slide.roi, (bounds.x, bounds.y) if in_qupath and bounds else (0, 0))
+        # What the outputs count from moves no input.
+        roi = read_roi(settings.slide.roi, (bounds.x, bounds.y) if bounds else (0, 0))
     decided = repr([replace(scale_pass, notes=()) for scale_pass in scale_passes])
     digest = settings.result_digest(
         __version__, slide.info.fingerprint, str(weights and weights.sha256), roi_hash, decided

@@ -123,13 +123,22 @@ def summarise(noted: NDArray[np.float64], parameters: NDArray[np.float64]) -> di
     Returns
     -------
     dict
-        Tiles with a mask, the median of their p, and the share the authors would call "absent".
+        Tiles with a mask, the median of their p, the share the authors would call "absent", and that in a sentence;
+        no sentence where no tile has a mask.
     """
     found = noted[noted[:, 0] > 0]
     p = likelihood(found[:, 1:], parameters)
+    absent = float((p < ABSENT_BELOW).mean()) if len(p) else None
+    sentence = (
+        ""
+        if absent is None
+        else f"The masks of {absent:.0%} of {len(found):,} tiles are unlike those of the training data "
+        f"(p < {ABSENT_BELOW:g}). No object was dropped for it."
+    )
     return {
         "tiles": len(noted),
         "tiles_with_mask": len(found),
         "p_median": round(float(np.median(p)), 4) if len(p) else None,
-        "share_below_0.05": round(float((p < ABSENT_BELOW).mean()), 4) if len(p) else None,
+        "share_below_0.05": None if absent is None else round(absent, 4),
+        "sentence": sentence,
     }

@@ -1,0 +1,48 @@
+"""Whole runs with models that do what those of this package do not: a plug-in ends no run without a sentence."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from tests.small_slides import tissue_with_nuclei, write_slide
+from wsi_parse.errors import ModelError
+from wsi_parse.models.stain import StainModel
+from wsi_parse.run.manifest import RunManifest
+from wsi_parse.run.pipeline import segment_slide
+from wsi_parse.settings import RunSettings
+
+
+@pytest.fixture(scope="module")
+def slide(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_slide(tmp_path_factory.mktemp("slides") / "small.svs", tissue_with_nuclei(700, 600)[0])
+
+
+def settings_of(*overrides: str, prompts: tuple[str, ...] = ("nuclei",)) -> RunSettings:
+    small = ("model.field_um=128", "tiles.block=2", "objects.chunk_px=256", "export.overlay_px=0")
+    return RunSettings.load(None, [*small, *overrides], prompts=prompts, model={"name": "stain"})
+
+
+def saying(monkeypatch: pytest.MonkeyPatch, facts: Any) -> None:
+    monkeypatch.setattr(StainModel, "summarise", lambda *_: {"nuclei": facts})
+
+
+def test_what_a_model_says_of_the_slide_is_in_the_manifest(
+    slide: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    facts = {"sentence": "Most nuclei are pale.", "pale": 3}
+    saying(monkeypatch, facts)
+    segment_slide(slide, tmp_path, settings_of())
+    manifest = RunManifest.load(tmp_path)
+    assert manifest is not None
+    assert manifest.existence == {"nuclei": facts}
+
+
+@pytest.mark.parametrize("facts", [3, ["a"], {"median": np.float32(0.5)}, {"median": float("nan")}])
+def test_what_cannot_be_written_is_the_defect_of_the_model(
+    slide: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, facts: Any
+) -> None:
+    saying(monkeypatch, facts)
+    with pytest.raises(ModelError, match=r"summarise.*defect of the model plug-in"):
+        segment_slide(slide, tmp_path, settings_of())

@@ -1,0 +1,34 @@
+"""Where the pixels of a GeoJSON file begin, as far as the file says so itself."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from wsi_parse.annotations.polygons import MAX_PX
+
+#: The file's own member ``wsi_parse``; empty where there is none.
+Provenance = Mapping[str, Any]
+
+
+def stated_offset(provenance: Provenance) -> NDArray[np.float64] | None:
+    """Return what was subtracted from the level-0 pixels of a file; None where the file does not say.
+
+    >>> stated_offset({"frame": "qupath", "offset_level0_px": [100, 50]})
+    array([100.,  50.])
+    >>> stated_offset({"frame": "level0"})
+    array([0., 0.])
+    >>> stated_offset({}) is None
+    True
+    """
+    offset = pair_px(provenance.get("offset_level0_px"))
+    return np.zeros(2) if offset is None and provenance.get("frame") == "level0" else offset
+
+
+def pair_px(found: Any) -> NDArray[np.float64] | None:  # noqa: ANN401 - parsed JSON
+    """Return two numbers of pixels as an array; None where it is anything else."""
+    if not (isinstance(found, list) and len(found) == 2):
+        return None
+    numbers = [float(value) for value in found if type(value) in {int, float} and abs(value) < MAX_PX]
+    return np.array(numbers) if len(numbers) == 2 else None
