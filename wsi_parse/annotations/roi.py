@@ -1,4 +1,4 @@
-"""The region of interest: polygons of a GeoJSON file, in the frame QuPath exports."""
+"""read_roi: a region of interest (ROI) from the polygons of a GeoJSON file."""
 
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,7 @@ def read_roi(path: Path, offset_level0: tuple[int, int]) -> Any:  # noqa: ANN401
     Parameters
     ----------
     path : Path
-        Any that :func:`read_annotations` reads.
+        Any file that :func:`read_annotations` reads.
     offset_level0 : (int, int)
         Added to every point: the origin of the slide's bounds where the file counts from there, as QuPath's do.
 
@@ -31,8 +31,10 @@ def read_roi(path: Path, offset_level0: tuple[int, int]) -> Any:  # noqa: ANN401
     """
     found = read_annotations(path)
     if DAMAGED in found.skipped:
-        raise UsageError(f"The region file {path.name} holds {DAMAGED}.", "wsi-parse check says where.")
+        raise UsageError(
+            f"The region file {path.name} has {DAMAGED}.", f"Run `wsi-parse check {path.name}` to find them."
+        )
     area = shapely.union_all(shapely.make_valid(found.geometry))
     if area.is_empty or area.area == 0:
-        raise UsageError(f"The region file {path.name} holds no polygon.", "Draw an area in QuPath and export it.")
+        raise UsageError(f"The region file {path.name} contains no polygon.", "Draw an area in QuPath and export it.")
     return shapely.transform(area, lambda points: points + offset_level0)

@@ -15,7 +15,7 @@ from wsi_parse.files import write_text
 from wsi_parse.geometry import Box
 from wsi_parse.predict.tiles import TileGrid
 
-# Reading a window takes 0.4 ms for each square of this size that it touches: larger squares are faster until too much is read.
+# Reading a window takes 0.4 ms per square of this size, so larger squares are faster until too much is read.
 _INNER_PX = 512
 
 
