@@ -15,9 +15,7 @@ from packaging.version import Version
 
 from tests.lowest import EXTRAS, ROOT, TOOLS, bounds, pins, requirements
 
-PART = (
-    "tests/test_pipeline.py",
-)
+PART = ("tests/test_pipeline.py",)
 # Old releases warn of what their newer companions deprecate, and new ones of their older users; nobody can mend that.
 QUIET = [f"-Wdefault::{name}" for name in ("DeprecationWarning", "PendingDeprecationWarning", "FutureWarning")]
 

@@ -1,4 +1,4 @@
-"""Every form that QuPath v0.4 to v0.7 exports is read, whole, however the file is packed or cut."""
+"""Every form that QuPath v0.4 to v0.7 exports is read completely, however the file is packed or cut."""
 
 import gzip
 import json
@@ -61,7 +61,7 @@ def test_a_collection(tmp_path: Path, name: str, style: dict[str, Any]) -> None:
     assert found.object_type.tolist() == ["detection", "annotation", "annotation"]
     assert shapely.area(found.geometry).tolist() == [66, 66 - 2 + 8, 66]
     assert shapely.get_num_geometries(found.geometry).tolist() == [1, 2, 1]
-    assert found.told == COLLECTION["wsi_parse"]
+    assert found.provenance == COLLECTION["wsi_parse"]
     assert found.skipped == {}
     assert found.nucleus is None
     assert len(found) == 3
@@ -79,7 +79,7 @@ def test_a_collection(tmp_path: Path, name: str, style: dict[str, Any]) -> None:
 def test_other_forms_of_several(tmp_path: Path, content: Any) -> None:
     found = read_annotations(saved(tmp_path, content))
     assert found.ids.tolist() == UUIDS[:2]
-    assert found.told == {}
+    assert found.provenance == {}
 
 
 @pytest.mark.parametrize("content", [feature(3), [feature(3)]], ids=["feature", "array"])
@@ -97,7 +97,7 @@ def test_a_bare_geometry(tmp_path: Path, content: Any) -> None:
 
 
 @pytest.mark.parametrize("content", [{"type": "FeatureCollection", "features": []}, [], b" [ ] "])
-def test_nothing_is_a_result(tmp_path: Path, content: Any) -> None:
+def test_an_empty_file_is_a_valid_result(tmp_path: Path, content: Any) -> None:
     found = read_annotations(saved(tmp_path, content))
     assert len(found) == 0
     assert found.geometry.dtype == found.ids.dtype == object
@@ -115,7 +115,7 @@ def test_a_zip(tmp_path: Path) -> None:
         read_annotations(path)
 
 
-def test_what_v0_4_writes(tmp_path: Path) -> None:
+def test_files_of_v0_4(tmp_path: Path) -> None:
     text = b"""{"type":"FeatureCollection","features":[
     {"type":"Feature","id":"%s","geometry":%s,"properties":{"object_type":"detection",
     "classification":{"name":"Tumor","colorRGB":-3670016},"isLocked":false,
@@ -127,13 +127,13 @@ def test_what_v0_4_writes(tmp_path: Path) -> None:
     assert found.object_type.tolist() == ["detection"]
 
 
-def test_what_older_ones_write(tmp_path: Path) -> None:
+def test_files_of_older_versions(tmp_path: Path) -> None:
     found = read_annotations(saved(tmp_path, [{**feature(), "id": "PathCellObject"}]))
     assert found.ids.tolist() == [None]
     assert found.object_type.tolist() == ["cell"]
 
 
-def test_of_metadata_twice_nothing_breaks(tmp_path: Path) -> None:
+def test_repeated_metadata_are_read(tmp_path: Path) -> None:
     text = json.dumps(feature(0, objectType="annotation", measurements={"a": "NaN", "b": "Infinity"}))
     twice = text.replace('"objectType"', '"metadata": {"a": "}"}, "metadata": {"b": "1"}, "objectType"')
     assert read_annotations(saved(tmp_path, twice.encode())).object_type.tolist() == ["annotation"]
@@ -149,16 +149,16 @@ def test_a_cell_and_its_nucleus(tmp_path: Path, inside: bool) -> None:
     assert found.nucleus[1] is None
 
 
-def test_features_below_others_are_read_too(tmp_path: Path) -> None:
+def test_child_features_are_read_too(tmp_path: Path) -> None:
     content = feature(0, childObjects=[feature(1, children=[feature(2)]), feature(3)])
     assert read_annotations(saved(tmp_path, content)).ids.tolist() == UUIDS[:4]
 
 
-def test_an_ellipse_is_its_polygon(tmp_path: Path) -> None:
+def test_an_ellipse_is_read_as_a_polygon(tmp_path: Path) -> None:
     assert len(read_annotations(saved(tmp_path, [feature(0, {**polygon(), "isEllipse": True})]))) == 1
 
 
-def test_what_is_no_area_is_counted(tmp_path: Path) -> None:
+def test_features_without_an_area_are_counted(tmp_path: Path) -> None:
     content = [
         feature(0),
         feature(1, {"type": "Point", "coordinates": [1, 2]}),
@@ -181,14 +181,14 @@ def test_what_is_no_area_is_counted(tmp_path: Path) -> None:
     }
 
 
-def test_a_height_is_left_out_and_a_ring_closed(tmp_path: Path) -> None:
+def test_heights_are_dropped_and_rings_are_closed(tmp_path: Path) -> None:
     content = [feature(0, polygon([[[0, 0, 5], [8, 0, 5], [8, 8]]])), feature(1, polygon([[[0, 0], [8, 0], [8, 8]]]))]
     found = read_annotations(saved(tmp_path, content))
     assert shapely.area(found.geometry).tolist() == [32, 32]
     assert not shapely.has_z(found.geometry).any()
 
 
-def test_one_feature_a_line_is_read_too(tmp_path: Path) -> None:
+def test_one_feature_per_line_is_read_too(tmp_path: Path) -> None:
     content = b"\n".join(json.dumps(feature(number)).encode() for number in range(4))
     assert read_annotations(saved(tmp_path, content)).ids.tolist() == UUIDS[:4]
 
@@ -209,30 +209,30 @@ NULLS = [
     [
         (b"", "is empty"),
         (b" \n\t", "is empty"),
-        (b"hello", "is no GeoJSON"),
-        (b"\x1f\x8b\x08", "is no GeoJSON"),
+        (b"hello", "is not valid GeoJSON"),
+        (b"\x1f\x8b\x08", "is not valid GeoJSON"),
         (b'{"a": 1}', "neither features nor a geometry"),
         (b'{"type": "FeatureCollection"}', "neither features nor a geometry"),
-        (b'{"type": "FeatureCollection", "features": {}}', "its features are no list"),
-        (b"[1, 2]", "other things than features"),
-        (b'[{"type": "Feature", "geometry": oops}]', "Feature 1 of a.geojson is no JSON"),
+        (b'{"type": "FeatureCollection", "features": {}}', "its features are not a list"),
+        (b"[1, 2]", "values that are not features"),
+        (b'[{"type": "Feature", "geometry": oops}]', "Feature 1 of a.geojson is not valid JSON"),
         (b'{"type": "FeatureCollection", "features": [{} {}]}', "between two features"),
-        (b'{"type": "FeatureCollection", "features": null}', "its features are no list"),
+        (b'{"type": "FeatureCollection", "features": null}', "its features are not a list"),
         (b"[{}, 5, {}]", "between two features"),
-        (b"[{}, 5]", "other things than features|no GeoJSON"),
-        (b'{"type": "FeatureCollection", "features": [{} 5]}', "other things"),
-        (b'{"type": "FeatureCollection", "features": [5, {}]}', "other things"),
-        (b'{"type": "FeatureCollection", "features": [{},]}', "no GeoJSON"),
-        *((text.encode(), r"null stands among them\. Leave it out") for text in NULLS),
+        (b"[{}, 5]", "values that are not features|not valid GeoJSON"),
+        (b'{"type": "FeatureCollection", "features": [{} 5]}', "values that are not features"),
+        (b'{"type": "FeatureCollection", "features": [5, {}]}', "values that are not features"),
+        (b'{"type": "FeatureCollection", "features": [{},]}', "not valid GeoJSON"),
+        *((text.encode(), r"the list of features contains null\. Remove the null") for text in NULLS),
         (b'{"type": "Feature", "a": ' + b"[" * 100_000 + b"]" * 100_000 + b"}", "too deeply"),
         (b'[{"type": "Feature", "a": ' + b"[" * 100_000 + b"]" * 100_000 + b"}]", "too deeply"),
-        (b'{"type": "Feature"} junk', "something follows"),
-        (b"[]]", "no GeoJSON"),
+        (b'{"type": "Feature"} junk', "text after its end"),
+        (b"[]]", "not valid GeoJSON"),
         (b'{"type": "Feature"}}', "not opened"),
-        (b'{"type": "Feature", }', "no GeoJSON"),
+        (b'{"type": "Feature", }', "not valid GeoJSON"),
     ],
 )
-def test_what_is_no_geojson_says_so(tmp_path: Path, content: bytes, message: str) -> None:
+def test_invalid_geojson_is_refused_with_a_reason(tmp_path: Path, content: bytes, message: str) -> None:
     with pytest.raises(UsageError, match=message) as caught:
         read_annotations(saved(tmp_path, content))
     assert "a.geojson" in str(caught.value)
@@ -246,8 +246,8 @@ def test_cut_short_anywhere_is_an_error(tmp_path: Path, text: bytes) -> None:
             read_annotations(saved(tmp_path, text[:length]))
 
 
-def test_a_folder_says_that_it_is_one(tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match=r"is a folder, and no GeoJSON\. Name the files"):
+def test_a_folder_is_refused_as_a_folder(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match=r"is a folder, not a GeoJSON file\. Give the files"):
         read_annotations(tmp_path)
 
 
@@ -259,11 +259,11 @@ def test_a_cut_gz_and_a_missing_file_are_errors(tmp_path: Path) -> None:
     path.write_bytes(b"no gzip")
     with pytest.raises(UsageError, match="cannot be read"):
         read_annotations(path)
-    with pytest.raises(UsageError, match=r"no\.geojson cannot be read: .*[^.]\. It must"):
+    with pytest.raises(UsageError, match=r"no\.geojson cannot be read: .*[^.]\. Give a GeoJSON file"):
         read_annotations(tmp_path / "no.geojson")
 
 
-# Everything that could be taken for structure, also in the middle of an escape.
+# Characters that could be mistaken for structure, also in the middle of an escape.
 tricky = st.text(st.sampled_from('\\"{}[],:ab\n é🔬'), max_size=12)
 values = st.recursive(
     st.one_of(tricky, st.integers(-9, 9), st.booleans(), st.none()),

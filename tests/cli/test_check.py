@@ -143,7 +143,7 @@ def test_of_a_folder_of_results_the_annotations_are_checked(tmp_path: Path) -> N
     assert [json.loads(line)["file"] for line in said] == parts
     (tmp_path / "empty").mkdir()
     result = wsi_parse("check", tmp_path / "empty", tmp_path / parts[0], check=1)
-    assert "empty is a folder, and no GeoJSON. Name the files in it." in result.stderr
+    assert "empty is a folder, not a GeoJSON file. Give the files in it." in result.stderr
     assert "QuPath takes it" in result.stdout
 
 

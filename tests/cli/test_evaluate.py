@@ -92,7 +92,7 @@ class TestPairs:
         assert pair.name == "a slide"
         whole = read_parts(pair.pred)
         assert len(whole) == 6
-        assert whole.told == {"frame": "qupath"}
+        assert whole.provenance == {"frame": "qupath"}
 
     def test_corrections_from_qupath_find_their_runs(self, tmp_path: Path) -> None:
         """What export_corrections.groovy and a run call their files, side by side."""

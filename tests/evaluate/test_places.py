@@ -41,7 +41,7 @@ class TestFrames:
     def test_the_prediction_is_brought_into_that_of_the_truth(
         self, truth: dict[str, Any], pred: dict[str, Any], x: float, y: float, said: str
     ) -> None:
-        evaluation = evaluate(annotations(BOXES, told=truth), annotations(moved(BOXES, x, y), told=pred))
+        evaluation = evaluate(annotations(BOXES, provenance=truth), annotations(moved(BOXES, x, y), provenance=pred))
         assert evaluation.everything.pq == 1
         told = " ".join(evaluation.notes)
         assert said in told
@@ -49,7 +49,7 @@ class TestFrames:
 
     def test_other_slides_are_told(self) -> None:
         other = {**QUPATH, "slide": {**SLIDE, "fingerprint": "b"}}
-        notes = evaluate(annotations(BOXES, told=QUPATH), annotations(BOXES, told=other)).notes
+        notes = evaluate(annotations(BOXES, provenance=QUPATH), annotations(BOXES, provenance=other)).notes
         assert any("different slides" in note for note in notes)
 
     def test_pixel_sizes_come_from_the_files_or_the_user(self) -> None:
@@ -69,13 +69,14 @@ class TestFrames:
             with pytest.raises(UsageError, match=rf"--mpp {mpp:g} is not.*0\.25 x 0\.25"):
                 pixel_size(mpp, told)
         with pytest.raises(UsageError, match=r"0\.25 x 0\.5"):
-            evaluate(annotations(BOXES, told=QUPATH), annotations(BOXES), EvaluationOptions(mpp=0.25))
+            evaluate(annotations(BOXES, provenance=QUPATH), annotations(BOXES), EvaluationOptions(mpp=0.25))
 
     def test_the_radius_is_of_microns_where_pixels_are_oblong(self) -> None:
         for x, y, near in ((23, 0, 3), (25, 0, 0), (0, 11, 3), (0, 13, 0)):
-            told = evaluate(annotations(BOXES, told=QUPATH), annotations(moved(BOXES, x, y), told=QUPATH))
-            assert told.everything.near == near
-            assert told.everything.to_dict()["truth_area_um2"] == 1200 * 0.125
+            moved_boxes = annotations(moved(BOXES, x, y), provenance=QUPATH)
+            evaluation = evaluate(annotations(BOXES, provenance=QUPATH), moved_boxes)
+            assert evaluation.everything.near == near
+            assert evaluation.everything.to_dict()["truth_area_um2"] == 1200 * 0.125
 
     def test_without_a_pixel_size_microns_are_not_guessed(self) -> None:
         evaluation = evaluate(annotations(BOXES), annotations(BOXES))
@@ -129,7 +130,7 @@ class TestRegions:
             evaluate(both, pred, EvaluationOptions(within_class="Seen"))
 
     def test_the_region_is_read_in_its_own_frame(self, tmp_path: Path) -> None:
-        truth, pred = (annotations(side.geometry, told=QUPATH) for side in self.sides())
+        truth, pred = (annotations(side.geometry, provenance=QUPATH) for side in self.sides())
         path = region_file(tmp_path, shapely.box(295, 695, 400, 750), told=LEVEL0)
         assert evaluate(truth, pred, EvaluationOptions(within=path)).everything.truth == 4
 

@@ -1,4 +1,4 @@
-"""Outlines: every pixel enclosed once, holes kept, places and areas right."""
+"""Contours enclose every pixel once and keep holes; their positions and areas are right."""
 
 import numpy as np
 import pytest
@@ -29,7 +29,7 @@ def test_rings_enclose_exactly_the_pixels_of_their_label(labels: np.ndarray, x: 
 
 @settings(deadline=None)
 @given(small_labels)
-def test_points_lie_on_the_edges_they_stand_for(labels: np.ndarray) -> None:
+def test_points_lie_on_the_edges_of_pixels(labels: np.ndarray) -> None:
     core = Box(0, 0, labels.shape[1], labels.shape[0])
     lines = trace(np.pad(labels, 1), core.expanded(1), core)
     # The middle of a pixel's side: one coordinate whole, the other half.
@@ -39,13 +39,13 @@ def test_points_lie_on_the_edges_they_stand_for(labels: np.ndarray) -> None:
 
 @settings(deadline=None)
 @given(arrays(bool, (20, 20)))
-def test_polygons_of_a_mask_stand_for_its_area(mask: np.ndarray) -> None:
+def test_polygons_of_a_mask_represent_its_area(mask: np.ndarray) -> None:
     assert outlined_area(polygons_of_mask(mask)).sum() == pytest.approx(mask.sum())
 
 
 @settings(deadline=None)
 @given(small_labels, st.integers(1, 23))
-def test_lines_cut_at_a_border_go_on_at_the_other_side(labels: np.ndarray, cut: int) -> None:
+def test_lines_cut_at_a_border_continue_on_the_other_side(labels: np.ndarray, cut: int) -> None:
     height, width = labels.shape
     cut = min(cut, width)
     padded, window = np.pad(labels, 1), Box(-1, -1, width + 2, height + 2)
@@ -59,7 +59,7 @@ def test_lines_cut_at_a_border_go_on_at_the_other_side(labels: np.ndarray, cut: 
     assert sorted(starts) == sorted(ends)
 
 
-def test_the_outline_lies_where_the_probability_crosses_the_level() -> None:
+def test_the_contour_lies_where_the_probability_crosses_the_level() -> None:
     ramp = np.tile(np.array([0, 0, 51, 204, 255, 255, 204, 51, 0], np.uint8), (9, 1))
     ramp[:2], ramp[-2:] = 0, 0
     inside = ramp >= 127.5
@@ -69,11 +69,11 @@ def test_the_outline_lies_where_the_probability_crosses_the_level() -> None:
     middle = lines.points[np.abs(lines.points[:, 1] - 4.5) < 1]
     assert middle[:, 0].min() == pytest.approx(3.0)
     assert middle[:, 0].max() == pytest.approx(7.0)
-    # From 255 to 0: exactly half, between row centres 1.5 and 2.5, up to the level's own place.
+    # From 255 to 0: between the row centres 1.5 and 2.5, where the ramp reaches 127.5.
     assert lines.points[:, 1].min() == pytest.approx(2.5 - (255 - 127.5) / 255)
 
 
-def test_towards_what_was_not_looked_at_the_outline_is_the_pixel_edge() -> None:
+def test_towards_pixels_that_were_not_predicted_the_contour_is_the_pixel_edge() -> None:
     values = np.full((6, 6), 200, np.uint8)
     values[:, 3:] = 0
     inside = values > 0

@@ -1,4 +1,4 @@
-"""Depth in a mask, against scipy's distance transforms."""
+"""Distances to the edge of a mask equal those of scipy's distance transforms."""
 
 import numpy as np
 import pytest
@@ -18,15 +18,15 @@ from wsi_parse.objects.distance import chessboard_distance, taxicab_distance
 )
 def test_equals_scipy_up_to_the_limit(rows: int, columns: int, limit: int, share: float, seed: int) -> None:
     mask = np.random.default_rng(seed).random((rows, columns)) < share
-    # Without any background scipy measures from nowhere.
+    # Without any background pixel, scipy's result is undefined.
     mask[rows // 2, columns // 2] = False
-    for depth, metric in ((chessboard_distance, "chessboard"), (taxicab_distance, "taxicab")):
+    for distance, metric in ((chessboard_distance, "chessboard"), (taxicab_distance, "taxicab")):
         known = np.minimum(ndimage.distance_transform_cdt(mask, metric), limit)
-        assert np.array_equal(depth(mask, limit), known)
+        assert np.array_equal(distance(mask, limit), known)
 
 
 @pytest.mark.parametrize("columns", [1, 63, 64, 65, 128])
-def test_all_mask_is_as_deep_as_it_gets(columns: int) -> None:
+def test_a_mask_without_background_has_the_largest_distance(columns: int) -> None:
     mask = np.ones((3, columns), np.bool_)
     assert (chessboard_distance(mask, 9) == 9).all()
     assert (taxicab_distance(mask, 255) == 255).all()

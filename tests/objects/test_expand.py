@@ -1,4 +1,4 @@
-"""Nuclei grown to cells: the nearest nucleus wins, cells do not overlap, and no layout of chunks changes them."""
+"""Nuclei are expanded to cells: the nearest nucleus wins, cells do not overlap, and chunks do not change them."""
 
 import json
 from pathlib import Path
@@ -27,9 +27,9 @@ def test_every_pixel_goes_to_a_nearest_nucleus_within_the_distance(mask: np.ndar
     mask &= np.random.default_rng(mask.size).random(mask.shape) < 0.2
     labels = np.where(mask, np.arange(1, mask.size + 1).reshape(mask.shape), 0).astype(np.int32)
     found = expand_labels(labels, mask, np.ones_like(mask), distance)
-    places = np.argwhere(mask)
+    indices = np.argwhere(mask)
     for y, x in np.ndindex(mask.shape):
-        squared = ((places - (y, x)) ** 2).sum(axis=1) if len(places) else np.array([10**6])
+        squared = ((indices - (y, x)) ** 2).sum(axis=1) if len(indices) else np.array([10**6])
         if squared.min() > distance**2:
             assert found[y, x] == 0
         else:
@@ -39,7 +39,7 @@ def test_every_pixel_goes_to_a_nearest_nucleus_within_the_distance(mask: np.ndar
 
 @settings(deadline=None)
 @given(st.integers(0, 1000), st.integers(5, 25), st.integers(5, 25))
-def test_a_smaller_window_agrees_where_it_sees_far_enough(seed: int, top: int, left: int) -> None:
+def test_a_smaller_window_agrees_away_from_its_edge(seed: int, top: int, left: int) -> None:
     labels, _ = ndimage.label(np.random.default_rng(seed).random((60, 60)) < 0.05)
     labels = labels.astype(np.int32)
     part = np.s_[top : top + 30, left : left + 30]
@@ -49,19 +49,19 @@ def test_a_smaller_window_agrees_where_it_sees_far_enough(seed: int, top: int, l
     assert np.array_equal(cut[inner], whole[part][inner])
 
 
-def test_what_is_not_wanted_keeps_its_surroundings_and_rivals_theirs() -> None:
+def test_unlabelled_and_competing_nuclei_keep_their_surroundings() -> None:
     nuclei = np.zeros((3, 21), bool)
     nuclei[1, [2, 10, 18]] = True
     labels = np.zeros(nuclei.shape, np.int32)
     labels[1, 2] = 1
     everywhere = np.ones_like(nuclei)
     assert np.flatnonzero(expand_labels(labels, nuclei, everywhere, 20)[1]).max() == 6
-    rival = np.zeros_like(nuclei)
-    rival[1, 6] = True
-    alone = labels > 0
-    # The pixel half-way, x = 4, is as near to both.
-    assert np.flatnonzero(expand_labels(labels, alone, everywhere, 20, ((rival,), ()))[1]).max() == 3
-    assert np.flatnonzero(expand_labels(labels, alone, everywhere, 20, ((), (rival,)))[1]).max() == 4
+    competing = np.zeros_like(nuclei)
+    competing[1, 6] = True
+    labelled = labels > 0
+    # The pixel half-way, x = 4, is equally near to both.
+    assert np.flatnonzero(expand_labels(labels, labelled, everywhere, 20, ((competing,), ()))[1]).max() == 3
+    assert np.flatnonzero(expand_labels(labels, labelled, everywhere, 20, ((), (competing,)))[1]).max() == 4
     assert not expand_labels(labels, nuclei, ~everywhere, 20)[labels == 0].any()
 
 
@@ -84,7 +84,7 @@ def test_cells_do_not_depend_on_tiles_blocks_chunks_or_order(
         {"chunk": 150},
         {"chunk": 1024, "tile": 128, "block": 3, "overlap": 0.5},
     )
-    told = []
+    rows_of_layout = []
     for number, layout in enumerate(layouts):
         found = Scenario(pixels, work / str(number), **common, **layout).found(reverse=number == 1)
         names = sorted(found.batches[0].measurements)
@@ -96,9 +96,9 @@ def test_cells_do_not_depend_on_tiles_blocks_chunks_or_order(
             np.stack([found.column(name) for name in names], 1).tolist(),
             strict=True,
         )
-        told.append(sorted((row[0], row[1], row[2], str(row[3])) for row in rows))
-    assert len(told[0]) > 100
-    assert told[0] == told[1]
+        rows_of_layout.append(sorted((row[0], row[1], row[2], str(row[3])) for row in rows))
+    assert len(rows_of_layout[0]) > 100
+    assert rows_of_layout[0] == rows_of_layout[1]
 
 
 def test_cells_of_a_crowd_hold_their_nuclei_and_do_not_overlap(tmp_path: Path) -> None:
@@ -106,18 +106,20 @@ def test_cells_of_a_crowd_hold_their_nuclei_and_do_not_overlap(tmp_path: Path) -
     found = Scenario(pixels, tmp_path / "a", chunk=256, objects={"cell_expansion_um": 5.0}).found()
     plain = Scenario(pixels, tmp_path / "b", chunk=256).found()
     nuclei = np.concatenate([batch.nuclei for batch in found.batches])
-    assert shapely.covers(shapely.buffer(plain.shapes, 0.25), nuclei).all(), "a nucleus may lose what its cell has not"
+    assert shapely.covers(shapely.buffer(plain.shapes, 0.25), nuclei).all(), (
+        "a nucleus may only lose parts that lie outside of its cell"
+    )
     assert shapely.area(nuclei).sum() == pytest.approx(plain.area, rel=0.02)
     same = shapely.equals(nuclei, plain.shapes)
     assert 0.3 < same.mean() < 1
     assert [a == b for a, b in zip(found.ids, plain.ids, strict=True)] == same.tolist(), (
-        "a cell is known by its nucleus"
+        "the id of a cell comes from its nucleus"
     )
     assert shapely.covers(shapely.buffer(found.shapes, 0.25), nuclei).all()
     assert shapely.is_valid(found.shapes).all()
     union = shapely.area(shapely.union_all(found.shapes))
     assert found.area - union < 1e-6 * found.area, "neighbours share their borders, point by point"
-    # Ten pixels and a quarter around what is painted, and nothing else.
+    # The cells cover ten and a quarter pixels around the painted discs, and nothing else.
     near = ndimage.distance_transform_edt(pixels[..., 0] > 128) <= 10.25
     assert union == pytest.approx(near.sum(), rel=0.03)
     cells, inside = found.column("cell_area_um2"), found.column("nucleus_area_um2")
@@ -166,9 +168,9 @@ def test_a_run_writes_cells_as_qupath_takes_them(tmp_path: Path) -> None:
         nucleus, cell = (shapely.from_geojson(json.dumps(feature[name])) for name in ("nucleusGeometry", "geometry"))
         assert cell.buffer(0.25).covers(nucleus)
         assert cell.area > nucleus.area
-        told = feature["properties"]["measurements"]
-        assert told["nucleus_area_um2"] == pytest.approx(nucleus.area * 0.25, rel=1e-4)
-        assert told["cell_area_um2"] == pytest.approx(cell.area * 0.25, rel=1e-4)
+        measurements = feature["properties"]["measurements"]
+        assert measurements["nucleus_area_um2"] == pytest.approx(nucleus.area * 0.25, rel=1e-4)
+        assert measurements["cell_area_um2"] == pytest.approx(cell.area * 0.25, rel=1e-4)
     table = pyarrow.parquet.read_table(tmp_path / "out" / "objects.parquet")
     assert shapely.from_wkb(table["nucleus_geometry"].to_numpy()).tolist() == [
         shapely.from_geojson(json.dumps(feature["nucleusGeometry"])) for feature in features

@@ -1,4 +1,4 @@
-"""Objects come out once, whole, in the right place, with the right area: for every way of cutting the slide."""
+"""Each object comes out once and whole, at the right position, with the right area, however the slide is divided."""
 
 from pathlib import Path
 
@@ -26,13 +26,13 @@ def test_a_ring_is_one_polygon_with_one_hole(tmp_path: Path) -> None:
 @pytest.mark.parametrize("kind", ["cell", "region"])
 def test_an_object_on_a_corner_of_tiles_blocks_and_chunks_comes_once_and_whole(tmp_path: Path, kind: str) -> None:
     pixels = white(800, 800)
-    places = [(224, 224), (448, 224), (256, 448), (512, 512), (224, 512)]
-    count = sum(paint_disc(pixels, x, y, 16) for x, y in places)
+    middles = [(224, 224), (448, 224), (256, 448), (512, 512), (224, 512)]
+    count = sum(paint_disc(pixels, x, y, 16) for x, y in middles)
     found = Scenario(pixels, tmp_path, kind=kind, objects={"min_region_area_um2": 10}).found()
     centres = shapely.get_coordinates(shapely.centroid(found.shapes))
-    assert len(centres) == len(places)
-    for place in places:
-        assert np.abs(centres - place).max(axis=1).min() < 0.5
+    assert len(centres) == len(middles)
+    for middle in middles:
+        assert np.abs(centres - middle).max(axis=1).min() < 0.5
     assert found.area == pytest.approx(count, rel=0.01)
 
 
@@ -90,28 +90,28 @@ def test_regions_do_not_depend_on_chunks(tmp_path_factory: pytest.TempPathFactor
 
 
 def nest(pixels: np.ndarray, step: int, radius: float) -> list[tuple[float, float]]:
-    """Touching discs in rows, from edge to edge."""
-    places = [
+    """Paint touching discs in rows, from edge to edge; returns their middles (x, y)."""
+    middles = [
         (x + (step // 2 if row % 2 else 0), y)
         for row, y in enumerate(range(30, pixels.shape[0] - 30, round(step * 0.87)))
         for x in range(30, pixels.shape[1] - 40, step)
     ]
-    for x, y in places:
+    for x, y in middles:
         paint_disc(pixels, x, y, radius)
-    return places
+    return middles
 
 
 def test_a_nest_of_touching_nuclei_wider_than_three_chunks_is_split_once_each(tmp_path: Path) -> None:
     pixels = white(900, 500)
-    places = nest(pixels, 20, 10.6)
+    middles = nest(pixels, 20, 10.6)
     scenario = Scenario(pixels, tmp_path, chunk=200)
     plan = scenario.plan()
     assert plan.passes[0].chunks.shape[1] > 3
     found = scenario.found()
     centres = shapely.get_coordinates(shapely.centroid(found.shapes))
-    assert len(centres) == len(places)
-    for place in places:
-        assert np.hypot(*(centres - place).T).min() < 1.5
+    assert len(centres) == len(middles)
+    for middle in middles:
+        assert np.hypot(*(centres - middle).T).min() < 1.5
     overlap = found.area - shapely.area(shapely.union_all(found.shapes))
     # Neighbours share a border on the quarter-pixel grid; nothing is counted twice beyond that.
     assert overlap < 0.02 * found.area
@@ -168,7 +168,7 @@ def test_a_square_lands_within_half_a_level0_pixel(
 
 
 class SoftLevels(SoftPaintModel):
-    """Probability = share of ink in a pixel: 0.5 at the true border."""
+    """The probability is the share of ink in a pixel, so it is 0.5 at the true border."""
 
     def predict(self, images: np.ndarray, scale_pass: object, state: object) -> dict[str, np.ndarray]:
         share = (255 - images[..., 0].astype(float)) / (255 - INK[0])

@@ -1,4 +1,4 @@
-"""Thinning: few vertices, each area within 0.5 %, shapes kept, nothing made invalid, on every lattice."""
+"""Simplification: few vertices, each area within 0.5 %, shapes kept, nothing made invalid, on every lattice."""
 
 import numpy as np
 import pytest
@@ -21,7 +21,7 @@ def frame_of(level0_mpp: float) -> Frame:
 
 
 def discs(radius_um: float, count: int, *, soft: bool, seed: int = 0) -> np.ndarray:
-    """Traced outlines of discs at random places, in lattice pixels; soft: a pixel's value is its covered share."""
+    """Trace discs at random positions, in lattice pixels; if soft, a pixel's value is the share that is covered."""
     random = np.random.default_rng(seed)
     radius = radius_um / MPP
     side, fine = int(2 * radius) + 8, 8
@@ -39,7 +39,7 @@ def discs(radius_um: float, count: int, *, soft: bool, seed: int = 0) -> np.ndar
 
 
 def level0(polygons: np.ndarray, frame: Frame) -> np.ndarray:
-    """The same outlines in level-0 pixels, neither thinned nor snapped."""
+    """The same contours in level-0 pixels, neither simplified nor snapped."""
     return shapely.set_coordinates(polygons.copy(), frame.to_level0(shapely.get_coordinates(polygons)))
 
 
@@ -53,18 +53,18 @@ def likeness(one: np.ndarray, other: np.ndarray) -> np.ndarray:
 def test_discs_keep_their_area_and_shape_with_few_vertices(radius_um: float, soft: bool, level0_mpp: float) -> None:
     frame = frame_of(level0_mpp)
     polygons = discs(radius_um, 20, soft=soft)
-    thin = to_level0(polygons, frame)
+    simplified = to_level0(polygons, frame)
     known = outlined_area(polygons) * frame.scale_x * frame.scale_y
-    assert shapely.area(thin) == pytest.approx(known, rel=0.005)
-    assert abs(shapely.area(thin).sum() / known.sum() - 1) < 0.002, "no bias"
-    assert shapely.area(thin).mean() == pytest.approx(np.pi * (radius_um / level0_mpp) ** 2, rel=0.012)
-    assert likeness(thin, level0(polygons, frame)).min() > 0.94
-    assert shapely.get_num_coordinates(thin).mean() <= 30
-    assert shapely.is_valid(thin).all()
+    assert shapely.area(simplified) == pytest.approx(known, rel=0.005)
+    assert abs(shapely.area(simplified).sum() / known.sum() - 1) < 0.002, "no bias"
+    assert shapely.area(simplified).mean() == pytest.approx(np.pi * (radius_um / level0_mpp) ** 2, rel=0.012)
+    assert likeness(simplified, level0(polygons, frame)).min() > 0.94
+    assert shapely.get_num_coordinates(simplified).mean() <= 30
+    assert shapely.is_valid(simplified).all()
 
 
 def test_a_fixed_tolerance_of_a_quarter_pixel_would_cost_small_discs_more_than_the_limit() -> None:
-    """Why the tolerance goes by the object: what the fixed one cuts off, before it is given back."""
+    """The area that a fixed tolerance cuts off, before it is restored, shows why each object has its own tolerance."""
     polygons = discs(3.0, 20, soft=True)
     cut = 1 - shapely.area(shapely.simplify(polygons, 0.5, preserve_topology=False)) / shapely.area(polygons)
     assert cut.mean() > 0.05
@@ -78,18 +78,18 @@ def test_a_fixed_tolerance_of_a_quarter_pixel_would_cost_small_discs_more_than_t
 def test_any_mask_comes_out_fit_with_its_area(mask: np.ndarray, level0_mpp: float) -> None:
     frame = frame_of(level0_mpp)
     polygons = polygons_of_mask(mask)
-    thin = to_level0(polygons, frame)
-    assert not shapely.is_missing(thin).any()
-    assert shapely.is_valid(thin).all()
-    again = fit_for_qupath(thin)
-    assert shapely.equals(again, thin).all()
-    coordinates = shapely.get_coordinates(thin) / GRID_PX
+    simplified = to_level0(polygons, frame)
+    assert not shapely.is_missing(simplified).any()
+    assert shapely.is_valid(simplified).all()
+    again = fit_for_qupath(simplified)
+    assert shapely.equals(again, simplified).all()
+    coordinates = shapely.get_coordinates(simplified) / GRID_PX
     assert np.array_equal(coordinates, np.rint(coordinates))
     known = outlined_area(polygons) * frame.scale_x * frame.scale_y
-    # A single pixel of four grid cells has no better choice; all others do.
+    # A single pixel of four grid squares cannot come closer; all larger objects can.
     large = known >= 50 * (1 + shapely.get_num_interior_rings(polygons))
-    assert shapely.area(thin)[large] == pytest.approx(known[large], rel=0.02)
-    assert (shapely.get_num_coordinates(thin) <= shapely.get_num_coordinates(polygons) + 4).all()
+    assert shapely.area(simplified)[large] == pytest.approx(known[large], rel=0.02)
+    assert (shapely.get_num_coordinates(simplified) <= shapely.get_num_coordinates(polygons) + 4).all()
 
 
 def test_holes_and_necks_survive() -> None:
@@ -99,28 +99,32 @@ def test_holes_and_necks_survive() -> None:
     mask[60:62, 60:62] = False
     mask[112:114, 20:100] = True
     polygons = polygons_of_mask(mask)
-    thin = to_level0(polygons, frame_of(0.25))
-    assert shapely.get_num_interior_rings(thin).tolist() == shapely.get_num_interior_rings(polygons).tolist() == [2, 0]
-    assert (shapely.get_type_id(thin) == shapely.GeometryType.POLYGON).all()
-    assert shapely.area(thin).sum() / 4 == pytest.approx(mask.sum(), rel=0.005)
+    simplified = to_level0(polygons, frame_of(0.25))
+    assert (
+        shapely.get_num_interior_rings(simplified).tolist()
+        == shapely.get_num_interior_rings(polygons).tolist()
+        == [2, 0]
+    )
+    assert (shapely.get_type_id(simplified) == shapely.GeometryType.POLYGON).all()
+    assert shapely.area(simplified).sum() / 4 == pytest.approx(mask.sum(), rel=0.005)
 
 
-def test_a_large_outline_is_not_blown_up_for_its_corners() -> None:
+def test_a_large_contour_is_not_inflated_for_its_corners() -> None:
     """A comb of a thousand teeth: all its corners together must not move its ends."""
     mask = np.zeros((40, 6000), bool)
     mask[:20] = True
     mask[20:, ::4] = True
     mask[20:, 1::4] = True
     polygons = polygons_of_mask(mask)
-    thin = to_level0(polygons, frame_of(0.5))
-    assert thin[0].bounds == pytest.approx((0, 0, 6000, 40), abs=0.6)
+    simplified = to_level0(polygons, frame_of(0.5))
+    assert simplified[0].bounds == pytest.approx((0, 0, 6000, 40), abs=0.6)
 
 
-def test_what_lies_elsewhere_is_thinned_the_same_but_for_the_grid() -> None:
+def test_simplification_does_not_depend_on_the_position_except_for_the_grid() -> None:
     polygons = discs(4.0, 10, soft=True)
     frame = frame_of(0.25)
     here = to_level0(polygons, frame)
-    assert shapely.equals(here, to_level0(polygons[::-1], frame)[::-1]).all(), "objects do not know one another"
+    assert shapely.equals(here, to_level0(polygons[::-1], frame)[::-1]).all(), "objects do not influence one another"
 
 
 @pytest.mark.parametrize("tolerance", [0.0, 0.25, 0.5])
@@ -128,11 +132,11 @@ def test_a_given_tolerance_is_taken(tolerance: float) -> None:
     rows, columns = np.mgrid[:40, :40]
     disc = (rows - 19.5) ** 2 + (columns - 19.5) ** 2 < 12**2
     polygons = polygons_of_mask(disc)
-    thin = to_level0(polygons, frame_of(0.25), tolerance)
-    assert shapely.area(thin)[0] / 4 == pytest.approx(disc.sum(), rel=0.005)
-    assert shapely.centroid(thin[0]).distance(shapely.Point(40, 40)) < 0.2
+    simplified = to_level0(polygons, frame_of(0.25), tolerance)
+    assert shapely.area(simplified)[0] / 4 == pytest.approx(disc.sum(), rel=0.005)
+    assert shapely.centroid(simplified[0]).distance(shapely.Point(40, 40)) < 0.2
     straight = shapely.simplify(polygons, tolerance, preserve_topology=False) if tolerance else polygons
-    assert shapely.get_num_coordinates(thin)[0] == pytest.approx(shapely.get_num_coordinates(straight)[0], abs=2)
+    assert shapely.get_num_coordinates(simplified)[0] == pytest.approx(shapely.get_num_coordinates(straight)[0], abs=2)
 
 
 def test_a_single_pixel_does_not_vanish() -> None:

@@ -1,4 +1,4 @@
-"""Blending is exact: a constant stays constant, coverage is kept, blocks and order do not matter."""
+"""Blending is exact: a constant stays constant, coverage is kept, and blocks and order do not matter."""
 
 from pathlib import Path
 
@@ -90,7 +90,7 @@ def test_blend_does_not_depend_on_blocks_or_order(tmp_path: Path, overlap: float
 
 
 class NoisyEdges(SoftPaintModel):
-    """Answers worse towards the edge of a tile, as networks do: overlapping tiles disagree."""
+    """Predicts worse towards the edge of a tile, as networks do, so overlapping tiles disagree."""
 
     def predict(self, images: NDArray[np.uint8], scale_pass: ScalePass, state: object) -> dict[str, NDArray[np.uint8]]:
         side = images.shape[1]

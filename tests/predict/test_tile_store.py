@@ -1,4 +1,4 @@
-"""A block is whole or it is not: a torn, lost or changed shard is seen."""
+"""A block is whole or it is not: an incomplete, lost or changed shard is noticed."""
 
 import re
 from pathlib import Path
@@ -25,16 +25,16 @@ def filled(store: TileStore, block: tuple[int, int]) -> None:
     rng = np.random.default_rng(3)
     tiles = {
         name: {
-            place: rng.integers(0, 256, (store.side(name), store.side(name)), dtype=np.uint8)
-            for place in store.grid.tiles_of(block)
+            index: rng.integers(0, 256, (store.side(name), store.side(name)), dtype=np.uint8)
+            for index in store.grid.tiles_of(block)
         }
         for name in store.strides
     }
     store.write_block(block, tiles)
     for name in store.strides:
         side = store.side(name)
-        for place, tile in tiles[name].items():
-            assert np.array_equal(store.read(name, Box(place[1] * side, place[0] * side, side, side)), tile)
+        for index, tile in tiles[name].items():
+            assert np.array_equal(store.read(name, Box(index[1] * side, index[0] * side, side, side)), tile)
 
 
 def test_a_block_is_whole_only_when_written(store: TileStore) -> None:
@@ -46,20 +46,20 @@ def test_a_block_is_whole_only_when_written(store: TileStore) -> None:
     assert again.is_whole((0, 0))
 
 
-@pytest.mark.parametrize("harm", ["torn", "changed", "lost", "no marker", "torn marker"])
-def test_harm_to_a_shard_is_seen(store: TileStore, harm: str) -> None:
+@pytest.mark.parametrize("damage", ["incomplete", "changed", "lost", "no marker", "incomplete marker"])
+def test_damage_to_a_shard_is_noticed(store: TileStore, damage: str) -> None:
     filled(store, (0, 0))
     shard = store.folder / "b" / "c" / "0" / "0"
     data = bytearray(shard.read_bytes())
     marker = store.folder / "done" / "0.0.json"
-    if harm == "torn":
+    if damage == "incomplete":
         shard.write_bytes(data[: len(data) // 2])
-    elif harm == "changed":
+    elif damage == "changed":
         data[len(data) // 3] ^= 1
         shard.write_bytes(data)
-    elif harm == "lost":
+    elif damage == "lost":
         shard.unlink()
-    elif harm == "no marker":
+    elif damage == "no marker":
         marker.unlink()
     else:
         marker.write_text(marker.read_text()[:5])
@@ -79,7 +79,7 @@ def test_damaged_objects_are_an_error_that_says_what_to_do(tmp_path: Path) -> No
 
 
 @given(st.text(max_size=80), st.text(max_size=80))
-def test_any_words_are_a_folder_of_their_own_inside_the_store(one: str, other: str) -> None:
+def test_every_channel_name_gets_its_own_folder_inside_the_store(one: str, other: str) -> None:
     for channel in (one, other):
         name = folder_name(channel)
         assert re.fullmatch(r"[a-z0-9_-][a-z0-9_ -]*", name), name
@@ -88,17 +88,17 @@ def test_any_words_are_a_folder_of_their_own_inside_the_store(one: str, other: s
     assert (folder_name(one) == folder_name(other)) == (one == other)
 
 
-def test_what_the_model_noted_comes_back_in_order(store: TileStore) -> None:
+def test_the_notes_of_the_model_are_read_back_in_order(store: TileStore) -> None:
     def tiles(block: tuple[int, int]) -> dict[str, dict[tuple[int, int], np.ndarray]]:
         return {
-            name: {place: np.zeros((store.side(name),) * 2, np.uint8) for place in store.grid.tiles_of(block)}
+            name: {index: np.zeros((store.side(name),) * 2, np.uint8) for index in store.grid.tiles_of(block)}
             for name in store.strides
         }
 
     for block in ((0, 1), (0, 0)):
-        noted = {place: [float(place[0]), float(place[1]), 0.5] for place in store.grid.tiles_of(block)}
+        noted = {index: [float(index[0]), float(index[1]), 0.5] for index in store.grid.tiles_of(block)}
         store.write_block(block, tiles(block), {"a": noted})
-    expected = [[*place, 0.5] for block in ((0, 0), (0, 1)) for place in store.grid.tiles_of(block)]
+    expected = [[*index, 0.5] for block in ((0, 0), (0, 1)) for index in store.grid.tiles_of(block)]
     assert store.notes([(0, 0), (0, 1)])["a"].tolist() == expected
     filled(store, (0, 0))
     assert store.notes([(0, 0)]) == {}

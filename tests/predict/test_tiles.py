@@ -1,4 +1,4 @@
-"""Tiles, blocks and chunks cover what they should, once."""
+"""Tiles, blocks and chunks cover the frame exactly once."""
 
 import numpy as np
 import pytest
@@ -55,8 +55,8 @@ def test_tiles_reading_a_box_are_those_whose_read_box_touches_it(grid: TileGrid,
 @given(grids)
 def test_blocks_partition_the_tiles(grid: TileGrid) -> None:
     rows, columns = grid.block_shape
-    places = [place for row in range(rows) for column in range(columns) for place in grid.tiles_of((row, column))]
-    assert len(places) == len(set(places)) == grid.shape[0] * grid.shape[1]
+    indices = [index for row in range(rows) for column in range(columns) for index in grid.tiles_of((row, column))]
+    assert len(indices) == len(set(indices)) == grid.shape[0] * grid.shape[1]
 
 
 @given(grids, st.integers(0, 2**32 - 1))
@@ -66,7 +66,7 @@ def test_blocks_under_a_box_hold_all_chosen_tiles_that_read_it(grid: TileGrid, s
     box = Box(0, 0, min(60, grid.frame.width), min(60, grid.frame.height))
     under = selection.blocks_under(box)
     assert set(under) <= set(selection.blocks())
-    assert set(selection.reading(box)) <= {place for block in under for place in selection.of_block(block)}
+    assert set(selection.reading(box)) <= {index for block in under for index in selection.of_block(block)}
     assert sum(len(selection.of_block(block)) for block in selection.blocks()) == selection.count
 
 
@@ -83,7 +83,7 @@ def test_chunk_cores_cover_the_object_lattice_exactly_once(width: int, height: i
 
 
 def test_a_tile_that_the_stride_does_not_divide_is_refused() -> None:
-    with pytest.raises(SettingsError, match="no multiple"):
+    with pytest.raises(SettingsError, match="not a multiple"):
         TileGrid.of(frame_of(100, 100), 250, 0.125, 4, 2)
 
 

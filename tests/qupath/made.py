@@ -1,4 +1,4 @@
-"""Features to check, and what is read back of them."""
+"""Builders of features, and helpers that check and repair them."""
 
 import json
 from pathlib import Path
@@ -40,7 +40,7 @@ def checked(path: Path, content: Any) -> Report:
 
 
 def fixed(path: Path, content: Any) -> tuple[list[dict[str, Any]], Repaired]:
-    """Repair, and see that what was written passes."""
+    """Repair a file, and assert that the result is accepted."""
     target = path.with_name(f"fixed-{path.name}")
     result = repair(saved(path, content), target)
     report = check_file(target)

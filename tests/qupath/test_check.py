@@ -1,4 +1,4 @@
-"""The table: each rule of the facts file, a feature that breaks it, what `check` says, what `--fix` makes of it.
+"""A table of QuPath's rules: for each, a feature that breaks it, and how `--fix` repairs it.
 
 The numbers are those of "The rules for the writer" in the facts on QuPath.
 """
@@ -31,7 +31,7 @@ DROPPED = None
 
 @dataclass(frozen=True)
 class Row:
-    """One line of the table; `made` says for a path in the repaired feature what stands there."""
+    """One line of the table; `made` gives the expected value for each key path of the repaired feature."""
 
     fact: int
     broken: Any
@@ -47,7 +47,7 @@ def multi(*parts: Any) -> dict[str, Any]:
 
 
 def area(geometry: Any, size: float, kind: str = "Polygon") -> dict[str, Any]:
-    """What a repaired geometry must be: its kind and area."""
+    """Return the expected kind and area of a repaired geometry."""
     return {geometry: (kind, size)}
 
 
@@ -176,14 +176,14 @@ TABLE = (
 )
 
 
-def at(feature: Any, place: str) -> Any:
-    for key in place.split("."):
+def value_at(feature: Any, key_path: str) -> Any:
+    for key in key_path.split("."):
         feature = feature.get(key) if isinstance(feature, dict) else None
     return feature
 
 
 @pytest.mark.parametrize("row", TABLE, ids=str)
-def test_what_breaks_a_rule_is_named_and_put_right(tmp_path: Path, row: Row) -> None:
+def test_a_broken_rule_is_named_and_repaired(tmp_path: Path, row: Row) -> None:
     broken = [rule for rule in RULES if rule.name in row.rule.split()]
     good = [feature(number=1), feature(number=2)]
     content = collection(good[0], row.broken, good[1])
@@ -193,7 +193,7 @@ def test_what_breaks_a_rule_is_named_and_put_right(tmp_path: Path, row: Row) -> 
     assert report.accepted is not any(rule.refused for rule in broken)
     assert [[finding.number for finding in report.examples[rule]] for rule in broken] == [[2]] * len(broken)
     features, result = fixed(tmp_path / "a.geojson", content)
-    assert [features[0], features[-1]] == good, "what is right stays"
+    assert [features[0], features[-1]] == good, "good features do not change"
     if row.made is DROPPED:
         assert len(features) == 2
         assert [finding.number for _, finding in result.dropped] == [2]
@@ -201,8 +201,8 @@ def test_what_breaks_a_rule_is_named_and_put_right(tmp_path: Path, row: Row) -> 
     assert len(features) == 3
     assert not result.dropped
     assert result.counts == dict.fromkeys(broken, 1)
-    for place, expected in row.made.items():
-        found = at(features[1], place)
+    for key_path, expected in row.made.items():
+        found = value_at(features[1], key_path)
         if isinstance(expected, re.Pattern):
             assert expected.fullmatch(found)
         elif isinstance(expected, tuple):
@@ -259,14 +259,14 @@ FINE: tuple[Any, ...] = (
 
 
 @pytest.mark.parametrize("item", FINE, ids=range(len(FINE)))
-def test_what_qupath_takes_is_no_finding_and_stays(tmp_path: Path, item: Any) -> None:
+def test_good_features_are_not_reported_and_do_not_change(tmp_path: Path, item: Any) -> None:
     assert names(checked(tmp_path / "a.geojson", collection(item))) == set()
     features, result = fixed(tmp_path / "a.geojson", collection(item))
     assert features == [item]
     assert not result.counts
 
 
-def test_8_an_id_that_comes_twice_is_given_once(tmp_path: Path) -> None:
+def test_8_a_repeated_id_is_replaced(tmp_path: Path) -> None:
     twins = [without("id", name="twin"), without("id", name="twin")]
     content = collection(feature(), feature(number=3), feature(), feature(name="b"), *twins)
     report = checked(tmp_path / "a.geojson", content)
@@ -295,7 +295,7 @@ def test_8_a_uuid_is_the_same_in_large_letters(tmp_path: Path) -> None:
     assert len(set(ids)) == 2
 
 
-def test_8_many_that_come_twice_are_counted_and_the_first_named(tmp_path: Path) -> None:
+def test_8_repeated_ids_are_counted_and_the_first_are_named(tmp_path: Path) -> None:
     items = [feature(number=number) for number in range(1_500)]
     report = check_file(saved(tmp_path / "a.geojson", collection(*items, *items)), 2)
     assert report.counts == {rules.DUPLICATE: 1_500}
@@ -305,7 +305,7 @@ def test_8_many_that_come_twice_are_counted_and_the_first_named(tmp_path: Path) 
     ]
 
 
-def test_features_within_others_are_named_where_they_stand(tmp_path: Path) -> None:
+def test_child_features_are_reported_with_their_numbers(tmp_path: Path) -> None:
     bad = feature(polygon(BOW_TIE), number=4)
     content = collection(feature(), feature(number=2, childObjects=[feature(number=3), bad]), bad)
     report = checked(tmp_path / "a.geojson", content)
@@ -327,12 +327,12 @@ def test_13_a_name_that_is_not_imported_is_a_warning(tmp_path: Path, name: str) 
         assert not names(checked(tmp_path / good, collection(feature())))
 
 
-def test_an_id_that_is_no_uuid_gives_the_same_uuid_anywhere(tmp_path: Path) -> None:
+def test_an_id_that_is_not_a_uuid_gives_the_same_uuid_everywhere(tmp_path: Path) -> None:
     made = []
-    for place, item in enumerate(
+    for index, item in enumerate(
         (feature() | {"id": "cell 7"}, feature(name="other") | {"id": "cell 7"}, without("id", id="cell 7"))
     ):
-        features, _ = fixed(tmp_path / f"{place}.geojson", collection(*[feature(number=n) for n in range(place)], item))
+        features, _ = fixed(tmp_path / f"{index}.geojson", collection(*[feature(number=n) for n in range(index)], item))
         made.append(features[-1]["id"])
     assert len(set(made)) == 1
 
@@ -385,10 +385,10 @@ def test_14_a_large_file_is_a_warning(tmp_path: Path, monkeypatch: pytest.Monkey
     assert report.accepted
 
 
-@pytest.mark.parametrize("told", [{}, {"type": None}, {"type": "featurecollection"}])
-def test_1_a_collection_that_does_not_say_so_is_refused_and_told_to(tmp_path: Path, told: dict[str, Any]) -> None:
+@pytest.mark.parametrize("kind", [{}, {"type": None}, {"type": "featurecollection"}])
+def test_1_a_collection_of_another_type_is_refused_and_repaired(tmp_path: Path, kind: dict[str, Any]) -> None:
     items = [feature(), feature(number=2)]
-    content = {**told, "mine": 1, "features": items}
+    content = {**kind, "mine": 1, "features": items}
     report = checked(tmp_path / "a.geojson", content)
     assert names(report) == {"no-collection"}
     assert not report.accepted
@@ -396,9 +396,9 @@ def test_1_a_collection_that_does_not_say_so_is_refused_and_told_to(tmp_path: Pa
     assert json.loads((tmp_path / "fixed-a.geojson").read_bytes())["mine"] == 1
 
 
-@pytest.mark.parametrize("told", [{}, {"type": "feature"}])
-def test_1_nor_a_single_feature_that_does_not(tmp_path: Path, told: dict[str, Any]) -> None:
-    content = without("type") | told
+@pytest.mark.parametrize("kind", [{}, {"type": "feature"}])
+def test_1_a_single_feature_of_another_type_is_refused_and_repaired(tmp_path: Path, kind: dict[str, Any]) -> None:
+    content = without("type") | kind
     assert names(checked(tmp_path / "a.geojson", content)) == {"not-a-feature"}
     assert fixed(tmp_path / "a.geojson", content)[0] == [feature()]
 
@@ -421,6 +421,6 @@ def test_1_any_form_becomes_one_collection(tmp_path: Path, content: Any, count: 
     assert all(item["type"] == "Feature" for item in features)
 
 
-def test_features_below_another_are_checked_too(tmp_path: Path) -> None:
+def test_child_features_are_checked_too(tmp_path: Path) -> None:
     content = feature(childObjects=[feature(polygon(BOW_TIE), number=2)])
     assert names(checked(tmp_path / "a.geojson", content)) == {"invalid"}

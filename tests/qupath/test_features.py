@@ -24,7 +24,7 @@ Collection = dict[str, Any]
 
 
 def members(value: Any) -> Iterator[Any]:
-    """All values in a JSON value, however deep."""
+    """Yield all values inside a JSON value, at any depth."""
     yield value
     inner = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
     for item in inner:
@@ -164,7 +164,7 @@ def test_fitting_again_changes_nothing_but_slivers(shapes: NDArray[np.object_]) 
     assert fitted.shape == shapes.shape
     again = fit_for_qupath(fitted)
     for before, after in zip(fitted, again, strict=True):
-        # What is thinner than the grid may collapse when it is snapped once more.
+        # Shapes thinner than the grid may collapse when they are snapped once more.
         areas = [0.0 if shape is None else shape.area for shape in (before, after)]
         assert abs(areas[0] - areas[1]) <= (0.0 if before is None else GRID_PX * before.length + GRID_PX**2)
         assert after is None or after.is_valid
@@ -204,7 +204,7 @@ BOW_TIE = shapely.Polygon([(0, 0), (8, 8), (8, 0), (0, 4)])
         (one(shapely.box(0, 0, 2**23, 8)), "quarter pixels"),
     ],
 )
-def test_what_qupath_would_refuse_is_an_error(tmp_path: Path, batch: ObjectBatch, message: str) -> None:
+def test_objects_that_qupath_would_refuse_are_errors(tmp_path: Path, batch: ObjectBatch, message: str) -> None:
     with pytest.raises(UsageError, match=message):
         written(tmp_path / "a.geojson", batch)
     assert not list(tmp_path.iterdir())

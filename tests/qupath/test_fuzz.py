@@ -1,4 +1,4 @@
-"""Fuzzed geometries and fuzzed features: what comes out always passes, at the place and of the size it had."""
+"""Fuzzed geometries and features are accepted after repair, with the position and size that they had."""
 
 import json
 from pathlib import Path
@@ -14,10 +14,10 @@ from numpy.typing import NDArray
 from tests.exporters.made import batch_of, outlines, written
 from tests.qupath.made import SQUARE, collection, feature, fixed, polygon
 from wsi_parse.annotations import read_annotations
-from wsi_parse.qupath import repair_geometry as shapes
+from wsi_parse.qupath import repair_geometry
 from wsi_parse.qupath.check import check_file
 from wsi_parse.qupath.geometry import GRID_PX, fit_for_qupath
-from wsi_parse.qupath.repair_geometry import PX2, SHARE, breaks, fitted
+from wsi_parse.qupath.repair_geometry import MAX_CHANGE_PX2, MAX_CHANGE_SHARE, breaks, fitted
 
 
 def as_features(outlined: NDArray[np.object_]) -> list[dict[str, Any]]:
@@ -26,14 +26,15 @@ def as_features(outlined: NDArray[np.object_]) -> list[dict[str, Any]]:
 
 
 def most_change(outlined: NDArray[np.object_]) -> NDArray[np.float64]:
-    """0.1 % or 1 px2; only along outlines of hundreds of px the 0.01 px that QuPath rounds to are more."""
+    """Return 0.1 % or 1 px2; for outlines of hundreds of px, rounding to 0.01 px may change more."""
     valid = shapely.make_valid(outlined)
-    return np.maximum.reduce([SHARE * shapely.area(valid), np.full(len(valid), PX2), 0.0075 * shapely.length(valid)])
+    by_share, by_length = MAX_CHANGE_SHARE * shapely.area(valid), 0.0075 * shapely.length(valid)
+    return np.maximum.reduce([by_share, np.full(len(valid), MAX_CHANGE_PX2), by_length])
 
 
 @settings(max_examples=150)
 @given(outlined=outlines(), scale=st.sampled_from([1, 1, 7, 50]))
-def test_any_outline_comes_out_acceptable_of_its_size_and_id(
+def test_any_outline_becomes_acceptable_and_keeps_its_size_and_id(
     tmp_path_factory: pytest.TempPathFactory, outlined: NDArray[np.object_], scale: int
 ) -> None:
     path = tmp_path_factory.getbasetemp() / "outlines.geojson"
@@ -49,9 +50,9 @@ def test_any_outline_comes_out_acceptable_of_its_size_and_id(
     assert (np.abs(shapely.area(shown) - known[which]) <= most_change(outlined)[which]).all()
     dropped = [number[finding.id or ""] for _, finding in result.dropped]
     assert sorted(which + dropped) == list(range(len(outlined)))
-    assert (known[dropped] <= PX2).all(), "only what has next to no area is dropped"
+    assert (known[dropped] <= MAX_CHANGE_PX2).all(), "only shapes with almost no area are dropped"
     for index, shape in zip(which, shown, strict=True):
-        # What stands alone as a line is no area.
+        # Isolated lines have no area.
         solid = shapely.union_all([part for part in polygons_of(shapely.make_valid(outlined[index])) if part.area])
         assert shape.symmetric_difference(solid).area <= GRID_PX * outlined[index].length + GRID_PX**2
 
@@ -63,7 +64,7 @@ def polygons_of(shape: Any) -> list[Any]:
 
 @settings(max_examples=60)
 @given(outlined=outlines(), offset=st.tuples(st.integers(0, 50_000), st.integers(0, 50_000)))
-def test_what_the_writer_writes_passes_without_a_word(
+def test_our_own_files_pass_without_a_finding(
     tmp_path_factory: pytest.TempPathFactory, outlined: NDArray[np.object_], offset: tuple[int, int]
 ) -> None:
     path = tmp_path_factory.getbasetemp() / "writer.geojson"
@@ -77,7 +78,7 @@ def test_what_the_writer_writes_passes_without_a_word(
 
 @settings(max_examples=100)
 @given(outlines())
-def test_what_is_fitted_breaks_no_rule_and_stays(outlined: NDArray[np.object_]) -> None:
+def test_fitted_shapes_break_no_rule_and_do_not_change(outlined: NDArray[np.object_]) -> None:
     once = fitted(outlined)
     left = once[once != None]  # noqa: E711 - of each item
     assert not breaks(left).any()
@@ -85,11 +86,11 @@ def test_what_is_fitted_breaks_no_rule_and_stays(outlined: NDArray[np.object_]) 
 
 
 def test_a_finer_grid_is_used_where_a_coarse_one_changes_an_area(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A sliver of 100 x 0.1 px goes lost on quarter pixels, and not on hundredths."""
+    """A sliver of 100 x 0.1 px is lost on quarter pixels, but not on hundredths."""
     sliver = np.array([shapely.Polygon([(0.001, 0), (100, 0), (100, 0.1), (0, 0.1)])], object)
     assert fitted(sliver)[0].area == pytest.approx(10, abs=0.5)
-    monkeypatch.setattr(shapes, "_finely", lambda some: np.full(len(some), None, object))
-    assert fitted(sliver)[0] is None or abs(fitted(sliver)[0].area - 10) > PX2
+    monkeypatch.setattr(repair_geometry, "_snapped_to_hundredths", lambda shapes: np.full(len(shapes), None, object))
+    assert fitted(sliver)[0] is None or abs(fitted(sliver)[0].area - 10) > MAX_CHANGE_PX2
 
 
 junk = st.recursive(

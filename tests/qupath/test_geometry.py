@@ -1,4 +1,4 @@
-"""What needs no snapping is told apart: snapping it gives the same."""
+"""Shapes that are called snapped are not changed by snapping."""
 
 import numpy as np
 import pytest
@@ -8,15 +8,15 @@ from hypothesis import strategies as st
 
 from wsi_parse.qupath.geometry import GRID_PX, fit_for_qupath, is_snapped
 
-CELLS = st.integers(0, 12)
+STEPS = st.integers(0, 12)
 
 
-@given(st.lists(st.lists(st.tuples(CELLS, CELLS), min_size=3, max_size=12), min_size=1, max_size=20))
-def test_what_stands_still_is_not_moved_by_snapping(rings: list[list[tuple[int, int]]]) -> None:
+@given(st.lists(st.lists(st.tuples(STEPS, STEPS), min_size=3, max_size=12), min_size=1, max_size=20))
+def test_shapes_called_snapped_are_not_moved_by_snapping(rings: list[list[tuple[int, int]]]) -> None:
     shapes = np.array([shapely.Polygon(np.array(ring) * GRID_PX) for ring in rings], object)
-    still = shapes[is_snapped(shapes)]
-    snapped = shapely.set_precision(shapely.make_valid(still), GRID_PX)
-    assert shapely.equals_exact(shapely.normalize(snapped), shapely.normalize(still)).all()
+    snapped = shapes[is_snapped(shapes)]
+    again = shapely.set_precision(shapely.make_valid(snapped), GRID_PX)
+    assert shapely.equals_exact(shapely.normalize(again), shapely.normalize(snapped)).all()
 
 
 def test_fitting_gives_what_snapping_gives_for_cells() -> None:
@@ -36,7 +36,7 @@ def test_fitting_gives_what_snapping_gives_for_cells() -> None:
 
 
 @pytest.mark.parametrize(
-    ("shape", "still"),
+    ("shape", "snapped"),
     [
         (shapely.box(0, 0, 2, 2), True),
         (shapely.box(0.1, 0, 2, 2), False),
@@ -50,5 +50,5 @@ def test_fitting_gives_what_snapping_gives_for_cells() -> None:
         (shapely.Polygon(), False),
     ],
 )
-def test_known_shapes(shape: shapely.Geometry, still: bool) -> None:
-    assert is_snapped(np.array([shape], object)).tolist() == [still]
+def test_known_shapes(shape: shapely.Geometry, snapped: bool) -> None:
+    assert is_snapped(np.array([shape], object)).tolist() == [snapped]

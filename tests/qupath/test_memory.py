@@ -1,4 +1,4 @@
-"""Checking and repairing hold a piece of the file, however long that is, and a number for each feature."""
+"""Checking and repairing hold only a piece of the file, and one number for each feature."""
 
 import json
 import tracemalloc
@@ -16,7 +16,7 @@ LABEL = {"name": "Tumor", "color": "#c80000"}
 
 
 def long_file(path: Path, count: int, between: str) -> Path:
-    """Features that each break a rule, on one line or one a line."""
+    """Write features that each break a rule, all on one line or one per line."""
     begin, end = json.dumps(collection()).split("[]")
     with path.open("w") as file:
         file.write(begin + "[")
@@ -44,5 +44,5 @@ def test_memory_is_flat(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, between
         path = long_file(tmp_path / "a.geojson", count, between)
         work = (lambda: repair(path, tmp_path / "b.geojson")) if fixing else (lambda: check_file(path))  # noqa: B023
         peaks.append(peak(work))
-    # The first also loads what is loaded once.
+    # The first run also loads modules that are loaded only once.
     assert peaks[2] < 1.1 * peaks[1] + 5 * 8 * 8_000

@@ -1,4 +1,4 @@
-"""Real exports of QuPath pass, and go round through the repair: same ids, classes, areas."""
+"""Real exports of QuPath pass the check, and the repair keeps their ids, classes and areas."""
 
 import json
 from pathlib import Path
@@ -21,7 +21,7 @@ def real(name: str) -> Path:
 
 
 def broken(path: Path, source: Path) -> Path:
-    """The same as a careless tool would write it: everything is wrong, but no outline has moved."""
+    """Write the same features as a careless tool would: everything is wrong, but no outline has moved."""
     features = json.loads(source.read_bytes())["features"]
     for feature in features:
         red, green, blue = feature["properties"]["classification"]["color"]
@@ -45,7 +45,7 @@ def same(one: Annotations, other: Annotations) -> None:
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_they_pass(name: str) -> None:
+def test_real_exports_pass(name: str) -> None:
     report = check_file(real(name))
     assert names(report) == set()
     assert report.features == report.annotations == len(read_annotations(real(name)))
@@ -53,7 +53,7 @@ def test_they_pass(name: str) -> None:
 
 @pytest.mark.parametrize("name", NAMES)
 @pytest.mark.parametrize("end", [".geojson", ".geojson.gz"])
-def test_they_go_round(tmp_path: Path, name: str, end: str) -> None:
+def test_repair_does_not_change_real_exports(tmp_path: Path, name: str, end: str) -> None:
     source, target = real(name), tmp_path / f"a{end}"
     result = repair(source, target)
     assert not result.counts
@@ -65,7 +65,7 @@ def test_they_go_round(tmp_path: Path, name: str, end: str) -> None:
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_they_are_repaired_from_all_that_can_be_wrong(tmp_path: Path, name: str) -> None:
+def test_badly_written_exports_are_repaired(tmp_path: Path, name: str) -> None:
     source, target = broken(tmp_path / "broken.json", real(name)), tmp_path / "fixed.geojson"
     report = check_file(source)
     assert names(report) == {"one-value", "class-colour", "measurement", "null-key", "one-part", "open-ring"}

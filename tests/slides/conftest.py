@@ -1,4 +1,4 @@
-"""Slides to read: those at hand, and a painted one in four formats."""
+"""Slides to read: those of the test data, and a painted one in four formats."""
 
 from pathlib import Path
 

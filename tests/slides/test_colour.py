@@ -1,4 +1,4 @@
-"""8-bit bright-field RGB is processed; all else is refused, nothing is shown wrongly."""
+"""8-bit bright-field RGB is processed; everything else is refused, and nothing is shown wrongly."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""What can be wrong with a file is told, and nothing else breaks."""
+"""Everything that can be wrong with a file is reported, and nothing else breaks."""
 
 import os
 import re
@@ -28,7 +28,7 @@ def test_truncated_files_are_refused(painted: Path, tmp_path: Path, name: str, s
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")
-def test_a_file_without_permission_is_said(tmp_path: Path, painted: Path) -> None:
+def test_a_file_without_permission_is_reported(tmp_path: Path, painted: Path) -> None:
     path = tmp_path / "a.svs"
     path.write_bytes((painted / "a.svs").read_bytes())
     path.chmod(0)
@@ -57,14 +57,14 @@ def test_truncated_slides_of_every_format_are_refused(slides: Path, tmp_path: Pa
         open_slide(path)
 
 
-def test_an_empty_file_is_said(tmp_path: Path) -> None:
+def test_an_empty_file_is_reported(tmp_path: Path) -> None:
     for name in ("a.svs", "a.png", "a.dcm", "a.ndpi", "a.ome.tif"):
         (tmp_path / name).touch()
         with pytest.raises(SlideOpenError, match=re.escape(name)):
             open_slide(tmp_path / name)
 
 
-def test_an_absurd_tile_size_is_told_before_openslide_ends_the_process(painted: Path, tmp_path: Path) -> None:
+def test_an_absurd_tile_size_is_refused_before_openslide_ends_the_process(painted: Path, tmp_path: Path) -> None:
     path = tmp_path / "a.svs"
     path.write_bytes((painted / "a.svs").read_bytes())
     with tifffile.TiffFile(path, mode="r+") as file:

@@ -1,4 +1,4 @@
-"""Every slide at hand gives a right result or the right error."""
+"""Every slide of the test data gives a right result or the right error."""
 
 from pathlib import Path
 
@@ -70,7 +70,7 @@ def test_slides_that_are_refused(slides: Path, name: str, error: type[Exception]
         open_slide(slides / name)
 
 
-def test_every_slide_at_hand_is_named_here(slides: Path) -> None:
+def test_every_slide_of_the_test_data_is_named_here(slides: Path) -> None:
     named = {name for name, *_ in (*OPENS, *REFUSED)} | {"mosaic/tnbc_mosaic_tissue_ds16.png"}
     for path in slides.rglob("*"):
         name = path.relative_to(slides).as_posix()
@@ -93,7 +93,7 @@ def test_bounds_are_kept_where_qupath_crops_to_them(painted: Path, slides: Path)
 
 
 def test_the_mosaic_is_the_same_slide_in_both_formats(slides: Path) -> None:
-    """Both were compressed as JPEG on their own: a few grey levels apart, never a pixel."""
+    """Each was compressed as JPEG separately: they differ by a few grey levels, never by a shift of a pixel."""
     names = ("tnbc_mosaic_40x.svs", "tnbc_mosaic_generic_mpp025.tif")
     one, other = (open_slide(slides / "mosaic" / name) for name in names)
     assert one.info.levels == other.info.levels

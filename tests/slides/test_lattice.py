@@ -66,15 +66,15 @@ def test_weights_are_positive_and_sum_to_one(start: int, count: int, step: float
     assert (weights.sum(axis=1) == UNIT).all()
 
 
-@given(step=st.floats(1.0, 20.0), place=st.integers(0, 1000))
-def test_the_weights_of_a_pixel_lie_around_its_middle(step: float, place: int) -> None:
-    first, weights = taps(place, place + 1, step, 10**6)
-    middles = first + 0.5 + np.arange(weights.shape[1])
-    assert (weights @ middles)[0] / UNIT == pytest.approx((place + 0.5) * step, abs=0.13)
+@given(step=st.floats(1.0, 20.0), pixel=st.integers(0, 1000))
+def test_the_weights_of_a_pixel_lie_around_its_centre(step: float, pixel: int) -> None:
+    first, weights = taps(pixel, pixel + 1, step, 10**6)
+    centres = first + 0.5 + np.arange(weights.shape[1])
+    assert (weights @ centres)[0] / UNIT == pytest.approx((pixel + 0.5) * step, abs=0.13)
 
 
 class _Watched:
-    """A wide slide of one level that remembers how much it was asked for at once."""
+    """A wide slide of one level that remembers the largest box that was read from it."""
 
     def __init__(self, width: int, height: int) -> None:
         level = Level(width, height, 1.0, 1.0)
@@ -87,11 +87,11 @@ class _Watched:
         return np.full((*box_level.shape, 3), 137, np.uint8)
 
     def close(self) -> None:
-        """Nothing is open."""
+        """Do nothing: no file is open."""
 
 
 @pytest.mark.parametrize("factor", [4.0, 37.3, 700.0])
-def test_what_is_read_at_a_time_is_bounded_whatever_the_slide(factor: float) -> None:
+def test_the_size_of_one_read_is_bounded_for_every_slide(factor: float) -> None:
     reader = _Watched(60_000, 1500)
     slide = Slide(reader, Path("wide"), SlideOptions())
     frame = slide.frame(0.25 * factor)
@@ -99,7 +99,7 @@ def test_what_is_read_at_a_time_is_bounded_whatever_the_slide(factor: float) -> 
     assert reader.most < 7_000_000
 
 
-def test_what_was_read_may_be_written_into() -> None:
+def test_the_caller_may_write_into_the_pixels_that_were_read() -> None:
     pixels = np.full((60, 60, 3), 200, np.uint8)
     slide = open_slide(pixels, SlideOptions(mpp=0.5))
     for factor in (1, 2, 1.5):

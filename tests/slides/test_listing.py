@@ -1,4 +1,4 @@
-"""Files and folders to slides; a slide keeps its fingerprint wherever it lies."""
+"""Files and folders are expanded to slides, and a copied slide keeps its fingerprint."""
 
 from pathlib import Path
 
@@ -23,17 +23,17 @@ def test_a_copy_elsewhere_keeps_its_fingerprint(painted: Path, tmp_path: Path) -
 
 
 def test_all_files_of_a_dicom_slide_are_one_slide(slides: Path) -> None:
-    marks = {open_slide(path).info.fingerprint for path in sorted((slides / DICOM).iterdir())}
-    assert len(marks) == 1
+    fingerprints = {open_slide(path).info.fingerprint for path in sorted((slides / DICOM).iterdir())}
+    assert len(fingerprints) == 1
     assert len(list_slides([slides / DICOM])) == 1
 
 
-def test_unknown_readers_missing_files_and_empty_folders_are_said(tmp_path: Path, painted: Path) -> None:
+def test_unknown_readers_missing_files_and_empty_folders_are_reported(tmp_path: Path, painted: Path) -> None:
     with pytest.raises(UnknownNameError, match="openslide"):
         open_slide(painted / "a.svs", SlideOptions(reader="nonsense"))
     with pytest.raises(SlideOpenError, match="no file"):
         open_slide(tmp_path / "missing.svs")
-    with pytest.raises(UsageError, match="No slide"):
+    with pytest.raises(UsageError, match="contains no slide"):
         list_slides([tmp_path])
     with pytest.raises(SlideOpenError, match=r"missing\.svs"):
         list_slides([tmp_path / "missing.svs"])
@@ -65,7 +65,7 @@ def test_a_folder_of_dicom_folders_is_a_folder_of_slides(slides: Path) -> None:
     assert [path.parent.name for path in list_slides([slides / "dicom"])] == ["CMU-1-Small-Region"]
 
 
-def test_shadows_and_companions_of_slides_are_no_slides(tmp_path: Path) -> None:
+def test_hidden_files_and_parts_of_slides_are_not_slides(tmp_path: Path) -> None:
     for name in ("._a.svs", ".hidden.tif", "b.svs", "notes.txt", "d.PNG"):
         (tmp_path / name).touch()
     assert [path.name for path in list_slides([tmp_path])] == ["b.svs", "d.PNG"]
@@ -91,7 +91,7 @@ def test_readers_of_other_packages_are_asked_last(tmp_path: Path) -> None:
             return PIXELS[box_level.slices].copy()
 
         def close(self) -> None:
-            """Nothing is open."""
+            """Do nothing: no file is open."""
 
     (tmp_path / "a.own").write_text("own format")
     READERS.add("own", Own)
@@ -103,7 +103,7 @@ def test_readers_of_other_packages_are_asked_last(tmp_path: Path) -> None:
         open_slide(tmp_path / "a.own")
 
 
-def test_what_is_known_of_a_slide_names_no_patient(tmp_path: Path) -> None:
+def test_slide_info_contains_no_patient_data(tmp_path: Path) -> None:
     path = tmp_path / "a.svs"
     write_svs_like(path, SyntheticSlide(600, 500, seed=3), identifiers=IDENTIFIERS)
     with open_slide(path) as slide:

@@ -1,4 +1,4 @@
-"""Readers keep one contract."""
+"""All readers keep the contract of the Reader protocol."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""Stored tiles: the pixels of OpenSlide, each decoded about once, damaged ones told."""
+"""Stored tiles give the pixels of OpenSlide, are decoded about once each, and damaged ones are reported."""
 
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -24,26 +24,26 @@ def test_stored_tiles_are_the_pixels_of_openslide(slides: Path) -> None:
         with open_slide(slides / name) as slide, openslide.OpenSlide(slides / name) as reference:
             for index, level in enumerate(slide.info.levels):
                 box = Box(level.width // 3, level.height // 3, min(500, level.width // 3), min(400, level.height // 3))
-                place = (round(box.x * level.downsample_x), round(box.y * level.downsample_y))
+                position = (round(box.x * level.downsample_x), round(box.y * level.downsample_y))
                 if index and (box.x * level.downsample_x) % 1:
                     continue
-                theirs = np.asarray(reference.read_region(place, index, (box.width, box.height)).convert("RGB"))
+                theirs = np.asarray(reference.read_region(position, index, (box.width, box.height)).convert("RGB"))
                 assert np.array_equal(slide._reader.read_level(index, box), theirs), (name, index)
 
 
 def test_each_stored_tile_is_decoded_about_once(slides: Path) -> None:
     with open_slide(slides / "mosaic/tnbc_mosaic_40x.svs") as slide:
-        cells = slide._reader.cells[0]  # type: ignore[attr-defined]
-        before = cells.reads
+        tiles = slide._reader.tiles[0]  # type: ignore[attr-defined]
+        before = tiles.reads
         frame = slide.frame(0.25)
         for y in range(0, frame.height, 3584):
             for x in range(0, frame.width, 3584):
                 slide.read(Box(x - 64, y - 64, 3712, 3712).intersection(frame.box), frame)
-        assert (cells.reads - before) / cells.count <= 1.3
+        assert (tiles.reads - before) / tiles.count <= 1.3
 
 
 def _damaged(source: Path, target: Path, level: int, number: int, share: float) -> tuple[int, int]:
-    """Overwrite the end of a stored tile; return the place of the tile in level-0 pixels."""
+    """Overwrite the end of a stored tile; return the corner (x, y) of the tile in level-0 pixels."""
     target.write_bytes(source.read_bytes())
     with tifffile.TiffFile(source) as file:
         page = [page for page in file.pages if page.is_tiled][level]
@@ -59,7 +59,7 @@ def _damaged(source: Path, target: Path, level: int, number: int, share: float) 
 
 
 @pytest.mark.parametrize("share", [0.02, 0.5, 1.0])
-def test_a_damaged_tile_is_told_by_slide_level_and_place(painted: Path, tmp_path: Path, share: float) -> None:
+def test_a_damaged_tile_is_reported_with_slide_level_and_position(painted: Path, tmp_path: Path, share: float) -> None:
     for name in ("a.svs", "a.ome.tif"):
         x, y = _damaged(painted / name, tmp_path / name, 0, 1, share)
         with open_slide(tmp_path / name) as slide:
@@ -72,7 +72,7 @@ def test_a_damaged_tile_is_told_by_slide_level_and_place(painted: Path, tmp_path
 
 
 def test_after_an_error_openslide_reads_on(slides: Path, tmp_path: Path) -> None:
-    """Also for threads that read good places at the same time as one that meets the bad one."""
+    """This holds also for threads that read intact tiles while another thread meets the damaged one."""
     for file in (slides / DICOM).iterdir():
         (tmp_path / file.name).write_bytes(file.read_bytes())
     with (tmp_path / "03.dcm").open("r+b") as opened:
@@ -99,7 +99,7 @@ def test_after_an_error_openslide_reads_on(slides: Path, tmp_path: Path) -> None
     assert 0 < good.count(False) < len(good) // 2
 
 
-def test_tiles_that_are_not_stored_are_those_of_openslide(painted: Path, tmp_path: Path) -> None:
+def test_missing_tiles_are_read_as_openslide_reads_them(painted: Path, tmp_path: Path) -> None:
     for name, levels in (("a.svs", (0, 1)), ("a.tif", (0, 1))):
         path = tmp_path / name
         for level in levels:

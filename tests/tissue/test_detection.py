@@ -1,4 +1,4 @@
-"""Tissue: the measured demands, and what must hold of any picture."""
+"""Tissue detection: the demands on real slides, and the properties that hold for every picture."""
 
 import tracemalloc
 from collections.abc import Iterator
@@ -25,7 +25,7 @@ from wsi_parse.tissue.mask import TissueMask
 SETTINGS = TissueSettings()
 PINK = (220, 130, 180)
 GLASS = (242, 241, 243)
-# Grey, warm and cold glass; dark glass; canvas; nothing but a lamp turned off.
+# Grey, warm and cold glass; two of dark glass; canvas; a lamp that is turned off.
 GLASSES = [
     (243, 243, 243),
     (232, 225, 212),
@@ -81,11 +81,11 @@ def test_drawn_pen_ink_of_four_colours_is_not_tissue() -> None:
     check(measured.drawn_pen_rows())
 
 
-def test_tiles_with_and_without_tissue_are_told_apart() -> None:
+def test_tiles_with_and_without_tissue_are_distinguished() -> None:
     check(measured.tile_rows())
 
 
-def test_dense_and_dark_tissue_is_no_ink() -> None:
+def test_dense_and_dark_tissue_is_not_ink() -> None:
     check(measured.dark_rows())
 
 
@@ -108,7 +108,7 @@ def test_real_slides(name: str, mpp: float | None, least: float, most: float) ->
     assert tissue.mask.tobytes() == again.mask.tobytes()
 
 
-def test_white_steps_at_the_scan_border_are_no_tissue() -> None:
+def test_white_steps_at_the_scan_border_are_not_tissue() -> None:
     path = shared_data_root() / "slides/aperio/tcga-cr-7395-01a-01-ts1.svs"
     with open_slide(path, SlideOptions(mpp=0.5)) as slide:
         tissue = detect_tissue(slide, SETTINGS)
@@ -150,7 +150,7 @@ def test_a_slide_full_of_tissue_is_tissue(height: int, width: int, mpp: float) -
 
 
 @pytest.mark.parametrize("mpp", [2.0, 4.0, 8.0, 15.5])
-def test_specks_and_holes_go_by_area_at_any_scale(mpp: float) -> None:
+def test_specks_and_holes_are_judged_by_area_at_any_scale(mpp: float) -> None:
     pixels, centres = spotted(mpp, [110, 210, 800])
     middle = centres[2]
     pixels[disk(middle, 100 / mpp)] = GLASS
@@ -168,7 +168,7 @@ def test_a_large_hole_stays_a_hole() -> None:
 
 @given(st.floats(0.6, 1.0), st.floats(0, 0.25))
 @settings(max_examples=15)
-def test_neither_lamp_nor_shadow_matters(lamp: float, shadow: float) -> None:
+def test_the_result_does_not_depend_on_lamp_or_shadow(lamp: float, shadow: float) -> None:
     pixels, _ = spotted(8.0, [700, 900])
     light = lamp * np.linspace(1 - shadow, 1, pixels.shape[1])[:, None]
     found = tissue_in_image((pixels * light).astype(np.uint8), 8.0, SETTINGS)
@@ -178,7 +178,7 @@ def test_neither_lamp_nor_shadow_matters(lamp: float, shadow: float) -> None:
 
 @given(st.integers(0, 60), st.integers(0, 60))
 @settings(max_examples=15)
-def test_the_place_on_the_slide_does_not_matter(x: int, y: int) -> None:
+def test_the_result_does_not_depend_on_the_position_on_the_slide(x: int, y: int) -> None:
     piece, _ = spotted(8.0, [700, 900])
     height, width = piece.shape[:2]
     pixels = glass(height + 60, width + 60)
@@ -210,7 +210,7 @@ def test_white_is_that_of_the_glass_not_of_the_canvas() -> None:
 
 
 class BoundedReader:
-    """Tissue everywhere, but only a part of it was scanned."""
+    """A slide that is all tissue, of which only a part was scanned."""
 
     def __init__(self, bounds: Box) -> None:
         size = PixelSize(2.0, 4.0, "test")
@@ -224,7 +224,7 @@ class BoundedReader:
 
 
 @pytest.mark.parametrize("detect", [True, False])
-def test_only_what_was_scanned_is_looked_at(detect: bool) -> None:
+def test_only_the_scanned_part_is_tissue(detect: bool) -> None:
     bounds = Box(100, 40, 200, 120)
     slide = Slide(BoundedReader(bounds), Path("bounded"), SlideOptions())
     tissue = detect_tissue(slide, TissueSettings(detect=detect))

@@ -1,4 +1,4 @@
-"""GeoJSON of annotations, read: QuPath's exports, ours, other tools'."""
+"""Reading annotations from GeoJSON: exports of QuPath, of this package and of other tools."""
 
 from wsi_parse.annotations.read import DAMAGED, Annotations, read_annotations
 

@@ -1,4 +1,4 @@
-"""Coordinates of parsed GeoJSON as shapely geometries, many at a time."""
+"""Coordinates of parsed GeoJSON are built into shapely geometries, many at a time."""
 
 from itertools import chain
 from typing import Any
@@ -7,17 +7,17 @@ import numpy as np
 import shapely
 from numpy.typing import NDArray
 
-#: No slide is larger; beyond, sums of squares lose what they are made of.
+#: Largest coordinate: no slide is larger, and beyond it sums of squares lose their precision.
 MAX_PX = 1e9
 
-# Integers may be too long for a float.
-_UNBUILT = (TypeError, ValueError, OverflowError, shapely.GEOSException)
+# OverflowError: an integer may be too long for a float.
+_MALFORMED = (TypeError, ValueError, OverflowError, shapely.GEOSException)
 
 Rings = list[list[list[float]]]
 
 
 def areas_of(geometry: Any) -> list[Rings]:  # noqa: ANN401 - parsed JSON
-    """Return the polygons of a GeoJSON geometry, each as its rings; none where it is no area.
+    """Return the polygons of a GeoJSON geometry, each as a list of rings; an empty list if it has no area.
 
     >>> areas_of({"type": "Polygon", "coordinates": [[[0, 0], [1, 0], [1, 1], [0, 0]]]})
     [[[[0, 0], [1, 0], [1, 1], [0, 0]]]]
@@ -35,30 +35,30 @@ def areas_of(geometry: Any) -> list[Rings]:  # noqa: ANN401 - parsed JSON
 
 
 def build(areas: list[list[Rings]]) -> NDArray[np.object_]:
-    """Build geometries at once.
+    """Build many geometries at once.
 
     Parameters
     ----------
     areas : list
-        What :func:`areas_of` gives of each.
+        For each geometry, the result of :func:`areas_of`.
 
     Returns
     -------
     object array (N,)
-        Polygons, and MultiPolygons of two parts or more; rings are closed, and nothing else is mended. None where
-        there is no polygon, or what should be points is something else.
+        shapely Polygons, and MultiPolygons of two parts or more; rings are closed, and nothing else is repaired. None
+        for a geometry that has no polygon or whose coordinates are malformed.
     """
     try:
         return _built(areas)
-    except _UNBUILT:
-        return np.array([None, *map(_alone, areas)], object)[1:]
+    except _MALFORMED:
+        return np.array([None, *map(_build_one, areas)], object)[1:]
 
 
-def _alone(area: list[Rings]) -> Any:  # noqa: ANN401 - a shapely geometry
-    """Build one, which may be the one that cannot be."""
+def _build_one(area: list[Rings]) -> Any:  # noqa: ANN401 - a shapely geometry
+    """Build one geometry; None if its coordinates are malformed."""
     try:
         return _built([area])[0]
-    except _UNBUILT:
+    except _MALFORMED:
         return None
 
 
@@ -74,14 +74,14 @@ def _built(areas: list[list[Rings]]) -> NDArray[np.object_]:
     if sizes == {2}:
         flat = np.fromiter(chain.from_iterable(chain.from_iterable(rings)), np.float64, 2 * total)
     elif sizes and min(sizes) > 1:
-        # A third coordinate is a height, which a slide has not.
+        # A third coordinate is a height, which slides do not have.
         flat = np.fromiter(
             (value for point in chain.from_iterable(rings) for value in point[:2]), np.float64, 2 * total
         )
     else:
-        raise ValueError("points have two coordinates")
+        raise ValueError("a point must have two coordinates")
     if not (np.abs(flat) < MAX_PX).all():
-        raise ValueError("coordinates are finite numbers")
+        raise ValueError("coordinates must be finite numbers")
     lines = shapely.linearrings(flat.reshape(-1, 2), indices=np.repeat(np.arange(len(rings)), lengths))
     of_polygon = np.repeat(np.arange(len(polygons)), np.fromiter(map(len, polygons), np.int64, len(polygons)))
     shells = shapely.polygons(lines, indices=of_polygon)

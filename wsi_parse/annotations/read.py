@@ -1,4 +1,4 @@
-"""Annotations as QuPath v0.4 to v0.7 exports them, and as this package writes them."""
+"""read_annotations: GeoJSON as QuPath v0.4 to v0.7 exports it, and as this package writes it."""
 
 import gc
 from collections import Counter
@@ -15,7 +15,7 @@ from wsi_parse.annotations.polygons import Rings, areas_of, build
 from wsi_parse.annotations.stream import Features, parsed
 from wsi_parse.errors import UsageError
 
-# Of QuPath before v0.4, which kept the type where the id belongs.
+# QuPath before v0.4 wrote these types in the place of the id.
 LEGACY_TYPES = {
     "PathAnnotationObject": "annotation",
     "PathDetectionObject": "detection",
@@ -39,15 +39,15 @@ class Annotations:
     ids : object array (N,)
         Strings; None where the file has none.
     class_name : object array (N,)
-        Names of a derived class joined as QuPath does, "Tumor: Positive"; "" where unclassified.
+        The names of a derived class are joined as in QuPath, "Tumor: Positive"; "" if the object has no class.
     object_type : object array (N,)
-        annotation, detection, cell, tile.
+        "annotation", "detection", "cell" or "tile".
     nucleus : object array (N,) or None
-        Outlines of nuclei of cells, None where a cell has none; None where no cell has one.
+        Polygons of the nuclei of cells, None for an object without a nucleus; None if no object has one.
     skipped : dict of str to int
-        What is no area, by its type, and how many: points, lines, objects without geometry or of damaged coordinates.
-    told : mapping
-        The file's own member ``wsi_parse``: frame, slide, model; empty where there is none.
+        Number of skipped objects by type: points, lines, objects without geometry or with damaged coordinates.
+    provenance : mapping
+        The member ``wsi_parse`` of the file (frame, slide, model); empty if the file has none.
     """
 
     geometry: NDArray[np.object_]
@@ -56,36 +56,40 @@ class Annotations:
     object_type: NDArray[np.object_]
     nucleus: NDArray[np.object_] | None
     skipped: dict[str, int]
-    told: Mapping[str, Any]
+    provenance: Mapping[str, Any]
 
     def __len__(self) -> int:
         return len(self.geometry)
 
 
 def read_annotations(path: Path) -> Annotations:
-    """Read GeoJSON: a collection, a list of features, one feature or geometry; also packed as .gz or .zip.
+    """Read GeoJSON: a collection, a list of features, one feature or one geometry; also packed as .gz or .zip.
 
     Parameters
     ----------
     path : Path
 
+    Returns
+    -------
+    Annotations
+
     Raises
     ------
     UsageError
-        Where the file cannot be read, is empty, ends in the middle, or is no GeoJSON.
+        The file cannot be read, is empty, ends in the middle, or is not valid GeoJSON.
     """
     source, reading = Features(path), _Reading()
     with no_cycles():
         for number, text in enumerate(source, 1):
             for feature in flat_features(feature_of(text, number, path)):
                 reading.add(feature)
-        told = source.members.get("wsi_parse")
-        return reading.done(told if isinstance(told, dict) else {})
+        provenance = source.members.get("wsi_parse")
+        return reading.done(provenance if isinstance(provenance, dict) else {})
 
 
 @contextmanager
 def no_cycles() -> Iterator[None]:
-    """Spare the search for cycles: millions of short lists have none, and looking takes a third of the time."""
+    """Switch off the garbage collector's search for cycles: it finds none here, and takes a third of the time."""
     was_on = gc.isenabled()
     gc.disable()
     try:
@@ -96,15 +100,17 @@ def no_cycles() -> Iterator[None]:
 
 
 def feature_of(text: bytes, number: int, path: Path) -> Any:  # noqa: ANN401 - parsed JSON
-    """Parse a feature; a failure names it."""
+    """Parse the text of a feature; the error names the feature by its number."""
     try:
         return parsed(text)
     except ValueError as error:
-        raise UsageError(f"Feature {number:,} of {path.name} is no JSON: {error}.", "Export it again.") from error
+        raise UsageError(
+            f"Feature {number:,} of {path.name} is not valid JSON: {error}.", "Export the file again."
+        ) from error
 
 
 def flat_features(item: Any) -> Iterator[dict[str, Any]]:  # noqa: ANN401 - parsed JSON
-    """Give a feature itself and those below it, a bare geometry as a feature, the features of a collection."""
+    """Yield a feature and its children, a bare geometry as a feature, or the features of a collection."""
     kind = item.get("type")
     if kind == "FeatureCollection" and isinstance(item.get("features"), list):
         inner = item["features"]
@@ -114,13 +120,13 @@ def flat_features(item: Any) -> Iterator[dict[str, Any]]:  # noqa: ANN401 - pars
     else:
         yield {"type": "Feature", "geometry": item}
         return
-    for below in inner:
-        if isinstance(below, dict):
-            yield from flat_features(below)
+    for child in inner:
+        if isinstance(child, dict):
+            yield from flat_features(child)
 
 
 def children_of(feature: Mapping[str, Any]) -> list[Any]:
-    """Return the features that a feature holds, as QuPath's hierarchies do."""
+    """Return the child features of a feature, as in QuPath's object hierarchy."""
     properties = feature.get("properties")
     if not isinstance(properties, dict):
         return []
@@ -129,7 +135,7 @@ def children_of(feature: Mapping[str, Any]) -> list[Any]:
 
 
 def id_of(feature: Mapping[str, Any]) -> str | None:
-    """Return the id of a feature, or of its properties where others put it; what old versions put there is none."""
+    """Return the id of a feature, or the one in its properties; the types that old versions wrote there are no ids."""
     found = feature.get("id")
     if found is None and isinstance(properties := feature.get("properties"), dict):
         found = properties.get("id")
@@ -137,7 +143,7 @@ def id_of(feature: Mapping[str, Any]) -> str | None:
 
 
 def type_of(feature: Mapping[str, Any]) -> str:
-    """Return what kind of object a feature is, by the rules of QuPath's import.
+    """Return the type of object that a feature is, by the rules of QuPath's import.
 
     >>> type_of({"properties": {"object_type": "detection"}}), type_of({"id": "PathCellObject"}), type_of({})
     ('detection', 'cell', 'annotation')
@@ -151,7 +157,7 @@ def type_of(feature: Mapping[str, Any]) -> str:
 
 
 def class_of(feature: Mapping[str, Any]) -> str:
-    """Return the name of a feature's class; "" where it has none.
+    """Return the name of a feature's class; "" if it has none.
 
     >>> class_of({"properties": {"classification": {"names": ["Tumor", "Positive"]}}})
     'Tumor: Positive'
@@ -169,14 +175,14 @@ def class_of(feature: Mapping[str, Any]) -> str:
 
 
 def nucleus_of(feature: Mapping[str, Any]) -> Any:  # noqa: ANN401 - parsed JSON
-    """Return the geometry of the nucleus, from among the properties where others put it."""
+    """Return the geometry of the nucleus, also if it stands in the properties, where other tools put it."""
     if (found := feature.get("nucleusGeometry")) is None and isinstance(properties := feature.get("properties"), dict):
         found = properties.get("nucleusGeometry")
     return found
 
 
 class _Reading:
-    """Features become columns; their coordinates become shapes some thousand at a time."""
+    """Collects features as columns; their coordinates are built into shapes, some thousand at a time."""
 
     def __init__(self) -> None:
         self._areas: list[list[Rings]] = []
@@ -187,11 +193,11 @@ class _Reading:
         self._classes: list[str] = []
         self._types: list[str] = []
         self._skipped: Counter[str] = Counter()
-        # A word that comes a million times is kept once.
-        self._words: dict[str, str] = {}
+        # A text that occurs a million times is kept once.
+        self._texts: dict[str, str] = {}
 
     def add(self, feature: dict[str, Any]) -> None:
-        """Take one feature."""
+        """Add one feature."""
         geometry = feature.get("geometry")
         areas = areas_of(geometry)
         if not areas:
@@ -202,8 +208,8 @@ class _Reading:
         nucleus = nucleus_of(feature)
         self._nuclei.append([] if nucleus is None else areas_of(nucleus))
         self._ids.append(id_of(feature))
-        self._classes.append(self._words.setdefault(name, name))
-        self._types.append(self._words.setdefault(kind, kind))
+        self._classes.append(self._texts.setdefault(name, name))
+        self._types.append(self._texts.setdefault(kind, kind))
         if len(self._areas) >= _AT_ONCE:
             self._build()
 
@@ -212,8 +218,8 @@ class _Reading:
         self._nuclear.append(build(self._nuclei))
         self._areas, self._nuclei = [], []
 
-    def done(self, told: Mapping[str, Any]) -> Annotations:
-        """Join what was taken; what could not be built is left out, and counted."""
+    def done(self, provenance: Mapping[str, Any]) -> Annotations:
+        """Return all features; those with malformed coordinates are left out and counted."""
         self._build()
         shapes, nuclei = np.concatenate(self._shapes), np.concatenate(self._nuclear)
         kept = shapes != None  # noqa: E711 - of each item
@@ -223,7 +229,7 @@ class _Reading:
             np.array([None, *column], object)[1:][kept] for column in (self._ids, self._classes, self._types)
         )
         nuclear = nuclei[kept] if (nuclei != None).any() else None  # noqa: E711
-        return Annotations(shapes[kept], ids, classes, types, nuclear, dict(self._skipped), told)
+        return Annotations(shapes[kept], ids, classes, types, nuclear, dict(self._skipped), provenance)
 
 
 def _kind(geometry: Any) -> str:  # noqa: ANN401 - parsed JSON

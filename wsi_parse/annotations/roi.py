@@ -1,4 +1,4 @@
-"""The region of interest: polygons of a GeoJSON file, in the frame that the file states, else in QuPath's."""
+"""read_roi: a region of interest (ROI) from the polygons of a GeoJSON file, in the frame that the file states."""
 
 from pathlib import Path
 from typing import Any
@@ -17,7 +17,7 @@ def read_roi(path: Path, bounds_origin_level0: tuple[int, int]) -> Any:  # noqa:
     Parameters
     ----------
     path : Path
-        Any that :func:`read_annotations` reads.
+        Any file that :func:`read_annotations` reads.
     bounds_origin_level0 : (int, int)
         Origin of the slide's bounds, from which QuPath counts; (0, 0) where the slide has none. It is added to every
         point, unless the file states itself what was subtracted, as the files that this package writes do.
@@ -34,10 +34,12 @@ def read_roi(path: Path, bounds_origin_level0: tuple[int, int]) -> Any:  # noqa:
     """
     found = read_annotations(path)
     if DAMAGED in found.skipped:
-        raise UsageError(f"The region file {path.name} holds {DAMAGED}.", "wsi-parse check says where.")
+        raise UsageError(
+            f"The region file {path.name} has {DAMAGED}.", f"Run `wsi-parse check {path.name}` to find them."
+        )
     area = shapely.union_all(shapely.make_valid(found.geometry))
     if area.is_empty or area.area == 0:
-        raise UsageError(f"The region file {path.name} holds no polygon.", "Draw an area in QuPath and export it.")
-    stated = stated_offset(found.told)
+        raise UsageError(f"The region file {path.name} contains no polygon.", "Draw an area in QuPath and export it.")
+    stated = stated_offset(found.provenance)
     offset = np.array(bounds_origin_level0, float) if stated is None else stated
     return shapely.transform(area, lambda points: points + offset)

@@ -175,8 +175,8 @@ def compare(
     """Match the objects of two files; see :func:`evaluate`."""
     options = options or EvaluationOptions()
     truth, pred = (read_annotations(one) if isinstance(one, Path) else one for one in (truth, pred))
-    shift, notes = shift_between(pred.told, truth.told)
-    scale_um = pixel_size(options.mpp, [pred.told, truth.told])
+    shift, notes = shift_between(pred.provenance, truth.provenance)
+    scale_um = pixel_size(options.mpp, [pred.provenance, truth.provenance])
     if scale_um is None and options.radius_number()[1] == "um":
         notes.append(
             "The pixel size is not known: areas are in px2, no centres are matched; give --mpp or a --radius in px."
@@ -246,7 +246,7 @@ def _region_of(path: Path, truth: Annotations) -> tuple[Any, list[str]]:
     found = read_annotations(path)
     if not len(found):
         raise UsageError(f"The region file {path.name} holds no polygon.", "Draw an area in QuPath and export it.")
-    shift, notes = shift_between(found.told, truth.told)
+    shift, notes = shift_between(found.provenance, truth.provenance)
     return union(_moved(found, shift).geometry), [note.replace("prediction", "region") for note in notes]
 
 

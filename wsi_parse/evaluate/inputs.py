@@ -107,7 +107,7 @@ def read_parts(paths: tuple[Path, ...]) -> Annotations:
         np.concatenate([part.object_type for part in parts]),
         None if all(part.nucleus is None for part in parts) else np.concatenate(nuclei),
         skipped,
-        parts[0].told,
+        parts[0].provenance,
     )
 
 

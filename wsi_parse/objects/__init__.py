@@ -1,1 +1,1 @@
-"""From the maps of the model to objects: chunks are split, outlined, simplified and measured."""
+"""From the maps of the model to objects: chunks are split into cells, traced, simplified and measured."""

@@ -1,4 +1,4 @@
-"""ObjectBatch: many finished objects, as arrays, in the order of all outputs."""
+"""ObjectBatch: many finished objects as arrays, in the order of all outputs."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -17,18 +17,18 @@ class ObjectBatch:
     Parameters
     ----------
     geometry : object array (N,)
-        shapely Polygons or MultiPolygons in level-0 pixels, fit for QuPath (see `facts` in DESIGN: made valid,
-        then snapped to 0.25 px, nothing rounded afterwards).
+        shapely Polygons or MultiPolygons in level-0 pixels, fit for QuPath: made valid, then snapped to 0.25 px, and
+        not rounded afterwards.
     prompt : int array (N,)
         Index into :attr:`ExportContext.prompts`.
     ids : object array (N,)
-        UUID strings, from content.
+        UUID strings, computed from the content of the object.
     measurements : dict of str to float array (N,)
         Column name (with unit) -> values; NaN where an object has no such value.
     unsure : bool array (N,), optional
-        Objects whose class the model is not sure of; without it none is.
+        True for objects whose class the model is not sure of; without it, the model is sure of all.
     nuclei : object array (N,), optional
-        Where objects are whole cells, their nuclei; fit for QuPath too.
+        The nuclei, if the objects are whole cells; fit for QuPath too.
     """
 
     geometry: NDArray[Any]
@@ -59,11 +59,11 @@ class ObjectBatch:
 
     @property
     def variant(self) -> NDArray[np.int16]:
-        """Index into what :func:`variants` gives of each prompt: twice the prompt's, and one more where unsure."""
+        """Index of each object's variant in :func:`variants`: twice the prompt's index, plus one where unsure."""
         index = self.prompt * np.int16(2)
         return index if self.unsure is None else index + self.unsure
 
 
 def variants(prompts: Sequence[Prompt]) -> list[Prompt]:
-    """Each prompt as its objects are called, and then as those are of which the model is not sure."""
+    """Return for each prompt the variant of its sure objects, followed by that of its unsure ones."""
     return [variant for prompt in prompts for variant in (prompt, prompt.unsure)]

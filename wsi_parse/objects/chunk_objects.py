@@ -1,4 +1,4 @@
-"""ChunkObjects: what one chunk gives, and its file."""
+"""ChunkObjects: the objects of one chunk, and the file they are kept in."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -18,7 +18,7 @@ from wsi_parse.objects.regions import Pieces
 
 @dataclass(frozen=True)
 class FoundCells:
-    """Cells of one kind in a chunk; as in :class:`ChunkObjects`."""
+    """The cells of one group of recipes in a chunk; fields as in :class:`ChunkObjects`."""
 
     cells: NDArray[np.object_]
     recipe: NDArray[np.int16]
@@ -28,19 +28,20 @@ class FoundCells:
 
 @dataclass(frozen=True)
 class ChunkObjects:
-    """What one chunk gives: finished cells, and pieces of regions.
+    """The result of one chunk: finished cells, and pieces of regions.
 
     Parameters
     ----------
     cells : object array (N,)
         Polygons in level-0 pixels, fit for QuPath.
     recipe : int array (N,)
-        Index into the recipes of the pass.
+        Index into the recipes of the scale pass.
     measurements : dict of str to float array (N,)
+        Column name (with unit) -> values; NaN where a cell has no such value.
     pieces : dict of int to Pieces
-        By recipe.
+        Pieces of regions, by index of the recipe.
     nuclei : object array (N,), optional
-        Of cells that were grown.
+        Nuclei of the cells, if nuclei were expanded to cells.
     """
 
     cells: NDArray[np.object_]
@@ -51,7 +52,7 @@ class ChunkObjects:
 
     @classmethod
     def of(cls, parts: Sequence[FoundCells], pieces: dict[int, Pieces]) -> "ChunkObjects":
-        """Put the cells of all kinds together; what one kind was not measured by is NaN."""
+        """Concatenate the cells of all groups; a measurement that one group lacks is NaN there."""
         if not parts:
             return cls(np.empty(0, object), np.empty(0, np.int16), {}, pieces)
         nuclei = [part.nuclei for part in parts if part.nuclei is not None]
@@ -64,7 +65,7 @@ class ChunkObjects:
         )
 
     def save(self, path: Path) -> None:
-        """Write whole or not at all; the archive carries checksums."""
+        """Write the file atomically; the archive carries checksums."""
         arrays: dict[str, NDArray[Any]] = {"recipe": self.recipe, **_packed("wkb", self.cells)}
         if self.nuclei is not None:
             arrays |= _packed("nuclei_wkb", self.nuclei)
@@ -81,7 +82,7 @@ class ChunkObjects:
         Raises
         ------
         StoreError
-            Where the file is missing or damaged.
+            The file is missing or damaged.
         """
         try:
             with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
@@ -99,7 +100,10 @@ class ChunkObjects:
                 _unpacked("nuclei_wkb", arrays) if "nuclei_wkb" in arrays else None,
             )
         except (OSError, ValueError, KeyError, EOFError, BadZipFile, shapely.GEOSException) as error:
-            raise StoreError(f"Stored objects {path.name} are damaged: {error}", "Run again.") from error
+            raise StoreError(
+                f"The stored objects {path.name} are damaged: {error}",
+                "Run again: the objects of this chunk will be made again.",
+            ) from error
 
 
 def _packed(name: str, shapes: NDArray[np.object_]) -> dict[str, NDArray[Any]]:

@@ -8,7 +8,7 @@ from wsi_parse.predict.tiles import Selection
 
 @dataclass(frozen=True, slots=True)
 class ChunkGrid:
-    """Squares of the object lattice; their size and halo belong to the result.
+    """Squares of the object lattice; the result depends on their size and halo.
 
     Parameters
     ----------
@@ -17,9 +17,9 @@ class ChunkGrid:
     stride : int
         Read pixels per pixel of `frame`.
     side : int
-        In pixels of `frame`.
+        Side of a chunk in pixels of `frame`.
     halo : int
-        What is looked at around a chunk, in pixels of `frame`.
+        Margin that is read around a chunk, in pixels of `frame`.
     """
 
     frame: Frame
@@ -33,20 +33,20 @@ class ChunkGrid:
         return -(-self.frame.height // self.side), -(-self.frame.width // self.side)
 
     def core(self, chunk: tuple[int, int]) -> Box:
-        """What a chunk owns, in pixels of `frame`."""
+        """Return the box of a chunk (row, column), cut at the slide's edge, in pixels of `frame`."""
         square = Box(chunk[1] * self.side, chunk[0] * self.side, self.side, self.side)
         return square.intersection(self.frame.box)
 
     def window(self, chunk: tuple[int, int]) -> Box:
-        """The core and its halo, in pixels of `frame`; may reach past the slide."""
+        """Return the core with its halo, in pixels of `frame`; may reach past the slide."""
         return self.core(chunk).expanded(self.halo)
 
     def window_in_read_frame(self, chunk: tuple[int, int]) -> Box:
-        """The same in pixels that tiles are read in."""
+        """Return the window in pixels of the frame that tiles are read in."""
         return self.window(chunk).multiplied(self.stride)
 
     def chunks(self, selection: Selection) -> list[tuple[int, int]]:
-        """Chunks with anything looked at, row by row."""
+        """Return the indices of the chunks that a chosen tile overlaps, row by row."""
         rows, columns = self.shape
         return [
             (row, column)

@@ -1,9 +1,9 @@
-"""Outlines of labelled pixels, all at once: directed pixel edges, linked, cut at the probability level.
+"""Contours of labelled pixels, all at once: directed pixel edges are linked and moved to the probability level.
 
 Every side of a pixel that faces another label is an edge, directed with its label on the right hand (y down:
 clockwise, signed area positive). Following the edges of one label gives rings; each edge becomes one point where
 the line between the two pixel centres crosses the level (marching squares). Labels are 4-connected: pixels that
-touch at a corner only are apart, so every 4-connected part has one outer ring.
+touch only at a corner are separate, so every 4-connected part has one outer ring.
 """
 
 from dataclasses import dataclass
@@ -23,7 +23,7 @@ _ROWS_AT_ONCE = 512
 
 @dataclass(frozen=True)
 class Lines:
-    """Outlines as ragged arrays: line i holds points `offsets[i]` to `offsets[i + 1]`.
+    """Contours as ragged arrays: line i holds points `offsets[i]` to `offsets[i + 1]`.
 
     Parameters
     ----------
@@ -32,10 +32,10 @@ class Lines:
     offsets : int array (lines + 1,)
     label : int array (lines,)
     pixels : int array (lines,)
-        Signed number of pixels enclosed; negative for holes. For an open line its share of the sum.
+        Signed number of enclosed pixels; negative for holes. For an open line, its share of that sum.
     start, follows : int array (lines,)
-        Keys of the first edge of a line, and of the edge that follows the last one (its own `start` where the
-        line is closed).
+        Keys of the first edge of a line, and of the edge that follows its last one; a closed line is followed by
+        its own `start`.
     """
 
     points: NDArray[np.float64]
@@ -60,7 +60,7 @@ def trace(
     covered: NDArray[np.bool_] | None = None,
     level: float = 127.5,
 ) -> Lines:
-    """Trace the outlines of all labels.
+    """Trace the contours of all labels.
 
     Parameters
     ----------
@@ -69,15 +69,16 @@ def trace(
     window : Box
         Where the array lies on its lattice.
     core : Box
-        Edges of pixels in here are traced; at least one pixel inside the window. A line that leaves the core
-        is open.
+        Edges of the pixels of this box are traced; it lies at least one pixel inside the window. A line that leaves
+        the core is open.
     values : uint8 array, optional
-        Probabilities: places the outline between a pixel at or above `level` and one below.
+        Probabilities; they place the contour between a pixel at or above `level` and one below it.
     inside : bool array, optional
-        Which pixels are at or above the level: between two of them (touching cells) the outline is half-way.
+        Which pixels are at or above the level: between two of them (touching cells) the contour is half-way.
     covered : bool array, optional
-        Where something was looked at: towards the rest the outline is the pixel's edge.
+        Where tiles were predicted: towards other pixels the contour is the edge of the pixel.
     level : float
+        On the 0..255 scale.
 
     Returns
     -------
@@ -161,7 +162,7 @@ def _following(
 
 
 def _in_line(following: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.bool_]]:
-    """Sort edges into lines: rings from their lowest edge, open lines from their first.
+    """Sort edges into lines: rings start with their lowest edge, open lines with their first.
 
     Pointer doubling: after k rounds each edge knows the lowest of the next 2**k edges of its line.
     """
@@ -176,7 +177,7 @@ def _in_line(following: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[n
             break
         lowest = better
         jump = jump[jump]
-    # A line is named by its lowest edge; that of an open line is its end, made lowest of all by `- count`.
+    # A line is identified by its lowest edge; for an open line that is its end, which `- count` made the lowest.
     heads = every[lowest == every]
     jump = np.where(ends, every, following)
     before_head = np.full(count, OPEN)
@@ -206,7 +207,7 @@ def _crossings(
     covered: NDArray[np.bool_] | None,
     level: float,
 ) -> NDArray[np.float64]:
-    """Place a point on each edge, (x, y); the middle of the edge where nothing says better."""
+    """Place a point (x, y) on each edge; on its middle where the probabilities do not cross the level."""
     across = _ACROSS[side]
     share = np.full(len(row), 0.5)
     if values is not None:
@@ -219,19 +220,20 @@ def _crossings(
         if covered is not None:
             falls &= covered[other]
         share[falls] = (high[falls] - level) / (high[falls] - low[falls])
-        # In 256ths, so that adding the window's origin is exact and windows agree to the last bit.
+        # Rounded to 1/256, so that adding the window's origin is exact and windows agree to the last bit.
         share = np.rint(share * 256) / 256
     return np.stack([column + 0.5 + share * across[:, 1], row + 0.5 + share * across[:, 0]], axis=1)
 
 
 def polygons_of(lines: Lines, keep_holes: bool) -> tuple[NDArray[np.object_], NDArray[np.int64]]:
-    """Build one polygon a label from closed lines: the largest outer ring, with its holes if wanted.
+    """Build one polygon per label from closed lines: the largest outer ring, with its holes if `keep_holes`.
 
     Returns
     -------
-    polygons : object array of shapely Polygon
-    labels : int array
-        Ascending.
+    polygons : object array (N,) of shapely Polygon
+        In the lattice pixels of `lines`.
+    labels : int array (N,)
+        Label of each polygon, ascending.
     """
     outer = np.flatnonzero(lines.pixels > 0)
     best = outer[np.lexsort((-lines.pixels[outer], lines.label[outer]))]

@@ -1,6 +1,7 @@
-"""Nuclei grown to cells: each pixel near a nucleus goes to the nearest one, as in QuPath's cell expansion.
+"""Nuclei are expanded to cells: each pixel near a nucleus goes to the nearest one, as in QuPath's cell expansion.
 
-The rule looks no farther than the distance grown, and ties go by direction: two windows that both see that far agree.
+The rule looks no farther than the expansion distance, and ties are decided by direction, so two windows that both
+contain the surroundings of a pixel agree about it.
 """
 
 import numpy as np
@@ -17,25 +18,26 @@ def expand_labels(
     distance_px: float,
     competing: tuple[tuple[NDArray[np.bool_], ...], tuple[NDArray[np.bool_], ...]] = ((), ()),
 ) -> NDArray[np.int32]:
-    """Grow labels into what is not nucleus.
+    """Expand labels into pixels that are not nuclei.
 
     Parameters
     ----------
     labels : int32 array (rows, columns)
-        Nuclei wanted; 0 elsewhere.
-    nuclei : bool array
-        All nuclei: one that is not wanted keeps its surroundings too.
-    allowed : bool array
-        Where to grow.
+        The nuclei to expand; 0 elsewhere.
+    nuclei : bool array (rows, columns)
+        All nuclei; those without a label keep their surroundings too.
+    allowed : bool array (rows, columns)
+        Pixels into which labels may expand.
     distance_px : float
-    competing : two tuples of bool array
-        Nuclei of other kinds, outlined apart: what is as near to one of the first belongs to that; of the second,
-        to ours.
+        How far labels expand.
+    competing : two tuples of bool arrays (rows, columns)
+        Nuclei of other groups of recipes. A pixel at equal distance belongs to a nucleus of the first tuple rather
+        than to ours, and to ours rather than to one of the second.
 
     Returns
     -------
-    int32 array
-        The labels, and around them their cells.
+    int32 array (rows, columns)
+        The labels with their surroundings: one cell each.
     """
     squared, row, column = _nearest(nuclei, int(distance_px))
     taken = allowed & ~nuclei & (squared <= distance_px**2)
@@ -48,14 +50,15 @@ def expand_labels(
 
 
 def _nearest(mask: NDArray[np.bool_], reach: int) -> tuple[NDArray[np.int32], NDArray[np.int32], NDArray[np.int32]]:
-    """Find each pixel's nearest one of a mask, up to `reach` away on each axis.
+    """Find for each pixel the nearest pixel of a mask, up to `reach` away on each axis.
 
     Returns
     -------
     squared : int32 array
-        Squared distance; larger than any within reach where there is none.
+        Squared distance; larger than any distance within reach if there is no such pixel.
     row, column : int32 array
-        Place of the nearest pixel: of equal ones the least far to the side, then the left, then the upper one.
+        Index of the nearest pixel; among equally near ones, the one with the smallest step sideways, then the left,
+        then the upper one.
     """
     height, width = mask.shape
     own = np.arange(height, dtype=np.int32)[:, None]
@@ -66,7 +69,7 @@ def _nearest(mask: NDArray[np.bool_], reach: int) -> tuple[NDArray[np.int32], ND
     upright = (nearer - own) ** 2
     beyond = np.int32(2 * (reach + 1) ** 2)
     np.putmask(upright, upright > reach**2, beyond)
-    # The low bits hold the step aside: of equal distances the least one wins, and left before right.
+    # The low bits hold the step sideways: among equal distances the smallest step wins, and left before right.
     best = upright << _STEP_BITS
     upright <<= _STEP_BITS
     room = np.empty_like(best)

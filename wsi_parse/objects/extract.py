@@ -1,4 +1,4 @@
-"""Channels become objects, a chunk at a time: cells split and finished, regions cut into pieces to be joined."""
+"""extract_objects: channels become objects, chunk by chunk; cells are finished, regions are cut into pieces."""
 
 from collections.abc import Sequence
 
@@ -20,7 +20,7 @@ from wsi_parse.qupath.geometry import fit_for_qupath
 
 
 def extract_objects(context: PassContext, chunk: tuple[int, int]) -> ChunkObjects:
-    """Blend, split, outline and measure one chunk.
+    """Blend, split, trace and measure one chunk.
 
     Parameters
     ----------
@@ -30,7 +30,12 @@ def extract_objects(context: PassContext, chunk: tuple[int, int]) -> ChunkObject
     Returns
     -------
     ChunkObjects
-        Cells whose seed the chunk owns, whole; regions cut at its border.
+        Whole cells whose seed lies in the chunk; regions that are cut at its border.
+
+    Raises
+    ------
+    StoreError
+        Stored predictions are damaged.
     """
     groups: dict[tuple[str | tuple[str, ...], str | None], list[int]] = {}
     pieces: dict[int, Pieces] = {}
@@ -58,35 +63,36 @@ def _regions(context: PassContext, chunk: tuple[int, int], recipe: Recipe) -> Pi
 
 
 def _cells(context: PassContext, chunk: tuple[int, int], groups: Sequence[Sequence[int]]) -> list[FoundCells]:
-    """Outline the cells of all recipes; those of a group share their probability channels."""
+    """Find the cells of all recipes; the recipes of a group share their probability channels."""
     window = context.chunks.window(chunk)
-    masks = []
+    maps = []
     for members in groups:
-        values, covered = context.outlined(context.scale_pass.recipes[members[0]], window)
-        masks.append((values, covered, covered & (values >= context.parameters.level)))
+        values, covered = context.cell_probability(context.scale_pass.recipes[members[0]], window)
+        maps.append((values, covered, covered & (values >= context.parameters.level)))
+    masks = [inside for _, _, inside in maps]
     found = []
-    for place, members in enumerate(groups):
-        others = [mask[2] for mask in masks]
-        competing = tuple(others[:place]), tuple(others[place + 1 :])
-        part = _of_group(context, chunk, members, masks[place], competing)
-        if part is not None:
-            found.append(part)
+    for index, members in enumerate(groups):
+        competing = tuple(masks[:index]), tuple(masks[index + 1 :])
+        cells = _cells_of_group(context, chunk, members, maps[index], competing)
+        if cells is not None:
+            found.append(cells)
     return found
 
 
 _Masks = tuple[NDArray[np.bool_], ...]
 
 
-def _of_group(
+def _cells_of_group(
     context: PassContext,
     chunk: tuple[int, int],
     members: Sequence[int],
-    seen: tuple[NDArray[np.uint8], NDArray[np.bool_], NDArray[np.bool_]],
+    maps: tuple[NDArray[np.uint8], NDArray[np.bool_], NDArray[np.bool_]],
     competing: tuple[_Masks, _Masks],
 ) -> FoundCells | None:
+    """Find the cells of the recipes `members`; `maps` are their probability, where it is known, and their mask."""
     parameters, recipes, frame = context.parameters, context.scale_pass.recipes, context.chunks.frame
     core, window = context.chunks.core(chunk), context.chunks.window(chunk)
-    values, covered, inside = seen
+    values, covered, inside = maps
     if not inside.any():
         return None
     distance_name = recipes[members[0]].distance
@@ -95,8 +101,8 @@ def _of_group(
     pixels = np.flatnonzero(inside)
     seed = labels.ravel()[pixels]
     size = np.bincount(seed, minlength=len(seeds) + 1)[1:]
-    answer, votes = _vote(context, window, pixels, seed, size, members)
-    keep = _wanted(context, seeds) & (size >= parameters.min_cell_area_px) & (answer >= 0)
+    recipe_of_cell, votes = _vote(context, window, pixels, seed, size, members)
+    keep = _lie_on_tissue(context, seeds) & (size >= parameters.min_cell_area_px) & (recipe_of_cell >= 0)
     number = np.zeros(len(seeds) + 1, np.int32)
     number[1:][keep] = np.arange(1, keep.sum() + 1)
     labels.ravel()[pixels] = number[seed]
@@ -107,20 +113,21 @@ def _of_group(
     lines = trace(labels, window, window.expanded(-1), values, inside, covered, parameters.level)
     polygons, found = polygons_of(lines, keep_holes=False)
     shapes = to_level0(polygons, frame, parameters.simplify_px)
-    # What is small has fewer pixels inside its outline than above the threshold.
-    solid = shapely.area(shapes) >= parameters.min_cell_area_px * frame.scale_x * frame.scale_y
-    kept = found[solid] - 1
-    nuclei = shapes[solid]
-    told = {name: column[keep][kept] for name, column in votes.items()}
-    which = answer[keep][kept].astype(np.int16)
+    # The polygon of a small object can be smaller than its pixels above the threshold.
+    large = shapely.area(shapes) >= parameters.min_cell_area_px * frame.scale_x * frame.scale_y
+    kept = found[large] - 1
+    nuclei = shapes[large]
+    class_columns = {name: column[keep][kept] for name, column in votes.items()}
+    recipe = recipe_of_cell[keep][kept].astype(np.int16)
     if not parameters.grow_px:
-        return FoundCells(nuclei, which, measure(nuclei, sums.take(kept), frame, stains=parameters.stains) | told)
-    bodies = expand_labels(labels, inside, covered, parameters.grow_px, competing)
-    cells, nuclei, measurements = _bodies(context, window, bodies, nuclei, sums, kept, values, stains)
-    return FoundCells(cells, which, measurements | told, nuclei)
+        measurements = measure(nuclei, sums.take(kept), frame, stains=parameters.stains)
+        return FoundCells(nuclei, recipe, measurements | class_columns)
+    cell_labels = expand_labels(labels, inside, covered, parameters.grow_px, competing)
+    cells, nuclei, measurements = _whole_cells(context, window, cell_labels, nuclei, sums, kept, values, stains)
+    return FoundCells(cells, recipe, measurements | class_columns, nuclei)
 
 
-def _bodies(
+def _whole_cells(
     context: PassContext,
     window: Box,
     labels: NDArray[np.int32],
@@ -130,11 +137,11 @@ def _bodies(
     values: NDArray[np.uint8],
     stains: NDArray[np.int64] | None,
 ) -> tuple[NDArray[np.object_], NDArray[np.object_], dict[str, NDArray[np.float64]]]:
-    """Outline and measure the cells around nuclei; returns cells, nuclei and measurements."""
+    """Trace and measure the cells around nuclei; returns cells, nuclei and measurements."""
     frame = context.chunks.frame
     polygons, found = polygons_of(trace(labels, window, window.expanded(-1)), keep_holes=True)
     cells = shared_to_level0(polygons[np.searchsorted(found, kept + 1)], frame)
-    # A thinned nucleus may bulge where its cell has no room: what is its neighbour's stays its neighbour's.
+    # A simplified nucleus may bulge out of its cell: the part that lies in the neighbouring cell is cut off.
     bulging = np.flatnonzero(~shapely.covers(cells, nuclei))
     within = fit_for_qupath(shapely.intersection(cells[bulging], nuclei[bulging]))
     left = ~shapely.is_missing(within)
@@ -144,13 +151,13 @@ def _bodies(
     return cells, nuclei, measure_cells(nuclei, cells, sums.take(kept), whole, frame, stains=context.parameters.stains)
 
 
-def _wanted(context: PassContext, seeds: NDArray[np.int64]) -> NDArray[np.bool_]:
-    """Which seeds lie on tissue, and in the region of interest."""
+def _lie_on_tissue(context: PassContext, seeds: NDArray[np.int64]) -> NDArray[np.bool_]:
+    """Return which seeds lie on tissue, and in the region of interest if there is one."""
     points_level0 = context.chunks.frame.to_level0(seeds + 0.5)
-    wanted = context.tissue.contains(points_level0, context.parameters.tissue_margin_um)
+    inside = context.tissue.contains(points_level0, context.parameters.tissue_margin_um)
     if context.roi is not None:
-        wanted &= shapely.contains_xy(context.roi, points_level0[:, 0], points_level0[:, 1])
-    return wanted
+        inside &= shapely.contains_xy(context.roi, points_level0[:, 0], points_level0[:, 1])
+    return inside
 
 
 def _vote(
@@ -161,32 +168,33 @@ def _vote(
     size: NDArray[np.int64],
     members: Sequence[int],
 ) -> tuple[NDArray[np.int64], dict[str, NDArray[np.float64]]]:
-    """Decide which recipe each cell answers, -1 for none.
+    """Decide to which recipe each cell belongs; -1 if to none.
 
-    All pixels of a cell vote with all class channels. A cell whose winning class was asked for is that prompt's
-    object; any other goes to the prompt that takes all cells, if there is one. None answers two prompts.
-    `seed` numbers the cell (from 1) of each of the window's `pixels`, `size` counts the pixels of each.
+    All pixels of a cell vote with all class channels. A cell whose winning class has a prompt becomes an object of
+    that prompt; any other goes to the prompt that takes all cells, if there is one. No cell belongs to two prompts.
+    `seed` is the number (from 1) of the cell of each of the window's `pixels`, `size` is the pixel count of each cell.
+    Returns the recipes and the columns of class probabilities.
     """
     recipes, count = context.scale_pass.recipes, len(size)
     takes_all = [index for index in members if not recipes[index].classes]
-    answer = np.full(count, takes_all[0] if takes_all else -1)
+    recipe_of_cell = np.full(count, takes_all[0] if takes_all else -1)
     names = next((recipes[index].classes for index in members if recipes[index].classes), ())
     if not names or not count:
-        return answer, {}
-    of_all = (context.channel(name, window)[0].ravel()[pixels] for name in names)
-    votes = np.stack([np.bincount(seed, said, count + 1)[1:] for said in of_all])
+        return recipe_of_cell, {}
+    channels = (context.channel(name, window)[0].ravel()[pixels] for name in names)
+    votes = np.stack([np.bincount(seed, channel, count + 1)[1:] for channel in channels])
     size = np.maximum(size, 1)
     winner = np.argmax(votes, axis=0)
     for index in members:
         if recipes[index].class_channel is not None:
-            answer[winner == names.index(str(recipes[index].class_channel))] = index
+            recipe_of_cell[winner == names.index(str(recipes[index].class_channel))] = index
     mean = np.sort(votes, axis=0)[::-1] / size / 255
-    told = {"class_probability": mean[0]}
+    columns = {"class_probability": mean[0]}
     if len(names) > 1:
-        told["runner_up_probability"] = mean[1]
+        columns["runner_up_probability"] = mean[1]
     if recipes[members[0]].competing:
-        # Each rival answers a prompt of its own: its share tells who the runner-up was.
-        told |= {
+        # Each competing channel belongs to a prompt of its own: their probabilities show which one came second.
+        columns |= {
             f"probability_{name.replace(' ', '_')}": vote / size / 255 for name, vote in zip(names, votes, strict=True)
         }
-    return answer, told
+    return recipe_of_cell, columns

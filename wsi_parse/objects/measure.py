@@ -1,4 +1,4 @@
-"""Measurements of objects: size, shape, probability, stains; whole arrays of objects at once."""
+"""Measurements of objects (size, shape, probability, stains), for whole arrays of objects at once."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields, replace
@@ -28,7 +28,7 @@ class PixelSums:
     highest : int array
         Largest uint8 probability.
     haematoxylin, eosin : int array
-        Sum of optical densities in thousandths; zeros where they were not asked for.
+        Sums of optical densities in thousandths; zeros if stains are not measured.
     """
 
     count: NDArray[np.int64]
@@ -193,9 +193,10 @@ def measure_cells(
     *,
     stains: bool,
 ) -> dict[str, NDArray[np.float64]]:
-    """Measure cells of a nucleus and what is around it: as :func:`measure`, each name beginning with the part.
+    """Measure cells and their nuclei like :func:`measure`; each column name begins with the part.
 
-    The cytoplasm is the cell less its nucleus; NaN where there is none. Probabilities are the nucleus'.
+    The cytoplasm is the cell without its nucleus; its densities are NaN where it has no pixel. Probabilities are
+    those of the nucleus.
     """
     parts = {
         "nucleus": measure(nuclei_level0, nuclei, frame, stains=stains),
@@ -216,7 +217,7 @@ def measure_cells(
 
 
 def joined(parts: Sequence[tuple[int, Mapping[str, NDArray[np.float64]]]]) -> dict[str, NDArray[np.float64]]:
-    """Put the columns of several lots of objects together, each with their number; what one lot lacks is NaN there."""
+    """Concatenate the columns of several (number of objects, columns); a column that one part lacks is NaN there."""
     names = dict.fromkeys(name for _, columns in parts for name in columns)
     return {
         name: np.concatenate([columns.get(name, np.full(count, np.nan)) for count, columns in parts]) for name in names
@@ -224,7 +225,7 @@ def joined(parts: Sequence[tuple[int, Mapping[str, NDArray[np.float64]]]]) -> di
 
 
 def _axes(sums: PixelSums, frame: Frame) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Full axes in microns; a pixel has a second moment of 1/12 of its own."""
+    """Return the full axes in microns; each pixel adds its own second moment of 1/12."""
     count = sums.count.astype(np.float64)
     mean_x, mean_y = sums.x / count, sums.y / count
     xx = (_as_float(sums.xx) / count - mean_x**2 + 1 / 12) * frame.mpp_x**2
@@ -235,7 +236,7 @@ def _axes(sums: PixelSums, frame: Frame) -> tuple[NDArray[np.float64], NDArray[n
 
 
 def stain_densities(image: NDArray[np.uint8]) -> NDArray[np.int64]:
-    """Haematoxylin and eosin densities in thousandths, (2, rows, columns), of an RGB image.
+    """Return the haematoxylin and eosin densities of an RGB image, in thousandths, as (2, rows, columns).
 
     Colour deconvolution with the vectors of Ruifrok and Johnston (2001), in base-10 optical density as in QuPath.
     """

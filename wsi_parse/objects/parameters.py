@@ -9,26 +9,29 @@ from wsi_parse.objects.chunks import ChunkGrid
 from wsi_parse.objects.split import SplitParameters
 from wsi_parse.settings import ObjectSettings
 
-# Counted from pixel to pixel, a disc grows by so much too little.
+# Distances between pixel centres make an expanded disc too small by this much, which is added.
 _CENTRES_PX = 0.25
 
 
 @dataclass(frozen=True)
 class ObjectParameters:
-    """The object settings of a pass in whole pixels of its object lattice.
+    """The object settings of a scale pass in pixels of its object lattice.
 
     Parameters
     ----------
     level : float
-        Outline level on the 0..255 scale.
+        The threshold on the 0..255 scale, at which contours are traced.
     cell : SplitParameters
     min_cell_area_px, min_region_area_px, min_hole_area_px : float
-        Areas in pixels.
+        Areas in pixels of the object lattice.
     simplify_px : float or None
+        Tolerance of simplification; None chooses one for each object.
     tissue_margin_um : float
+        Cells up to this far from tissue are kept.
     grow_px : float
-        How far cells reach around their nuclei; 0: nuclei only.
+        How far cells reach around their nuclei; with 0, objects are nuclei.
     stains : bool
+        Whether stain densities are measured.
     """
 
     level: float
@@ -43,8 +46,8 @@ class ObjectParameters:
 
     @property
     def halo(self) -> int:
-        """What must be seen around a chunk for its cells to be decided and grown."""
-        # A pixel that a nucleus may grow to is so far from it, and another nucleus so far from that.
+        """Margin around a chunk, in pixels, on which its split and expanded cells depend."""
+        # A nucleus expands by `grow_px`, and another nucleus up to `grow_px` farther away limits it.
         return max(self.cell.halo, self.cell.reach + 2 * math.ceil(self.grow_px) + 2)
 
     @classmethod
@@ -54,7 +57,7 @@ class ObjectParameters:
         cell = SplitParameters(
             reach=math.ceil(settings.max_cell_radius_um / frame.mpp_x),
             join=settings.seed_merge_radius_um / frame.mpp_x,
-            depth=max(2, round(settings.distance_cap_um / frame.mpp_x)),
+            distance_cap=max(2, round(settings.distance_cap_um / frame.mpp_x)),
         )
         return cls(
             settings.threshold * 255,
@@ -70,7 +73,7 @@ class ObjectParameters:
 
 
 def chunk_grid(scale_pass: ScalePass, read_frame: Frame, settings: ObjectSettings) -> ChunkGrid:
-    """Lay the chunks of a pass on the lattice of its finest outline channel."""
+    """Lay the chunks of a scale pass on the lattice of its finest probability channel."""
     stride = min(scale_pass.channel(recipe.probability).stride for recipe in scale_pass.recipes)
     frame = read_frame.coarser(stride)
     has_cells = any(recipe.prompt.kind == "cell" for recipe in scale_pass.recipes)

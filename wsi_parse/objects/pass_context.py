@@ -1,4 +1,4 @@
-"""PassContext: what the object stage looks at, one scale pass over one slide."""
+"""PassContext: the input of the object stage, one scale pass over one slide."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -20,7 +20,7 @@ from wsi_parse.tissue.mask import TissueMask
 
 @dataclass(frozen=True)
 class PassContext:
-    """What the object stage looks at: one pass over one slide.
+    """The input of the object stage: one scale pass over one slide.
 
     Parameters
     ----------
@@ -30,9 +30,9 @@ class PassContext:
     selection : Selection
     chunks : ChunkGrid
     tissue : TissueMask
-        Cells whose seed is elsewhere are dropped.
+        Cells whose seed does not lie on tissue are dropped.
     roi : shapely geometry or None
-        Level-0 pixels; cells whose seed is outside are dropped.
+        Region of interest in level-0 pixels; cells whose seed lies outside are dropped.
     parameters : ObjectParameters
     """
 
@@ -46,10 +46,32 @@ class PassContext:
     parameters: ObjectParameters
 
     def channel(self, name: str, box: Box) -> tuple[NDArray[np.uint8], NDArray[np.bool_]]:
-        """Stitch a channel on the object lattice; coarser ones are repeated."""
+        """Stitch a channel on the object lattice; pixels of a coarser channel are repeated.
+
+        Parameters
+        ----------
+        name : str
+        box : Box
+            On the object lattice; may reach past the slide.
+
+        Returns
+        -------
+        values : uint8 array (box.height, box.width)
+            Probabilities, 0..255; 0 where no tile was predicted.
+        covered : bool array of the same shape
+            Where a tile was predicted.
+
+        Raises
+        ------
+        StoreError
+            The store is damaged, or the channel does not fit the object lattice.
+        """
         factor, rest = divmod(self.scale_pass.channel(name).stride, self.chunks.stride)
         if rest:
-            raise StoreError(f"The stride of channel {name!r} is no multiple of the object lattice's.")
+            raise StoreError(
+                f"The stride of channel {name!r} is not a multiple of the stride of the object lattice.",
+                "Report this defect to the authors of the model plug-in.",
+            )
         coarse = box.covering(factor)
         values, covered = blend(self.store, self.selection, name, coarse)
         if factor == 1:
@@ -57,8 +79,8 @@ class PassContext:
         part = box.relative_to(coarse.multiplied(factor)).slices
         return _repeated(values, factor)[part], _repeated(covered, factor)[part]
 
-    def outlined(self, recipe: Recipe, box: Box) -> tuple[NDArray[np.uint8], NDArray[np.bool_]]:
-        """Stitch what cells are outlined in: the recipe's probability, or the highest of its rivals."""
+    def cell_probability(self, recipe: Recipe, box: Box) -> tuple[NDArray[np.uint8], NDArray[np.bool_]]:
+        """Stitch the map that cells are found in: the recipe's channel, or the maximum of its competing channels."""
         first, *others = recipe.competing or (recipe.probability,)
         values, covered = self.channel(first, box)
         for name in others:

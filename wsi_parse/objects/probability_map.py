@@ -1,4 +1,4 @@
-"""ProbabilityMap: what a run says of each prompt at each pixel, stitched a box at a time."""
+"""ProbabilityMap: the probability of each prompt at each pixel, stitched box by box."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -14,23 +14,23 @@ from wsi_parse.prompts import Prompt
 
 @dataclass(frozen=True)
 class ProbabilityMap:
-    """The map of one pass; nothing of it is held.
+    """The map of one scale pass; it is read from the store on demand and not held in memory.
 
     Parameters
     ----------
     name : str
-        Of the pass.
+        Name of the scale pass.
     frame : Frame
-        The lattice its objects were outlined on.
+        The lattice on which its objects were made.
     prompts : tuple of Prompt
-        Its channels.
+        One for each channel of the map.
     meanings : tuple of str
-        What a channel's number is the probability of.
+        What each channel is the probability of: "target" or "cell times class".
     read : callable
-        Box of `frame` -> uint8 (prompts, rows, columns), 0..255 for [0, 1], and bool (rows, columns): where a tile
-        answered. What was not looked at is 0 in the first and False in the second.
+        Box of `frame` -> uint8 (prompts, rows, columns), 0..255 for [0, 1], and bool (rows, columns), True where a
+        tile was predicted. Elsewhere the first is 0 and the second is False.
     is_seen : callable
-        Box of `frame` -> whether any of it may have been looked at.
+        Box of `frame` -> whether a tile that overlaps it was predicted.
     """
 
     name: str
@@ -42,12 +42,13 @@ class ProbabilityMap:
 
     @classmethod
     def of(cls, context: PassContext) -> "ProbabilityMap":
-        """Take the stitched channels of a pass.
+        """Build the map of a scale pass.
 
         Notes
         -----
-        The map of a prompt that takes one class of all cells is the probability of a cell times that of its class:
-        the chance that the pixel is of such a cell. All others are outlined where their map is above the threshold.
+        The map of a prompt for one class of cells is the probability of a cell times that of the class: the
+        probability that the pixel belongs to such a cell. For all other prompts, objects are the areas in which the
+        map is above the threshold.
         """
         recipes = context.scale_pass.recipes
         classes = [_class_channel(context, recipe) for recipe in recipes]
@@ -72,7 +73,7 @@ class ProbabilityMap:
 
 
 def _class_channel(context: PassContext, recipe: Recipe) -> str | None:
-    """The channel that says how probable a class is, given a cell; None where the prompt's own says it all."""
+    """Return the channel with the probability of a recipe's class, given a cell; None if its own map is enough."""
     if recipe.class_channel is None or context.scale_pass.channel(recipe.class_channel).kind != "class":
         return None
     return recipe.class_channel

@@ -1,9 +1,9 @@
-"""Regions larger than a chunk: their pieces, cut at chunk borders, and how the pieces are joined again.
+"""Regions larger than a chunk: they are cut at chunk borders into pieces, and the pieces are joined again.
 
-A chunk gives its pieces of outline (rings, and lines that leave it), the parts they belong to, and the parts that
+A chunk gives pieces of contours (rings, and lines that leave the chunk), the parts they belong to, and the parts that
 touch each of its four borders. Joining needs no geometry: parts that face each other across a border are one
-region, and a line goes on where another starts with the edge that it names. Only regions that still touch the
-chunks to come are held in memory.
+region, and a line is continued by the line that starts with the edge that follows it. Only regions that touch chunks
+still to come are held in memory.
 """
 
 from dataclasses import dataclass, fields
@@ -22,16 +22,16 @@ from wsi_parse.objects.measure import PixelSums
 
 @dataclass(frozen=True)
 class Pieces:
-    """What one chunk knows of the regions of one prompt.
+    """The parts of one prompt's regions that lie in one chunk.
 
     Parameters
     ----------
     lines : Lines
-        Their labels count the parts of this chunk from 1.
+        Contours in lattice pixels; their labels count the parts of this chunk from 1.
     sums : PixelSums
         Of parts 1, 2, …
-    borders : int arrays
-        Part of each pixel along the top, bottom, left and right border of the chunk; 0 where there is none.
+    top, bottom, left, right : int arrays
+        Part of each pixel along that border of the chunk; 0 where there is no part.
     """
 
     lines: Lines
@@ -42,7 +42,7 @@ class Pieces:
     right: NDArray[np.int64]
 
     def to_arrays(self, prefix: str) -> dict[str, NDArray[Any]]:
-        """Flatten for a file."""
+        """Return the fields as arrays for a file, with names that begin with `prefix`."""
         arrays = {f"{prefix}.{name}": getattr(self, name) for name in _BORDERS}
         for part in (self.lines, self.sums):
             arrays |= {f"{prefix}.{field.name}": getattr(part, field.name) for field in fields(part)}
@@ -66,7 +66,7 @@ def cut_pieces(
     window: Box,
     core: Box,
     level: float,
-    smallest_px: float,
+    min_area_px: float,
     stains: NDArray[np.int64] | None = None,
 ) -> Pieces:
     """Cut the regions of a window at the border of its core.
@@ -77,8 +77,8 @@ def cut_pieces(
         As for :func:`wsi_parse.objects.contours.trace`.
     window, core : Box
         The window reaches at least one pixel beyond the core.
-    smallest_px : float
-        Regions below that touch no border are dropped at once.
+    min_area_px : float
+        Smaller regions that touch no border are dropped at once.
     stains : int array, optional
         As for :class:`PixelSums`.
     """
@@ -90,7 +90,7 @@ def cut_pieces(
     for border in borders:
         touching[border] = True
     size = np.bincount(part.ravel(), minlength=count + 1)
-    keep = (size > 0) & (touching | (size >= smallest_px))
+    keep = (size > 0) & (touching | (size >= min_area_px))
     keep[0] = False
     number = np.zeros(count + 1, np.int64)
     number[keep] = np.arange(1, keep.sum() + 1)
@@ -107,17 +107,17 @@ def cut_pieces(
 
 
 class RegionJoiner:
-    """Joins pieces, chunk row by chunk row, and gives away each region as soon as it is whole.
+    """Joins pieces, one row of chunks after the other, and returns each region as soon as it is whole.
 
     Parameters
     ----------
-    smallest_px, min_hole_area_px : float
-        Smaller regions are dropped, smaller holes filled.
+    min_area_px, min_hole_area_px : float
+        Smaller regions are dropped, smaller holes are filled.
     """
 
-    def __init__(self, smallest_px: float, min_hole_area_px: float) -> None:
-        self._smallest_px = smallest_px
-        self._smallest_hole_px = min_hole_area_px
+    def __init__(self, min_area_px: float, min_hole_area_px: float) -> None:
+        self._min_area_px = min_area_px
+        self._min_hole_area_px = min_hole_area_px
         self._lines: list[Lines] = []
         self._sums: list[PixelSums] = []
         self._links: list[NDArray[np.int64]] = []
@@ -125,9 +125,16 @@ class RegionJoiner:
         self._above: dict[int, NDArray[np.int64]] = {}
 
     def add_row(self, row: dict[int, Pieces]) -> tuple[NDArray[np.object_], PixelSums] | None:
-        """Add a row of chunks (column -> pieces) and return the regions that ended, lattice pixels.
+        """Add a row of chunks (column -> pieces) and return the regions that are whole now.
 
-        An empty row ends all that is open.
+        An empty row ends all regions that are still open.
+
+        Returns
+        -------
+        polygons : object array (N,) of shapely Polygon
+            In lattice pixels.
+        sums : PixelSums
+            Of the same N regions. Both are replaced by None if nothing was added.
         """
         below: dict[int, NDArray[np.int64]] = {}
         left_edge: dict[int, NDArray[np.int64]] = {}
@@ -163,7 +170,7 @@ class RegionJoiner:
         self._links.append(np.unique(np.stack([one[both], other[both]], axis=1), axis=0))
 
     def _release(self) -> tuple[NDArray[np.object_], PixelSums] | None:
-        """Split what is held into whole regions, returned, and open ones, kept under new numbers."""
+        """Return the regions that are whole; keep the open ones under new numbers."""
         if not self._count:
             return None
         links = np.concatenate([*self._links, np.empty((0, 2), np.int64)])
@@ -176,17 +183,19 @@ class RegionJoiner:
         lines = _joined(self._lines, group)
         number = np.cumsum(is_open) - 1
         held = is_open[lines.label]
-        self._lines = [_renamed(_some(lines, held), number)]
+        self._lines = [_renumbered(_selected(lines, held), number)]
         self._sums, self._links, self._count = [sums.take(is_open)], [], int(is_open.sum())
         self._above = {
             column: np.where(border >= 0, number[group[border]], -1) for column, border in self._above.items()
         }
-        big = ~is_open & (sums.count >= self._smallest_px)
-        return self._finished(_some(lines, ~held), big, sums)
+        large = ~is_open & (sums.count >= self._min_area_px)
+        return self._finished(_selected(lines, ~held), large, sums)
 
-    def _finished(self, lines: Lines, big: NDArray[np.bool_], sums: PixelSums) -> tuple[NDArray[np.object_], PixelSums]:
-        wanted = big[lines.label] & ((lines.pixels > 0) | (-lines.pixels >= self._smallest_hole_px))
-        lines = _some(lines, wanted)
+    def _finished(
+        self, lines: Lines, large: NDArray[np.bool_], sums: PixelSums
+    ) -> tuple[NDArray[np.object_], PixelSums]:
+        kept = large[lines.label] & ((lines.pixels > 0) | (-lines.pixels >= self._min_hole_area_px))
+        lines = _selected(lines, kept)
         polygons, labels = polygons_of(lines, keep_holes=True)
         return polygons, sums.take(labels)
 
@@ -196,7 +205,7 @@ def _concatenated(kind: type, parts: list[PixelSums]) -> PixelSums:
 
 
 def _joined(parts: list[Lines], group: NDArray[np.int64]) -> Lines:
-    """Put all lines into one, joining those that follow one another."""
+    """Concatenate all lines and join those that follow one another."""
     sizes = np.concatenate([np.diff(part.offsets) for part in parts])
     lines = Lines(
         np.concatenate([part.points for part in parts]),
@@ -207,8 +216,8 @@ def _joined(parts: list[Lines], group: NDArray[np.int64]) -> Lines:
         np.concatenate([part.follows for part in parts]),
     )
     successor = _successors(lines)
-    chain, place = _chains(successor)
-    order = np.lexsort((place, chain))
+    chain, rank = _chains(successor)
+    order = np.lexsort((rank, chain))
     _, first = np.unique(chain[order], return_index=True)
     heads, tails = order[first], order[np.concatenate([first[1:], [len(order)]]) - 1]
     points = _take_lines(lines, order)
@@ -225,28 +234,28 @@ def _joined(parts: list[Lines], group: NDArray[np.int64]) -> Lines:
 
 
 def _successors(lines: Lines) -> NDArray[np.int64]:
-    """Index of the line that starts with the edge each line names; -1 where it is not here yet."""
+    """Return for each line the index of the line that continues it; -1 if that line is not known yet."""
     order = np.argsort(lines.start)
-    place = np.searchsorted(lines.start[order], lines.follows)
-    place = np.minimum(place, len(order) - 1)
-    found = lines.start[order][place] == lines.follows
-    return np.where(found, order[place], -1)
+    rank = np.searchsorted(lines.start[order], lines.follows)
+    rank = np.minimum(rank, len(order) - 1)
+    found = lines.start[order][rank] == lines.follows
+    return np.where(found, order[rank], -1)
 
 
 def _chains(successor: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Number each line's chain, and its place in it; a closed chain begins at its lowest line."""
+    """Return the chain that each line belongs to, and its rank in it; a closed chain begins at its lowest line."""
     chain = np.full(len(successor), -1)
-    place = np.zeros(len(successor), np.int64)
+    rank = np.zeros(len(successor), np.int64)
     has_predecessor = np.zeros(len(successor), bool)
     has_predecessor[successor[successor >= 0]] = True
-    alone = successor == np.arange(len(successor))
-    chain[alone] = np.flatnonzero(alone)
-    for first in [*np.flatnonzero(~has_predecessor), *np.flatnonzero(~alone & has_predecessor)]:
+    is_ring = successor == np.arange(len(successor))
+    chain[is_ring] = np.flatnonzero(is_ring)
+    for first in [*np.flatnonzero(~has_predecessor), *np.flatnonzero(~is_ring & has_predecessor)]:
         line, step = first, 0
         while line >= 0 and chain[line] < 0:
-            chain[line], place[line] = first, step
+            chain[line], rank[line] = first, step
             line, step = successor[line], step + 1
-    return chain, place
+    return chain, rank
 
 
 def _take_lines(lines: Lines, which: NDArray[np.int64]) -> NDArray[np.float64]:
@@ -255,7 +264,7 @@ def _take_lines(lines: Lines, which: NDArray[np.int64]) -> NDArray[np.float64]:
     return lines.points[np.arange(sizes.sum()) + np.repeat(lines.offsets[which] - (ends - sizes), sizes)]
 
 
-def _some(lines: Lines, which: NDArray[np.bool_]) -> Lines:
+def _selected(lines: Lines, which: NDArray[np.bool_]) -> Lines:
     index = np.flatnonzero(which)
     sizes = np.diff(lines.offsets)[index]
     return Lines(
@@ -268,12 +277,12 @@ def _some(lines: Lines, which: NDArray[np.bool_]) -> Lines:
     )
 
 
-def _renamed(lines: Lines, number: NDArray[np.int64]) -> Lines:
+def _renumbered(lines: Lines, number: NDArray[np.int64]) -> Lines:
     return Lines(lines.points, lines.offsets, number[lines.label], lines.pixels, lines.start, lines.follows)
 
 
 def polygons_of_mask(mask: NDArray[np.bool_]) -> NDArray[np.object_]:
-    """Outline all 4-connected parts of a whole mask, with holes, in its own pixels."""
+    """Return a polygon, with holes, for each 4-connected part of a mask (rows, columns), in pixels of the mask."""
     labels, _ = ndimage.label(np.pad(mask, 1))
     core = Box(0, 0, mask.shape[1], mask.shape[0])
     polygons, _ = polygons_of(trace(labels, core.expanded(1), core), keep_holes=True)

@@ -1,10 +1,10 @@
-"""Cells of a window: touching ones split, by a rule that needs no more than a fixed neighbourhood.
+"""Touching cells of a window are split, by a rule that needs only a fixed neighbourhood (a local watershed).
 
-Each pixel of the mask climbs a landscape (distance to the outline and probability, smoothed; or the model's
-distance channel) by steps to its highest neighbour, up to a maximum. A maximum whose saddle towards a higher one
-nearby is shallow climbs on to it; what remains are seeds, and a cell is all that climbed to one seed. Every step
-looks at a fixed radius, all numbers are whole, ties go by position: so two windows that both see a pixel's way
-agree about it, and a cell that is kept by the window of its seed is nobody else's.
+Each pixel of the mask climbs a landscape (distance to the edge of the mask and probability, smoothed; or the model's
+distance channel) by steps to its highest neighbour, up to a maximum. A maximum with a shallow saddle towards a higher
+one nearby climbs on to that one; the remaining maxima are seeds, and a cell consists of all pixels that climbed to
+one seed. Every step looks at a fixed radius, all numbers are whole, and ties are decided by position. So two windows
+that both contain the path of a pixel agree about it, and a cell is kept only by the window that owns its seed.
 """
 
 from dataclasses import dataclass
@@ -16,39 +16,39 @@ from scipy.spatial import KDTree
 from wsi_parse.geometry import Box
 from wsi_parse.objects.distance import chessboard_distance, taxicab_distance
 
-# In row-major order: of equal neighbours the first one wins, everywhere.
+# In row-major order: among equal neighbours the first one always wins.
 _NEIGHBOURS = [(y, x) for y in (-1, 0, 1) for x in (-1, 0, 1)]
 # A maximum joins a higher one if the saddle between them is at least this share of its own height ...
 _SADDLE_SHARE = (17, 20)
 _SMOOTHING_PX = 2
 # ... or, on a model's distance channel, less than a tenth of the channel's range below it: its h-maxima.
 _DISTANCE_SCALE = 8
-_DISTANCE_DEPTH = 255 * _DISTANCE_SCALE * 4 ** (2 * _SMOOTHING_PX) // 10
+_SHALLOW_HEIGHT = 255 * _DISTANCE_SCALE * 4 ** (2 * _SMOOTHING_PX) // 10
 _DIRECTION_BITS = 4
 
 
 @dataclass(frozen=True)
 class SplitParameters:
-    """What makes a cell; lengths in pixels of the object lattice.
+    """How touching cells are split; lengths in pixels of the object lattice.
 
     Parameters
     ----------
     reach : int
-        Farther from its seed (on either axis, on any step of the climb) nothing belongs to a cell.
+        A pixel belongs to a cell only if no step of its climb is farther than this from the seed, on either axis.
     join : float
-        Maxima nearer than this may be joined.
-    depth : int
-        Distances to the outline count up to this.
+        Maxima nearer to each other than this may be joined.
+    distance_cap : int
+        Largest distance to the edge of the mask that is distinguished.
     """
 
     reach: int
     join: float
-    depth: int
+    distance_cap: int
 
     @property
     def halo(self) -> int:
-        """What must be seen around a chunk for its cells to be decided."""
-        return self.reach + int(np.ceil(self.join)) + 2 * self.depth + _SMOOTHING_PX + 2
+        """Margin around a chunk, in pixels, on which the split of its cells depends."""
+        return self.reach + int(np.ceil(self.join)) + 2 * self.distance_cap + _SMOOTHING_PX + 2
 
 
 def label_cells(
@@ -57,24 +57,25 @@ def label_cells(
     distance: NDArray[np.uint8] | None,
     window: Box,
     core: Box,
-    rule: SplitParameters,
+    parameters: SplitParameters,
 ) -> tuple[NDArray[np.int32], NDArray[np.int64]]:
     """Split the mask of a window into cells and keep those whose seed lies in the core.
 
     Parameters
     ----------
     probability : uint8 array (window.height, window.width)
+        0..255.
     inside : bool array of the same shape
         The mask.
-    distance : uint8 array or None
+    distance : uint8 array of the same shape, or None
         A model's distance channel.
     window, core : Box
-        On the object lattice; the window reaches `rule.halo` beyond the core.
-    rule : SplitParameters
+        On the object lattice; the window reaches `parameters.halo` beyond the core.
+    parameters : SplitParameters
 
     Returns
     -------
-    labels : int32 array
+    labels : int32 array (window.height, window.width)
         1, 2, … in row-major order of the seeds; 0 elsewhere.
     seeds : int array (cells, 2)
         (x, y) of the seeds' pixels on the object lattice.
@@ -83,10 +84,10 @@ def label_cells(
     pixels = np.flatnonzero(inside)
     if not len(pixels):
         return labels, np.empty((0, 2), np.int64)
-    height = landscape(probability, inside, distance, rule.depth)
+    height = landscape(probability, inside, distance, parameters.distance_cap)
     parent = _climb(height, inside, pixels)
     tops = np.flatnonzero(parent == np.arange(len(pixels)))
-    parent[tops] = tops[_join(height, inside, pixels[tops], rule.join, of_model=distance is not None)]
+    parent[tops] = tops[_join(height, inside, pixels[tops], parameters.join, of_model=distance is not None)]
     seed, farthest = _follow(parent, pixels, inside.shape[1])
     row, column = np.divmod(pixels, inside.shape[1])
     area = core.relative_to(window)
@@ -100,20 +101,24 @@ def label_cells(
     kept = is_seed[owned]
     number = np.zeros(len(pixels), np.int32)
     number[kept] = np.arange(1, len(kept) + 1)
-    labels.ravel()[pixels] = np.where(farthest <= rule.reach, number[seed], 0)
+    labels.ravel()[pixels] = np.where(farthest <= parameters.reach, number[seed], 0)
     return labels, np.stack([column[kept] + window.x, row[kept] + window.y], axis=1)
 
 
 def landscape(
-    probability: NDArray[np.uint8], inside: NDArray[np.bool_], distance: NDArray[np.uint8] | None, depth: int
+    probability: NDArray[np.uint8], inside: NDArray[np.bool_], distance: NDArray[np.uint8] | None, distance_cap: int
 ) -> NDArray[np.int32]:
-    """Heights to climb, in whole numbers: smoothed distance to the outline, with the probability as a tie-break."""
+    """Return the heights to climb (rows, columns), in whole numbers, for arrays as in :func:`label_cells`.
+
+    The height is the smoothed distance to the edge of the mask, or the model's distance channel; probability decides
+    between equal distances.
+    """
     if distance is not None:
         height = distance.astype(np.int32) * _DISTANCE_SCALE
     else:
-        # Chessboard plus city-block distance: rounder than either, whole, and known from `depth` pixels around.
-        height = chessboard_distance(inside, depth).astype(np.int32)
-        height += taxicab_distance(inside, 2 * depth)
+        # Chessboard plus city-block distance: rounder than either, a whole number, and local to `distance_cap` pixels.
+        height = chessboard_distance(inside, distance_cap).astype(np.int32)
+        height += taxicab_distance(inside, 2 * distance_cap)
         height *= 64
         height += probability >> 2
     for axis in (0, 1):
@@ -123,7 +128,7 @@ def landscape(
 
 
 def _smoothed(height: NDArray[np.int32], axis: int) -> NDArray[np.int32]:
-    """Filter by [1 2 1] along an axis, undivided: values grow fourfold and stay whole."""
+    """Filter by [1 2 1] along an axis without dividing, so values grow fourfold and stay whole numbers."""
     moved = np.moveaxis(height, axis, 0)
     result = moved * 2
     result[1:] += moved[:-1]
@@ -132,11 +137,11 @@ def _smoothed(height: NDArray[np.int32], axis: int) -> NDArray[np.int32]:
 
 
 def _climb(height: NDArray[np.int32], inside: NDArray[np.bool_], pixels: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Index (into `pixels`) of each pixel's highest neighbour in the mask; its own at a maximum."""
+    """Return the index (into `pixels`) of each pixel's highest neighbour in the mask; its own at a maximum."""
     rows, width = inside.shape
     padded = np.full((rows + 2, width + 2), -1, np.int32)
     np.copyto(padded[1:-1, 1:-1], height, where=inside)
-    # The low bits hold the direction, counted down: of equal heights the first neighbour wins.
+    # The low bits hold the direction, counted down, so that among equal heights the first neighbour wins.
     padded <<= _DIRECTION_BITS
     flat = padded.ravel()
     row, column = np.divmod(pixels, width)
@@ -154,7 +159,7 @@ def _climb(height: NDArray[np.int32], inside: NDArray[np.bool_], pixels: NDArray
 def _join(
     height: NDArray[np.int32], inside: NDArray[np.bool_], tops: NDArray[np.int64], distance: float, *, of_model: bool
 ) -> NDArray[np.int64]:
-    """For each maximum the index of the higher one it climbs on to; its own where it is a seed."""
+    """Return for each maximum the index of the higher one that it climbs on to; its own if it is a seed."""
     own = np.arange(len(tops))
     row, column = np.divmod(tops, inside.shape[1])
     points = np.stack([row, column], axis=1)
@@ -162,7 +167,7 @@ def _join(
     if not len(pairs):
         return own
     heights = height.ravel()[tops].astype(np.int64)
-    # The order of all maxima: by height, ties by position (row-major, as in the climb).
+    # Maxima are ordered by height, then by position (row-major, as in the climb).
     rank = np.empty(len(tops), np.int64)
     rank[np.lexsort((-tops, heights))] = own
     swap = rank[pairs[:, 0]] > rank[pairs[:, 1]]
@@ -170,7 +175,7 @@ def _join(
     high = np.where(swap, pairs[:, 0], pairs[:, 1])
     saddle = _lowest_between(np.where(inside, height, 0), points[low], points[high], int(np.ceil(distance)))
     if of_model:
-        shallow = heights[low] - saddle < _DISTANCE_DEPTH
+        shallow = heights[low] - saddle < _SHALLOW_HEIGHT
     else:
         shallow = saddle.astype(np.int64) * _SADDLE_SHARE[1] >= heights[low] * _SADDLE_SHARE[0]
     low, high = low[shallow], high[shallow]
@@ -182,7 +187,7 @@ def _join(
 def _lowest_between(
     height: NDArray[np.int32], start: NDArray[np.int64], stop: NDArray[np.int64], steps: int
 ) -> NDArray[np.int32]:
-    """Lowest height on the straight lines between pairs of pixels (row, column)."""
+    """Return the lowest height on the straight line between each pair of pixels (row, column)."""
     lowest = np.full(len(start), np.iinfo(np.int32).max, np.int32)
     for step in range(1, steps):
         # Whole-number rounding of start + (stop - start) * step / steps, half up.
@@ -194,15 +199,15 @@ def _lowest_between(
 def _follow(
     parent: NDArray[np.int64], pixels: NDArray[np.int64], width: int
 ) -> tuple[NDArray[np.int64], NDArray[np.int32]]:
-    """Each pixel's seed, and how far from it (larger of both axes) the way there strays."""
+    """Return each pixel's seed, and the largest distance (on either axis) of its path from the seed."""
     seed = parent
     while True:
         further = seed.take(seed)
         if np.array_equal(further, seed):
             break
         seed = further
-    place = np.stack(np.divmod(pixels, width)).astype(np.int32)
-    away = np.abs(place - place.take(seed, axis=1))
+    index = np.stack(np.divmod(pixels, width)).astype(np.int32)
+    away = np.abs(index - index.take(seed, axis=1))
     farthest = np.maximum(away[0], away[1])
     jump = parent
     while not np.array_equal(jump, seed):

@@ -1,1 +1,1 @@
-"""From pixels to the maps of the model: the grid of tiles, inference, the store, stitching."""
+"""From pixels to the maps of the model: the grid of tiles, inference, the tile store and stitching."""

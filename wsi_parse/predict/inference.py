@@ -1,4 +1,7 @@
-"""Tiles -> channels: one large read a block, cut in memory, predicted in batches; halved when memory runs out."""
+"""predict_block: one large read per block is cut into tiles, which the model predicts in batches.
+
+A batch is halved when the memory of the device is not sufficient.
+"""
 
 import logging
 from collections.abc import Mapping, Sequence
@@ -37,20 +40,29 @@ def predict_block(
     model : Segmenter
     scale_pass : ScalePass
     state : mapping
-        What the model prepared for this slide.
+        Returned by the model's ``prepare`` for this slide.
     selection : Selection
     block : (row, column)
+        Contains at least one chosen tile.
     batch : int
-        Tiles a model call.
+        Tiles per model call; halved if memory runs out.
 
     Returns
     -------
-    dict of channel -> place -> uint8 array (t, t)
-    dict of channel -> place -> list of float
-        What the model noted of each tile.
+    dict of channel -> index (row, column) -> uint8 array (t, t)
+        Probabilities, 0..255, with t = tile_px / stride of the channel.
+    dict of channel -> index (row, column) -> list of float
+        The model's notes about each tile.
+
+    Raises
+    ------
+    ModelError
+        The model returned an array of another shape than its contract says, or values out of range.
+    SlideReadError
+        Pixels of the block cannot be read.
     """
-    places = selection.of_block(block)
-    boxes = [selection.grid.tile(*place).read for place in places]
+    indices = selection.of_block(block)
+    boxes = [selection.grid.tile(*index).read for index in indices]
     around = Box.from_corners(
         min(box.x for box in boxes),
         min(box.y for box in boxes),
@@ -59,59 +71,60 @@ def predict_block(
     )
     pixels = slide.read(around, selection.grid.frame)
     images = [pixels[box.relative_to(around).slices] for box in boxes]
-    answers, notes = _in_batches(model, scale_pass, state, images, batch)
+    maps, notes = _predict_in_batches(model, scale_pass, state, images, batch)
     return (
-        {channel.name: dict(zip(places, answers[channel.name], strict=True)) for channel in scale_pass.channels},
-        {name: dict(zip(places, noted, strict=True)) for name, noted in notes.items()},
+        {channel.name: dict(zip(indices, maps[channel.name], strict=True)) for channel in scale_pass.channels},
+        {name: dict(zip(indices, noted, strict=True)) for name, noted in notes.items()},
     )
 
 
-def _in_batches(
+def _predict_in_batches(
     model: Segmenter, scale_pass: ScalePass, state: State, images: Sequence[NDArray[np.uint8]], batch: int
 ) -> tuple[dict[str, list[NDArray[np.uint8]]], dict[str, list[list[float]]]]:
     batch = min(batch, model.largest_batch or batch)
-    answers: dict[str, list[NDArray[np.uint8]]] = {channel.name: [] for channel in scale_pass.channels}
+    maps: dict[str, list[NDArray[np.uint8]]] = {channel.name: [] for channel in scale_pass.channels}
     notes: dict[str, list[list[float]]] = {}
     done = 0
     while done < len(images):
         part = images[done : done + batch]
-        # The same shape at every call: the result of a network may depend on it in the last digit.
+        # Every call has the same shape, because the last digit of a network's result may depend on it.
         stack = np.zeros((batch, *part[0].shape), np.uint8)
         stack[: len(part)] = part
         try:
-            given = model.predict(stack, scale_pass, state)
+            returned = model.predict(stack, scale_pass, state)
         except (MemoryError, RuntimeError) as error:
             if not _out_of_memory(error) or batch == 1:
                 raise
             batch //= 2
-            # The next block need not run into it again.
+            # The next block then starts with the smaller batch.
             model.largest_batch = batch
-            logger.warning("Out of memory: going on with %d tiles at a time.", batch)
+            logger.warning("The memory is not sufficient: the run continues with %d tiles at a time.", batch)
             continue
-        checked = {name: values[: len(part)] for name, values in _checked(given, scale_pass, batch).items()}
+        checked = {name: values[: len(part)] for name, values in _checked(returned, scale_pass, batch).items()}
         for name, values in checked.items():
-            answers[name].extend(values)
+            maps[name].extend(values)
         for name, noted in model.observe(stack[: len(part)], checked, scale_pass).items():
             notes.setdefault(name, []).extend(noted.tolist())
         done += len(part)
-    return answers, notes
+    return maps, notes
 
 
 def _out_of_memory(error: BaseException) -> bool:
     return isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError"
 
 
-def _checked(given: Mapping[str, NDArray[Any]], scale_pass: ScalePass, batch: int) -> dict[str, NDArray[np.uint8]]:
-    """Hold the model to its contract."""
+def _checked(returned: Mapping[str, NDArray[Any]], scale_pass: ScalePass, batch: int) -> dict[str, NDArray[np.uint8]]:
+    """Return the model's channels as uint8 after checking them against its contract."""
     checked = {}
     for channel in scale_pass.channels:
         side = scale_pass.tile_px // channel.stride
-        values = given.get(channel.name)
+        values = returned.get(channel.name)
         if values is None or values.shape != (batch, side, side):
-            found = "nothing" if values is None else values.shape
+            found = "nothing" if values is None else f"an array of shape {values.shape}"
             raise ModelError(
-                f"The model gave {found} for channel {channel.name!r}, not {(batch, side, side)}.",
-                "This is a defect of the model plug-in.",
+                f"The model returned {found} for channel {channel.name!r}, "
+                f"but its shape must be {(batch, side, side)}.",
+                "Report this defect to the authors of the model plug-in.",
             )
         checked[channel.name] = to_uint8(channel.name, values)
     return checked

@@ -1,8 +1,8 @@
-"""Weighted blend of overlapping tiles, exact in any order; what was not looked at stays marked as such.
+"""Weighted blend of overlapping tiles, exact in any order; areas that no tile covers stay marked as not covered.
 
 value = sum(weight * uint8) / sum(weight) in whole numbers. A weight is the product of two ramps that rise from
-the edge of the tile to the end of its overlap, so a tile counts least where it saw least. Where one tile alone
-looked, that is what it said.
+the edge of the tile to the end of its overlap, so a tile counts least near its edge, where it saw least of the
+surroundings. Where only one tile was predicted, its value is taken unchanged.
 """
 
 from dataclasses import dataclass
@@ -33,24 +33,29 @@ def blend(
     Returns
     -------
     values : uint8 array (box.height, box.width)
-        0 where nothing was looked at.
+        Probabilities, 0..255; 0 where no tile was predicted.
     covered : bool array of the same shape
-        Where a tile answered, inside the slide.
+        True where a tile was predicted, inside the slide.
+
+    Raises
+    ------
+    StoreError
+        The store is damaged.
     """
     values, covered = np.zeros(box.shape, np.uint8), np.zeros(box.shape, np.bool_)
     stride, grid = store.strides[channel], store.grid
     inside = box.intersection(grid.frame.coarser(stride).box)
-    places = grid.tiles_reading(inside.multiplied(stride))
-    if not selection.chosen[places.rows.start : places.rows.stop, places.columns.start : places.columns.stop].any():
+    tiles = grid.tiles_reading(inside.multiplied(stride))
+    if not selection.chosen[tiles.rows.start : tiles.rows.stop, tiles.columns.start : tiles.columns.stop].any():
         return values, covered
     axis = _Axis(store.side(channel), grid.step // stride, grid.margin // stride)
-    down = axis.stretches(inside.y, inside.bottom, places.rows)
-    across = axis.stretches(inside.x, inside.right, places.columns)
+    down = axis.stretches(inside.y, inside.bottom, tiles.rows)
+    across = axis.stretches(inside.x, inside.right, tiles.columns)
     area = Box.from_corners(
-        axis.stored(inside.x, places.columns[0]),
-        axis.stored(inside.y, places.rows[0]),
-        axis.stored(inside.right, places.columns[-1]),
-        axis.stored(inside.bottom, places.rows[-1]),
+        axis.stored(inside.x, tiles.columns[0]),
+        axis.stored(inside.y, tiles.rows[0]),
+        axis.stored(inside.right, tiles.columns[-1]),
+        axis.stored(inside.bottom, tiles.rows[-1]),
     )
     stored = store.read(channel, area)
     for rows in down:
@@ -73,7 +78,7 @@ def blend(
 
 @dataclass(frozen=True, slots=True)
 class _Stretch:
-    """Part of an axis of the output lattice, half-open, over which the same tiles looked."""
+    """Part of an axis of the output lattice, half-open, that is covered by the same tiles throughout."""
 
     start: int
     stop: int
@@ -82,7 +87,7 @@ class _Stretch:
 
 @dataclass(frozen=True, slots=True)
 class _Axis:
-    """How tiles lie along an axis: on the output lattice with overlaps, in the store side by side."""
+    """How tiles lie along an axis: with overlaps on the output lattice, side by side in the store."""
 
     side: int
     step: int
@@ -91,9 +96,9 @@ class _Axis:
     def _first(self, tile: int) -> int:
         return tile * self.step - self.margin
 
-    def stored(self, place: int, tile: int) -> int:
-        """Where a pixel of the output lattice, as one tile saw it, is stored; kept to that tile."""
-        return tile * self.side + min(max(place - self._first(tile), 0), self.side)
+    def stored(self, position: int, tile: int) -> int:
+        """Where a tile's value of a pixel of the output lattice is stored; clipped to that tile."""
+        return tile * self.side + min(max(position - self._first(tile), 0), self.side)
 
     def stretches(self, start: int, stop: int, tiles: range) -> list[_Stretch]:
         """Cut an axis wherever a tile begins or ends."""
@@ -106,7 +111,7 @@ class _Axis:
         return found
 
     def part(self, stretch: _Stretch, tile: int, origin: int) -> slice:
-        """Where a stretch, as one tile saw it, lies in what was read from `origin` on."""
+        """Where a tile's values of a stretch lie in an array that was read from `origin` on."""
         return slice(self.stored(stretch.start, tile) - origin, self.stored(stretch.stop, tile) - origin)
 
     def weights(self, stretch: _Stretch, tile: int) -> NDArray[np.int32]:

@@ -1,4 +1,4 @@
-"""TileStore: what the model said of each tile, one zarr shard a block, with a checksum that says "whole"."""
+"""TileStore: the model's maps of each tile on disk, one zarr shard per block, with a checksum of each shard."""
 
 import json
 import re
@@ -15,23 +15,24 @@ from wsi_parse.files import write_text
 from wsi_parse.geometry import Box
 from wsi_parse.predict.tiles import TileGrid
 
-# A read of a window takes 0.4 ms for each of these squares, however small: larger is faster until too much is read.
+# Reading a window takes 0.4 ms per square of this size, so larger squares are faster until too much is read.
 _INNER_PX = 512
 
 
 class TileStore:
-    """Channels of tiles on disk, tiles side by side and not overlapping.
+    """The channels of all tiles, stored side by side without overlap.
 
     A tile at (row, column) of a channel lies at [row * t, (row + 1) * t) with t = tile_px / stride. A block is
-    written once, by one task; its marker is written last and holds a checksum of every shard, so that a torn or
-    missing shard is never taken for "nothing found".
+    written once, by one task; its marker is written last and holds a checksum of every shard, so that an incomplete
+    or missing shard is never taken for "nothing found".
 
     Parameters
     ----------
     folder : Path
-        Made where absent.
+        Created if it does not exist.
     grid : TileGrid
     strides : mapping of channel name to stride
+        Read pixels per pixel of the channel.
     """
 
     def __init__(self, folder: Path, grid: TileGrid, strides: Mapping[str, int]) -> None:
@@ -62,7 +63,7 @@ class TileStore:
         )
 
     def side(self, channel: str) -> int:
-        """Side of a tile of a channel, in its own pixels."""
+        """Side of a tile of a channel, in pixels of the channel."""
         return self.grid.tile_px // self.strides[channel]
 
     def write_block(
@@ -71,25 +72,25 @@ class TileStore:
         tiles: Mapping[str, Mapping[tuple[int, int], NDArray[np.uint8]]],
         notes: Mapping[str, Mapping[tuple[int, int], list[float]]] | None = None,
     ) -> None:
-        """Write a block whole, then its marker.
+        """Write all tiles of a block, then its marker.
 
         Parameters
         ----------
         block : (row, column)
-        tiles : channel -> place of the tile in the grid -> uint8 array (t, t)
-            Places left out were not looked at.
-        notes : channel -> place -> numbers, optional
-            What the model noted of the tiles; kept with the marker.
+        tiles : channel -> index (row, column) of the tile in the grid -> uint8 array (t, t)
+            Tiles that are left out were not predicted.
+        notes : channel -> index (row, column) -> numbers, optional
+            The model's notes about the tiles; kept with the marker.
         """
-        places = self.grid.tiles_of(block)
-        # zarr looks into a shard that is there already, and fails where it is damaged.
+        indices = self.grid.tiles_of(block)
+        # zarr reads a shard that exists already, and fails if it is damaged.
         self.marker(block).unlink(missing_ok=True)
         for channel in self._arrays:
             self._shard(channel, block).unlink(missing_ok=True)
         for channel, array in self._arrays.items():
             side = self.side(channel)
-            top, left = places.rows.start, places.columns.start
-            values = np.zeros((len(places.rows) * side, len(places.columns) * side), np.uint8)
+            top, left = indices.rows.start, indices.columns.start
+            values = np.zeros((len(indices.rows) * side, len(indices.columns) * side), np.uint8)
             for (row, column), tile in tiles[channel].items():
                 box = Box((column - left) * side, (row - top) * side, side, side)
                 values[box.slices] = tile
@@ -100,7 +101,7 @@ class TileStore:
         write_text(self.marker(block), json.dumps({"sums": sums, "notes": noted}))
 
     def is_whole(self, block: tuple[int, int]) -> bool:
-        """Return whether a block was written and is still as written."""
+        """Return whether a block was written completely and has not changed since."""
         try:
             sums = json.loads(self.marker(block).read_text(encoding="utf-8"))["sums"]
         except (OSError, ValueError, KeyError, TypeError):
@@ -108,7 +109,7 @@ class TileStore:
         return sums == {channel: self._checksum(channel, block) for channel in self._arrays}
 
     def notes(self, blocks: Iterable[tuple[int, int]]) -> dict[str, NDArray[np.float64]]:
-        """Read what the model noted of the tiles of whole blocks: channel -> (tiles, K), in the order of `blocks`."""
+        """Read the model's notes about the tiles of whole blocks: channel -> (tiles, K), in the order of `blocks`."""
         found: dict[str, list[list[float]]] = {}
         for block in blocks:
             for channel, noted in json.loads(self.marker(block).read_text(encoding="utf-8"))["notes"].items():
@@ -116,25 +117,25 @@ class TileStore:
         return {channel: np.array(noted, np.float64) for channel, noted in found.items()}
 
     def read(self, channel: str, box_stored: Box) -> NDArray[np.uint8]:
-        """Read pixels as they are stored: tiles side by side, the one at (row, column) from column * t, row * t.
+        """Read pixels as they are stored: side by side, the tile at (row, column) from x = column * t, y = row * t.
 
         Raises
         ------
         StoreError
-            Where the store is damaged.
+            The store is damaged.
         """
         try:
             return np.asarray(self._arrays[channel][box_stored.slices])
         except (OSError, ValueError, RuntimeError) as error:
             side = self.side(channel)
-            place = box_stored.y // side, box_stored.x // side
+            row, column = box_stored.y // side, box_stored.x // side
             raise StoreError(
-                f"Stored predictions from tile {place} on cannot be read: {error}",
-                "Run again: the block is made anew.",
+                f"The stored predictions from tile (row {row}, column {column}) on cannot be read: {error}",
+                "Run again: the block will be predicted again.",
             ) from error
 
     def marker(self, block: tuple[int, int]) -> Path:
-        """Where it is noted that a block is whole."""
+        """Path of the file that marks a block as whole and holds its checksums and notes."""
         return self.folder / "done" / f"{block[0]}.{block[1]}.json"
 
     def _shard(self, channel: str, block: tuple[int, int]) -> Path:
@@ -149,7 +150,7 @@ class TileStore:
 
 
 def folder_name(channel: str) -> str:
-    """Name a channel's folder: its own name, or one made of it where that is no safe name (free text is a channel's).
+    """Name a channel's folder: the channel's name, or a safe name made from it, because free text may name a channel.
 
     >>> folder_name("neoplastic cells"), folder_name("../a")
     ('neoplastic cells', 'a-7bd30558')

@@ -1,4 +1,4 @@
-"""How a slide is cut up: tiles (seen by the model), blocks (predicted and stored), chunks (outlined)."""
+"""How a slide is divided for prediction: tiles, which the model sees, and blocks, in which tiles are stored."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -12,12 +12,12 @@ from wsi_parse.geometry import Box, Frame
 
 @dataclass(frozen=True, slots=True)
 class Tile:
-    """What the model sees once.
+    """The part of a slide that the model sees at once.
 
     Parameters
     ----------
     row, column : int
-        Place in the grid.
+        Index in the grid.
     core : Box
         In read-frame pixels. The cores of a grid cover the frame exactly once.
     read : Box
@@ -32,7 +32,7 @@ class Tile:
 
 @dataclass(frozen=True, slots=True)
 class GridRange:
-    """Places in a lattice of squares, half-open ranges of rows and columns."""
+    """Indices (row, column) in a grid: half-open ranges of rows and columns; iterates row by row."""
 
     rows: range
     columns: range
@@ -48,11 +48,11 @@ class TileGrid:
     Parameters
     ----------
     frame : Frame
-        The lattice tiles are read on.
+        The lattice on which tiles are read.
     tile_px, overlap_px : int
-        Side of a tile, and what two neighbours share, in frame pixels.
+        Side of a tile, and overlap of two neighbours, in frame pixels.
     block : int
-        Tiles a side of a block.
+        Tiles along each side of a block.
     """
 
     frame: Frame
@@ -69,7 +69,7 @@ class TileGrid:
         frame : Frame
         tile_px : int
         overlap : float
-            Share of a tile; rounded to a multiple of twice the stride.
+            Share of a tile's side, 0 to below 1; rounded to a multiple of twice the stride.
         stride : int
             The largest stride of the model's channels.
         block : int
@@ -77,11 +77,11 @@ class TileGrid:
         Raises
         ------
         SettingsError
-            Where the stride does not divide the tile.
+            The tile's side is not a multiple of the stride.
         """
         if tile_px % stride:
             raise SettingsError(
-                f"A tile of {tile_px} px is no multiple of the model's stride {stride}.",
+                f"The tile size of {tile_px} px is not a multiple of the model's stride of {stride} px.",
                 "Change model.field_um.",
             )
         half = round(overlap * tile_px / (2 * stride))
@@ -89,12 +89,12 @@ class TileGrid:
 
     @property
     def step(self) -> int:
-        """Distance of neighbouring tiles; side of a core."""
+        """Distance between neighbouring tiles, and side of a core, in frame pixels."""
         return self.tile_px - self.overlap_px
 
     @property
     def margin(self) -> int:
-        """What a tile reads beyond its core, in frame pixels."""
+        """How far a tile reads beyond its core on each side, in frame pixels."""
         return self.overlap_px // 2
 
     @property
@@ -109,24 +109,24 @@ class TileGrid:
         return -(-rows // self.block), -(-columns // self.block)
 
     def tile(self, row: int, column: int) -> Tile:
-        """Return the tile at a place of the grid."""
+        """Return the tile at an index of the grid."""
         square = Box(column * self.step, row * self.step, self.step, self.step)
         read = Box(square.x - self.margin, square.y - self.margin, self.tile_px, self.tile_px)
         return Tile(row, column, square.intersection(self.frame.box), read)
 
     def tiles(self) -> Iterator[Tile]:
-        """All tiles, row by row."""
+        """Yield all tiles, row by row."""
         rows, columns = self.shape
         return (self.tile(row, column) for row in range(rows) for column in range(columns))
 
     def tiles_of(self, block: tuple[int, int]) -> GridRange:
-        """Places of the tiles of a block (row, column)."""
+        """Indices of the tiles of a block (row, column)."""
         rows, columns = self.shape
         top, left = block[0] * self.block, block[1] * self.block
         return GridRange(range(top, min(rows, top + self.block)), range(left, min(columns, left + self.block)))
 
     def tiles_reading(self, box_frame: Box) -> GridRange:
-        """Places of the tiles whose read boxes touch a box."""
+        """Indices of the tiles whose read boxes overlap a box."""
         rows, columns = self.shape
         return GridRange(
             self._reading(box_frame.y, box_frame.bottom, rows),
@@ -141,7 +141,7 @@ class TileGrid:
 
 @dataclass(frozen=True)
 class Selection:
-    """The tiles of a grid that are looked at.
+    """The tiles of a grid that are predicted.
 
     Parameters
     ----------
@@ -154,25 +154,25 @@ class Selection:
 
     @property
     def count(self) -> int:
-        """Number of tiles looked at."""
+        """Number of chosen tiles."""
         return int(self.chosen.sum())
 
     def of_block(self, block: tuple[int, int]) -> list[tuple[int, int]]:
-        """Places of the chosen tiles of a block."""
-        return [place for place in self.grid.tiles_of(block) if self.chosen[place]]
+        """Indices of the chosen tiles of a block."""
+        return [index for index in self.grid.tiles_of(block) if self.chosen[index]]
 
     def reading(self, box_frame: Box) -> list[tuple[int, int]]:
-        """Places of the chosen tiles that read any of a box."""
-        return [place for place in self.grid.tiles_reading(box_frame) if self.chosen[place]]
+        """Indices of the chosen tiles whose read boxes overlap a box."""
+        return [index for index in self.grid.tiles_reading(box_frame) if self.chosen[index]]
 
     def blocks(self) -> list[tuple[int, int]]:
-        """Blocks with at least one chosen tile, row by row."""
+        """Indices of the blocks with at least one chosen tile, row by row."""
         rows, columns = np.nonzero(self.chosen)
         return sorted(
             {(int(r), int(c)) for r, c in zip(rows // self.grid.block, columns // self.grid.block, strict=True)}
         )
 
     def blocks_under(self, box_frame: Box) -> list[tuple[int, int]]:
-        """Blocks with a chosen tile that reads any of a box."""
+        """Indices of the blocks with a chosen tile whose read box overlaps a box."""
         side = self.grid.block
         return sorted({(row // side, column // side) for row, column in self.reading(box_frame)})

@@ -1,1 +1,1 @@
-"""What QuPath takes: geometry, rules, classes and ids; files are checked and repaired."""
+"""GeoJSON for QuPath: its rules for geometry, classes and ids; files are checked and repaired."""

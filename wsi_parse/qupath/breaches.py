@@ -1,4 +1,4 @@
-"""Breaches: which rules of QuPath a feature or a shape breaks."""
+"""Breaches of QuPath's rules by a feature or a shape."""
 
 from collections.abc import Iterator, Mapping
 from itertools import chain
@@ -37,28 +37,28 @@ from wsi_parse.qupath.rules import (
     ONE_PART,
     OPEN_RING,
     ROUNDED,
+    ROUNDING_STEPS_PER_PIXEL,
     SNAPPING,
-    STEPS_PER_PIXEL,
     UUID,
     QuPathRule,
 )
 
-# How deep their points are.
+# Geometries without an area, and how deep their lists of points are nested.
 _NO_AREAS = {"Point": 0, "MultiPoint": 1, "LineString": 1, "MultiLineString": 2}
 _NUMBERS = {int, float}
 _TYPES = {"annotation", "detection", "cell", "tile", "tmaCore", "tma_core", "root", "unknown", *LEGACY_TYPES}
 _POLYGON, _MULTIPOLYGON = int(shapely.GeometryType.POLYGON), int(shapely.GeometryType.MULTIPOLYGON)
-#: A rule, and what about it: the key, the name of a measurement, the reason.
+#: A rule that is broken, and a detail: the key, the value or the name of a measurement; may be empty.
 Breach = tuple[QuPathRule, str]
 
 
-def of_feature(feature: Mapping[str, Any]) -> Iterator[Breach]:
-    """Give what a parsed feature breaks, but for the shape of its areas.
+def feature_breaches(feature: Mapping[str, Any]) -> Iterator[Breach]:
+    """Yield the rules that a parsed feature breaks, except for those about the shape of its areas.
 
     Parameters
     ----------
     feature : mapping
-        As it stands in the file.
+        As parsed from the file.
     """
     if feature.get("type") != "Feature":
         yield NOT_A_FEATURE, str(feature.get("type", ""))
@@ -69,12 +69,12 @@ def of_feature(feature: Mapping[str, Any]) -> Iterator[Breach]:
         yield (NULL_KEY, "properties") if properties is None else (NO_PROPERTIES, "")
         properties = {}
     yield from _identity(feature, properties)
-    yield from of_geometry(feature.get("geometry"))
+    yield from geometry_breaches(feature.get("geometry"))
     if "nucleusGeometry" in feature:
         if feature["nucleusGeometry"] is None:
             yield NULL_KEY, "nucleusGeometry"
         else:
-            yield from ((rule, f"nucleus {what}".strip()) for rule, what in _nucleus(feature["nucleusGeometry"]))
+            yield from ((rule, f"nucleus {detail}".strip()) for rule, detail in _nucleus(feature["nucleusGeometry"]))
     if properties:
         yield from _properties(properties)
 
@@ -93,13 +93,13 @@ def _identity(feature: Mapping[str, Any], properties: Mapping[str, Any]) -> Iter
 
 def _nucleus(geometry: Any) -> Iterator[Breach]:  # noqa: ANN401 - parsed JSON
     if isinstance(geometry, dict) and geometry.get("type") in AREAS:
-        yield from of_geometry(geometry)
+        yield from geometry_breaches(geometry)
     else:
         yield NOT_AN_AREA, str(geometry.get("type")) if isinstance(geometry, dict) else ""
 
 
-def of_geometry(geometry: Any) -> Iterator[Breach]:  # noqa: ANN401 - parsed JSON
-    """Give what a parsed geometry breaks by its form; what :func:`of_shapes` says of its areas comes on top."""
+def geometry_breaches(geometry: Any) -> Iterator[Breach]:  # noqa: ANN401 - parsed JSON
+    """Yield the rules that a parsed geometry breaks by its form; for its areas, see :func:`shape_breaches`."""
     kind = geometry.get("type") if isinstance(geometry, dict) else None
     if geometry is None:
         yield NO_GEOMETRY, ""
@@ -128,12 +128,12 @@ def _area(kind: str, parts: Any) -> Iterator[Breach]:  # noqa: ANN401 - parsed J
         yield COORDINATES, ""
 
 
-def _are_points(found: Any, depth: int) -> bool:  # noqa: ANN401 - parsed JSON
-    """Return whether that is a point, or as deep a list of such."""
+def _are_points(found: Any, nesting: int) -> bool:  # noqa: ANN401 - parsed JSON
+    """Return whether a value is a point, or points in `nesting` levels of lists."""
     if not isinstance(found, list) or not found:
         return False
-    if depth:
-        return all(_are_points(inner, depth - 1) for inner in found)
+    if nesting:
+        return all(_are_points(inner, nesting - 1) for inner in found)
     return len(found) > 1 and all(map(is_number, found))
 
 
@@ -144,8 +144,8 @@ def _are_numbers(rings: list[Any]) -> bool:
         return False
 
 
-def of_shapes(shapes: NDArray[np.object_]) -> Iterator[tuple[QuPathRule, NDArray[np.bool_]]]:
-    """Give for each rule of shapes which break it.
+def shape_breaches(shapes: NDArray[np.object_]) -> Iterator[tuple[QuPathRule, NDArray[np.bool_]]]:
+    """Yield each rule about shapes, with a bool array (N,) of the shapes that break it.
 
     Parameters
     ----------
@@ -156,15 +156,15 @@ def of_shapes(shapes: NDArray[np.object_]) -> Iterator[tuple[QuPathRule, NDArray
     yield NOT_AN_AREA, (kind != _POLYGON) & (kind != _MULTIPOLYGON)
     yield ONE_PART, (kind == _MULTIPOLYGON) & (shapely.get_num_geometries(shapes) < 2)
     flat = shapely.area(shapes) <= 0
-    # Two lobes of a figure of eight may cancel out.
+    # The areas of the two lobes of a figure of eight may cancel each other.
     flat[flat] = shapely.area(shapely.make_valid(shapes[flat])) <= 0
     yield NO_AREA, flat
     valid = shapely.is_valid(shapes)
     yield INVALID, ~valid & ~flat & ~shapely.is_missing(shapes)
 
 
-def of_rounding(shapes: NDArray[np.object_]) -> Iterator[tuple[QuPathRule, NDArray[np.bool_]]]:
-    """Give for each rule of rounding which valid shapes break it; on QuPath's grid none can."""
+def rounding_breaches(shapes: NDArray[np.object_]) -> Iterator[tuple[QuPathRule, NDArray[np.bool_]]]:
+    """Yield each rule about rounding, with the valid shapes that break it; on QuPath's grid no shape can."""
     points, owner = shapely.get_coordinates(shapes, return_index=True)
     distant = np.abs(points) >= MAX_QUARTER_PX
     far = _any_of(distant & (points.astype(np.float32) != points), owner, len(shapes))
@@ -172,14 +172,14 @@ def of_rounding(shapes: NDArray[np.object_]) -> Iterator[tuple[QuPathRule, NDArr
     which = which[shapely.is_valid(shapes[which])]
     broken, finer = np.zeros(len(shapes), bool), np.zeros(len(shapes), bool)
     if len(which):
-        some = shapes[which]
-        points, owner = shapely.get_coordinates(some, return_index=True)
-        # As Java rounds: halves upwards.
-        hundredths = np.floor(points * STEPS_PER_PIXEL + 0.5) / STEPS_PER_PIXEL
-        finer[which] = _any_of(np.abs(hundredths - points) > 1e-9 * (1 + np.abs(points)), owner, len(some))
+        suspects = shapes[which]
+        points, owner = shapely.get_coordinates(suspects, return_index=True)
+        # Java rounds halves upwards.
+        hundredths = np.floor(points * ROUNDING_STEPS_PER_PIXEL + 0.5) / ROUNDING_STEPS_PER_PIXEL
+        finer[which] = _any_of(np.abs(hundredths - points) > 1e-9 * (1 + np.abs(points)), owner, len(suspects))
         for moved in (hundredths, hundredths.astype(np.float32).astype(float)):
-            then = shapely.set_coordinates(some.copy(), moved)
-            broken[which] |= ~shapely.is_valid(then) | (shapely.area(then) <= 0)
+            rounded = shapely.set_coordinates(suspects.copy(), moved)
+            broken[which] |= ~shapely.is_valid(rounded) | (shapely.area(rounded) <= 0)
     yield FAR, far & ~broken & shapely.is_valid(shapes)
     yield SNAPPING, broken
     yield ROUNDED, finer & ~broken
@@ -226,7 +226,7 @@ def _classification(found: Any) -> Iterator[Breach]:  # noqa: ANN401 - parsed JS
 
 
 def is_colour(value: Any) -> bool:  # noqa: ANN401 - parsed JSON
-    """Return whether QuPath takes a value for the colour that it says.
+    """Return whether QuPath reads a value as the colour that is meant.
 
     >>> is_colour([200, 0, 0]), is_colour([1.0, 0.5, 0]), is_colour("#ff0000"), is_colour([300, 0, 0])
     (True, False, False, False)
@@ -235,20 +235,20 @@ def is_colour(value: Any) -> bool:  # noqa: ANN401 - parsed JSON
 
 
 def is_number(value: Any) -> bool:  # noqa: ANN401 - parsed JSON
-    """Return whether a value is a number that is finite as float32, which QuPath keeps; true and false are none.
+    """Return whether a value is a number, not true or false, and finite as float32, which QuPath stores.
 
     >>> is_number(3.4e38), is_number(1e39), is_number(10**400), is_number(float("nan")), is_number(True)
     (True, False, False, False, False)
     """
-    # Compared, not converted: integers of any length are exact.
+    # The value is compared, not converted, so integers of any length are exact.
     return type(value) in (int, float) and abs(value) < INFINITE
 
 
 def measured(measurements: Any) -> Iterator[tuple[Any, Any]]:  # noqa: ANN401 - parsed JSON
-    """Give names and values of measurements: an object, or the list of v0.4 and before."""
+    """Yield names and values of measurements: an object, or the list that v0.4 and earlier versions write."""
     if isinstance(measurements, dict):
         yield from measurements.items()
     elif isinstance(measurements, list):
         for item in measurements:
-            # None is neither a name nor a number.
+            # (None, None) breaks the rule, because it is neither a name nor a number.
             yield (item.get("name"), item.get("value")) if isinstance(item, dict) else (None, None)

@@ -1,4 +1,4 @@
-"""A file held against the rules: features are streamed, and what is found is counted by rule."""
+"""check_file: a GeoJSON file is streamed and checked by QuPath's rules; breaches are counted by rule."""
 
 from array import array
 from collections import Counter
@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from wsi_parse.annotations.polygons import areas_of, build
 from wsi_parse.annotations.read import children_of, feature_of, flat_features, id_of, no_cycles, type_of
 from wsi_parse.annotations.stream import Features
-from wsi_parse.qupath.breaches import Breach, of_feature, of_rounding, of_shapes
+from wsi_parse.qupath.breaches import Breach, feature_breaches, rounding_breaches, shape_breaches
 from wsi_parse.qupath.ids import final_id
 from wsi_parse.qupath.rules import (
     AREAS,
@@ -34,22 +34,22 @@ from wsi_parse.qupath.rules import (
 
 Feature = dict[str, Any]
 _AT_ONCE = 1_000
-_UNBUILT = (COORDINATES, OPEN_RING, NO_AREA)
+_MALFORMED = (COORDINATES, OPEN_RING, NO_AREA)
 
 
 @dataclass(frozen=True)
 class Finding:
-    """What one feature breaks.
+    """A feature that breaks a rule.
 
     Parameters
     ----------
     number : int
-        Place of the feature in the file, from 1.
+        Number of the top-level feature in the file, from 1.
     below : int
-        Which of those within that one, from 1; 0 is that one itself.
+        Number of the child feature within that one, from 1; 0 is the top-level feature itself.
     id : str or None
     detail : str
-        The key, the value, the name of a measurement; may be empty.
+        The key, the value or the name of a measurement; may be empty.
     """
 
     number: int
@@ -59,7 +59,7 @@ class Finding:
 
 
 class Item(NamedTuple):
-    """A feature, and where it stands: see :class:`Finding`."""
+    """A feature with its numbers in the file, as in :class:`Finding`."""
 
     number: int
     below: int
@@ -68,22 +68,23 @@ class Item(NamedTuple):
 
 @dataclass
 class Report:
-    """What was found in a file.
+    """The result of checking a file.
 
     Parameters
     ----------
     path : Path
     features, annotations : int
-        How many, and how many of those are of type annotation.
+        Number of features, and number of those that are annotations.
     bytes_read : int
-        Of the text, unpacked.
+        Size of the unpacked text in bytes.
     members : mapping
-        What a collection says beside its features.
+        The members of a collection other than its features.
     counts : dict of QuPathRule to int
+        How many features break each rule.
     examples : dict of QuPathRule to list of Finding
-        The first of each rule.
+        The first features that break each rule.
     duplicates : set of int
-        Hashes of ids (of small letters) that come more than once.
+        Keys (see :func:`key_of`) of ids that occur more than once.
     """
 
     path: Path
@@ -97,11 +98,11 @@ class Report:
 
     @property
     def accepted(self) -> bool:
-        """Whether every version of QuPath imports the file; warnings do not count."""
+        """Whether every version of QuPath (v0.4 to v0.7) imports the file; warnings do not count."""
         return not any(rule.refused for rule in self.counts)
 
     def note(self, most: int, rule: QuPathRule, item: Item, detail: str = "") -> None:
-        """Count a finding, and keep it while there are no more than `most` of its rule."""
+        """Count a feature that breaks a rule, and keep it as an example unless there are `most` already."""
         self.counts[rule] += 1
         found = self.examples.setdefault(rule, [])
         if len(found) < most:
@@ -109,25 +110,29 @@ class Report:
 
 
 def check_file(path: Path, most: int = 3) -> Report:
-    """Hold a GeoJSON file against the rules, in memory that grows by 8 bytes a feature.
+    """Check a GeoJSON file by QuPath's rules, in memory that grows by 8 bytes per feature.
 
     Parameters
     ----------
     path : Path
-        Any that :func:`wsi_parse.annotations.read_annotations` reads.
+        Any file that :func:`wsi_parse.annotations.read_annotations` reads.
     most : int
-        Examples to keep of each rule.
+        Number of examples to keep of each rule.
+
+    Returns
+    -------
+    Report
 
     Raises
     ------
     UsageError
-        Where the file cannot be read, is empty, ends in the middle, or is no GeoJSON.
+        The file cannot be read, is empty, ends in the middle, or is not valid GeoJSON.
     """
     report, ids = Report(path), array("q")
     with no_cycles():
         source = Features(path)
         for batch in batches(source):
-            breaches = examined([item.feature for item in batch])
+            breaches = all_breaches([item.feature for item in batch])
             for item, found in zip(batch, breaches, strict=True):
                 for rule, detail in dict(reversed(found)).items():
                     report.note(most, rule, item, detail)
@@ -135,25 +140,25 @@ def check_file(path: Path, most: int = 3) -> Report:
                 ids.append(key_of(final_id(item.feature)))
             report.features += len(batch)
     report.bytes_read, report.members = source.bytes_read, source.members
-    for rule, number, detail in _of_file(report, source):
+    for rule, number, detail in _file_breaches(report, source):
         report.note(most, rule, Item(number, 0, {}), detail)
-    again = _again(np.frombuffer(ids, np.int64))
-    report.duplicates = {ids[index] for index in again.tolist()}
-    report.counts.update({DUPLICATE: len(again)} if len(again) else {})
+    repeats = _repeats(np.frombuffer(ids, np.int64))
+    report.duplicates = {ids[index] for index in repeats.tolist()}
+    report.counts.update({DUPLICATE: len(repeats)} if len(repeats) else {})
     with no_cycles():
-        for item in _at(path, again[:most].tolist()):
+        for item in _read_again(path, repeats[:most].tolist()):
             report.counts[DUPLICATE] -= 1
             report.note(most, DUPLICATE, item)
     return report
 
 
 def key_of(name: str) -> int:
-    """Return what stands for an id: a UUID is the same in large letters and in small."""
+    """Return a number that represents an id; upper and lower case make no difference, as in a UUID."""
     return hash(name.lower())
 
 
-def _of_file(report: Report, source: Features) -> Iterator[tuple[QuPathRule, int, str]]:
-    """Give what a file as a whole breaks, and at which feature."""
+def _file_breaches(report: Report, source: Features) -> Iterator[tuple[QuPathRule, int, str]]:
+    """Yield the rules that the file as a whole breaks, the number of the feature that shows it, and a detail."""
     if not report.path.name.lower().endswith(FILE_ENDINGS):
         yield FILE_NAME, 1, report.path.suffix
     if source.roots > 1:
@@ -166,26 +171,26 @@ def _of_file(report: Report, source: Features) -> Iterator[tuple[QuPathRule, int
         yield MANY_ANNOTATIONS, report.features, f"{report.annotations:,}"
 
 
-def _at(path: Path, places: list[int]) -> Iterator[Item]:
-    """Read the features at some places, counted from 0 with those within others, once more: they were not kept."""
+def _read_again(path: Path, indices: list[int]) -> Iterator[Item]:
+    """Read some features again, because they were not kept; indices (ascending, from 0) count child features too."""
     first = 0
-    for batch in batches(Features(path)) if places else ():
-        yield from (batch[place - first] for place in places if first <= place < first + len(batch))
+    for batch in batches(Features(path)) if indices else ():
+        yield from (batch[index - first] for index in indices if first <= index < first + len(batch))
         first += len(batch)
-        if places[-1] < first:
+        if indices[-1] < first:
             return
 
 
 def batches(source: Features) -> Iterator[list[Item]]:
-    """Give features some hundred at a time, each with its place; those within another follow it."""
+    """Yield features in batches, each with its numbers; child features follow their parent."""
     batch: list[Item] = []
     for number, text in enumerate(source, 1):
         item = feature_of(text, number, source.path)
         is_collection = item.get("type") == "FeatureCollection"
         if source.bare or is_collection or children_of(item):
-            # A bare geometry is taken where it is all there is.
+            # A bare geometry counts as a feature if the file has nothing else.
             found = enumerate(flat_features(item), int(is_collection))
-            batch.extend(Item(number, below, _alone(feature)) for below, feature in found)
+            batch.extend(Item(number, below, _without_children(feature)) for below, feature in found)
         else:
             batch.append(Item(number, 0, item))
         if len(batch) >= _AT_ONCE:
@@ -195,19 +200,19 @@ def batches(source: Features) -> Iterator[list[Item]]:
         yield batch
 
 
-def _alone(feature: Feature) -> Feature:
-    """Return a feature without those below it."""
+def _without_children(feature: Feature) -> Feature:
+    """Return a feature without its child features."""
     if not children_of(feature):
         return feature
     properties = {key: value for key, value in feature["properties"].items() if key not in ("childObjects", "children")}
     return {**feature, "properties": properties}
 
 
-def examined(features: Sequence[Feature]) -> list[list[Breach]]:
-    """Return what each of some features breaks, by its form and by its shape."""
-    breaches = [list(of_feature(feature)) for feature in features]
-    for key, word in (("geometry", ""), ("nucleusGeometry", "nucleus")):
-        # What is malformed need not be built to be refused.
+def all_breaches(features: Sequence[Feature]) -> list[list[Breach]]:
+    """Return for each feature the rules that it breaks, by its form and by its shape."""
+    breaches = [list(feature_breaches(feature)) for feature in features]
+    for key, detail in (("geometry", ""), ("nucleusGeometry", "nucleus")):
+        # Other geometries are refused by their form already.
         owner = [
             index
             for index, feature in enumerate(features)
@@ -215,22 +220,22 @@ def examined(features: Sequence[Feature]) -> list[list[Breach]]:
         ]
         shapes = build([areas_of(features[index][key]) for index in owner])
         for index in np.flatnonzero(shapes == None).tolist():  # noqa: E711 - of each item
-            if not any(rule in _UNBUILT for rule, _ in breaches[owner[index]]):
-                breaches[owner[index]].append((COORDINATES, word))
+            if not any(rule in _MALFORMED for rule, _ in breaches[owner[index]]):
+                breaches[owner[index]].append((COORDINATES, detail))
         built = np.flatnonzero(shapes != None)  # noqa: E711
         for rule, bad in (*_shape_rules(shapes[built]),):
             for index in built[bad].tolist():
-                breaches[owner[index]].append((rule, word))
+                breaches[owner[index]].append((rule, detail))
     return breaches
 
 
 def _shape_rules(shapes: NDArray[np.object_]) -> Iterator[tuple[QuPathRule, NDArray[np.bool_]]]:
-    yield from of_shapes(shapes)
-    yield from of_rounding(shapes)
+    yield from shape_breaches(shapes)
+    yield from rounding_breaches(shapes)
 
 
-def _again(hashes: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Return the places where a number stands that stood before."""
+def _repeats(hashes: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Return the indices of all numbers that occurred before."""
     order = np.argsort(hashes, kind="stable")
     same = hashes[order][1:] == hashes[order][:-1]
     return np.sort(order[1:][same])

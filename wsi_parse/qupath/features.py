@@ -1,7 +1,7 @@
-"""What QuPath demands of a whole feature: exact coordinates in its frame, a class with a colour, a UUID.
+"""Features as QuPath needs them: exact coordinates in its frame, a class with a colour, a UUID.
 
-The geometry itself is made fit by :func:`wsi_parse.qupath.geometry.fit_for_qupath`; here nothing is repaired. One bad
-feature makes QuPath refuse a whole file, so an object that breaks a rule is an error that names it.
+The geometry is made fit by :func:`wsi_parse.qupath.geometry.fit_for_qupath`; here nothing is repaired. One bad feature
+makes QuPath refuse a whole file, so an object that breaks a rule is an error that names the object.
 """
 
 import numpy as np
@@ -11,31 +11,32 @@ from numpy.typing import NDArray
 
 from wsi_parse.errors import UsageError
 from wsi_parse.prompts import Kind, Prompt
-from wsi_parse.qupath.breaches import of_shapes
+from wsi_parse.qupath.breaches import shape_breaches
 from wsi_parse.qupath.geometry import GRID_PX
 from wsi_parse.qupath.rules import ID_NOT_UUID, UUID, QuPathRule
 
+#: Steps of the 0.25 px grid per pixel; see ROUNDING_STEPS_PER_PIXEL for the 0.01 px to which QuPath itself rounds.
 GRID_STEPS_PER_PIXEL = round(1 / GRID_PX)
-# QuPath resolves the hierarchy of thousands of annotations in minutes, of detections in seconds.
+# QuPath sorts thousands of annotations into its hierarchy in minutes, but detections in seconds.
 OBJECT_TYPE: dict[Kind, str] = {"cell": "detection", "region": "annotation"}
-# QuPath keeps float32: whole numbers of grid steps below this are exact.
+# QuPath stores float32, in which whole numbers of grid steps below this are exact.
 _EXACT = 1 << 24
 
 
 def classification(prompt: Prompt) -> dict[str, object]:
-    """Return the class of a prompt as QuPath takes it: the colour as three integers beside the name."""
+    """Return the class of a prompt in QuPath's form: its name, and its colour as three integers 0..255."""
     return {"name": prompt.class_name, "color": [int(value) for value in prompt.colour]}
 
 
 def grid_steps(points_level0: NDArray[np.float64], offset_level0: tuple[int, int]) -> NDArray[np.int32]:
-    """Bring points into the frame of the output, counted in steps of QuPath's grid.
+    """Convert points to the frame of the output, counted in steps of the 0.25 px grid.
 
     Parameters
     ----------
     points_level0 : float array (N, 2)
         (x, y) in level-0 pixels, on the grid.
     offset_level0 : (int, int)
-        Subtracted.
+        (x, y) of the output frame's origin in level-0 pixels; it is subtracted.
 
     Returns
     -------
@@ -45,20 +46,21 @@ def grid_steps(points_level0: NDArray[np.float64], offset_level0: tuple[int, int
     Raises
     ------
     UsageError
-        Where a point is off the grid (nothing may move it now), or too far out for QuPath's float32.
+        A point is not on the grid, where it must not be moved any more, or lies too far out for QuPath's float32.
     """
     steps = points_level0 * GRID_STEPS_PER_PIXEL
     whole = np.rint(steps)
     if not np.array_equal(steps, whole):
         off = points_level0[(steps != whole).any(axis=1)][0]
         raise UsageError(
-            f"The outline point {off.tolist()} is not on the grid of {GRID_PX} px.",
-            "Use fit_for_qupath as the last step.",
+            f"The point {off.tolist()} of an outline is not on the grid of {GRID_PX} px.",
+            "Apply fit_for_qupath as the last step.",
         )
     whole -= np.multiply(offset_level0, GRID_STEPS_PER_PIXEL)
     if np.abs(whole).max(initial=0) >= _EXACT:
         raise UsageError(
-            f"Outlines reach beyond {_EXACT // GRID_STEPS_PER_PIXEL:,} px, where QuPath loses quarter pixels."
+            f"An outline lies beyond {_EXACT // GRID_STEPS_PER_PIXEL:,} px, where QuPath loses quarter pixels.",
+            "Check that the coordinates are pixels of the slide.",
         )
     return whole.astype(np.int32)
 
@@ -76,9 +78,9 @@ def require_valid(geometry: NDArray[np.object_], ids: NDArray[np.object_]) -> No
     Raises
     ------
     UsageError
-        Names the first such object and the rule.
+        Names the first object that breaks a rule, and the rule.
     """
-    for rule, bad in of_shapes(geometry):
+    for rule, bad in shape_breaches(geometry):
         _refuse(ids, bad, rule)
     uuids = pc.match_substring_regex(pa.array(ids, pa.string()), f"^{UUID.pattern}$")
     _refuse(ids, ~uuids.fill_null(False).to_numpy(zero_copy_only=False), ID_NOT_UUID)

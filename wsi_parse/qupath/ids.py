@@ -1,4 +1,4 @@
-"""Ids that QuPath keeps: UUIDs, made of what a feature has where it has none."""
+"""Ids that QuPath keeps: UUIDs, which are made from the content of a feature that has none."""
 
 import uuid
 from collections.abc import Mapping
@@ -12,7 +12,7 @@ _REPAIRED = uuid.UUID("0d9e5b5e-6a7c-5a3e-8f43-3f4a5d0f6c2b")
 
 
 def final_id(feature: Mapping[str, Any]) -> str:
-    """Return the id of a feature where that is a UUID, else one made of it, else one made of the content.
+    """Return the id of a feature if it is a UUID, else a UUID made from that id, or from the content if it has no id.
 
     >>> final_id({"id": "7"}) == final_id({"properties": {"id": 7}})
     True
@@ -25,5 +25,5 @@ def final_id(feature: Mapping[str, Any]) -> str:
 
 
 def next_id(used: str, times: int) -> str:
-    """Return another id for a feature that comes with an id that is used already."""
+    """Return a new id for a feature whose id `used` was used `times` - 1 times before."""
     return str(uuid.uuid5(_REPAIRED, f"{used} {times}"))

@@ -1,4 +1,4 @@
-"""A file repaired: what breaks a rule is put right, what cannot be is dropped and told, the rest stays as it is."""
+"""repair: a GeoJSON file is written again with broken features repaired, or dropped and listed if that fails."""
 
 import gzip
 from collections import Counter
@@ -13,31 +13,31 @@ from wsi_parse.annotations.stream import Features, unparsed
 from wsi_parse.errors import UsageError
 from wsi_parse.files import atomic
 from wsi_parse.notice import RESEARCH_ONLY
-from wsi_parse.qupath.check import Feature, Finding, Item, Report, batches, check_file, examined, key_of
+from wsi_parse.qupath.check import Feature, Finding, Item, Report, all_breaches, batches, check_file, key_of
 from wsi_parse.qupath.ids import final_id, next_id
 from wsi_parse.qupath.repair_geometry import fitted_geometry, is_area
 from wsi_parse.qupath.repair_properties import repaired_properties
 from wsi_parse.qupath.rules import NOT_A_FEATURE, OF_GEOMETRY, QuPathRule
 
 _GZIP_LEVEL = 4
-# The geometry of what was no feature was not looked at.
+# The geometry of a value that is not a feature was not checked yet.
 _RESHAPED = {*OF_GEOMETRY, NOT_A_FEATURE}
 
 
 @dataclass
 class Repaired:
-    """What became of a file.
+    """The result of repairing a file.
 
     Parameters
     ----------
     path : Path
-        What was written.
+        The file that was written.
     features : int
-        Written.
+        Number of features that were written.
     counts : dict of QuPathRule to int
-        Features put right, by what was wrong.
+        Number of repaired features, by the rule that they broke.
     dropped : list of (QuPathRule, Finding)
-        Features that could not be, and why.
+        Features that could not be repaired, with the rule that they break.
     """
 
     path: Path
@@ -47,22 +47,26 @@ class Repaired:
 
 
 def repair(source: Path, target: Path, report: Report | None = None) -> Repaired:
-    """Write a file that every QuPath takes, one feature a line; packed where the name ends in .gz.
+    """Write a file that every version of QuPath imports, one feature per line; packed if its name ends in .gz.
 
     Parameters
     ----------
     source, target : Path
-        The target appears whole or not at all.
+        The target appears whole or not at all. Features that break no rule stay as they are.
     report : Report, optional
-        What :func:`check_file` said of the source, where that is known.
+        The result of :func:`check_file` for the source, if it is known.
+
+    Returns
+    -------
+    Repaired
 
     Raises
     ------
     UsageError
-        Where the source cannot be read, or the target is the source.
+        The source cannot be read, or the target is the source.
     """
     if target.exists() and source.exists() and target.samefile(source):
-        raise UsageError(f"{source.name} would be overwritten.", "Choose another place for --fix.")
+        raise UsageError(f"{source.name} would be overwritten.", "Choose another file or folder for --fix.")
     report = report or check_file(source)
     result, used = Repaired(target), Counter[int]()
     with ExitStack() as stack, no_cycles():
@@ -84,16 +88,16 @@ def repair(source: Path, target: Path, report: Report | None = None) -> Repaired
 
 
 def _head(members: Mapping[str, Any]) -> bytes:
-    """Begin the file with what it said of itself, and its purpose."""
-    told = members.get("wsi_parse")
-    ours = {"notice": RESEARCH_ONLY, **(told if isinstance(told, dict) else {})}
+    """Return the begin of the file: the members of the source, and the notice."""
+    provenance = members.get("wsi_parse")
+    ours = {"notice": RESEARCH_ONLY, **(provenance if isinstance(provenance, dict) else {})}
     collection = {"type": "FeatureCollection", **members, "wsi_parse": ours, "features": []}
     return unparsed(collection).removesuffix(b"]}")
 
 
 def _repaired(batch: list[Item], result: Repaired) -> list[Feature]:
-    """Put right what is wrong; what is still refused then is dropped."""
-    breaches = examined([item.feature for item in batch])
+    """Repair features; those that QuPath would still refuse are dropped."""
+    breaches = all_breaches([item.feature for item in batch])
     features = [
         repair_feature(item.feature) if found else item.feature for item, found in zip(batch, breaches, strict=True)
     ]
@@ -107,10 +111,10 @@ def _repaired(batch: list[Item], result: Repaired) -> list[Feature]:
             elif key == "nucleusGeometry":
                 del features[index][key]
     changed = [index for index, found in enumerate(breaches) if found]
-    still = dict(zip(changed, examined([features[index] for index in changed]), strict=True))
+    remaining = dict(zip(changed, all_breaches([features[index] for index in changed]), strict=True))
     kept = []
     for index, (item, feature) in enumerate(zip(batch, features, strict=True)):
-        refused = [breach for breach in still.get(index, ()) if breach[0].refused]
+        refused = [breach for breach in remaining.get(index, ()) if breach[0].refused]
         if refused:
             rule, detail = refused[0]
             result.dropped.append((rule, Finding(item.number, item.below, id_of(item.feature), detail)))
@@ -121,7 +125,7 @@ def _repaired(batch: list[Item], result: Repaired) -> list[Feature]:
 
 
 def repair_feature(feature: Feature) -> Feature:
-    """Return a feature with all in its place but for the shape; extra members stay."""
+    """Return a feature with its members repaired, except for the shape of its geometry; extra members stay."""
     if feature.get("type") != "Feature" and "geometry" not in feature:
         feature = {"type": "Feature", "geometry": feature}
     properties = feature.get("properties")

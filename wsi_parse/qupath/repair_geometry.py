@@ -1,4 +1,4 @@
-"""Geometry put right: on QuPath's grid, and on a finer one where that would change an area too much."""
+"""Repair of geometry: on the 0.25 px grid, or on a finer one if the coarse one would change an area too much."""
 
 from collections.abc import Sequence
 from contextlib import suppress
@@ -9,16 +9,16 @@ import shapely
 from numpy.typing import NDArray
 
 from wsi_parse.annotations.polygons import Rings, areas_of, build
-from wsi_parse.qupath.breaches import of_rounding, of_shapes
-from wsi_parse.qupath.geometry import fit_for_qupath
-from wsi_parse.qupath.rules import AREAS, STEPS_PER_PIXEL
+from wsi_parse.qupath.breaches import rounding_breaches, shape_breaches
+from wsi_parse.qupath.geometry import fit_for_qupath, polygonal_parts
+from wsi_parse.qupath.rules import AREAS, ROUNDING_STEPS_PER_PIXEL
 
-#: An area may change by the larger of these.
-SHARE, PX2 = 1e-3, 1.0
+#: An area may change by this share of it, or by this many square pixels if that is more.
+MAX_CHANGE_SHARE, MAX_CHANGE_PX2 = 1e-3, 1.0
 
 
 def fitted_geometry(geometries: Sequence[Any]) -> list[Any]:
-    """Return GeoJSON geometries that QuPath takes.
+    """Return GeoJSON geometries that QuPath imports.
 
     Parameters
     ----------
@@ -28,30 +28,30 @@ def fitted_geometry(geometries: Sequence[Any]) -> list[Any]:
     Returns
     -------
     list
-        The same where nothing is wrong, or it is no area; None where no area is left.
+        The same geometry if it breaks no rule or has no area, such as a point; None where no area is left.
     """
-    areas = [_whole(areas_of(geometry)) for geometry in geometries]
+    areas = [_without_degenerate_rings(areas_of(geometry)) for geometry in geometries]
     which = [index for index, area in enumerate(areas) if area]
     shapes = fitted(build([areas[index] for index in which]))
     found: list[Any] = [None if is_area(geometry) else geometry for geometry in geometries]
     for index, shape in zip(which, shapes, strict=True):
-        found[index] = None if shape is None else _written(shape, geometries[index])
+        found[index] = None if shape is None else _to_geojson(shape, geometries[index])
     return found
 
 
 def fitted(shapes: NDArray[np.object_]) -> NDArray[np.object_]:
-    """Fit shapes to QuPath: on 0.25 px, else on 0.01 px; those that break no rule stay as they are.
+    """Fit shapes for QuPath: on the 0.25 px grid, else on 0.01 px; shapes that break no rule stay as they are.
 
     Parameters
     ----------
     shapes : object array (N,)
-        Polygons and MultiPolygons; None where there is none.
+        Polygons and MultiPolygons in pixels of the file; None where there is none.
 
     Returns
     -------
     object array (N,)
-        None where no area is left. An area differs from that of the shape made valid by less than 0.1 % or 1 px2,
-        where hundredths of a pixel can hold it.
+        None where no area is left. The area differs from that of the valid shape by less than 0.1 % or 1 px2, if
+        that is possible on hundredths of a pixel.
     """
     result = shapes.copy()
     wrong = np.flatnonzero(breaks(shapes) & (shapes != None))  # noqa: E711 - of each item
@@ -61,9 +61,9 @@ def fitted(shapes: NDArray[np.object_]) -> NDArray[np.object_]:
     coarse = fit_for_qupath(shapes[wrong])
     off = np.abs(_areas(coarse) - known)
     result[wrong] = coarse
-    finer = np.flatnonzero(off >= np.maximum(SHARE * known, PX2))
+    finer = np.flatnonzero(off >= np.maximum(MAX_CHANGE_SHARE * known, MAX_CHANGE_PX2))
     if len(finer):
-        fine = _finely(shapes[wrong[finer]])
+        fine = _snapped_to_hundredths(shapes[wrong[finer]])
         better = ~breaks(fine) & (np.abs(_areas(fine) - known[finer]) < off[finer])
         result[wrong[finer[better]]] = fine[better]
     return result
@@ -72,34 +72,27 @@ def fitted(shapes: NDArray[np.object_]) -> NDArray[np.object_]:
 def breaks(shapes: NDArray[np.object_]) -> NDArray[np.bool_]:
     """Return which shapes break a rule."""
     bad = np.zeros(len(shapes), bool)
-    for _, found in (*of_shapes(shapes), *of_rounding(shapes)):
+    for _, found in (*shape_breaches(shapes), *rounding_breaches(shapes)):
         bad |= found
     return bad
 
 
-def _finely(shapes: NDArray[np.object_]) -> NDArray[np.object_]:
+def _snapped_to_hundredths(shapes: NDArray[np.object_]) -> NDArray[np.object_]:
     """Snap to hundredths of a pixel; None where no area is left."""
     fine = np.full(len(shapes), None, object)
     for index, shape in enumerate(shapes):
         with suppress(shapely.GEOSException):
-            fine[index] = _solid(shapely.set_precision(_solid(shapely.make_valid(shape)), 1 / STEPS_PER_PIXEL))
+            valid = polygonal_parts(shapely.make_valid(shape))
+            fine[index] = polygonal_parts(shapely.set_precision(valid, 1 / ROUNDING_STEPS_PER_PIXEL))
     return fine
-
-
-def _solid(shape: Any) -> Any:  # noqa: ANN401 - a shapely geometry
-    parts = shapely.get_parts(shapely.get_parts(shape))
-    parts = parts[shapely.area(parts) > 0]
-    if len(parts) < 2:
-        return parts[0] if len(parts) else None
-    return shapely.multipolygons(parts)
 
 
 def _areas(shapes: NDArray[np.object_]) -> NDArray[np.float64]:
     return np.nan_to_num(shapely.area(shapes))
 
 
-def _whole(area: list[Rings]) -> list[Rings]:
-    """Leave out rings of fewer than three corners, and polygons of such; numbers in quotes stay, true and false not."""
+def _without_degenerate_rings(area: list[Rings]) -> list[Rings]:
+    """Leave out rings with fewer than three corners; an area with true or false as coordinates becomes empty."""
     try:
         if any(type(value) is bool for rings in area for ring in rings for point in ring for value in point):
             return []
@@ -113,12 +106,12 @@ def _corners(ring: list[Any]) -> int:
 
 
 def is_area(geometry: Any) -> bool:  # noqa: ANN401 - parsed JSON
-    """Return whether a geometry is of a type that holds polygons."""
+    """Return whether a geometry has a type that can contain polygons."""
     return isinstance(geometry, dict) and geometry.get("type") in (*AREAS, "GeometryCollection")
 
 
-def _written(shape: Any, old: dict[str, Any]) -> dict[str, Any]:  # noqa: ANN401 - a shapely geometry
-    """Write a shape as GeoJSON; what else the old geometry said stays."""
+def _to_geojson(shape: Any, old: dict[str, Any]) -> dict[str, Any]:  # noqa: ANN401 - a shapely geometry
+    """Return a shape as GeoJSON; extra members of the old geometry stay."""
     parts = [[_ring(part.exterior), *map(_ring, part.interiors)] for part in shapely.get_parts(shape)]
     kind = "Polygon" if len(parts) == 1 else "MultiPolygon"
     more = {key: value for key, value in old.items() if key not in ("type", "coordinates", "geometries")}

@@ -1,4 +1,4 @@
-"""What a feature says of itself, put right: type, class, colour, measurements."""
+"""Repair of a feature's properties: type, class, colour, measurements."""
 
 import hashlib
 import math
@@ -10,7 +10,7 @@ from wsi_parse.annotations.read import LEGACY_TYPES, class_of, type_of
 from wsi_parse.prompts import TARGETS
 from wsi_parse.qupath.breaches import is_colour, is_number, measured
 
-#: QuPath's own classes, and ours.
+#: Colours (RGB, 0..255) of QuPath's own classes and of ours.
 COLOURS: dict[str, tuple[int, int, int]] = {target.class_name: target.colour for target in TARGETS} | {
     "Tumor": (200, 0, 0),
     "Stroma": (150, 200, 150),
@@ -25,52 +25,52 @@ _TYPES = {"annotation", "detection", "cell", "tile"}
 
 
 def repaired_properties(properties: Mapping[str, Any], feature: Mapping[str, Any]) -> dict[str, Any]:
-    """Return properties that QuPath takes; others than it knows stay as they are.
+    """Return properties that QuPath imports; properties that QuPath does not know stay as they are.
 
     Parameters
     ----------
     properties : mapping
     feature : mapping
-        Whose they are: older versions keep the type of an object as its id.
+        The feature that has them: older versions write the type of an object as its id.
     """
-    right = {
+    repaired = {
         key: value
         for key, value in properties.items()
         if value is not None and key not in ("id", "nucleusGeometry", "object_type")
     }
     kind = type_of(feature)
-    right["objectType"] = kind if kind in _TYPES or kind in LEGACY_TYPES.values() else "annotation"
-    if "name" in right and not isinstance(right["name"], str):
-        right["name"] = str(right["name"])
-    if (colour := right.get("color")) is not None and type(colour) is not int:
-        right["color"] = colour_of(colour)
-        if right["color"] is None:
-            del right["color"]
-    if "classification" in right:
+    repaired["objectType"] = kind if kind in _TYPES or kind in LEGACY_TYPES.values() else "annotation"
+    if "name" in repaired and not isinstance(repaired["name"], str):
+        repaired["name"] = str(repaired["name"])
+    if (colour := repaired.get("color")) is not None and type(colour) is not int:
+        repaired["color"] = colour_of(colour)
+        if repaired["color"] is None:
+            del repaired["color"]
+    if "classification" in repaired:
         name = class_of(feature)
         if name:
-            right["classification"] = _classification(name, right["classification"])
+            repaired["classification"] = _classification(name, repaired["classification"])
         else:
-            del right["classification"]
-    if "measurements" in right:
-        right["measurements"] = _measurements(right["measurements"])
-    return right
+            del repaired["classification"]
+    if "measurements" in repaired:
+        repaired["measurements"] = _measurements(repaired["measurements"])
+    return repaired
 
 
 def _classification(name: str, found: Any) -> dict[str, Any]:  # noqa: ANN401 - parsed JSON
-    told = found if isinstance(found, dict) else {}
-    packed = told.get("colorRGB")
-    colour = colour_of(packed if packed is not None else told.get("color"))
-    names = told.get("names")
+    members = found if isinstance(found, dict) else {}
+    packed = members.get("colorRGB")
+    colour = colour_of(packed if packed is not None else members.get("color"))
+    names = members.get("names")
     named: dict[str, Any] = (
         {"names": names} if isinstance(names, list) and names and all(isinstance(text, str) for text in names) else {}
     )
-    rest = {key: value for key, value in told.items() if key not in ("name", "names", "color", "colorRGB")}
+    rest = {key: value for key, value in members.items() if key not in ("name", "names", "color", "colorRGB")}
     return (named or {"name": name}) | {"color": colour or default_colour(name)} | rest
 
 
 def default_colour(name: str) -> list[int]:
-    """Return QuPath's colour of a class, that of the class it is derived of, or one made of its name.
+    """Return QuPath's colour of a class or of the class it is derived from, or a colour made from its name.
 
     >>> default_colour("Tumor: Positive")
     [200, 0, 0]
@@ -80,7 +80,7 @@ def default_colour(name: str) -> list[int]:
 
 
 def colour_of(value: Any) -> list[int] | None:  # noqa: ANN401 - parsed JSON
-    """Read a colour however it is written: integers, fractions of one, a packed integer, hexadecimal.
+    """Read a colour in any notation: integers, fractions of one, a packed integer, hexadecimal; else None.
 
     >>> colour_of("#ff8000"), colour_of("f80"), colour_of([1.0, 0.5, 0.0]), colour_of(-3670016), colour_of("red")
     ([255, 128, 0], [255, 136, 0], [255, 128, 0], [200, 0, 0], None)
@@ -99,7 +99,7 @@ def colour_of(value: Any) -> list[int] | None:  # noqa: ANN401 - parsed JSON
 
 
 def _measurements(found: Any) -> dict[str, float]:  # noqa: ANN401 - parsed JSON
-    """Keep what is a number, or text that reads as one."""
+    """Keep numbers, and text that can be read as a number."""
     numbers = {}
     for name, value in measured(found):
         if isinstance(value, str):

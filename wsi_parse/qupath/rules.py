@@ -1,7 +1,7 @@
-"""What QuPath v0.4 to v0.7 demand of a file, each rule stated once: for the writer, and for `wsi-parse check`.
+"""The rules of QuPath v0.4 to v0.7 for GeoJSON, each stated once, for the writer and for `wsi-parse check`.
 
-Learnt by running QuPath's import (facts of DESIGN.md). One refused feature, and nothing of the file is imported.
-A warning is about what is imported, but not as it was meant.
+They were found by running QuPath's import. If one feature is refused, nothing of the file is imported. A warning is
+about a feature that is imported, but not as it was meant.
 """
 
 import re
@@ -11,30 +11,30 @@ UUID = re.compile("[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 AREAS = ("Polygon", "MultiPolygon")
 MAX_MB = 400
 MAX_ANNOTATIONS = 5_000
-#: QuPath v0.6 and later round to hundredths of a pixel.
-STEPS_PER_PIXEL = 100
-#: From here on float32 has no quarters of a pixel.
+#: QuPath v0.6 and later round coordinates to hundredths of a pixel.
+ROUNDING_STEPS_PER_PIXEL = 100
+#: From this coordinate on, float32 cannot hold quarters of a pixel.
 MAX_QUARTER_PX = 2**24 // 4
-#: What QuPath imports.
+#: Endings of the names of files that QuPath imports.
 FILE_ENDINGS = (".geojson", ".json", ".geojson.gz", ".json.gz")
-#: From here on float32 is infinite.
+#: From this number on, float32 is infinite.
 INFINITE = 2.0**128 - 2.0**103
 
 
 @dataclass(frozen=True)
 class QuPathRule:
-    """One demand.
+    """One rule.
 
     Parameters
     ----------
     name : str
         Short, for machines and tables.
     wrong : str
-        What breaks it; goes on after "Feature 7".
+        What is wrong with a feature that breaks it; continues the sentence "Feature 7 ...".
     remedy : str
-        What to do.
+        What to do, as a sentence.
     refused : bool
-        Whether QuPath (one of its versions at least) refuses the file for it; else a warning.
+        Whether at least one version of QuPath refuses the file; else the rule is a warning.
     """
 
     name: str
@@ -47,59 +47,69 @@ class QuPathRule:
 
 
 _FIT = "Make it valid, then snap it to 0.25 px as the last step."
-_OUT = "Leave the key out instead."
+_OUT = "Leave out the key."
 
 ONE_VALUE = QuPathRule(
     "one-value", "begins a new JSON value, as in newline-delimited files", "Write one FeatureCollection."
 )
 NO_COLLECTION = QuPathRule(
-    "no-collection", "stands in a collection that is not of type FeatureCollection", 'Add "type": "FeatureCollection".'
+    "no-collection", "is in a collection that is not of type FeatureCollection", 'Add "type": "FeatureCollection".'
 )
 NOT_A_FEATURE = QuPathRule("not-a-feature", "is not of type Feature", 'Write {"type": "Feature", "geometry": …}.')
 NULL_KEY = QuPathRule("null-key", "has a key that is null", _OUT)
-NOT_TEXT = QuPathRule("not-text", "has something else where text belongs", "Write a string.")
-NO_PROPERTIES = QuPathRule("properties", "has properties that are no object", "Write properties as an object, or none.")
-NO_GEOMETRY = QuPathRule("no-geometry", "has no geometry", "Leave the feature out.")
-NOT_AN_AREA = QuPathRule("not-an-area", "is neither a Polygon nor a MultiPolygon", "Write its polygons only.")
+NOT_TEXT = QuPathRule("not-text", "has a key whose value must be text but is not", "Write a string.")
+NO_PROPERTIES = QuPathRule(
+    "properties", "has properties that are not an object", "Write properties as an object, or leave them out."
+)
+NO_GEOMETRY = QuPathRule("no-geometry", "has no geometry", "Leave out the feature.")
+NOT_AN_AREA = QuPathRule("not-an-area", "is neither a Polygon nor a MultiPolygon", "Write only its polygons.")
 ONE_PART = QuPathRule("one-part", "is a MultiPolygon of one part", "Write it as a Polygon.")
 COORDINATES = QuPathRule(
     "coordinates",
-    "has coordinates that are no pairs of numbers, or farther out than any slide",
+    "has coordinates that are not pairs of numbers, or that lie farther out than any slide",
     "Write [x, y] in pixels.",
 )
 OPEN_RING = QuPathRule(
-    "open-ring", "has a ring that is not closed, or of fewer than four points", "End it where it begins."
+    "open-ring",
+    "has a ring that is not closed or has fewer than four points",
+    "End each ring with its first point.",
 )
-NO_AREA = QuPathRule("no-area", "has no area", "Leave the feature out.")
-INVALID = QuPathRule("invalid", "is not valid", _FIT)
-SNAPPING = QuPathRule("snapping", "is valid, but not once QuPath has rounded it to 0.01 px or to float32", _FIT)
+NO_AREA = QuPathRule("no-area", "has no area", "Leave out the feature.")
+INVALID = QuPathRule("invalid", "has a geometry that is not valid", _FIT)
+SNAPPING = QuPathRule("snapping", "becomes invalid when QuPath rounds it to 0.01 px or to float32", _FIT)
 CLASS_FORM = QuPathRule("class", "has a class that is neither text nor an object with a name", 'Write {"name": …}.')
-NO_MEASUREMENTS = QuPathRule("measurements", "has measurements that are no object", 'Write {"name": number, …}.')
+NO_MEASUREMENTS = QuPathRule("measurements", "has measurements that are not an object", 'Write {"name": number, …}.')
 CLASS_COLOUR = QuPathRule("class-colour", "has a class without a colour of three integers", "Write color as [r, g, b].")
 COLOUR = QuPathRule("colour", "has a colour that is not three integers", "Write color as [r, g, b].")
 MEASUREMENT = QuPathRule(
-    "measurement", "has a measurement that is no finite number of float32", "Leave out what is not known."
+    "measurement", "has a measurement that is not a finite float32 number", "Leave out unknown values."
 )
 
-NO_ID = QuPathRule("no-id", "has no id, so that corrections cannot be matched", "Give it a UUID.", refused=False)
+NO_ID = QuPathRule("no-id", "has no id, so corrections cannot be matched to it", "Give it a UUID.", refused=False)
 ID_PLACE = QuPathRule(
-    "id-place", "has its id among the properties, where QuPath ignores it", "Put it beside them.", refused=False
+    "id-place",
+    "has its id in the properties, where QuPath ignores it",
+    "Move the id out of the properties, to the feature.",
+    refused=False,
 )
 ID_NOT_UUID = QuPathRule(
-    "id-not-uuid", "has an id that is not a UUID; QuPath gives it another", "Use UUIDs.", refused=False
+    "id-not-uuid", "has an id that is not a UUID, so QuPath gives it another one", "Use UUIDs.", refused=False
 )
 DUPLICATE = QuPathRule(
-    "duplicate-id", "has the id, or lacking one the content, of a feature before", "Keep one.", refused=False
+    "duplicate-id",
+    "has the same id as an earlier feature, or no id and the same content",
+    "Keep only one of them.",
+    refused=False,
 )
 NUCLEUS_PLACE = QuPathRule(
     "nucleus-place",
-    "has its nucleusGeometry among the properties, where it is ignored",
-    "Put it beside geometry.",
+    "has its nucleusGeometry in the properties, where QuPath ignores it",
+    "Move nucleusGeometry out of the properties, beside geometry.",
     False,
 )
 OBJECT_TYPE = QuPathRule(
     "object-type",
-    "has an objectType that QuPath takes for annotation",
+    "has an unknown objectType, which QuPath reads as annotation",
     "Use annotation, detection, cell or tile.",
     False,
 )
@@ -107,27 +117,27 @@ ROUNDED = QuPathRule("rounded", "has coordinates finer than the 0.01 px that QuP
 FAR = QuPathRule(
     "far",
     f"lies beyond {MAX_QUARTER_PX:,} px, where QuPath's float32 moves its corners",
-    "Write pixels of the slide.",
+    "Write coordinates in pixels of the slide.",
     refused=False,
 )
 FILE_NAME = QuPathRule(
     "file-name",
-    "stands in a file that QuPath does not import by its name",
-    "Name it .geojson or .json, or either with .gz.",
+    "is in a file that QuPath does not import because of its name",
+    "End the name in .geojson, .json, .geojson.gz or .json.gz.",
     refused=False,
 )
 TOO_LARGE = QuPathRule(
     "too-large",
-    f"makes the file larger than {MAX_MB} MB: QuPath needs 12 to 16 times that",
+    f"makes the file larger than {MAX_MB} MB, and QuPath needs 12 to 16 times that much memory",
     "Split the file.",
     False,
 )
 MANY_ANNOTATIONS = QuPathRule(
     "many-annotations",
-    f"is one of more than {MAX_ANNOTATIONS:,} annotations, which QuPath takes minutes to sort",
-    "Make cells detections.",
+    f"is one of more than {MAX_ANNOTATIONS:,} annotations, which QuPath needs minutes to sort",
+    "Write cells as detections.",
     refused=False,
 )
-#: What is put right by another geometry.
+#: Rules that are repaired by another geometry.
 OF_GEOMETRY = {NOT_AN_AREA, ONE_PART, COORDINATES, OPEN_RING, NO_AREA, INVALID, SNAPPING, ROUNDED, NUCLEUS_PLACE}
 RULES = tuple(value for value in list(globals().values()) if isinstance(value, QuPathRule))

@@ -13,9 +13,9 @@ from wsi_parse.slides.slide import Slide, SlideOptions
 
 __all__ = ["Level", "PixelSize", "Reader", "Slide", "SlideInfo", "SlideOptions", "list_slides", "open_slide"]
 
-# Tried in this order, then those of other packages (entry points "wsi_parse.readers"). OpenSlide first: the reference,
-# and the vendor's metadata. TiffSlide opens OME-TIFF, of which OpenSlide knows neither levels nor pixel size.
-# Pictures last: they are held whole.
+# Readers are tried in this order, then those of other packages (entry points "wsi_parse.readers"). OpenSlide comes
+# first: it is the reference for pixels, and it reads the vendor's metadata. TiffSlide opens OME-TIFF, whose levels and
+# pixel size OpenSlide does not know. Plain images come last, because they are held in memory as a whole.
 _BUILTIN = {
     "openslide": "wsi_parse.slides.openslide_reader:OpenSlideReader",
     "tiffslide": "wsi_parse.slides.tiffslide_reader:TiffSlideReader",
@@ -26,23 +26,26 @@ _OVERVIEW_PX = 512
 
 
 def open_slide(source: str | Path | NDArray[np.uint8], options: SlideOptions | None = None) -> Slide:
-    """Open a slide with the first reader that can.
+    """Open a slide with the first reader that can open it.
 
     Parameters
     ----------
     source : path or uint8 array (rows, columns, 3)
+        A file, or the RGB pixels of a picture.
     options : SlideOptions, optional
 
     Raises
     ------
     SlideOpenError
-        No reader opens it; the message holds each one's reason.
+        No reader opens the file; the message holds the reason of each reader.
     UnsupportedSlideError
-        It is something else than a bright-field RGB slide.
+        The file is not a bright-field RGB slide.
     PixelSizeError
-        The file and `options.mpp` disagree.
+        `options.mpp` is not a valid pixel size, or differs from the one in the file.
+    UnknownNameError
+        `options.reader` names no reader.
     """
-    from wsi_parse.slides.pixel_size import settle
+    from wsi_parse.slides.pixel_size import resolve_pixel_size
 
     options = options or SlideOptions()
     if isinstance(source, np.ndarray):
@@ -53,7 +56,7 @@ def open_slide(source: str | Path | NDArray[np.uint8], options: SlideOptions | N
         source = Path(source)
         reader = _reader(source, options.reader)
     try:
-        reader.info = settle(reader.info, options)
+        reader.info = resolve_pixel_size(reader.info, options)
         _check_light(reader)
     except BaseException:
         reader.close()
@@ -71,8 +74,10 @@ def _reader(path: Path, wanted: str | None) -> Reader:
         raise SlideOpenError(f"There is no file {path}.", "Check the path.")
     if path.is_dir():
         if (path / ".zattrs").exists() or (path / "zarr.json").exists():
-            raise UnsupportedSlideError(f"{path.name} is OME-Zarr, which is not read yet.", "Convert it to OME-TIFF.")
-        raise SlideOpenError(f"{path.name} is a folder.", "Give one of its files.")
+            raise UnsupportedSlideError(
+                f"{path.name} is an OME-Zarr image, which is not supported yet.", "Convert it to OME-TIFF."
+            )
+        raise SlideOpenError(f"{path.name} is a folder, not a slide.", "Give the path of one of its files.")
     check_whole(path)
     reasons = []
     for name in [wanted] if wanted else names:
@@ -84,11 +89,13 @@ def _reader(path: Path, wanted: str | None) -> Reader:
             reasons.append(f"{name}: {error.message}")
         else:
             return reader
-    raise SlideOpenError(f"{path.name} cannot be opened ({'; '.join(reasons)}).", "Is it a slide, and whole?")
+    raise SlideOpenError(
+        f"{path.name} cannot be opened ({'; '.join(reasons)}).", "Check that the file is a slide and is complete."
+    )
 
 
 def _check_light(reader: Reader) -> None:
-    """Look at the smallest level, if it is small, or at its middle."""
+    """Refuse a slide that is not bright-field, judged by the smallest level or the middle of it."""
     from wsi_parse.geometry import Box
     from wsi_parse.slides.checks import check_brightfield
 

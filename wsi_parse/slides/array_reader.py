@@ -1,4 +1,4 @@
-"""A numpy array as a slide of one level."""
+"""ArrayReader: a numpy array as a slide with one level."""
 
 import hashlib
 
@@ -18,17 +18,18 @@ class ArrayReader:
     ) -> None:
         if pixels.dtype != np.uint8 or pixels.ndim != 3 or pixels.shape[2] != 3 or not pixels.size:
             raise UnsupportedSlideError(
-                f"An array of {pixels.dtype} {pixels.shape} is not a slide.", "Give uint8 RGB (rows, columns, 3)."
+                f"An array of type {pixels.dtype} and shape {pixels.shape} is not a slide.",
+                "Give a uint8 RGB array of shape (rows, columns, 3).",
             )
         self._pixels = pixels
         level = Level(pixels.shape[1], pixels.shape[0], 1.0, 1.0)
-        mark = fingerprint or hashlib.sha256(np.ascontiguousarray(pixels).data).hexdigest()
-        self.info = SlideInfo(name, reader, reader, (level,), None, None, None, mark)
+        digest = fingerprint or hashlib.sha256(np.ascontiguousarray(pixels).data).hexdigest()
+        self.info = SlideInfo(name, reader, reader, (level,), None, None, None, digest)
 
     def read_level(self, level: int, box_level: Box) -> NDArray[np.uint8]:
         """Read pixels; see :class:`wsi_parse.slides.base.Reader`."""
-        # A copy: whoever asked may write into it.
+        # A copy, because the caller may write into it.
         return self._pixels[box_level.slices].copy()
 
     def close(self) -> None:
-        """Nothing is held open."""
+        """Do nothing: no file is open."""

@@ -1,4 +1,4 @@
-"""What a slide is: SlideInfo, the Reader protocol that opens one, and the PixelSize with its source."""
+"""SlideInfo with its Levels and its PixelSize, and the Reader protocol that every reader follows."""
 
 from dataclasses import dataclass, replace
 from typing import Protocol
@@ -56,23 +56,24 @@ class Level:
 
 @dataclass(frozen=True, slots=True)
 class SlideInfo:
-    """What is known of a slide without reading its pixels; holds no patient data.
+    """Facts about a slide that are known without reading its pixels; they contain no patient data.
 
     Parameters
     ----------
     name : str
         File name without folder.
     reader, vendor : str
-        Who opened it, and the format.
+        Name of the reader that opened the file, and vendor of the file's format.
     levels : tuple of Level
         Largest first.
     pixel_size : PixelSize or None
-        None where the file does not tell.
+        None if the file has no pixel size.
     bounds_level0 : Box or None
-        The scanned part, as OpenSlide reports it; QuPath crops to it.
+        The scanned part in level-0 pixels, as OpenSlide reports it; QuPath crops to it.
     objective_power : float or None
+        Magnification of the objective, such as 40; None if the file does not state it.
     fingerprint : str
-        Hash of size and parts of the content: the same file moved elsewhere keeps it.
+        SHA-256 of the size and of parts of the content: a copy in another folder has the same fingerprint.
     """
 
     name: str
@@ -100,7 +101,7 @@ class SlideInfo:
 
 
 class Reader(Protocol):
-    """Opens one kind of file. `read_level` may be called from several threads at once."""
+    """Reads one kind of file. `read_level` may be called from several threads at once."""
 
     info: SlideInfo
 
@@ -110,17 +111,19 @@ class Reader(Protocol):
         Parameters
         ----------
         level : int
+            Index into ``info.levels``; 0 is the largest.
         box_level : Box
-            In pixels of that level, inside it.
+            In pixels of that level; lies inside the level.
 
         Returns
         -------
         uint8 array (rows, columns, 3)
-            RGB; what was not scanned is white. The same pixel has the same value in every box.
+            RGB; areas that were not scanned are white. A pixel has the same value in every box that contains it.
 
         Raises
         ------
         SlideReadError
+            The stored pixels are damaged.
         """
         ...
 

@@ -1,4 +1,4 @@
-"""Fixed tiles of a level: the same pixel is read the same way whatever box asks for it; recent tiles are kept."""
+"""CachedTiles: a level is read in fixed tiles, so a pixel does not depend on the box; recent tiles stay in memory."""
 
 import threading
 from collections import OrderedDict
@@ -11,19 +11,19 @@ from wsi_parse.errors import SlideReadError
 from wsi_parse.geometry import Box
 
 ReadTile = Callable[[Box], NDArray[np.uint8]]
-# Who reads the tiles, row, column.
+# The CachedTiles object that the tile belongs to, and the tile's row and column.
 Key = tuple[object, int, int]
-# A block of four by four tiles of 1024 px fits in, so that the next block finds the edge that it shares.
+# A block of four by four tiles of 1024 px fits in, so that the next block finds the edge that both share.
 CACHE_BYTES = 48_000_000
 
 
 class TileCache:
-    """The tiles read last, of all levels of a slide; safe for threads.
+    """The most recently read tiles of all levels of a slide; several threads may use it at once.
 
     Parameters
     ----------
     limit_bytes : int
-        What is kept at most; the last tile always is.
+        Largest size of all tiles together; the last tile is kept even if it alone is larger.
     """
 
     def __init__(self, limit_bytes: int = CACHE_BYTES) -> None:
@@ -33,14 +33,14 @@ class TileCache:
         self._lock = threading.Lock()
 
     def get(self, key: Key) -> NDArray[np.uint8] | None:
-        """Return a tile, if it is still here."""
+        """Return a tile, or None if it is not kept."""
         with self._lock:
             if key in self._kept:
                 self._kept.move_to_end(key)
             return self._kept.get(key)
 
     def put(self, key: Key, pixels: NDArray[np.uint8]) -> None:
-        """Keep a tile, and forget those not asked for longest."""
+        """Keep a tile, and drop the least recently used ones."""
         with self._lock:
             if key not in self._kept:
                 self._kept[key] = pixels
@@ -59,9 +59,9 @@ class CachedTiles:
     tile : (int, int)
         Width and height of a tile.
     read : callable
-        Gives the pixels (rows, columns, 3) of a tile's box, cut at the level's edge.
+        Returns the pixels (rows, columns, 3) of a tile's box, which is cut at the edge of the level.
     cache : TileCache
-        Of the slide.
+        The cache of the slide, shared by its levels.
     """
 
     def __init__(self, level: Box, tile: tuple[int, int], read: ReadTile, cache: TileCache) -> None:
@@ -77,7 +77,7 @@ class CachedTiles:
         return -(-self.level.width // self.tile[0]) * -(-self.level.height // self.tile[1])
 
     def read(self, box: Box) -> NDArray[np.uint8]:
-        """Read a box inside the level."""
+        """Read a box that lies inside the level, as uint8 RGB (rows, columns, 3)."""
         out = np.empty((*box.shape, 3), np.uint8)
         width, height = self.tile
         for row in range(box.y // height, -(-box.bottom // height)):
@@ -98,7 +98,7 @@ class CachedTiles:
 
 
 def unreadable(name: str, index: int, tile: Box, downsample: tuple[float, float], reason: object) -> SlideReadError:
-    """Build the error for a tile that cannot be read: slide, level and place in level-0 pixels."""
+    """Build the error for an unreadable tile; it names the slide, the level and the position in level-0 pixels."""
     x_level0, y_level0 = round(tile.x * downsample[0]), round(tile.y * downsample[1])
     return SlideReadError(
         f"{name}: level {index} cannot be read at x {x_level0}, y {y_level0}: {reason}",

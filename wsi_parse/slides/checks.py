@@ -1,4 +1,4 @@
-"""Checks before a slide is believed: not fluorescence; and its fingerprint."""
+"""The fingerprint of a slide, and the check that it is bright-field and not fluorescence."""
 
 import hashlib
 from pathlib import Path
@@ -10,16 +10,16 @@ from wsi_parse.errors import UnsupportedSlideError
 from wsi_parse.slides.dicom import series_files
 
 _PART = 1 << 20
-# Median of the brightest channel. Of 90 H&E pictures at hand the darkest has 97; a DAPI slide has 22.
+# Median of the brightest channel. Among the 90 H&E pictures of our test data the darkest has 97; a DAPI slide has 22.
 _DARK = 60
-# What only bright-field has: glass, bright in all channels. Then the dark is filling, or pen.
+# Glass, which is bright in all channels, occurs in bright-field only: beside it, dark areas are filling or pen.
 _GLASS, _GLASS_SHARE = 180, 0.01
-# Less than this of a picture says nothing.
+# If less than this share of the picture was scanned, it is too little to judge.
 _MIN_SHARE = 0.1
 
 
 def fingerprint(path: Path) -> str:
-    """Hash the size and both ends of a file; of a DICOM slide, of all files of its series."""
+    """Return the SHA-256 of the size and both ends of a file; for a DICOM slide, of all files of its series."""
     parts = sorted(_ends(file) for file in series_files(path))
     return hashlib.sha256(b"".join(parts)).hexdigest()
 
@@ -35,20 +35,23 @@ def _ends(path: Path) -> bytes:
 
 
 def check_brightfield(name: str, overview: NDArray[np.uint8]) -> None:
-    """Refuse slides on a dark background: fluorescence is not H&E.
+    """Refuse a slide with a dark background, because it is fluorescence and not H&E.
 
     Parameters
     ----------
     name : str
     overview : uint8 array (rows, columns, 3)
-        A small picture of the whole slide.
+        A small RGB picture of the whole slide.
+
+    Raises
+    ------
+    UnsupportedSlideError
     """
-    # White is what was not scanned, or empty glass: neither tells how bright the rest is.
-    looked = overview[(overview < 255).any(axis=2)]
-    if len(looked) < _MIN_SHARE * overview.shape[0] * overview.shape[1]:
+    # Pure white was not scanned or is empty glass: neither shows how bright the rest is.
+    scanned = overview[(overview < 255).any(axis=2)]
+    if len(scanned) < _MIN_SHARE * overview.shape[0] * overview.shape[1]:
         return
-    if np.median(looked.max(axis=1)) < _DARK and (looked.min(axis=1) > _GLASS).mean() < _GLASS_SHARE:
+    if np.median(scanned.max(axis=1)) < _DARK and (scanned.min(axis=1) > _GLASS).mean() < _GLASS_SHARE:
         raise UnsupportedSlideError(
-            f"{name} has a dark background: it looks like fluorescence.",
-            "Only bright-field (H&E) slides are processed.",
+            f"{name} has a dark background and looks like fluorescence.", "Use a bright-field (H&E) slide."
         )

@@ -1,4 +1,4 @@
-"""Which files are one DICOM slide: those of a folder that name the same series. Reads headers, never pixels."""
+"""The files of one DICOM slide: those in a folder that name the same series. Only headers are read, never pixels."""
 
 import struct
 from pathlib import Path
@@ -27,7 +27,7 @@ def series_of(path: Path) -> str | None:
 
 
 def series_files(path: Path) -> list[Path]:
-    """Return all files of the slide that `path` is a file of, sorted; only itself where it is not DICOM."""
+    """Return all files of the DICOM slide that `path` belongs to, sorted; only `path` if it is not a DICOM file."""
     series = series_of(path)
     if series is None:
         return [path]
@@ -35,16 +35,16 @@ def series_files(path: Path) -> list[Path]:
 
 
 class _Header:
-    """Walks over the elements of a header, DICOM part 5, section 7."""
+    """Walks over the elements of a header, as in DICOM part 5, section 7."""
 
     def __init__(self, head: bytes) -> None:
         self._head = head
-        self._place = _PREAMBLE + 4
+        self._offset = _PREAMBLE + 4
         self._explicit = True
 
     def series(self) -> str | None:
         syntax = ""
-        while self._place < len(self._head):
+        while self._offset < len(self._head):
             if self._tag()[0] > 2 and syntax:
                 if syntax in (_DEFLATED, _BIG_ENDIAN):
                     return None
@@ -53,7 +53,7 @@ class _Header:
             if tag > _SERIES:
                 return None
             if tag in (_SERIES, _TRANSFER_SYNTAX):
-                value = self._head[self._place : self._place + length].rstrip(b"\0 ").decode("ascii", "replace")
+                value = self._head[self._offset : self._offset + length].rstrip(b"\0 ").decode("ascii", "replace")
                 if tag == _SERIES:
                     return value
                 syntax = value
@@ -61,27 +61,27 @@ class _Header:
         return None
 
     def _unpack(self, form: str) -> tuple[int, ...]:
-        values = struct.unpack_from(form, self._head, self._place)
-        self._place += struct.calcsize(form)
+        values = struct.unpack_from(form, self._head, self._offset)
+        self._offset += struct.calcsize(form)
         return values
 
     def _tag(self) -> tuple[int, int]:
-        group, element = struct.unpack_from("<HH", self._head, self._place)
+        group, element = struct.unpack_from("<HH", self._head, self._offset)
         return group, element
 
     def _element(self) -> tuple[tuple[int, int], int]:
         tag = self._tag()
-        self._place += 4
+        self._offset += 4
         if not self._explicit or tag[0] == _ITEM[0]:
             return tag, self._unpack("<I")[0]
-        kind = self._head[self._place : self._place + 2]
-        self._place += 2
+        kind = self._head[self._offset : self._offset + 2]
+        self._offset += 2
         return tag, self._unpack("<xxI" if kind in _LONG else "<H")[0]
 
     def _skip(self, length: int) -> None:
-        """Go behind a value; one without a length is a sequence of items."""
+        """Move behind a value; a value without a length is a sequence of items."""
         if length != _UNDEFINED:
-            self._place += length
+            self._offset += length
             return
         while True:
             tag, length = self._element()

@@ -1,4 +1,4 @@
-"""Plain images: PNG, JPEG, TIFF without tiles; held whole in memory."""
+"""ImageReader: plain images (PNG, JPEG, TIFF without tiles), held in memory as a whole."""
 
 from pathlib import Path
 from typing import Any
@@ -19,7 +19,7 @@ from wsi_parse.slides.tiff_colour import check_series, parsing
 from wsi_parse.slides.white import on_white
 
 MAX_PX = 1_000_000_000
-# Opened by class: `Image.open` would refuse large ones by a limit of its own, far below ours.
+# Pictures are opened by their class, because `Image.open` has a size limit of its own that is far below ours.
 _PICTURES: dict[bytes, type[ImageFile]] = {b"\x89PNG": PngImageFile, b"\xff\xd8\xff": JpegImageFile}
 _COLOUR = ("RGB", "RGBA", "P", "PA", "YCbCr")
 _ASSOCIATED_ALPHA, _ALPHA = 1, 2
@@ -27,7 +27,7 @@ _PLANES = 2
 
 
 class ImageReader(ArrayReader):
-    """Reads a picture whole. Orientation tags are ignored, as OpenSlide and QuPath do: pixels lie as stored."""
+    """Reads a whole picture. As in OpenSlide and QuPath, orientation tags are ignored: pixels lie as stored."""
 
     def __init__(self, path: Path) -> None:
         with path.open("rb") as file:
@@ -45,14 +45,14 @@ def _read_picture(path: Path, kind: type[ImageFile]) -> NDArray[np.uint8]:
             _check_size(path.name, picture.width, picture.height)
             if picture.mode not in _COLOUR:
                 raise UnsupportedSlideError(
-                    f"{path.name} holds pixels of kind {picture.mode}, not 8-bit RGB.",
-                    "Only bright-field RGB is processed: convert it if it is.",
+                    f"{path.name} holds {picture.mode} pixels, not 8-bit RGB.",
+                    "If it is a bright-field image, convert it to 8-bit RGB.",
                 )
             if "A" in picture.mode or "transparency" in picture.info:
                 return on_white(np.asarray(picture.convert("RGBA")))
             return np.asarray(picture.convert("RGB"))
     except (OSError, SyntaxError, ValueError) as error:
-        raise SlideOpenError(f"a damaged picture ({error})") from error
+        raise SlideOpenError(f"the picture is damaged ({error})") from error
 
 
 def _read_tiff(path: Path) -> tuple[NDArray[np.uint8], PixelSize | None]:
@@ -75,6 +75,6 @@ def _read_tiff(path: Path) -> tuple[NDArray[np.uint8], PixelSize | None]:
 def _check_size(name: str, width: int, height: int) -> None:
     if width * height > MAX_PX:
         raise UnsupportedSlideError(
-            f"{name} is {width} x {height} px, too large for a picture without tiles.",
+            f"{name} has {width} x {height} px, which is too large for a picture without tiles.",
             "Convert it to a pyramidal TIFF, e.g. with QuPath or libvips.",
         )

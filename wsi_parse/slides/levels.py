@@ -1,8 +1,8 @@
-"""How many level-0 pixels a pixel of a level covers."""
+"""The downsample of a level: how many level-0 pixels one of its pixels covers."""
 
 
 def downsample(length_level0: int, length_level: int) -> float:
-    """Return the downsample of one axis: whole where the lengths allow it, for lengths were rounded.
+    """Return the downsample along one axis; a whole number if the lengths, which are rounded, allow it.
 
     >>> downsample(100_001, 25_000)
     4.0

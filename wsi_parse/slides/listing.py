@@ -1,4 +1,4 @@
-"""From what a user names, files and folders, to slides."""
+"""list_slides: the slides in the files and folders that a user gives."""
 
 from collections.abc import Iterable
 from pathlib import Path
@@ -8,29 +8,30 @@ from wsi_parse.slides.dicom import series_of
 
 SUFFIXES = (".svs", ".tif", ".tiff", ".ndpi", ".vms", ".vmu", ".scn", ".mrxs", ".svslide", ".bif", ".czi", ".dcm")
 PICTURES = (".png", ".jpg", ".jpeg")
-# These come with JPEG files of their own beside them.
-_OF_PICTURES = (".vms", ".vmu")
+# Slides of these formats consist of JPEG files beside them.
+_WITH_JPEG_PARTS = (".vms", ".vmu")
 
 
 def list_slides(paths: Iterable[str | Path]) -> list[Path]:
-    """Expand folders to the slides in them.
+    """Replace folders by the slides in them.
 
     Parameters
     ----------
     paths : paths of files and folders
-        A file is taken as it is. Of a folder: its files of known endings, sorted, and its folders of DICOM files.
+        A file is taken as it is. From a folder, files with known endings are taken in sorted order, and the DICOM
+        files of its subfolders.
 
     Returns
     -------
     list of Path
-        Each slide once, also where several paths, or several files of one DICOM series, lead to it.
+        Each slide once, even if several paths, or several files of one DICOM series, lead to it.
 
     Raises
     ------
     SlideOpenError
-        Where a path does not exist.
+        A path does not exist.
     UsageError
-        Where a folder holds no slide.
+        A folder contains no slide.
     """
     found: dict[object, Path] = {}
     for path in map(Path, paths):
@@ -43,26 +44,29 @@ def list_slides(paths: Iterable[str | Path]) -> list[Path]:
 
 def _slides_of_folder(folder: Path) -> list[Path]:
     inside = _with_endings(folder, SUFFIXES)
-    if not any(file.suffix.lower() in _OF_PICTURES for file in inside):
+    if not any(file.suffix.lower() in _WITH_JPEG_PARTS for file in inside):
         inside = sorted([*inside, *_with_endings(folder, PICTURES)])
-    for below in sorted(path for path in folder.iterdir() if path.is_dir()):
-        inside += _with_endings(below, (".dcm",))
+    for subfolder in sorted(path for path in folder.iterdir() if path.is_dir()):
+        inside += _with_endings(subfolder, (".dcm",))
     if not inside:
-        raise UsageError(f"No slide lies in {folder}.", f"Known endings: {' '.join(SUFFIXES + PICTURES)}")
+        raise UsageError(
+            f"The folder {folder} contains no slide.",
+            f"Give a folder with files that end in one of: {' '.join(SUFFIXES + PICTURES)}",
+        )
     return inside
 
 
 def _with_endings(folder: Path, endings: tuple[str, ...]) -> list[Path]:
-    # A leading dot: hidden, among them the shadows that macOS leaves on network drives.
+    # Names with a leading dot are hidden files, such as those that macOS leaves on network drives.
     files = (file for file in folder.iterdir() if file.suffix.lower() in endings and not file.name.startswith("."))
     return sorted(file for file in files if file.is_file())
 
 
 def _identity(file: Path) -> object:
-    place = file.resolve()
+    resolved = file.resolve()
     try:
-        series = series_of(place) if place.is_file() else None
+        series = series_of(resolved) if resolved.is_file() else None
     except OSError:
-        # Whoever opens it will say why it cannot be read.
+        # The reader that opens the file later reports why it cannot be read.
         series = None
-    return place if series is None else (place.parent, series)
+    return resolved if series is None else (resolved.parent, series)

@@ -1,4 +1,4 @@
-"""OpenSlide: all its formats, DICOM included; the reference for what a pixel is."""
+"""OpenSlideReader: all formats of OpenSlide, DICOM included; its pixels are the reference."""
 
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
@@ -23,13 +23,13 @@ from wsi_parse.slides.white import on_white
 _TILE_PX = 1024
 # OpenSlide 4.0.1 reports bounds for these too; QuPath up to v0.7 (OpenSlide 4.0.0) does not crop to them.
 _NO_BOUNDS = ("generic-tiff", "argos")
-_STORED = ("aperio", "generic-tiff")
-_NO_SHIFT = 1e-6
+_STORED_TILE_VENDORS = ("aperio", "generic-tiff")
+_MAX_SHIFT_PX = 1e-6
 _ORIENTATION = 274
 
 
 class OpenSlideReader:
-    """Reads what OpenSlide opens; levels of tiled TIFFs by their stored tiles where those are the same pixels."""
+    """Reads what OpenSlide opens; levels of tiled TIFFs from their stored tiles, if those give the same pixels."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -38,17 +38,17 @@ class OpenSlideReader:
         try:
             self._slide = openslide.OpenSlide(path)
         except openslide.OpenSlideUnsupportedFormatError as error:
-            raise SlideOpenError("not a format of OpenSlide") from error
+            raise SlideOpenError("OpenSlide does not know this format") from error
         except openslide.OpenSlideError as error:
             raise SlideOpenError(str(error)) from error
         properties = self._slide.properties
         vendor = properties.get("openslide.vendor", "unknown")
         if "<OME" in properties.get("tiff.ImageDescription", ""):
             self._slide.close()
-            raise SlideOpenError("OME-TIFF: OpenSlide knows neither its levels nor its pixel size")
+            raise SlideOpenError("OpenSlide does not read the levels and the pixel size of OME-TIFF")
         if "FLUORESCENCE" in properties.get("mirax.GENERAL.SLIDE_TYPE", ""):
             self._slide.close()
-            raise UnsupportedSlideError(f"{path.name} is fluorescence.", "Only bright-field slides are processed.")
+            raise UnsupportedSlideError(f"{path.name} is a fluorescence slide.", "Use a bright-field slide.")
         width, height = self._slide.dimensions
         levels = tuple(
             Level(*size, downsample(width, size[0]), downsample(height, size[1]))
@@ -64,8 +64,8 @@ class OpenSlideReader:
             _number(properties.get("openslide.objective-power")),
             fingerprint(path),
         )
-        self.tiles = [self._own_tiles(index) for index in range(len(levels))]
-        if vendor in _STORED:
+        self.tiles = [self._openslide_tiles(index) for index in range(len(levels))]
+        if vendor in _STORED_TILE_VENDORS:
             try:
                 self._use_stored_tiles()
             except SlideError:
@@ -81,21 +81,21 @@ class OpenSlideReader:
         self._slide.close()
         self._files.close()
 
-    def _own_tiles(self, index: int) -> CachedTiles:
-        # OpenSlide takes level-0 positions and shifts by parts of a pixel where a downsample is not whole:
-        # with tiles that never move, a pixel has one value.
+    def _openslide_tiles(self, index: int) -> CachedTiles:
+        # OpenSlide takes level-0 positions and shifts by parts of a pixel if a downsample is not a whole number.
+        # Tiles that never move give each pixel one value.
         level = self.info.levels[index]
-        return CachedTiles(level.box, (_TILE_PX, _TILE_PX), lambda tile: self._region(index, tile), self._cache)
+        return CachedTiles(level.box, (_TILE_PX, _TILE_PX), lambda tile: self._read_tile(index, tile), self._cache)
 
-    def _region(self, index: int, tile: Box) -> NDArray[np.uint8]:
+    def _read_tile(self, index: int, tile: Box) -> NDArray[np.uint8]:
         try:
-            return self._painted(self._slide, index, tile)
+            return self._read_region(self._slide, index, tile)
         except openslide.OpenSlideError:
-            # After an error a handle gives nothing any more, to no thread. A fresh one, unknown to the other threads,
-            # tells whether it was this place. The old one closes when the last thread lets go of it.
+            # After an error a handle fails for every thread. A fresh one, unknown to the other threads, shows whether
+            # this tile is damaged. The old handle closes when the last thread releases it.
             fresh = openslide.OpenSlide(self._path)
         try:
-            pixels = self._painted(fresh, index, tile)
+            pixels = self._read_region(fresh, index, tile)
         except openslide.OpenSlideError as error:
             self._slide = openslide.OpenSlide(self._path)
             level = self.info.levels[index]
@@ -105,19 +105,19 @@ class OpenSlideReader:
         return pixels
 
     @staticmethod
-    def _painted(slide: openslide.OpenSlide, index: int, tile: Box) -> NDArray[np.uint8]:
-        # OpenSlide divides by its own mean of both axes' downsamples: this is the place that it takes for the tile.
+    def _read_region(slide: openslide.OpenSlide, index: int, tile: Box) -> NDArray[np.uint8]:
+        # OpenSlide divides a level-0 position by the mean downsample of both axes: this position gives the tile.
         scale = slide.level_downsamples[index]
-        place = round(tile.x * scale), round(tile.y * scale)
-        return on_white(np.asarray(slide.read_region(place, index, (tile.width, tile.height))))
+        position = round(tile.x * scale), round(tile.y * scale)
+        return on_white(np.asarray(slide.read_region(position, index, (tile.width, tile.height))))
 
     def _use_stored_tiles(self) -> None:
-        """Take the faster way for each level whose stored tiles are the same pixels that way.
+        """Read a level from its stored tiles, which is faster, if they give the same pixels as OpenSlide.
 
         Raises
         ------
         UnsupportedSlideError
-            OpenSlide shows 16-bit, grey and CMYK TIFFs as RGB; they are refused here.
+            The TIFF is 16-bit, grey or CMYK, which OpenSlide would show as RGB.
         """
         with ExitStack() as stack:
             file = stack.enter_context(self._path.open("rb"))
@@ -131,11 +131,13 @@ class OpenSlideReader:
                 first = pages[self.info.levels[0].size]
                 check_page(self.info.name, first)
                 if self.info.vendor == "generic-tiff" and first.tags.valueof(_ORIENTATION, 1) != 1:
-                    raise SlideOpenError("a TIFF with an orientation: OpenSlide turns each of its tiles, not the whole")
+                    raise SlideOpenError(
+                        "OpenSlide applies the TIFF's orientation to each tile, not to the whole image"
+                    )
             used = False
             for index, level in enumerate(self.info.levels):
                 page = pages.get(level.size)
-                # OpenSlide makes a tile that is missing from those of the level above.
+                # OpenSlide replaces a missing tile by tiles of the next larger level.
                 if page is None or 0 in page.databytecounts:
                     continue
                 tiles = stored_tiles(tiff, page, self.info.name, index, level, self._cache)
@@ -146,16 +148,16 @@ class OpenSlideReader:
                 self._files = stack.pop_all()
 
     def _agrees(self, index: int, tiles: CachedTiles, sizes: Sequence[int]) -> bool:
-        """Compare the first tile, the last and the one with most in it, where OpenSlide paints without a shift."""
+        """Compare the first, the last and the largest stored tile with OpenSlide, where OpenSlide does not shift."""
         width, height = tiles.tile
         across = -(-tiles.level.width // width)
         scale = self._slide.level_downsamples[index]
         for number in {0, tiles.count - 1, int(np.argmax(sizes)) % tiles.count}:
             tile = Box(number % across * width, number // across * height, width, height).intersection(tiles.level)
-            if any(abs(round(place * scale) / scale - place) > _NO_SHIFT for place in (tile.x, tile.y)):
+            if any(abs(round(corner * scale) / scale - corner) > _MAX_SHIFT_PX for corner in (tile.x, tile.y)):
                 continue
             try:
-                if not np.array_equal(tiles.read(tile), self._region(index, tile)):
+                if not np.array_equal(tiles.read(tile), self._read_tile(index, tile)):
                     return False
             except SlideReadError:
                 return False

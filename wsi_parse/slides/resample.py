@@ -1,8 +1,9 @@
 """Resampling on a fixed lattice: a frame pixel depends on the slide alone, never on the box that was read.
 
 Shrinking averages areas (each source pixel weighs by the part of it that is covered), enlarging is bilinear.
-Weights are integers that sum to `UNIT` and belong to the absolute index of a frame pixel; both passes add
-integers below 2**24 in float32, exactly, in any order. So cutting a large read equals a small read, byte for byte.
+Weights are integers that sum to `UNIT` and belong to the absolute index of a frame pixel. Along both axes integers
+below 2**24 are added in float32, exactly and in any order, so a part cut from a large read equals a small read,
+byte for byte.
 """
 
 from functools import lru_cache
@@ -16,18 +17,18 @@ UNIT = 1 << 14
 
 @lru_cache(maxsize=512)
 def taps(start: int, stop: int, step: float, length: int, bands: int = 1) -> tuple[int, sparse.csr_array]:
-    """Weights that turn one axis of a level into frame pixels `start` to `stop`.
+    """Return the weights that turn one axis of a level into frame pixels `start` to `stop`.
 
     Parameters
     ----------
     start, stop : int
-        Frame pixels wanted, half-open.
+        Frame pixels to compute, half-open.
     step : float
         Level pixels per frame pixel.
     length : int
-        Level pixels there are; beyond them the edge pixel is repeated.
+        Number of level pixels on this axis; beyond them the edge pixel is repeated.
     bands : int
-        Values of a pixel that lie side by side along this axis.
+        Number of values per pixel that lie side by side along this axis.
 
     Returns
     -------
@@ -46,20 +47,20 @@ def taps(start: int, stop: int, step: float, length: int, bands: int = 1) -> tup
         centre = (index + 0.5) * step - 0.5
         positions = np.floor(centre + _TINY).astype(np.int64)[:, None] + np.arange(2)
         cover = np.maximum(0.0, 1.0 - np.abs(positions - centre[:, None]))
-    # Rounded sums, not summed roundings: weights stay positive and sum to UNIT however many there are.
+    # The running sums are rounded, not the weights: so weights stay positive and sum to UNIT, however many they are.
     sums = np.cumsum(cover, axis=1)
     integers = np.diff(np.rint(sums * (UNIT / sums[:, -1:])).astype(np.int64), axis=1, prepend=0)
-    rows, places = np.nonzero(integers)
-    columns = np.clip(positions[rows, places], 0, length - 1)
+    rows, indices = np.nonzero(integers)
+    columns = np.clip(positions[rows, indices], 0, length - 1)
     first, needed = int(columns.min()), int(np.ptp(columns)) + 1
     weights = sparse.coo_array(
-        (integers[rows, places].astype(np.float32), (rows, columns - first)), shape=(len(index), needed)
+        (integers[rows, indices].astype(np.float32), (rows, columns - first)), shape=(len(index), needed)
     ).tocsr()
     return first, weights if bands == 1 else sparse.kron(weights, sparse.eye_array(bands, dtype=np.float32), "csr")
 
 
 def apply_taps(pixels: NDArray[np.uint8], rows: sparse.csr_array, columns: sparse.csr_array) -> NDArray[np.uint8]:
-    """Resample an RGB array (rows, columns, 3) by the weights of both axes, those of columns made for 3 bands."""
+    """Resample an RGB array (rows, columns, 3) by the weights of both axes; those of columns are made for 3 bands."""
     height, width, bands = pixels.shape
     tall = _rounded(rows @ pixels.reshape(height, width * bands).astype(np.float32))
     wide = _rounded(columns @ np.ascontiguousarray(tall.T))

@@ -1,4 +1,4 @@
-"""Slide: an open file, read at any scale on a fixed lattice; pickles as path + options."""
+"""Slide: an open slide, read at any scale on a fixed lattice; it is pickled as its path and options."""
 
 import weakref
 from collections.abc import Iterator
@@ -16,12 +16,12 @@ from wsi_parse.slides.base import Level, PixelSize, Reader, SlideInfo
 from wsi_parse.slides.resample import apply_taps, taps
 
 WHITE = 255
-# What is read at a time: bounds the memory, whatever the box and the scale. Small enough to be given the same memory
-# again and again, for fresh pages cost more than the pixels; as wide as a row of stored tiles that the cache holds.
+# Size of one read: it bounds the memory for every box and scale. It is small enough that the same memory is used again
+# and again, because fresh pages cost more than the pixels, and as wide as a row of stored tiles that the cache holds.
 _READ_WIDTH_PX, _READ_PX = 4096, 1_500_000
-# What is resampled at a time fits into a processor's cache: three times as fast as all at once.
+# A part of this size fits into a processor's cache and is resampled three times as fast as the whole at once.
 _RESAMPLED_SIDE_PX = 320
-# Pillow's `reduce` multiplies by a rounded 1 / area: up to here it is right to a tenth of a grey level.
+# Pillow's `reduce` multiplies by a rounded 1 / area: up to this area its error is below a tenth of a grey level.
 _MAX_REDUCED_AREA = 64 * 64
 
 
@@ -32,11 +32,11 @@ class SlideOptions:
     Parameters
     ----------
     mpp : float or None
-        Microns per level-0 pixel; fills in what is missing.
+        Microns per level-0 pixel, for a file that has no pixel size.
     override_mpp : bool
-        Believe `mpp` also where the file disagrees.
+        Use `mpp` even if the file has another pixel size.
     reader : str or None
-        Name of a reader; None tries all.
+        Name of the reader to use; None tries all.
     """
 
     mpp: float | None = None
@@ -51,7 +51,7 @@ class Slide:
     ----------
     reader : Reader
     source : path or array
-        What to open again after unpickling.
+        Opened again after unpickling.
     options : SlideOptions
     """
 
@@ -60,7 +60,8 @@ class Slide:
         self.source = source
         self.options = options
         self.info: SlideInfo = reader.info
-        # Once, here or when the slide is forgotten: one that unpickled in a worker has no `with` around it.
+        # The reader is closed once, by `close` or when the slide is garbage collected: a slide that was unpickled in a
+        # worker has no `with` around it.
         self._closing = weakref.finalize(self, reader.close)
 
     def __reduce__(self) -> Any:  # noqa: ANN401 - pickle's protocol
@@ -93,12 +94,13 @@ class Slide:
         Raises
         ------
         PixelSizeError
-            Where the file does not tell and the user did not.
+            Neither the file nor the user gave it.
         """
         if self.info.pixel_size is None:
             raise PixelSizeError(
-                f"{self.name} does not say how many microns a pixel has.",
-                "Give it: --mpp 0.25 (40x) or --mpp 0.5 (20x) are usual; a lymphocyte's nucleus is about 7 um wide.",
+                f"{self.name} has no pixel size (µm per pixel).",
+                "Give it with --mpp; usual are --mpp 0.25 (40x) and --mpp 0.5 (20x). "
+                "A lymphocyte's nucleus is about 7 µm wide.",
             )
         return self.info.pixel_size
 
@@ -117,7 +119,7 @@ class Slide:
         """Return the coarsest level that is at least as fine as the frame on both axes."""
         best = 0
         for index, level in enumerate(self.info.levels):
-            fine = 1 + _SAME
+            fine = 1 + _SAME_SCALE
             if level.downsample_x <= frame.scale_x * fine and level.downsample_y <= frame.scale_y * fine:
                 best = index
         return best
@@ -130,7 +132,7 @@ class Slide:
         box_frame : Box
             In frame pixels; may reach past the slide on any side.
         frame : Frame
-            Of this slide.
+            A frame of this slide.
 
         Returns
         -------
@@ -140,11 +142,12 @@ class Slide:
         Raises
         ------
         SlideReadError
+            Stored pixels are damaged; the message names the level and the position.
         """
         level_index = self.level_for(frame)
         level = self.info.levels[level_index]
         step_x, step_y = _step(frame.scale_x, level.downsample_x), _step(frame.scale_y, level.downsample_y)
-        # A frame pixel counts as inside where its middle is.
+        # A frame pixel is inside the slide if its centre is.
         inside = box_frame.intersection(Box(0, 0, _inside(level.width, step_x), _inside(level.height, step_y)))
         if step_x == step_y == 1 and inside == box_frame:
             return self._reader.read_level(level_index, box_frame)
@@ -175,15 +178,15 @@ class Slide:
         return out
 
     def _reduced(self, box: Box, level_index: int, step_x: int, step_y: int) -> NDArray[np.uint8]:
-        """Average whole blocks of pixels: the same areas as :func:`taps` takes, several times faster."""
+        """Average rectangles of whole pixels: the same areas as by :func:`taps`, several times faster."""
         level = self.info.levels[level_index]
         source = Box(box.x * step_x, box.y * step_y, box.width * step_x, box.height * step_y).intersection(level.box)
         pixels = self._reader.read_level(level_index, source)
         return pixels if step_x == step_y == 1 else np.asarray(Image.fromarray(pixels).reduce((step_x, step_y)))
 
 
-# Levels and frames that differ by less are the same scale.
-_SAME = 1e-6
+# A level and a frame whose scales differ by less than this share have the same scale.
+_SAME_SCALE = 1e-6
 
 
 def _whiten_around(out: NDArray[np.uint8], inside: Box) -> None:
@@ -197,7 +200,7 @@ def _whiten_around(out: NDArray[np.uint8], inside: Box) -> None:
 
 def _step(scale: float, downsample: float) -> float:
     step = scale / downsample
-    return round(step) if abs(step - round(step)) < _SAME * step else step
+    return round(step) if abs(step - round(step)) < _SAME_SCALE * step else step
 
 
 def _inside(length_level: int, step: float) -> int:
@@ -211,7 +214,7 @@ def _pieces(box: Box, width: int, height: int) -> Iterator[Box]:
 
 
 def _source(box: Box, step_x: float, step_y: float, level: Level) -> Box:
-    """Return the pixels of the level that a box of the frame is made of."""
+    """Return the pixels of the level from which a box of the frame is computed."""
     left, columns = taps(box.x, box.right, step_x, level.width)
     top, rows = taps(box.y, box.bottom, step_y, level.height)
     return Box(left, top, columns.shape[1], rows.shape[1])

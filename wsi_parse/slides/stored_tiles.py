@@ -1,4 +1,4 @@
-"""Stored tiles of a TIFF, decoded one by one: each about once, several times faster than reading small regions."""
+"""Stored tiles of a TIFF: each is decoded about once, which is several times faster than reading small regions."""
 
 import threading
 from typing import Any
@@ -23,7 +23,7 @@ def stored_tiles(
     level: Level,
     cache: TileCache,
 ) -> CachedTiles | None:
-    """Read a level by the stored tiles of its page; None where it has none that are 8-bit RGB."""
+    """Return a level that is read from the stored tiles of its page; None if it has no tiles of 8-bit RGB."""
     if not page.is_tiled or page.dtype != np.uint8 or page.samplesperpixel != 3 or page.tiledepth != 1:
         return None
     if not isinstance(page.compression, tifffile.COMPRESSION):
@@ -41,24 +41,24 @@ class _StoredTiles:
         self._file, self._page = file, page
         self._name, self._index, self._level = name, index, level
         self._across = -(-level.width // page.tilewidth)
-        self._a_plane = self._across * -(-level.height // page.tilelength)
-        # Either one tile of three colours, or three tiles of one colour each.
+        self._tiles_per_plane = self._across * -(-level.height // page.tilelength)
+        # A tile is stored either once with three colours, or three times with one colour each.
         self._planes = 3 if page.planarconfig == _PLANES else 1
         self._is_jpeg = page.compression == tifffile.COMPRESSION.JPEG
         self._lock = threading.Lock()
-        # All of these read the file when first asked for: not between another thread's seek and read.
+        # tifffile reads these from the file on first use, which must not happen between another thread's seek and read.
         self._decode, self._tables = page.decode, page.jpegtables
         self._offsets, self._sizes = page.dataoffsets, page.databytecounts
 
     @property
     def count(self) -> int:
         """Number of stored tiles."""
-        return self._a_plane * self._planes
+        return self._tiles_per_plane * self._planes
 
     def read(self, tile: Box) -> NDArray[np.uint8]:
-        """Decode the tile at a place of the level; white where none is stored: it was not scanned."""
+        """Decode the tile of a box of the level; white if none is stored, because it was not scanned."""
         first = tile.y // self._page.tilelength * self._across + tile.x // self._page.tilewidth
-        segments = [first + plane * self._a_plane for plane in range(self._planes)]
+        segments = [first + plane * self._tiles_per_plane for plane in range(self._planes)]
         if any(self._sizes[segment] == 0 for segment in segments):
             return np.full((*tile.shape, 3), 255, np.uint8)
         try:
@@ -73,7 +73,7 @@ class _StoredTiles:
         with self._lock:
             self._file.filehandle.seek(self._offsets[segment])
             data = self._file.filehandle.read(self._sizes[segment])
-        # The decoder fills up what is missing with grey and says nothing; OpenSlide refuses such tiles too.
+        # The decoder silently fills a missing part with grey; OpenSlide refuses such tiles too.
         if self._is_jpeg and not data.rstrip(b"\0").endswith(_JPEG_END):
             raise ValueError("its end is missing")
         pixels = self._decode(data, segment, jpegtables=self._tables)[0]

@@ -1,4 +1,4 @@
-"""What a TIFF must hold to be processed as H&E: one plane of 8-bit RGB; all else is refused with a reason."""
+"""The check that a TIFF holds one plane of 8-bit RGB, as H&E slides do; all else is refused with a reason."""
 
 import logging
 from collections.abc import Iterator
@@ -11,15 +11,15 @@ import tifffile
 from wsi_parse.errors import SlideError, SlideOpenError, UnsupportedSlideError
 
 _COLOUR = (tifffile.PHOTOMETRIC.RGB, tifffile.PHOTOMETRIC.YCBCR)
-_ONLY_RGB = "Only bright-field RGB is processed"
+_CONVERT = "If it is a bright-field slide, convert it to 8-bit RGB."
 
-# What tifffile finds odd is told in our errors; without a handler it would go to the screen as well.
+# Our errors report the problems that tifffile logs; without a handler they would appear on the screen as well.
 logging.getLogger("tifffile").addHandler(logging.NullHandler())
 
 
 @contextmanager
 def parsing() -> Iterator[None]:
-    """Turn whatever a damaged TIFF brings a parser to raise into an error of ours.
+    """Turn every exception that a parser raises on a damaged TIFF into a SlideOpenError.
 
     Raises
     ------
@@ -30,11 +30,11 @@ def parsing() -> Iterator[None]:
     except SlideError:
         raise
     except Exception as error:
-        raise SlideOpenError(f"not a TIFF that can be read ({error})") from error
+        raise SlideOpenError(f"the file is not a readable TIFF ({error})") from error
 
 
 def check_series(name: str, series: Any) -> None:  # noqa: ANN401 - a series of tifffile
-    """Refuse stacks, separate channels, and what :func:`check_page` refuses.
+    """Refuse stacks, separate channels, and everything that :func:`check_page` refuses.
 
     Raises
     ------
@@ -44,12 +44,12 @@ def check_series(name: str, series: Any) -> None:  # noqa: ANN401 - a series of 
     for axis, meaning in (("Z", "focus planes"), ("T", "time points")):
         if sizes.get(axis, 1) > 1:
             raise UnsupportedSlideError(
-                f"{name} has {sizes[axis]} {meaning}.", "Export one plane as 8-bit RGB, e.g. with QuPath."
+                f"{name} has {sizes[axis]} {meaning}.", "Export one plane as 8-bit RGB, for example with QuPath."
             )
     if sizes.get("C", 1) > 1:
         raise UnsupportedSlideError(
-            f"{name} has {sizes['C']} separate channels: fluorescence, or not H&E.",
-            f"{_ONLY_RGB}; if it is H&E, export its channels as RGB (raw2ometiff --rgb, QuPath).",
+            f"{name} has {sizes['C']} separate channels, so it may be fluorescence.",
+            "If it is H&E, export its channels as RGB (raw2ometiff --rgb, QuPath).",
         )
     check_page(name, series.keyframe)
 
@@ -63,14 +63,15 @@ def check_page(name: str, page: Any) -> None:  # noqa: ANN401 - a page of tifffi
     """
     if page.dtype != np.uint8:
         raise UnsupportedSlideError(
-            f"{name} holds {page.dtype} pixels, not 8-bit RGB.", "Convert it to 8-bit RGB, e.g. with QuPath or libvips."
+            f"{name} holds {page.dtype} pixels, not 8-bit RGB.",
+            "Convert it to 8-bit RGB, for example with QuPath or libvips.",
         )
     if page.samplesperpixel < 3:
         raise UnsupportedSlideError(
-            f"{name} has a single channel: it is grey, indexed or fluorescence.", f"{_ONLY_RGB}: convert it if it is."
+            f"{name} has a single channel, so it is grey, indexed or fluorescence, not RGB.", _CONVERT
         )
     if page.photometric not in _COLOUR or page.samplesperpixel > 4:
         kind = getattr(page.photometric, "name", page.photometric)
         raise UnsupportedSlideError(
-            f"{name} holds {page.samplesperpixel} samples of {kind}, not RGB.", f"{_ONLY_RGB}: convert it to sRGB."
+            f"{name} holds {page.samplesperpixel} samples per pixel of type {kind}, not RGB.", _CONVERT
         )

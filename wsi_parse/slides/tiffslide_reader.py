@@ -1,4 +1,4 @@
-"""TiffSlide: OME-TIFF, and TIFFs that OpenSlide does not open; its levels by their stored tiles."""
+"""TiffSlideReader: OME-TIFF and TIFFs that OpenSlide does not open, read from their stored tiles."""
 
 from contextlib import ExitStack
 from pathlib import Path
@@ -25,7 +25,7 @@ class TiffSlideReader:
 
     def __init__(self, path: Path) -> None:
         with ExitStack() as stack, parsing():
-            # A file of our own: where a parser fails, what it opened itself stays open.
+            # We open the file ourselves, because a parser that fails leaves open what it opened.
             file = stack.enter_context(path.open("rb"))
             tiff = tifffile.TiffFile(file, name=path.name)
             series = tiff.series[0]
@@ -33,7 +33,7 @@ class TiffSlideReader:
             pages = [level.pages[0] for level in series.levels]
             tiles, levels = _tiles(tiff, pages, path.name)
             ome = tiff.ome_metadata
-            vendor, size = ("ome-tiff", from_ome_xml(ome)) if ome else _told(path)
+            vendor, size = ("ome-tiff", from_ome_xml(ome)) if ome else _vendor_and_pixel_size(path)
             size = size or from_tiff_tags(pages[0])
             self._files = stack.pop_all()
         self.tiles = tiles
@@ -57,16 +57,17 @@ def _tiles(tiff: tifffile.TiffFile, pages: list[Any], name: str) -> tuple[list[C
         levels.append(Level(width, height, across, down))
         tile = stored_tiles(tiff, page, name, index, levels[-1], cache)
         if tile is None:
-            raise SlideOpenError("a TIFF without tiles of 8-bit RGB")
+            raise SlideOpenError("the TIFF has no tiles of 8-bit RGB")
         tiles.append(tile)
     return tiles, tuple(levels)
 
 
-def _told(path: Path) -> tuple[str, PixelSize | None]:
-    """Ask TiffSlide for the vendor and the pixel size of its metadata."""
+def _vendor_and_pixel_size(path: Path) -> tuple[str, PixelSize | None]:
+    """Read the vendor and the pixel size from the metadata that TiffSlide finds."""
     with TiffSlide(path) as slide:
-        known = slide.properties
-    vendor = str(known.get("tiffslide.vendor", "generic-tiff"))
+        properties = slide.properties
+    vendor = str(properties.get("tiffslide.vendor", "generic-tiff"))
     if vendor == "generic-tiff":
         return vendor, None
-    return vendor, pixel_size_of(known.get("tiffslide.mpp-x"), known.get("tiffslide.mpp-y"), f"{vendor} metadata")
+    x_um, y_um = properties.get("tiffslide.mpp-x"), properties.get("tiffslide.mpp-y")
+    return vendor, pixel_size_of(x_um, y_um, f"{vendor} metadata")

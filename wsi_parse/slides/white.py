@@ -1,9 +1,9 @@
-"""White paper under what is transparent: outside of the scanned area there is none."""
+"""Transparent pixels laid on white: readers give transparent pixels outside of the scanned area."""
 
 import numpy as np
 from numpy.typing import NDArray
 
-# Whole pictures pass here too: what is computed in between stays small.
+# Whole pictures are converted too, so this many rows at a time bound the memory.
 _ROWS = 1024
 
 
@@ -14,11 +14,12 @@ def on_white(rgba: NDArray[np.uint8], *, premultiplied: bool = False) -> NDArray
     ----------
     rgba : uint8 array
     premultiplied : bool
-        The colours are multiplied by alpha already.
+        Whether the colours are already multiplied by alpha.
 
     Returns
     -------
     uint8 array (rows, columns, 3)
+        RGB.
     """
     rgb = np.ascontiguousarray(rgba[..., :3])
     if (rgba[..., 3] == 255).all():

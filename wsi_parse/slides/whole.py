@@ -1,4 +1,4 @@
-"""Whether a TIFF is whole: its directories, their values and its stored tiles all end inside the file."""
+"""The check that a TIFF is complete: its directories, their values and its stored tiles all end inside the file."""
 
 import struct
 from pathlib import Path
@@ -10,16 +10,17 @@ _FOUR_GIB = 1 << 32
 
 
 def check_whole(path: Path) -> None:
-    """Refuse a TIFF of which the end is missing: a reader may open it as fewer levels, and say nothing.
+    """Refuse a TIFF whose end is missing, because a reader may open it with fewer levels and report nothing.
 
-    Follows all directories, their values and their stored tiles, and looks whether they end inside the file.
+    All directories, their values and their stored tiles are followed to see whether they end inside the file.
 
     Raises
     ------
     SlideOpenError
+        The file is truncated, or its directories are damaged.
     """
     size = path.stat().st_size
-    # A large NDPI has offsets of 64 bits in a form of its own.
+    # NDPI files of 4 GiB and more store offsets of 64 bits in their own way.
     if path.suffix.lower() == ".ndpi" and size >= _FOUR_GIB:
         return
     with path.open("rb") as file:
@@ -38,7 +39,7 @@ def check_whole(path: Path) -> None:
 
 
 class _Form(NamedTuple):
-    """How numbers of a TIFF are written: of a count of entries, and of offsets; size of an entry."""
+    """How a TIFF writes numbers: `struct` formats of a count of entries and of an offset, and bytes per entry."""
 
     number: str
     offset: str
@@ -52,9 +53,9 @@ _FOLLOWED = (_SUB_DIRECTORIES, _STRIPS, _STRIP_SIZES, _TILES, _TILE_SIZES, _TILE
 _TYPES = {1: "B", 2: "s", 3: "H", 4: "I", 5: "II", 6: "b", 7: "s", 8: "h", 9: "i", 10: "ii", 11: "f", 12: "d"}
 _TYPES |= {13: "I", 16: "Q", 17: "q", 18: "Q"}
 _NOWHERE = 1 << 63
-# Of a directory; slides have about 30. A damaged count must not be counted up to.
+# Directories of slides have about 30 entries; a damaged count must not make us read millions.
 _MAX_ENTRIES = 4096
-# OpenSlide ends the whole process where it cannot have the memory of a tile.
+# OpenSlide ends the whole process if it cannot allocate the memory of a tile.
 _MAX_TILE_PX = 1 << 15
 
 
@@ -72,7 +73,7 @@ def _tiff_form(file: IO[bytes]) -> _Form | None:
 
 
 def _read_directory(file: IO[bytes], form: _Form, offset: int) -> tuple[list[int], int]:
-    """Return the offsets of the directories that follow, and where all that this one names ends."""
+    """Return the offsets of the directories that follow, and the end of everything that this one refers to."""
     try:
         count = _unpack(file, offset, form.number)[0]
         if count > _MAX_ENTRIES:
@@ -80,12 +81,12 @@ def _read_directory(file: IO[bytes], form: _Form, offset: int) -> tuple[list[int
         start = offset + struct.calcsize(form.number)
         arrays, end = {}, start + count * form.entry
         for index in range(count):
-            place = start + index * form.entry
-            tag, kind = _unpack(file, place, form.offset[0] + "HH")
-            number = _unpack(file, place + 4, form.offset)[0]
+            entry = start + index * form.entry
+            tag, kind = _unpack(file, entry, form.offset[0] + "HH")
+            number = _unpack(file, entry + 4, form.offset)[0]
             letters = _TYPES.get(kind, "B")
             length = struct.calcsize(form.offset[0] + letters) * number
-            value = place + 4 + struct.calcsize(form.offset)
+            value = entry + 4 + struct.calcsize(form.offset)
             if length > struct.calcsize(form.offset):
                 value = _unpack(file, value, form.offset)[0]
                 end = max(end, value + length)
@@ -96,9 +97,9 @@ def _read_directory(file: IO[bytes], form: _Form, offset: int) -> tuple[list[int
         following = [*arrays.get(_SUB_DIRECTORIES, ()), _unpack(file, start + count * form.entry, form.offset)[0]]
     except (struct.error, OverflowError, OSError, ValueError, MemoryError):
         return [], _NOWHERE
-    for places, sizes in ((_STRIPS, _STRIP_SIZES), (_TILES, _TILE_SIZES)):
-        parts = zip(arrays.get(places, ()), arrays.get(sizes, ()), strict=False)
-        end = max([end, *(place + length for place, length in parts)])
+    for offsets, sizes in ((_STRIPS, _STRIP_SIZES), (_TILES, _TILE_SIZES)):
+        parts = zip(arrays.get(offsets, ()), arrays.get(sizes, ()), strict=False)
+        end = max([end, *(start + length for start, length in parts)])
     return following, end
 
 
@@ -109,5 +110,5 @@ def _unpack(file: IO[bytes], offset: int, form: str) -> tuple[int, ...]:
 
 def _truncated(path: Path) -> SlideOpenError:
     return SlideOpenError(
-        f"{path.name} is damaged: its end is missing, or its directories are wrong.", "Copy it again from its source."
+        f"{path.name} is damaged: its end is missing or its directories are invalid.", "Copy it again from its source."
     )

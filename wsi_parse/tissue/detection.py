@@ -1,7 +1,7 @@
-"""Which part of a slide is tissue: TissueMask, and detect_tissue.
+"""detect_tissue: which part of a slide is tissue.
 
-Tissue is what is coloured. The spread of the optical density over red, green and blue does not change with the
-brightness of the lamp, with canvas beside glass, or with a shadow; dust, frames and glass show none of it.
+Tissue is coloured. The spread of the optical density over red, green and blue does not change with the brightness of
+the lamp, with canvas beside glass, or with a shadow; dust, frames and glass have no such spread.
 """
 
 import math
@@ -18,25 +18,25 @@ from wsi_parse.settings import TissueSettings
 from wsi_parse.slides.optical_density import optical_density
 from wsi_parse.slides.slide import Slide
 from wsi_parse.tissue.mask import TissueMask
-from wsi_parse.tissue.pen_ink import ALL_INKS, Usual, dilated, faint_ink, joined, locally, strokes, strong_ink
+from wsi_parse.tissue.pen_ink import ALL_INKS, TypicalDensity, dilated, faint_ink, joined, locally, strokes, strong_ink
 
-# Spread of the optical density that tissue has somewhere, and that its palest parts (fat) still have: 16 and 8 of
-# 240 grey levels. Read after smoothing, so that the noise of a camera or of JPEG stays below.
+# Spread of the optical density that every tissue has somewhere, and that its palest parts (fat) still have: 16 and 8 of
+# 240 grey levels. It is measured after smoothing, so that the noise of a camera or of JPEG stays below it.
 SURE_COLOUR = 0.03
 PALE_COLOUR = 0.015
 SMOOTHING_UM, SMOOTHING_PX = 12.0, 1.5
 MIN_SIDE_PX = 256
-# A pixel at least as bright was never scanned: canvas is 255, and glass hardly reaches that.
+# A pixel at least this bright was never scanned: canvas is 255, and glass hardly reaches that.
 CANVAS = 253
 DARKEST_GLASS = 90
 USUAL_GLASS = 244
-# Gaps of twice this width, between fibres or fat cells, are tissue.
+# Gaps up to twice this width, between fibres or fat cells, count as tissue.
 GAP_UM = 120.0
-# In a piece of this size so are clefts, and its torn rim is looked at, too.
+# In a piece of at least this size, clefts count as tissue too, and so does its torn rim.
 SECTION_UM2 = 4e6
 CLEFT_UM = 400.0
 RIM_UM = 80.0
-# A tiny slide is not a speck: its tissue may be as small as this part of it.
+# On a tiny slide, tissue that covers at least this share of it is not a speck.
 MIN_SHARE = 1 / 16
 
 
@@ -47,15 +47,15 @@ def detect_tissue(slide: Slide, settings: TissueSettings) -> TissueMask:
     ----------
     slide : Slide
     settings : TissueSettings
-        With ``detect`` false, everything that was scanned is looked at.
+        With ``detect`` false, everything that was scanned counts as tissue.
 
     Returns
     -------
     TissueMask
-        All False where there is none: a blank slide is a result.
+        All False if there is no tissue: a blank slide is a valid result.
     """
     size = slide.pixel_size
-    # A slide of a few fields would be a handful of pixels, and fat among them as pale as glass.
+    # At the usual scale a very small slide would have only a few pixels, and its fat would be as pale as glass.
     mpp = min(settings.mpp, slide.frame_to_fit(MIN_SIDE_PX).mpp_x)
     frame = slide.frame(max(mpp, size.x_um, size.y_um))
     scanned = _scanned(slide, frame)
@@ -74,13 +74,13 @@ def tissue_in_image(rgb: NDArray[np.uint8], mpp: float, settings: TissueSettings
     ----------
     rgb : uint8 array (h, w, 3)
     mpp : float
-        Microns per pixel; at most 50 or so.
+        Microns per pixel; at most about 50.
     settings : TissueSettings
 
     Returns
     -------
     bool array (h, w)
-        Neither glass, canvas, black frames nor pen ink; a function of the picture alone.
+        True where there is tissue; False on glass, canvas, black frames and pen ink. It depends on the picture alone.
     """
     white = white_of(rgb)
     if white is None:
@@ -89,13 +89,14 @@ def tissue_in_image(rgb: NDArray[np.uint8], mpp: float, settings: TissueSettings
     reach_px = _TRUNCATE * sigma_px + 1
     density = partial(smoothed_density, white=white, sigma_px=sigma_px)
     traits = locally(lambda part: _traits(density(part)), rgb, reach_px)
-    # The colour fringes of a cover slip's edge hold little of it.
+    # The colour fringes along the edge of a cover slip contain few pixels of sure colour.
     sure_px = int(_speck_um2(rgb, mpp, settings) / 4 / mpp**2)
     found = joined(traits & _SURE > 0, traits & _PALE > 0, max(1, sure_px))
     if (traits & ALL_INKS).any():
         sample = _sample(rgb)
-        usual = Usual.of(smoothed_density(rgb[sample], white, 0.0), (found & (traits & ALL_INKS == 0))[sample])
-        faint = locally(lambda part: faint_ink(density(part), usual), rgb, reach_px)
+        coloured = (found & (traits & ALL_INKS == 0))[sample]
+        typical = TypicalDensity.of(smoothed_density(rgb[sample], white, 0.0), coloured)
+        faint = locally(lambda part: faint_ink(density(part), typical), rgb, reach_px)
         ink = strokes(traits, faint, mpp)
         return _tidied(found & ~ink, mpp, settings, ink)
     return _tidied(found, mpp, settings, np.zeros_like(found))
@@ -111,7 +112,8 @@ def white_of(rgb: NDArray[np.uint8]) -> NDArray[np.float32] | None:
     Returns
     -------
     float32 array (3,) or None
-        None where nothing was scanned: all is canvas. Where no glass is seen, a grey as bright as the picture.
+        None if nothing was scanned, that is, the picture is all canvas. If there is no glass, a grey as bright as the
+        picture.
     """
     pixels = rgb[_sample(rgb)]
     scanned = pixels.min(axis=2) < CANVAS
@@ -119,7 +121,7 @@ def white_of(rgb: NDArray[np.uint8]) -> NDArray[np.float32] | None:
         return None
     tint = np.ptp(smoothed_density(pixels, np.full(3, 255, np.float32), 0.0), axis=0)
     steps = np.abs(np.diff(pixels.astype(np.int16), axis=1, prepend=pixels[:, :1])).max(axis=2)
-    # Glass is grey, or of a tint that does not vary as tissue does.
+    # Glass is grey, or has a tint that does not vary as tissue does.
     glass = scanned & (pixels.min(axis=2) > DARKEST_GLASS) & ((tint < 0.02) | (tint < 0.06) & (steps <= 3))
     if glass.sum() < 0.005 * scanned.sum():
         brightest = float(np.percentile(pixels.max(axis=2), 99.5))
@@ -130,14 +132,14 @@ def white_of(rgb: NDArray[np.uint8]) -> NDArray[np.float32] | None:
 
 
 def smoothed_density(rgb: NDArray[np.uint8], white: NDArray[np.float32], sigma_px: float) -> NDArray[np.float32]:
-    """Return the optical density against `white`: log10(white / light) by Lambert and Beer, never below 0.
+    """Return the optical density against `white`: log10(white / light) by the Beer-Lambert law, never below 0.
 
     Parameters
     ----------
     rgb : uint8 array (h, w, 3)
     white : float32 array (3,)
     sigma_px : float
-        The light is smoothed by a Gaussian first; 0: not.
+        The light is first smoothed by a Gaussian of this width; 0 means no smoothing.
 
     Returns
     -------
@@ -151,7 +153,7 @@ def smoothed_density(rgb: NDArray[np.uint8], white: NDArray[np.float32], sigma_p
 
 
 _TRUNCATE = 3.0
-# Bits beside those of the inks.
+# These bits stand beside the bits of the inks.
 _PALE, _SURE = 64, 128
 
 
@@ -166,18 +168,18 @@ def _sample(rgb: NDArray[np.uint8]) -> tuple[slice, slice]:
 
 
 def _tidied(mask: NDArray[np.bool_], mpp: float, settings: TissueSettings, ink: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    """Drop specks, close gaps, fill holes; ink stays out."""
+    """Drop specks, close gaps and fill holes; ink stays excluded."""
 
-    def without_specks(mask: NDArray[np.bool_], least_um2: float) -> NDArray[np.bool_]:
-        return remove_small_objects(mask, max_size=int(least_um2 / mpp**2))
+    def without_specks(mask: NDArray[np.bool_], min_area_um2: float) -> NDArray[np.bool_]:
+        return remove_small_objects(mask, max_size=int(min_area_um2 / mpp**2))
 
     speck_um2 = _speck_um2(mask, mpp, settings)
     mask = _closed(without_specks(mask, speck_um2), GAP_UM / mpp, 0.0)
     mask |= _closed(without_specks(mask, SECTION_UM2), CLEFT_UM / mpp, RIM_UM / mpp)
-    largest_hole_px = int(settings.max_hole_area_um2 / mpp**2)
-    # What is open to the edge of the picture is no hole: beyond the edge there is more than the largest one.
-    edge = math.isqrt(largest_hole_px) // 2 + 1
-    mask = remove_small_holes(np.pad(mask, edge), max_size=largest_hole_px)[edge:-edge, edge:-edge]
+    max_hole_px = int(settings.max_hole_area_um2 / mpp**2)
+    # A gap that is open to the edge of the picture is not a hole: the padding makes it larger than the largest hole.
+    edge = math.isqrt(max_hole_px) // 2 + 1
+    mask = remove_small_holes(np.pad(mask, edge), max_size=max_hole_px)[edge:-edge, edge:-edge]
     return without_specks(mask & ~ink, speck_um2)
 
 
@@ -186,7 +188,7 @@ def _speck_um2(image: NDArray[Any], mpp: float, settings: TissueSettings) -> flo
 
 
 def _closed(mask: NDArray[np.bool_], radius_px: float, rim_px: float) -> NDArray[np.bool_]:
-    """Close gaps of twice the radius, and leave a rim; the edge of the picture is no wall to close against."""
+    """Close gaps up to twice the radius wide, and add a rim; gaps at the edge of the picture are not closed."""
     if not mask.any():
         return mask
     edge = math.ceil(radius_px) + 1

@@ -1,4 +1,4 @@
-"""TissueMask: where a slide has tissue, and what counts as lying on it."""
+"""TissueMask: where a slide has tissue, its area, and which boxes and points lie on it."""
 
 import math
 from dataclasses import dataclass
@@ -15,7 +15,7 @@ from wsi_parse.tissue.pen_ink import dilated
 
 @dataclass(frozen=True)
 class TissueMask:
-    """What is worth reading.
+    """The part of a slide that is tissue.
 
     Parameters
     ----------
@@ -23,7 +23,7 @@ class TissueMask:
     frame : Frame
         Lattice of the mask, a few microns per pixel.
     region : shapely geometry or None
-        Level-0 pixels; where only a part of the slide is looked at.
+        The region of interest in level-0 pixels; None if the whole slide is processed.
     """
 
     mask: NDArray[np.bool_]
@@ -32,10 +32,10 @@ class TissueMask:
 
     @cached_property
     def area_mm2(self) -> float:
-        """Area of the tissue (in the region) in square millimetres."""
-        return self._pixels_looked_at() * self.frame.pixel_area_um2 / 1e6
+        """Area of the tissue, inside the region if there is one, in square millimetres."""
+        return self._area_px() * self.frame.pixel_area_um2 / 1e6
 
-    def _pixels_looked_at(self) -> float:
+    def _area_px(self) -> float:
         if self.region is None:
             return float(self.mask.sum())
         corner = np.argwhere(self.mask)[:, ::-1]
@@ -48,21 +48,33 @@ class TissueMask:
         return float(inside.sum()) + float(shapely.area(shapely.intersection(cut, self.region)).sum()) / whole
 
     def touches(self, box_frame: Box, frame: Frame) -> bool:
-        """Return whether any tissue lies in a box of `frame` (of the same slide)."""
+        """Return whether any tissue lies in a box of `frame`, which is any frame of the same slide."""
         box = frame.box_in(box_frame, self.frame).intersection(self.frame.box)
         return bool(self.mask[box.slices].any())
 
     def contains(self, points_level0: NDArray[np.float64], margin_um: float = 0.0) -> NDArray[np.bool_]:
-        """Return for each point (N, 2) as (x, y) in level-0 pixels whether it lies on tissue, or so near to it."""
-        cells = np.floor(self.frame.from_level0(points_level0)).astype(np.int64)
-        inside = (cells >= 0).all(axis=1) & (cells[:, 0] < self.frame.width) & (cells[:, 1] < self.frame.height)
-        found = np.zeros(len(cells), bool)
+        """Return which points lie on tissue or near it.
+
+        Parameters
+        ----------
+        points_level0 : float array (N, 2)
+            (x, y) in level-0 pixels.
+        margin_um : float
+            Points up to this far from tissue count too.
+
+        Returns
+        -------
+        bool array (N,)
+        """
+        pixels = np.floor(self.frame.from_level0(points_level0)).astype(np.int64)
+        inside = (pixels >= 0).all(axis=1) & (pixels[:, 0] < self.frame.width) & (pixels[:, 1] < self.frame.height)
+        found = np.zeros(len(pixels), bool)
         if not inside.any():
             return found
-        # Only the part around the points is grown: they come from one chunk.
+        # Only the part of the mask around the points is dilated, because the points come from one chunk.
         reach = margin_um / self.frame.mpp_x
-        (left, top), (right, bottom) = cells[inside].min(axis=0).tolist(), (cells[inside].max(axis=0) + 1).tolist()
+        (left, top), (right, bottom) = pixels[inside].min(axis=0).tolist(), (pixels[inside].max(axis=0) + 1).tolist()
         box = Box.from_corners(left, top, right, bottom).expanded(math.ceil(reach)).intersection(self.frame.box)
         near = dilated(self.mask[box.slices], reach) if reach else self.mask[box.slices]
-        found[inside] = near[cells[inside, 1] - box.y, cells[inside, 0] - box.x]
+        found[inside] = near[pixels[inside, 1] - box.y, pixels[inside, 0] - box.x]
         return found

@@ -1,9 +1,9 @@
-"""Where a pen was used on the glass: ink told from tissue by its optical density.
+"""Pen ink on the glass, distinguished from tissue by its optical density.
 
 Haematoxylin and eosin absorb green most and let red or blue through; blue and green ink absorb red most, black ink
-lets nothing through, and red ink is a red that only thick ink has. So ink is recognised where it is stronger than
-tissue can be, and followed along the stroke from there: faint ink alone could as well be tissue. What is as wide as
-tissue is not followed.
+lets nothing through, and red ink is redder than any stained tissue. So ink is recognised where it is stronger than
+tissue can be, and followed along the stroke from there: faint ink alone could as well be tissue. Areas as wide as
+tissue are not followed.
 """
 
 from collections.abc import Callable
@@ -24,7 +24,7 @@ Bits = NDArray[np.uint8]
 BLACK, COLD, WARM = 1, 2, 4
 ALL_INKS = BLACK | COLD | WARM
 
-# Strong ink that is narrower is pigment or dirt; faint ink that is wider is tissue, for no pen is so thick.
+# Strong ink that is narrower is pigment or dirt; faint ink that is wider is tissue, because no pen is that thick.
 NARROWEST_STROKE_UM = 80.0
 WIDEST_STROKE_UM = 2000.0
 # The edge of a stroke is paler than any ink.
@@ -33,17 +33,17 @@ _STRIP_ROWS = 512
 
 
 @dataclass(frozen=True)
-class Usual:
-    """What most of the slide's coloured pixels are like (medians), so that ink can be told by being different.
+class TypicalDensity:
+    """Medians of the optical density over the slide's coloured pixels; ink is recognised by being different.
 
     Parameters
     ----------
     red_to_green : float
-        Density of red over that of green.
+        Density of red divided by density of green.
     least : float
         Density of the least absorbed channel.
     pink : float
-        How much denser green is than red.
+        Density of green minus density of red.
     """
 
     red_to_green: float = 0.4
@@ -51,8 +51,8 @@ class Usual:
     pink: float = 0.1
 
     @classmethod
-    def of(cls, density: Density, coloured: Mask) -> "Usual":
-        """Measure it on the pixels of `coloured`."""
+    def of(cls, density: Density, coloured: Mask) -> "TypicalDensity":
+        """Measure the pixels of `coloured` (h, w) in `density` (3, h, w); the defaults stand if there are none."""
         if not coloured.any():
             return cls()
         pixels = density[:, coloured]
@@ -62,7 +62,7 @@ class Usual:
 
 
 def strong_ink(density: Density) -> Bits:
-    """Tell where ink is stronger than tissue can be.
+    """Find where ink is stronger than tissue can be.
 
     Parameters
     ----------
@@ -82,44 +82,45 @@ def strong_ink(density: Density) -> Bits:
     return _bits(black, green_pen | blue_pen, warm)
 
 
-def faint_ink(density: Density, usual: Usual) -> Bits:
-    """Tell where there may be faint ink, alone or over tissue.
+def faint_ink(density: Density, typical: TypicalDensity) -> Bits:
+    """Find where there may be faint ink, on glass or over tissue.
 
     Parameters
     ----------
     density : float32 array (3, h, w)
-    usual : Usual
+        As for :func:`strong_ink`.
+    typical : TypicalDensity
 
     Returns
     -------
     uint8 array (h, w)
-        Bits as of :func:`strong_ink`.
+        Bits as from :func:`strong_ink`.
     """
     red, green, blue = density
     least = density.min(axis=0)
-    black = (least > np.clip(2 * usual.least, 0.2, 0.4)) & (least > 0.5 * density.max(axis=0))
+    black = (least > np.clip(2 * typical.least, 0.2, 0.4)) & (least > 0.5 * density.max(axis=0))
     cold = (red > 1.15 * green) & (red - np.minimum(green, blue) > 0.05)
-    # Over eosin blue ink looks like haematoxylin, but of more than any nuclei have at this scale.
+    # Blue ink over eosin looks like haematoxylin, but denser than nuclei ever are at this scale.
     cold |= (red > 0.5) & (red > 0.75 * green) & (red - blue > 0.2)
-    warm = red < np.clip(0.75 * usual.red_to_green, 0.22, 0.38) * green
-    warm &= (green - red > max(0.15, 1.3 * usual.pink)) & (blue > 0.4 * green)
+    warm = red < np.clip(0.75 * typical.red_to_green, 0.22, 0.38) * green
+    warm &= (green - red > max(0.15, 1.3 * typical.pink)) & (blue > 0.4 * green)
     return _bits(black, cold, warm)
 
 
 def strokes(strong: Bits, faint: Bits, mpp: float) -> Mask:
-    """Follow strokes of each colour from strong ink through faint ink, and through dark where they cross tissue.
+    """Follow strokes of each colour from strong ink through faint ink, and through dark pixels over tissue.
 
     Parameters
     ----------
     strong, faint : uint8 array (h, w)
-        As of :func:`strong_ink` and :func:`faint_ink`; other bits are not looked at.
+        As from :func:`strong_ink` and :func:`faint_ink`; other bits are ignored.
     mpp : float
         Microns per pixel.
 
     Returns
     -------
     bool array (h, w)
-        Ink, with its pale edge.
+        True on ink and its pale edge.
     """
     ink = np.zeros(strong.shape, np.bool_)
     for colour in (BLACK, COLD, WARM):
@@ -132,21 +133,21 @@ def strokes(strong: Bits, faint: Bits, mpp: float) -> Mask:
     return locally(lambda part: dilated(part, edge_px), ink, edge_px)
 
 
-def joined(sure: Mask, possible: Mask, least_px: int = 1) -> Mask:
-    """Return the pieces of what is sure or possible that hold at least so many sure pixels."""
+def joined(sure: Mask, possible: Mask, min_sure_px: int = 1) -> Mask:
+    """Return the connected parts of `possible | sure` that contain at least `min_sure_px` sure pixels."""
     labels, count = label(possible | sure)
-    kept = np.bincount(labels[sure], minlength=count + 1) >= least_px
+    kept = np.bincount(labels[sure], minlength=count + 1) >= min_sure_px
     kept[0] = False
     return kept[labels]
 
 
 def dilated(mask: Mask, radius_px: float) -> Mask:
-    """Grow by a disk; the distance transform behind it is undefined where there is nothing to grow."""
+    """Dilate a mask by a disk; an empty mask is returned as it is, because its distance transform is undefined."""
     return isotropic_dilation(mask, radius_px) if mask.any() else mask
 
 
 def locally(function: Callable[[Any], Any], image: NDArray[Any], reach_px: float) -> Any:  # noqa: ANN401
-    """Apply a local function in strips, so that the arrays it makes on its way stay small.
+    """Apply a local function in strips, so that its intermediate arrays stay small.
 
     Parameters
     ----------
@@ -154,7 +155,7 @@ def locally(function: Callable[[Any], Any], image: NDArray[Any], reach_px: float
         From an array (h, w, ...) to one of (h, w).
     image : array (h, w, ...)
     reach_px : float
-        How far away what the function reads may lie.
+        Distance up to which a pixel of the result depends on other pixels.
 
     Returns
     -------
