@@ -12,8 +12,8 @@ from wsi_parse.cli.show import duration
 from wsi_parse.cohort import Choice, Listing, Outcome, chosen, list_cohort, run_cohort, with_model
 from wsi_parse.errors import WsiParseError
 from wsi_parse.notice import RESEARCH_ONLY
-from wsi_parse.run.estimate import expected
-from wsi_parse.run.prepared import prepare
+from wsi_parse.run.estimate import estimate_cost
+from wsi_parse.run.prepared import resolve_run
 from wsi_parse.settings import RunSettings
 
 
@@ -103,9 +103,9 @@ def _plan(listing: Listing, settings: RunSettings, choice: Choice, console: Cons
     tiles, seconds, disk = 0, 0.0, 0.0
     for row in rows:
         try:
-            prepared = prepare(row.path, row.settings(decided), require_weights=False)
+            prepared = resolve_run(row.path, row.settings(decided), require_weights=False)
             with prepared.slide:
-                figures = expected(prepared, prepared.passes(prepared.tissue()))
+                figures = estimate_cost(prepared, prepared.passes(prepared.tissue()))
         except WsiParseError as error:
             problems.append(Outcome.of_error(row, error, Path(row.id)))
             continue

@@ -9,7 +9,7 @@ from wsi_parse.errors import UnknownPromptError, UsageError
 from wsi_parse.prompts import Prompt
 from wsi_parse.registry import MODELS
 from wsi_parse.run.choose_model import choose_model
-from wsi_parse.run.prepared import PreparedRun, prepare
+from wsi_parse.run.prepared import PreparedRun, resolve_run
 from wsi_parse.run.resolve import ALL_TARGETS, resolve
 from wsi_parse.settings import RunSettings
 
@@ -100,7 +100,7 @@ def check(rows: list[CohortSlide], settings: RunSettings) -> Iterator[tuple[Coho
 
     def opened(row: CohortSlide) -> PreparedRun | Exception:
         try:
-            prepared = prepare(row.path, row.settings(settings))
+            prepared = resolve_run(row.path, row.settings(settings))
         except Exception as error:  # noqa: BLE001 - one that cannot even be looked at stops no other
             return error
         prepared.slide.close()

@@ -121,7 +121,7 @@ class _Cohort:
 
     def _asked(self, row: CohortSlide, manifest: RunManifest) -> bool:
         try:
-            return manifest.asked_as(resolve(row.settings(self.settings))[0])
+            return manifest.matches_request(resolve(row.settings(self.settings)).settings)
         except UsageError:
             return False
 

@@ -1,4 +1,4 @@
-"""Workers in Kubernetes, through dask-kubernetes' operator."""
+"""Workers in Kubernetes, through the operator of dask-kubernetes."""
 
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
@@ -13,13 +13,14 @@ from wsi_parse.settings import ComputeSettings
 
 @contextmanager
 def kubernetes(settings: ComputeSettings, at_once: int | None, folder: Path) -> Iterator[Client]:
-    """Start a cluster of pods; `compute.options` go to dask_kubernetes.operator.KubeCluster as they are."""
+    """Start a cluster of pods; `compute.options` are passed to dask_kubernetes.operator.KubeCluster."""
     del folder
     try:
         from dask_kubernetes.operator import KubeCluster
     except ImportError:
         raise ClusterError(
-            "Kubernetes needs dask-kubernetes.", "Install it: pip install 'wsi-parse[kubernetes]'"
+            "Kubernetes needs dask-kubernetes, which is not installed.",
+            "Install it: pip install 'wsi-parse[kubernetes]'",
         ) from None
     options = {
         "worker_command": ["dask-worker", "--resources", f"{cluster.DEVICE}={at_once or 2}"],
