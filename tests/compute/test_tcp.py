@@ -90,12 +90,12 @@ def test_models_run_where_a_gpu_is_declared_and_outlining_also_where_none_is(
 
 
 def test_several_slides_share_the_workers(slide: Path, dask: DaskProcesses, tmp_path: Path) -> None:
-    from tests.cohort.test_run import Heard
+    from tests.cohort.test_run import RecordingListener
     from wsi_parse.cohort import CohortSlide, Listing, run_cohort
 
     rows = [CohortSlide(id=name, path=slide) for name in ("one", "two", "three")]
-    heard = Heard()
-    outcomes = run_cohort(Listing(rows), tmp_path, settings_of(cluster=dask.address), heard)
+    listener = RecordingListener()
+    outcomes = run_cohort(Listing(rows), tmp_path, settings_of(cluster=dask.address), listener)
     assert [outcome.state for outcome in outcomes] == ["done"] * 3
     hashes = {(tmp_path / row.id / "annotations.geojson").read_bytes() for row in rows}
     assert len(hashes) == 1
@@ -152,7 +152,7 @@ class TestWorkersAreChecked:
     def test_a_slide_that_workers_cannot_read_stops_no_other(
         self, slide: Path, dask: DaskProcesses, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        from tests.cohort.test_run import Heard
+        from tests.cohort.test_run import RecordingListener
         from wsi_parse.cohort import CohortSlide, Listing, run_cohort
 
         (tmp_path / "here").mkdir()
@@ -167,7 +167,7 @@ class TestWorkersAreChecked:
 
         monkeypatch.setattr(check_module.WorkerCheck, "__init__", of_another_machine)
         rows = [CohortSlide(id="local", path=here), CohortSlide(id="shared", path=slide)]
-        outcomes = run_cohort(Listing(rows), tmp_path / "out", settings_of(cluster=dask.address), Heard())
+        outcomes = run_cohort(Listing(rows), tmp_path / "out", settings_of(cluster=dask.address), RecordingListener())
         assert [outcome.state for outcome in outcomes] == ["failed", "done"]
         assert outcomes[0].error_stage == "opening on a worker"
         assert "not there" not in str(outcomes[0].error)

@@ -19,7 +19,7 @@ def annotations(
     classes: Sequence[str] | None = None,
     ids: Sequence[str | None] | None = None,
     types: Sequence[str] | None = None,
-    told: Mapping[str, Any] | None = None,
+    provenance: Mapping[str, Any] | None = None,
 ) -> Annotations:
     count = len(shapes)
 
@@ -33,7 +33,7 @@ def annotations(
         column(types if types is not None else ["detection"] * count),
         None,
         {},
-        told or {},
+        provenance or {},
     )
 
 
