@@ -99,9 +99,9 @@ def draw_text(
             continue
         draw.text((x, y), "u" if part == "µ" else part, colour, letters, anchor="ls")
         if part == "µ":
-            left = x + letters.getbbox("u", anchor="ls")[0]
-            stem = max(1, round(size_px / 12))
-            draw.rectangle((round(left), y - size_px / 4, round(left) + stem - 1, y + 0.22 * size_px), colour)
+            # A tail below the left stem; the fractions are those of the letter u in this font.
+            left, stem = round(x) + round(size_px / 14), max(1, round(size_px / 11))
+            draw.rectangle((left, y - size_px / 4, left + stem - 1, y + 0.22 * size_px), colour)
         x += letters.getlength("u" if part == "µ" else part)
     return x
 
@@ -133,7 +133,7 @@ def draw_bar(picture: Image.Image, mpp: float, size_px: int) -> None:
     box = (left - pad, bottom - thick - size_px - round(1.4 * pad), right + pad, bottom + pad)
     draw.rounded_rectangle(box, pad // 2, (255, 255, 255, 215))
     draw.rectangle((left, bottom - thick, left + length, bottom), TEXT)
-    draw_text(draw, (left, bottom - thick - pad // 2), text, TEXT, size_px)
+    draw_text(draw, (left, bottom - thick - round(0.8 * pad)), text, TEXT, size_px)
 
 
 def assemble(pictures: Sequence[Image.Image], entries: Sequence[Entry]) -> tuple[Image.Image, list[tuple[int, int]]]:
