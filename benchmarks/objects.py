@@ -12,14 +12,14 @@ from pathlib import Path
 from typing import Any
 
 from wsi_parse.compute.cluster import Cluster
-from wsi_parse.compute.graph import open_work, run_graph
+from wsi_parse.compute.graph import remaining_work, run_graph
 from wsi_parse.compute.memory import MemorySampler
 from wsi_parse.exporters.base import ExportContext
 from wsi_parse.exporters.geojson import GeoJsonExporter
 from wsi_parse.exporters.parquet import ParquetExporter
 from wsi_parse.run.collect import collect
 from wsi_parse.run.layout import lay_out
-from wsi_parse.run.prepared import prepare
+from wsi_parse.run.prepared import resolve_run
 from wsi_parse.run.provenance import provenance
 from wsi_parse.settings import RunSettings
 from wsi_parse.synthetic import SyntheticSlide, write_svs_like
@@ -35,9 +35,9 @@ def measure(side: int, workers: int, folder: Path) -> dict[str, Any]:
     if not slide.exists():
         write_svs_like(slide, SyntheticSlide(side, side, seed=1, tissue=0.95, density=DENSITY))
     settings = RunSettings.load(prompts=("nuclei",), model={"name": "stain"}, compute={"workers": workers})
-    prepared = prepare(slide, settings)
+    prepared = resolve_run(slide, settings)
     plan = lay_out(prepared, prepared.tissue(), folder / f"out-{workers}")
-    blocks, chunks = open_work(plan)
+    blocks, chunks = remaining_work(plan)
     nothing: list[list[tuple[int, int]]] = [[] for _ in plan.passes]
     with Cluster(settings.compute, plan.work) as cluster:
         client = cluster.client()

@@ -28,13 +28,13 @@ import benchmarks.scale_model  # noqa: F401 - makes the model known
 from benchmarks.measured import Measured, run_measured
 from benchmarks.scale_slide import MPP, ScaleSlide, write
 from wsi_parse.compute.cluster import Cluster
-from wsi_parse.compute.graph import Places, open_work, run_graph, submit
+from wsi_parse.compute.graph import Indices, remaining_work, run_graph, submit
 from wsi_parse.compute.plan import RunPlan
 from wsi_parse.evaluate import f1_score, match_centres
 from wsi_parse.progress import Silent
 from wsi_parse.run.layout import lay_out
 from wsi_parse.run.pipeline import segment_slide
-from wsi_parse.run.prepared import prepare
+from wsi_parse.run.prepared import resolve_run
 from wsi_parse.settings import RunSettings
 
 LIMIT_MB, LIMIT_GROWTH, LIMIT_SECONDS, LIMIT_GRAPH_MS, LIMIT_F1 = 2000.0, 1.3, 120.0, 1.0, 0.99
@@ -78,9 +78,9 @@ def run_whole(slide: Path, out: Path, workers: int) -> None:
 def run_staged(slide: Path, out: Path, workers: int) -> None:
     """Predict all, then time what follows."""
     settings = settings_of(workers)
-    prepared = prepare(slide, settings)
+    prepared = resolve_run(slide, settings)
     plan = lay_out(prepared, prepared.tissue(), out)
-    blocks, chunks = open_work(plan)
+    blocks, chunks = remaining_work(plan)
     nothing: list[list[tuple[int, int]]] = [[] for _ in plan.passes]
     tiles = sum(
         len(item.selection.of_block(block)) for item, todo in zip(plan.passes, blocks, strict=True) for block in todo
@@ -96,7 +96,7 @@ def run_staged(slide: Path, out: Path, workers: int) -> None:
     print(json.dumps(told | {"graph_ms_per_tile": 1000 * graph / tiles}))
 
 
-def seconds_of_graph(plan: RunPlan, blocks: Places, chunks: Places) -> float:
+def seconds_of_graph(plan: RunPlan, blocks: Indices, chunks: Indices) -> float:
     """Seconds that handing a slide's whole graph to a scheduler takes; nobody works on it."""
     with (
         LocalCluster(n_workers=0, processes=False, dashboard_address=None) as cluster,

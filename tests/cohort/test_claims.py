@@ -17,7 +17,7 @@ HOLD += "with claim(Path(sys.argv[1])): print('mine', flush=True); time.sleep(60
 
 
 def test_one_holds_it_and_lets_go(tmp_path: Path) -> None:
-    with claim(tmp_path), pytest.raises(ClaimedError, match="at work"), claim(tmp_path):
+    with claim(tmp_path), pytest.raises(ClaimedError, match="is working in"), claim(tmp_path):
         pytest.fail("two hold it")
     with claim(tmp_path):
         pass

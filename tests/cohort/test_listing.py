@@ -1,4 +1,4 @@
-"""What a cohort is made of, and everything that can be wrong with a list."""
+"""The slides of a cohort, and everything that can be wrong with a list."""
 
 from pathlib import Path
 
@@ -38,7 +38,7 @@ def test_a_folder_and_a_glob_name_slides_by_their_files(folder: Path, tmp_path: 
     assert ids(list_cohort([f"{folder}/a.svs", str(folder / "b.svs")], tmp_path)) == ["a", "b"]
 
 
-def test_a_list_tells_all_of_a_slide(folder: Path, tmp_path: Path) -> None:
+def test_a_list_holds_the_settings_of_each_slide(folder: Path, tmp_path: Path) -> None:
     text = "path,id,mpp,organ,prompts,roi,group\na.svs,one,0.25,colon,nuclei; glands,roi.geojson,x\nb.svs,,,,,,\n\n"
     listing = list_cohort([written(folder / "list.csv", text)], tmp_path)
     assert not listing.problems
@@ -82,40 +82,40 @@ def test_parquet_with_numbers_and_nothing(folder: Path, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("slide,id\na.svs,1\n", "columns that are not known: 'slide'"),
+        ("slide,id\na.svs,1\n", "unknown columns: 'slide'"),
         ("id,group\n1,x\n", "no column 'path'"),
         ("path,id\na.svs,1,2\n", "more fields"),
         ("path,id\n", "No slide is named"),
-        ("", "no column 'path'|not known"),
+        ("", "no column 'path'|unknown"),
     ],
 )
-def test_a_list_that_makes_no_sense_is_refused(folder: Path, tmp_path: Path, text: str, message: str) -> None:
+def test_an_invalid_list_is_refused(folder: Path, tmp_path: Path, text: str, message: str) -> None:
     with pytest.raises(UsageError, match=message):
         list_cohort([written(folder / "bad.csv", text)], tmp_path)
 
 
-def test_a_list_that_is_none_is_refused(folder: Path, tmp_path: Path) -> None:
+def test_an_unreadable_list_is_refused(folder: Path, tmp_path: Path) -> None:
     (folder / "bad.parquet").write_bytes(b"PAR1 no")
     for name in ("bad.parquet", "nowhere.csv"):
         with pytest.raises(UsageError, match="cannot be read"):
             list_cohort([str(folder / name)], tmp_path)
-    with pytest.raises(UsageError, match="Nothing matches"):
+    with pytest.raises(UsageError, match="No file matches"):
         list_cohort([str(folder / "*.ndpi")], tmp_path)
     with pytest.raises(SlideOpenError, match="no file"):
         list_cohort([str(folder / "none.svs")], tmp_path)
 
 
-def test_all_rows_that_cannot_be_are_told_together(folder: Path, tmp_path: Path) -> None:
+def test_all_invalid_rows_are_reported_together(folder: Path, tmp_path: Path) -> None:
     rows = ["a.svs,same,,", "b.svs,SAME,,", "a.svs,good,,", "b.svs,bad/id,,", "b.svs,m,-1,", "a.svs,n,many,", ",x,,"]
     listing = list_cohort([written(folder / "some.csv", "path,id,mpp,group\n" + "\n".join(rows))], tmp_path)
     assert ids(listing) == ["good"]
-    told = {problem.id: str(problem.error) for problem in listing.problems}
-    assert "row 2 of some.csv, row 3 of some.csv" in told["same"]
-    assert told["SAME"].startswith("The id 'SAME' is there more than once")
-    assert "cannot name a folder" in told["bad/id"]
-    assert "mpp" in told["m"]
-    assert "mpp" in told["n"]
-    assert "path" in told["x"]
+    errors = {problem.id: str(problem.error) for problem in listing.problems}
+    assert "row 2 of some.csv, row 3 of some.csv" in errors["same"]
+    assert errors["SAME"].startswith("The id 'SAME' occurs more than once")
+    assert "is not a valid folder name" in errors["bad/id"]
+    assert "mpp" in errors["m"]
+    assert "mpp" in errors["n"]
+    assert "path" in errors["x"]
 
 
 @given(st.text(max_size=130))
@@ -124,6 +124,6 @@ def test_an_id_names_a_folder_or_is_refused(name: str) -> None:
         row = CohortSlide(id=name, path=Path("a.svs"))
     except ValueError:
         return
-    place = Path("out") / row.id
-    assert place.parent == Path("out")
-    assert place.name == name
+    folder = Path("out") / row.id
+    assert folder.parent == Path("out")
+    assert folder.name == name

@@ -1,4 +1,4 @@
-"""Cohorts with everything that can go wrong: every good slide is done, every bad one explained, the exit code tells."""
+"""Cohorts with everything that can go wrong: good slides are done, bad ones are explained, exit codes are right."""
 
 import csv
 import json
@@ -29,8 +29,8 @@ def slides(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-class Heard:
-    """A listener that remembers, and may do something when tiles are done."""
+class RecordingListener:
+    """A listener that records what it receives, and may act when tiles are done."""
 
     def __init__(self, on_tiles: object = None) -> None:
         self.notes: list[str] = []
@@ -57,7 +57,9 @@ def settings_of(*overrides: str, prompts: tuple[str, ...] = ("nuclei",), **more:
 
 
 def run(folder: Path, out: Path, settings: RunSettings | None = None, **choice: object) -> dict[str, Outcome]:
-    outcomes = run_cohort(list_cohort([str(folder)], out), out, settings or settings_of(), Heard(), Choice(**choice))
+    outcomes = run_cohort(
+        list_cohort([str(folder)], out), out, settings or settings_of(), RecordingListener(), Choice(**choice)
+    )
     return {outcome.id: outcome for outcome in outcomes}
 
 
@@ -111,7 +113,7 @@ class TestTables:
         assert "## Failed" not in text
         assert "| all | 3 |" in text
 
-    def test_no_path_is_told(self, slides: Path, done: Path) -> None:
+    def test_tables_hold_no_path(self, slides: Path, done: Path) -> None:
         for name in ("cohort.csv", "summary.md", "a/run.json"):
             assert str(slides) not in (done / name).read_text()
 
@@ -120,14 +122,14 @@ class TestTables:
             CohortSlide(id="one", path=slides / "a.svs", group="x", prompts=("nuclei",)),
             CohortSlide(id="two", path=slides / "a.svs", group="y", prompts=("cells",)),
         ]
-        outcomes = run_cohort(Listing(rows), tmp_path, settings_of(prompts=()), Heard())
+        outcomes = run_cohort(Listing(rows), tmp_path, settings_of(prompts=()), RecordingListener())
         assert [list(outcome.counts) for outcome in outcomes] == [["nuclei"], ["nuclei"]]
         text = (tmp_path / "summary.md").read_text()
         assert text.index("| x | 1 |") < text.index("| y | 1 |") < text.index("| all | 2 |")
 
 
 class TestResume:
-    def test_what_is_done_is_not_done_again(self, slides: Path, copy: Path) -> None:
+    def test_finished_slides_are_not_repeated(self, slides: Path, copy: Path) -> None:
         before = ends(copy)
         time.sleep(1.1)
         assert set(states(run(slides, copy)).values()) == {"done"}
@@ -146,13 +148,13 @@ class TestResume:
         assert hashes(copy) == expected
         assert {name for name, end in ends(copy).items() if end != before[name]} == {"b"}
 
-    def test_it_says_what_differs(self, slides: Path, copy: Path) -> None:
-        heard = Heard()
+    def test_changed_settings_are_named(self, slides: Path, copy: Path) -> None:
+        listener = RecordingListener()
         settings = settings_of("objects.threshold=0.4")
-        outcomes = run_cohort(list_cohort([str(slides)], copy), copy, settings, heard)
+        outcomes = run_cohort(list_cohort([str(slides)], copy), copy, settings, listener)
         assert all(outcome.state == "done" for outcome in outcomes)
-        assert any("objects.threshold (0.5 before, 0.4 now)" in note for note in heard.notes)
-        assert len(heard.notes) == len(set(heard.notes))
+        assert any("objects.threshold (0.5 before, 0.4 now)" in note for note in listener.notes)
+        assert len(listener.notes) == len(set(listener.notes))
 
     def test_a_slide_that_failed_is_tried_again_when_asked_or_changed(self, slides: Path, tmp_path: Path) -> None:
         folder, out = tmp_path / "slides", tmp_path / "out"
@@ -178,7 +180,7 @@ def mounted(folder: Path, size: str) -> Path:
     folder.mkdir(parents=True)
     mount = subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", folder], check=False)
     if mount.returncode:
-        pytest.skip("this system lets us mount nothing")
+        pytest.skip("mounting is not allowed on this system")
     return folder
 
 
@@ -204,7 +206,7 @@ def test_every_good_slide_is_done_and_every_bad_one_explained(slides: Path, tmp_
     names = ["good", "also", "full", "folder", "gone", "torn", "cut", "blank", "nompp", "twice", "twice"]
     (folder / "list.csv").write_text("path,id\n" + "".join(f"{name}.svs,{name}\n" for name in names))
 
-    class Harmful(Heard):
+    class Harmful(RecordingListener):
         def checked(self, todo: int, problems: list[Outcome]) -> None:
             super().checked(todo, problems)
             (folder / "gone.svs").unlink()
@@ -217,16 +219,16 @@ def test_every_good_slide_is_done_and_every_bad_one_explained(slides: Path, tmp_
             (folder / "torn.svs").write_bytes(whole[:4000])
             torn.append(True)
 
-    heard = Harmful(tear)
+    listener = Harmful(tear)
     settings = settings_of("tissue.detect=true", compute={"slides_at_once": 2, "threads": 2})
-    outcomes = run_cohort(list_cohort([str(folder / "list.csv")], out), out, settings, heard)
+    outcomes = run_cohort(list_cohort([str(folder / "list.csv")], out), out, settings, listener)
     found = {outcome.id: outcome for outcome in outcomes}
     assert torn
     assert {name for name, outcome in found.items() if outcome.state == "done"} == {"good", "also", "blank"}
     assert {outcome.state for outcome in outcomes} == {"done", "failed"}
     assert found["blank"].counts == {"nuclei": 0}
     assert found["good"].counts == found["also"].counts
-    assert {problem.id for problem in heard.problems} == {"cut", "nompp", "twice"}
+    assert {problem.id for problem in listener.problems} == {"cut", "nompp", "twice"}
     for name, stage, words in (
         ("cut", "opening", "damaged"),
         ("nompp", "opening", "--mpp"),
@@ -256,16 +258,15 @@ def test_two_processes_do_each_slide_once(slides: Path, tmp_path: Path, done: Pa
         )
         for _ in range(2)
     ]
-    said = [process.communicate(timeout=300)[1] for process in both]
-    assert [process.returncode for process in both] == [0, 0], said
+    stderr = [process.communicate(timeout=300)[1] for process in both]
+    assert [process.returncode for process in both] == [0, 0], stderr
     assert hashes(tmp_path / "out") == hashes(done)
-    for text in said:
+    for text in stderr:
         assert "3 done" in text
-    # Whoever comes second finds it done: only one of them has predicted.
     assert len(list((tmp_path / "out").glob("*/.work"))) == 0
 
 
-def test_exit_codes_and_words_of_the_command(slides: Path, tmp_path: Path) -> None:
+def test_exit_codes_and_messages_of_the_command(slides: Path, tmp_path: Path) -> None:
     (tmp_path / "list.csv").write_text(f"path,id\n{slides / 'a.svs'},a\n{slides / 'none.svs'},n\n")
     first = subprocess.run(command(tmp_path / "out", tmp_path / "list.csv"), capture_output=True, text=True)
     assert first.returncode == 1
@@ -289,14 +290,14 @@ def test_exit_codes_and_words_of_the_command(slides: Path, tmp_path: Path) -> No
     assert not (tmp_path / "new").exists()
 
 
-class TestWordsOfARow:
-    def test_what_no_model_knows_is_that_rows_problem(self, slides: Path, tmp_path: Path) -> None:
+class TestPromptsOfARow:
+    def test_a_row_with_unknown_prompts_fails_alone(self, slides: Path, tmp_path: Path) -> None:
         rows = [
             CohortSlide(id="good", path=slides / "a.svs"),
             CohortSlide(id="odd", path=slides / "b.svs", prompts=("green elephants",)),
         ]
         settings = RunSettings.load(overrides=SMALL, prompts=("nuclei",), model={"name": "auto"})
-        outcomes = run_cohort(Listing(rows), tmp_path, settings, Heard())
+        outcomes = run_cohort(Listing(rows), tmp_path, settings, RecordingListener())
         assert {outcome.id: outcome.state for outcome in outcomes} == {"good": "done", "odd": "failed"}
         assert "green elephants" in str(next(one.error for one in outcomes if one.id == "odd"))
 
@@ -305,16 +306,18 @@ class TestWordsOfARow:
             CohortSlide(id="one", path=slides / "a.svs", prompts=("nuclei in colon",)),
             CohortSlide(id="two", path=slides / "b.svs", prompts=("nuclei in breast",)),
         ]
-        outcomes = run_cohort(Listing(rows), tmp_path, settings_of(), Heard())
+        outcomes = run_cohort(Listing(rows), tmp_path, settings_of(), RecordingListener())
         assert [outcome.state for outcome in outcomes] == ["done", "done"]
 
-    def test_problems_of_the_list_are_told_though_nothing_else_is_there(self, tmp_path: Path) -> None:
+    def test_problems_of_a_list_without_valid_rows_are_reported(self, tmp_path: Path) -> None:
         (tmp_path / "list.csv").write_text("path,mpp\na.svs,-1\n")
-        outcomes = run_cohort(list_cohort([str(tmp_path / "list.csv")], tmp_path), tmp_path, settings_of(), Heard())
+        outcomes = run_cohort(
+            list_cohort([str(tmp_path / "list.csv")], tmp_path), tmp_path, settings_of(), RecordingListener()
+        )
         assert [outcome.state for outcome in outcomes] == ["failed"]
 
 
-def test_rows_that_are_not_looked_at_are_done_only_by_these_settings(slides: Path, copy: Path) -> None:
+def test_rows_that_are_not_selected_are_done_only_with_the_same_settings(slides: Path, copy: Path) -> None:
     assert set(states(run(slides, copy, limit=0)).values()) == {"done"}
     assert set(states(run(slides, copy, settings_of("objects.distance_cap_um=3"), limit=0)).values()) == {"open"}
     only = states(run(slides, copy, settings_of("objects.distance_cap_um=3"), only=("a",)))

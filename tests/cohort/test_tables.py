@@ -1,4 +1,4 @@
-"""The summary of a cohort: what a person reads of it."""
+"""The summary of a cohort."""
 
 from wsi_parse.cohort.outcome import Outcome
 from wsi_parse.cohort.tables import summary
@@ -16,13 +16,13 @@ def outcome(name: str, unsure: int, *cautions: str) -> Outcome:
     )
 
 
-def test_counts_are_told_with_what_is_unsure_and_a_caution_once() -> None:
+def test_counts_name_unsure_objects_and_a_caution_stands_once() -> None:
     text = summary([outcome("a", 30, "Beware."), outcome("b", 12, "Beware.")])
     assert "200 (50/mm², 42 of them unsure)" in text
     assert text.count("Beware.") == 1
 
 
-def test_nothing_is_said_of_what_is_sure() -> None:
+def test_sure_objects_are_not_mentioned() -> None:
     text = summary([outcome("a", 0)])
     assert "100 (50/mm²)" in text
     assert "unsure" not in text

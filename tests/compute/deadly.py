@@ -1,4 +1,4 @@
-"""Preloaded by workers: a model that kills the process that shows it a black tile."""
+"""Preloaded by workers: a model that kills its process when it sees a black tile."""
 
 import os
 import signal
@@ -15,7 +15,7 @@ from wsi_parse.registry import MODELS
 
 
 class DeadlyModel(StainModel):
-    """The stain model, but for that."""
+    """The stain model, except that a black tile kills the process."""
 
     def predict(self, images: NDArray[np.uint8], scale_pass: ScalePass, state: State) -> Mapping[str, NDArray[Any]]:
         if (images.max(axis=(1, 2, 3)) == 0).any():

@@ -1,4 +1,4 @@
-"""Real schedulers and workers in processes of their own, as a cluster's administrator starts them."""
+"""Real schedulers and workers in separate processes, as the administrator of a cluster starts them."""
 
 import json
 import os
@@ -27,7 +27,7 @@ class DaskProcesses:
 
     @property
     def address(self) -> str:
-        """Of the scheduler; empty before it has written its file, whole."""
+        """Address of the scheduler; empty until it has written its file completely."""
         try:
             return str(json.loads((self.folder / "scheduler.json").read_text())["address"])
         except (FileNotFoundError, json.JSONDecodeError):
@@ -39,7 +39,7 @@ class DaskProcesses:
         wait_until(lambda: self.address, "the scheduler is up")
 
     def start_worker(self, *more: str, threads: int = 1) -> subprocess.Popen[bytes]:
-        """Start a worker under a nanny of its own, which starts it again where it dies."""
+        """Start a worker under its own nanny, which restarts it when it dies."""
         where = ["--scheduler-file", str(self.folder / "scheduler.json"), "--local-directory", str(self.folder)]
         fixed = ["--nthreads", str(threads), "--no-dashboard", "--memory-limit", "0", "--death-timeout", "60"]
         worker = self._start(f"worker-{len(self.workers)}", [*where, *fixed, *self.more, *more])
@@ -47,7 +47,7 @@ class DaskProcesses:
         return worker
 
     def wait_for_workers(self) -> None:
-        """Wait until all have joined: some start more slowly."""
+        """Wait until all workers have joined."""
         with Client(self.address, set_as_default=False) as client:
             client.wait_for_workers(len(self.workers), timeout=120)
 
@@ -70,7 +70,7 @@ class DaskProcesses:
 
 @contextmanager
 def dask_processes(folder: Path, *more: str) -> Iterator[DaskProcesses]:
-    """Start a scheduler; end it and all that joined."""
+    """Start a scheduler; at the end stop it and all workers that joined."""
     folder.mkdir(parents=True, exist_ok=True)
     processes = DaskProcesses(folder, more)
     try:
@@ -90,5 +90,5 @@ def wait_until(true: object, what: str, seconds: float = 120.0) -> None:
 
 
 def children_of(process: subprocess.Popen[bytes]) -> list[psutil.Process]:
-    """Processes below one."""
+    """Return all children of a process."""
     return psutil.Process(process.pid).children(recursive=True)

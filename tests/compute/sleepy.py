@@ -1,4 +1,4 @@
-"""Preloaded by workers: a model that says when it begins a block, and then takes a minute."""
+"""Preloaded by workers: a model that reports when it begins a block, and then takes a minute."""
 
 import os
 import time
@@ -16,7 +16,7 @@ from wsi_parse.registry import MODELS
 
 
 class SleepyModel(StainModel):
-    """The stain model, but for that."""
+    """The stain model, except that each prediction takes a minute."""
 
     def predict(self, images: NDArray[np.uint8], scale_pass: ScalePass, state: State) -> Mapping[str, NDArray[Any]]:
         Path(os.environ["SLEEPY_BEGUN"]).touch()

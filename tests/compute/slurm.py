@@ -9,7 +9,7 @@ from pathlib import Path
 
 from tests.compute.processes import wait_until
 
-#: Where every command looks first; Snakemake takes the variable SLURM_CONF from its jobs.
+#: The default path of the configuration; Snakemake removes the variable SLURM_CONF from its jobs.
 USUAL = Path("/etc/slurm/slurm.conf")
 _CONFIGURATION = """\
 ClusterName=t
@@ -38,7 +38,7 @@ PartitionName=main Nodes={host} Default=YES MaxTime=INFINITE State=UP
 
 @contextmanager
 def slurm_of_one_node(folder: Path) -> Iterator[Path]:
-    """Start it; gives the controller's log, in which every job stands."""
+    """Start SLURM; yield the log of the controller, which names every job."""
     for name in ("state", "spool"):
         (folder / name).mkdir(parents=True)
     first, second = _free_ports(2)

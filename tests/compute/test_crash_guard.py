@@ -1,4 +1,4 @@
-"""Attempts: what was under way when a process died runs alone, and what kills again and again is named."""
+"""Crash guard: tasks that ran when a process died run alone, and a task that kills workers repeatedly fails."""
 
 import threading
 import time
@@ -27,7 +27,7 @@ def test_three_deaths_are_enough(tmp_path: Path) -> None:
     died(tmp_path, "predict-0-1-2", MAX_WORKER_DEATHS)
     with pytest.raises(StageError, match="3 workers died one after the other"), crash_guard(tmp_path, "predict-0-1-2"):
         pytest.fail("tried once more")
-    # Places whose names begin alike are others.
+    # Tasks whose names merely begin with the same characters are different tasks.
     with crash_guard(tmp_path, "predict-0-1-20"), crash_guard(tmp_path, "predict-0-1-21"):
         pass
 

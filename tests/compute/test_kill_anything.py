@@ -51,7 +51,7 @@ def expected(slides: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[di
 def test_killed_at_random_moments(
     slides: Path, expected: tuple[dict[str, bytes], float], tmp_path: Path, seed: int
 ) -> None:
-    """Each time one of the three dies somewhere in the run; what is started again goes on."""
+    """Each time one of the three dies during the run; the same command then resumes."""
     rng = random.Random(seed)
     victim = ("worker", "client", "scheduler")[seed % 3]
     (bytes_expected, seconds), out = expected, tmp_path / "out"
@@ -63,9 +63,9 @@ def test_killed_at_random_moments(
         time.sleep(rng.uniform(0.2, 1.0) * seconds)
         was_running = client.poll() is None
         _kill(victim, processes, client, rng.choice(workers))
-        _, said = client.communicate(timeout=300)
+        _, stderr = client.communicate(timeout=300)
         if victim == "worker":
-            assert client.returncode == 0, said.decode()
+            assert client.returncode == 0, stderr.decode()
         elif was_running:
             assert client.returncode != 0
     with dask_processes(tmp_path / "again") as processes:

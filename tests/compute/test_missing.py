@@ -1,4 +1,4 @@
-"""Clusters whose packages are not there, or whose options cannot be, say so in one line; GPUs by a stand-in."""
+"""Missing packages and invalid options of clusters are reported in one line; GPUs are tested with a stand-in."""
 
 import re
 import signal
@@ -32,7 +32,7 @@ def test_a_missing_package_is_named_with_what_to_do(
     assert f"pip install 'wsi-parse[{extra}]'" in str(caught.value)
 
 
-def test_options_that_cannot_be_are_refused(tmp_path: Path) -> None:
+def test_unknown_options_are_refused(tmp_path: Path) -> None:
     settings = ComputeSettings(cluster="slurm", options={"wall": "1:00:00"})
     with pytest.raises(SettingsError, match="wall"), Cluster(settings, tmp_path) as cluster:
         cluster.client()
@@ -76,8 +76,8 @@ def test_a_cluster_nobody_knows(tmp_path: Path) -> None:
         cluster.client()
 
 
-def test_a_worker_a_gpu_where_dask_cuda_finds_several(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Said of a stand-in: no GPU is at hand."""
+def test_each_gpu_gets_a_worker_if_dask_cuda_finds_several(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Uses a stand-in, because there is no GPU."""
     asked = {}
 
     class LocalCUDACluster:

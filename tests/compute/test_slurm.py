@@ -1,4 +1,4 @@
-"""Three ways to a batch system, on a real SLURM of one node: always the bytes of a run on this machine."""
+"""Three ways to use a batch system, on a real SLURM of one node: each gives the bytes of a local run."""
 
 import json
 import os
@@ -31,7 +31,7 @@ def slurm(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 
 @pytest.fixture(scope="module")
 def slides(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A list of three slides, and settings that make small work of them."""
+    """A list of three slides, and settings for short runs."""
     folder = tmp_path_factory.mktemp("slides")
     lines = ["path,id"]
     for number, side in enumerate((700, 900, 1100)):
@@ -67,7 +67,7 @@ def jobs_in(log: Path) -> int:
 
 
 def environment() -> dict[str, str]:
-    """Jobs find our command first."""
+    """Return an environment in which jobs find our command first."""
     return {**os.environ, "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
 
 

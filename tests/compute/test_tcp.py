@@ -1,4 +1,4 @@
-"""A scheduler over TCP, real worker processes: placement, checks, losses; always the same bytes."""
+"""A scheduler over TCP with real worker processes: placement, checks, lost workers; always the same bytes."""
 
 import signal
 import subprocess
@@ -44,7 +44,7 @@ def expected(slide: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str,
 
 @pytest.fixture(scope="module")
 def dask(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DaskProcesses]:
-    """Two workers that say they have a GPU, and one that does not."""
+    """Two workers that declare a GPU, and one that does not."""
     with dask_processes(tmp_path_factory.mktemp("dask")) as processes:
         for more in (GPU, GPU, ()):
             processes.start_worker(*more)
@@ -83,19 +83,19 @@ def test_models_run_where_a_gpu_is_declared_and_outlining_also_where_none_is(
         by_stage[done.stage].add(int(done.process.rpartition(":")[2]))
     assert by_stage["predict"] <= with_gpu
     assert by_stage["outline"] & without
-    # Memory of workers elsewhere counts, though they are nobody's children here.
+    # Memory of workers that are not children of this process counts too.
     assert manifest.peak_memory_mb is not None
     assert manifest.peak_memory_mb > 2 * 80
     assert "127.0.0.1" not in (tmp_path / "run.json").read_text()
 
 
 def test_several_slides_share_the_workers(slide: Path, dask: DaskProcesses, tmp_path: Path) -> None:
-    from tests.cohort.test_run import Heard
+    from tests.cohort.test_run import RecordingListener
     from wsi_parse.cohort import CohortSlide, Listing, run_cohort
 
     rows = [CohortSlide(id=name, path=slide) for name in ("one", "two", "three")]
-    heard = Heard()
-    outcomes = run_cohort(Listing(rows), tmp_path, settings_of(cluster=dask.address), heard)
+    listener = RecordingListener()
+    outcomes = run_cohort(Listing(rows), tmp_path, settings_of(cluster=dask.address), listener)
     assert [outcome.state for outcome in outcomes] == ["done"] * 3
     hashes = {(tmp_path / row.id / "annotations.geojson").read_bytes() for row in rows}
     assert len(hashes) == 1
@@ -108,7 +108,7 @@ def test_no_worker_that_runs_models_is_an_error(slide: Path, tmp_path: Path) -> 
             segment_slide(slide, tmp_path / "out", settings_of(cluster=processes.address))
 
 
-def test_nobody_answers(slide: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_no_scheduler_answers(slide: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("wsi_parse.compute.scheduler._ANSWERS_WITHIN", "2s")
     with pytest.raises(ClusterError, match="No scheduler answers"):
         segment_slide(slide, tmp_path / "out", settings_of(cluster="tcp://127.0.0.1:9"))
@@ -125,34 +125,34 @@ class TestWorkersAreChecked:
         with pytest.raises(ClusterError, match=r"has wsi-parse .*, not 9\.9"):
             segment_slide(slide, tmp_path, settings_of(cluster=dask.address))
 
-    def test_all_that_is_lacking_is_told(self, slide: Path, tmp_path: Path) -> None:
+    def test_everything_that_is_missing_is_named(self, slide: Path, tmp_path: Path) -> None:
         from types import SimpleNamespace
 
         from wsi_parse.models.weights import Weights
         from wsi_parse.settings import ModelSettings
 
         elsewhere = Weights(tmp_path / "none.safetensors", "0" * 64)
-        told = check_module.WorkerCheck(
+        check = check_module.WorkerCheck(
             "mini", ModelSettings(), elsewhere, tmp_path / "none.svs", tmp_path / "nowhere", "GPU"
         )
         with_gpu = SimpleNamespace(address="tcp://w", state=SimpleNamespace(total_resources={"GPU": 1}))
         with pytest.raises(ClusterError) as caught:
-            told.setup(with_gpu)
+            check.setup(with_gpu)
         for words in ("cannot write", "weights none.safetensors"):
             assert words in str(caught.value)
         without = SimpleNamespace(address="tcp://w", state=SimpleNamespace(total_resources={}))
         with pytest.raises(ClusterError) as caught:
-            told.setup(without)
+            check.setup(without)
         assert "weights none" not in str(caught.value)
-        told.out = tmp_path
+        check.out = tmp_path
         with pytest.raises(StageError, match=r"none\.svs: a worker on .* cannot read it") as one:
-            told.setup(without)
+            check.setup(without)
         assert one.value.stage == "opening on a worker"
 
     def test_a_slide_that_workers_cannot_read_stops_no_other(
         self, slide: Path, dask: DaskProcesses, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        from tests.cohort.test_run import Heard
+        from tests.cohort.test_run import RecordingListener
         from wsi_parse.cohort import CohortSlide, Listing, run_cohort
 
         (tmp_path / "here").mkdir()
@@ -167,7 +167,7 @@ class TestWorkersAreChecked:
 
         monkeypatch.setattr(check_module.WorkerCheck, "__init__", of_another_machine)
         rows = [CohortSlide(id="local", path=here), CohortSlide(id="shared", path=slide)]
-        outcomes = run_cohort(Listing(rows), tmp_path / "out", settings_of(cluster=dask.address), Heard())
+        outcomes = run_cohort(Listing(rows), tmp_path / "out", settings_of(cluster=dask.address), RecordingListener())
         assert [outcome.state for outcome in outcomes] == ["failed", "done"]
         assert outcomes[0].error_stage == "opening on a worker"
         assert "not there" not in str(outcomes[0].error)
@@ -205,7 +205,7 @@ class TestLosses:
     def test_a_block_that_kills_three_workers_fails_its_slide_there(
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, allowed: int
     ) -> None:
-        """However soon a scheduler that is not ours gives up; blocks beside it, in the same process, are not blamed."""
+        """For any setting of the scheduler; blocks beside it in the same process are not blamed."""
         monkeypatch.setitem(processes_module.ENVIRONMENT, "DASK_DISTRIBUTED__SCHEDULER__ALLOWED_FAILURES", str(allowed))
         pixels = tissue_with_nuclei(1500, 1300)[0]
         pixels[512:1024, 512:1024] = 0
@@ -216,13 +216,13 @@ class TestLosses:
             with pytest.raises(StageError, match="3 workers died one after the other") as caught:
                 segment_slide(bad, tmp_path / "out", settings_of(model="deadly", cluster=processes.address))
         assert caught.value.stage == "prediction"
-        # The tile of 512 px there, and what lies around it: no other block shows the model black.
+        # Only blocks around the black square of 512 px show black to the model.
         left, right = (int(number) for number in caught.value.place.split()[1].rstrip(",").split("-"))
         assert left < 1024
         assert right > 512
         assert (tmp_path / "out" / ".work").exists()
 
-    def test_files_that_show_late_are_waited_for(
+    def test_the_run_waits_for_files_that_become_visible_late(
         self,
         slide: Path,
         expected: dict[str, str],
@@ -230,23 +230,23 @@ class TestLosses:
         tmp_path: Path,
         monkeypatch: pytest.MonkeyPatch,
     ) -> None:
-        """As on NFS: what was looked for, and not there, stays away for a while."""
+        """As on NFS: a file that did not exist when it was checked stays invisible for a while."""
         late: set[Path] = set()
         exists = Path.exists
 
-        def seen_late(path: Path, **how: bool) -> bool:
+        def visible_late(path: Path, **how: bool) -> bool:
             if path.suffix == ".npz" and path not in late:
                 late.add(path)
                 return False
             return exists(path, **how)
 
-        monkeypatch.setattr(Path, "exists", seen_late)
+        monkeypatch.setattr(Path, "exists", visible_late)
         manifest = segment_slide(slide, tmp_path / "out", settings_of(cluster=dask_alone.address))
         assert late
         assert manifest.outputs == expected
         monkeypatch.setattr(Path, "exists", lambda path, **how: path.suffix != ".npz" and exists(path, **how))
-        monkeypatch.setattr("wsi_parse.compute.graph._SEEN_WITHIN_SECONDS", 0.0)
-        with pytest.raises(ClusterError, match="one and the same folder"):
+        monkeypatch.setattr("wsi_parse.compute.graph._VISIBLE_WITHIN_SECONDS", 0.0)
+        with pytest.raises(ClusterError, match="not visible on this machine"):
             segment_slide(slide, tmp_path / "other", settings_of(cluster=dask_alone.address))
 
     def test_ctrl_c_waits_for_no_block(self, slide: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -262,14 +262,14 @@ class TestLosses:
                 text=True,
                 preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
             )
-            wait_until(begun.exists, "a block is under way")
+            wait_until(begun.exists, "a block is running")
             client.send_signal(signal.SIGINT)
-            told = client.communicate(timeout=30)[1]
+            stderr = client.communicate(timeout=30)[1]
         assert client.returncode == 130
-        assert "Interrupted." in told
-        assert "Traceback" not in told
+        assert "Interrupted." in stderr
+        assert "Traceback" not in stderr
 
-    def test_a_dead_scheduler_is_told_and_a_new_one_goes_on(
+    def test_a_dead_scheduler_is_an_error_and_a_new_one_resumes(
         self, slide: Path, expected: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setitem(sys.modules["wsi_parse.compute.cluster"]._CONFIG, "distributed.comm.timeouts.connect", "3s")

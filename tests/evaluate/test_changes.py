@@ -1,4 +1,4 @@
-"""Known changes come out as they were made: moved, deleted, added, reclassified, redrawn."""
+"""Known changes are found as they were made: moved, deleted, added, reclassified, redrawn."""
 
 import json
 import uuid
@@ -43,7 +43,7 @@ def test_a_lattice_moved_by_one_micron_with_tenths_changed() -> None:
         [*(turned.get(number, classes[number]) for number in kept), *classes[:10]],
         [*ids[10:], *(name_of(1000 + number) for number in range(10))],
     )
-    told = evaluate(annotations(shapes, classes, ids), pred, EvaluationOptions(mpp=0.25)).to_dict()
+    result = evaluate(annotations(shapes, classes, ids), pred, EvaluationOptions(mpp=0.25)).to_dict()
     iou = 36 / 44
     expected = {
         "truth": 100,
@@ -62,15 +62,15 @@ def test_a_lattice_moved_by_one_micron_with_tenths_changed() -> None:
         "area_error": 0,
         "truth_area_um2": 100 * 100,
     }
-    assert {key: told["all"][key] for key in expected} == pytest.approx(expected)
+    assert {key: result["all"][key] for key in expected} == pytest.approx(expected)
     for number, name in enumerate(CLASSES):
         other = CLASSES[1 - number]
-        table = {(row["truth"], row["pred"]): row["count"] for row in told["confusion"]}
+        table = {(row["truth"], row["pred"]): row["count"] for row in result["confusion"]}
         assert (table[name, name], table[name, other], table[name, "(missed)"], table["(extra)", name]) == (40, 5, 5, 5)
-        assert told["classes"][name]["matched"] == 40
-        assert told["classes"][name]["f1"] == pytest.approx(40 / 50)
-        assert told["classes"][name]["dice"] == pytest.approx(0.9 * 40 / 50)
-    review = told["review"]
+        assert result["classes"][name]["matched"] == 40
+        assert result["classes"][name]["f1"] == pytest.approx(40 / 50)
+        assert result["classes"][name]["dice"] == pytest.approx(0.9 * 40 / 50)
+    review = result["review"]
     # The truth is what the reviewer left: what only the prediction has, was deleted.
     assert review["deleted"] == [name_of(1000 + number) for number in range(10)]
     assert review["added"] == ids[:10]
@@ -99,13 +99,13 @@ class TestRealExports:
         return dict(json.loads(path.read_text(encoding="utf-8")))
 
     def test_agree_with_themselves(self, path: Path, whole: dict[str, Any]) -> None:
-        told = evaluate(path, path, EvaluationOptions(mpp=MPP)).to_dict()
-        for figures in (told["all"], *told["classes"].values()):
+        result = evaluate(path, path, EvaluationOptions(mpp=MPP)).to_dict()
+        for figures in (result["all"], *result["classes"].values()):
             for key in ("dice", "iou", "precision", "recall", "f1", "sq", "pq", "aji", "centre_f1"):
                 assert figures[key] == pytest.approx(1, abs=1e-12)
             assert figures["count_error"] == figures["area_error"] == 0
-        assert told["review"]["kept"] == [feature["id"] for feature in whole["features"]]
-        assert told["review"]["counts"] == {
+        assert result["review"]["kept"] == [feature["id"] for feature in whole["features"]]
+        assert result["review"]["counts"] == {
             "kept": len(whole["features"]),
             **dict.fromkeys(("reshaped", "reclassified", "deleted", "added", "reshaped_and_reclassified"), 0),
         }
@@ -133,19 +133,19 @@ class TestRealExports:
             pred.append(item)
         extra = [shifted(features[number], 5000, 5000, id=str(uuid.uuid4())) for number in doubled]
         (tmp_path / "pred.geojson").write_text(json.dumps([*pred, *extra]), encoding="utf-8")
-        told = evaluate(path, tmp_path / "pred.geojson", EvaluationOptions(mpp=MPP)).to_dict()
+        result = evaluate(path, tmp_path / "pred.geojson", EvaluationOptions(mpp=MPP)).to_dict()
         stayed = len(features) - tenth
-        review = told["review"]
+        review = result["review"]
         assert review["counts"]["deleted"] == review["counts"]["added"] == review["counts"]["reclassified"] == tenth
         assert {item["id"]: item for item in review["reclassified"]} == changes
         assert set(review["deleted"]) == {feature["id"] for feature in extra}
         assert set(review["added"]) == {features[number]["id"] for number in gone}
         assert len(review["reshaped"]) == (stayed if moved_um else 0)
-        assert told["all"]["centre_matched"] == stayed
-        assert told["all"]["truth"] == told["all"]["pred"] == len(features)
-        table = {(row["truth"], row["pred"]): row["count"] for row in told["confusion"]}
+        assert result["all"]["centre_matched"] == stayed
+        assert result["all"]["truth"] == result["all"]["pred"] == len(features)
+        table = {(row["truth"], row["pred"]): row["count"] for row in result["confusion"]}
         if not moved_um:
-            assert told["all"]["matched"] == stayed
+            assert result["all"]["matched"] == stayed
             assert sum(count for (truth, pred), count in table.items() if pred == "(missed)") == tenth
             assert sum(count for (truth, pred), count in table.items() if truth == "(extra)") == tenth
             assert sum(count for (truth, pred), count in table.items() if pred == "Other") == tenth
@@ -157,8 +157,8 @@ class TestRealExports:
         )
         there = shapely.transform(shapes, lambda points: np.round(points + shift, 2))
         iou = shapely.area(shapely.intersection(shapes, there)) / shapely.area(shapely.union(shapes, there))
-        assert told["all"]["matched"] == int((iou > 0.5).sum())
-        assert told["all"]["pq"] == pytest.approx(iou[iou > 0.5].sum() / len(features), rel=1e-6)
+        assert result["all"]["matched"] == int((iou > 0.5).sum())
+        assert result["all"]["pq"] == pytest.approx(iou[iou > 0.5].sum() / len(features), rel=1e-6)
 
 
 class TestKeptOrReshaped:
@@ -174,7 +174,7 @@ class TestKeptOrReshaped:
     def test_rounding_turning_and_starting_elsewhere_keep(
         self, radii: list[float], offset: float, start: int, turned: bool
     ) -> None:
-        """QuPath holds float32, writes two decimals, and keeps neither start nor direction of a ring."""
+        """QuPath uses float32, writes two decimals, and does not keep start and direction of a ring."""
         shape = self.around(radii, offset)
         points = np.roll(shapely.get_coordinates(shape)[:-1], start, axis=0)
         points = np.round(points.astype(np.float32).astype(float), 2)
@@ -189,7 +189,7 @@ class TestKeptOrReshaped:
         assert not same_outlines(np.array([shape], object), np.array([self.around(radii, 100.0)], object)).any()
 
 
-def test_what_was_reshaped_and_turned_is_both_and_the_rest_is_told() -> None:
+def test_an_object_may_be_reshaped_and_reclassified_and_the_rest_is_noted() -> None:
     shapes = lattice(5)
     ids = [name_of(number) for number in range(5)]
     pred = annotations(shapes[:4], ["Tumor"] * 4, ids[:4])
@@ -220,13 +220,14 @@ def test_lost_ids_are_counted_beside_what_was_deleted_and_added() -> None:
     assert evaluation.review.deleted == ids[2:6]
     assert evaluation.review.added == [None, "new", "twin", "other"]
     assert [note for note in evaluation.notes if "lost" in note] == [
-        "By id: 2 of the added have the outline of a deleted one (IoU above 0.99): were their ids lost?"
+        "By id: 2 of the added objects have the outline of a deleted one (IoU above 0.99); "
+        "check whether their ids were lost."
     ]
     whole = annotations(shapes, ids=ids)
     assert not any("lost" in note for note in evaluate(whole, annotations(shapes[:6], ids=ids[:6])).notes)
 
 
-def test_no_common_id_is_said_and_twins_too() -> None:
+def test_no_common_id_and_repeated_ids_are_noted() -> None:
     shapes = lattice(2)
     strangers = evaluate(annotations(shapes, ids=["a", "b"]), annotations(shapes, ids=["c", "d"]))
     assert strangers.review is None

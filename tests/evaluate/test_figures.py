@@ -44,22 +44,22 @@ class TestAgainstRasters:
         evaluation = evaluate(of_scene(truth), of_scene(pred), PX)
         assert set(evaluation.classes) == {*truth[1], *pred[1]}
         check(evaluation.everything.to_dict(), scores(masks_of(truth), masks_of(pred)))
-        for name, told in evaluation.classes.items():
-            check(told.to_dict(), scores(masks_of(truth, name), masks_of(pred, name)))
+        for name, result in evaluation.classes.items():
+            check(result.to_dict(), scores(masks_of(truth, name), masks_of(pred, name)))
 
     @given(heaps(), heaps())
     def test_of_objects_that_overlap(self, truth: Heap, pred: Heap) -> None:
         evaluation = evaluate(of_heap(truth), of_heap(pred), PX)
         for name in (None, *evaluation.classes):
-            told = evaluation.everything if name is None else evaluation.classes[name]
+            result = evaluation.everything if name is None else evaluation.classes[name]
             expected = scores(of_class(truth, name), of_class(pred, name))
-            # One object may fit two equally well; which of them is then not said by the definition.
-            check(told.to_dict(), {key: value for key, value in expected.items() if key != "aji"})
+            # One object may fit two equally well; the definition does not say which of them then counts.
+            check(result.to_dict(), {key: value for key, value in expected.items() if key != "aji"})
 
     def test_by_hand(self) -> None:
         truth = annotations([shapely.box(0, 0, 10, 10), shapely.box(20, 0, 30, 10), shapely.box(40, 0, 50, 10)])
         pred = annotations([shapely.box(0, 0, 10, 8), shapely.box(24, 0, 34, 10)])
-        told = evaluate(truth, pred, EvaluationOptions(mpp=0.5)).everything.to_dict()
+        result = evaluate(truth, pred, EvaluationOptions(mpp=0.5)).everything.to_dict()
         expected = {
             "matched": 1,
             "precision": 1 / 2,
@@ -78,43 +78,43 @@ class TestAgainstRasters:
             "centre_matched": 2,
             "centre_f1": 0.8,
         }
-        check(told, expected)
+        check(result, expected)
 
 
 class TestProperties:
     @given(scenes())
     def test_a_file_agrees_with_itself(self, compared: ComparedSets) -> None:
         evaluation = evaluate(of_scene(compared), of_scene(compared), PX)
-        for told in figures(evaluation).values():
-            assert all(told[key] in (None, 1.0) for key in SHARES)
-            assert told["count_error"] in (None, 0)
-            assert told["area_error"] in (None, 0)
+        for result in figures(evaluation).values():
+            assert all(result[key] in (None, 1.0) for key in SHARES)
+            assert result["count_error"] in (None, 0)
+            assert result["area_error"] in (None, 0)
         assert all(truth == pred for truth, pred in evaluation.confusion)
 
     @given(heaps())
     def test_also_where_objects_lie_on_one_another(self, heap: Heap) -> None:
         evaluation = evaluate(of_heap(heap), of_heap(heap), PX)
-        for told in figures(evaluation).values():
-            assert all(told[key] is None or told[key] == pytest.approx(1) for key in SHARES)
+        for result in figures(evaluation).values():
+            assert all(result[key] is None or result[key] == pytest.approx(1) for key in SHARES)
         assert all(truth == pred for truth, pred in evaluation.confusion)
 
     @given(heaps(), heaps())
-    def test_neither_side_comes_first(self, one: Heap, other: Heap) -> None:
+    def test_the_order_of_the_two_sets_does_not_matter(self, one: Heap, other: Heap) -> None:
         there = figures(evaluate(of_heap(one), of_heap(other), PX))
         back = figures(evaluate(of_heap(other), of_heap(one), PX))
         assert there.keys() == back.keys()
-        for name, told in there.items():
-            assert [told[key] for key in SYMMETRIC] == pytest.approx([back[name][key] for key in SYMMETRIC])
-            assert (told["truth"], told["precision"]) == (back[name]["pred"], back[name]["recall"])
+        for name, result in there.items():
+            assert [result[key] for key in SYMMETRIC] == pytest.approx([back[name][key] for key in SYMMETRIC])
+            assert (result["truth"], result["precision"]) == (back[name]["pred"], back[name]["recall"])
 
     @given(heaps(), heaps())
     def test_shares_are_shares_and_counts_add_up(self, truth: Heap, pred: Heap) -> None:
         evaluation = evaluate(of_heap(truth), of_heap(pred), PX)
-        for told in figures(evaluation).values():
-            assert all(told[key] is None or 0 <= told[key] <= 1 for key in SHARES)
-            assert told["matched"] <= min(told["truth"], told["pred"])
-            assert told["iou"] <= told["dice"]
-            assert told["pq"] <= told["f1"]
+        for result in figures(evaluation).values():
+            assert all(result[key] is None or 0 <= result[key] <= 1 for key in SHARES)
+            assert result["matched"] <= min(result["truth"], result["pred"])
+            assert result["iou"] <= result["dice"]
+            assert result["pq"] <= result["f1"]
         table = evaluation.confusion
         assert sum(count for (name, _), count in table.items() if name != EXTRA) == len(truth[0])
         assert sum(count for (_, name), count in table.items() if name != MISSED) == len(pred[0])
@@ -132,13 +132,13 @@ class TestProperties:
         whole = evaluate(beside(of_scene(truth), of_scene(truth2)), beside(of_scene(pred), of_scene(pred2)), PX)
         total = summed(parts)
         assert total.confusion == whole.confusion
-        for name, told in figures(total).items():
-            assert told == pytest.approx(figures(whole)[name])
+        for name, result in figures(total).items():
+            assert result == pytest.approx(figures(whole)[name])
 
     @given(st.integers(0, 3))
     def test_nothing_can_be_compared(self, count: int) -> None:
         some = annotations([shapely.box(20 * k, 0, 20 * k + 9, 9) for k in range(count)])
-        told = evaluate(some, annotations([]), PX).everything.to_dict()
-        assert told["f1"] == told["dice"] == told["pq"] == told["aji"] == (0.0 if count else 1.0)
-        assert told["precision"] is None
+        result = evaluate(some, annotations([]), PX).everything.to_dict()
+        assert result["f1"] == result["dice"] == result["pq"] == result["aji"] == (0.0 if count else 1.0)
+        assert result["precision"] is None
         assert evaluate(annotations([]), some, PX).everything.to_dict()["recall"] is None

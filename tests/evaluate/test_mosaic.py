@@ -91,7 +91,7 @@ def export(shapes: NDArray[np.object_], path: Path) -> Path:
 def test_outlines_give_the_figures_of_pixels(found: Path, labels: NDArray[np.int32], tmp_path: Path) -> None:
     truth = export(outlined(labels), tmp_path / "truth.geojson")
     assert not check_file(truth).counts
-    told = evaluate(truth, found / "annotations.geojson").everything.to_dict()
+    result = evaluate(truth, found / "annotations.geojson").everything.to_dict()
     pred = read_annotations(found / "annotations.geojson").geometry
     number, row, column = drawn(pred)
     under = labels[row // FINER, column // FINER]
@@ -123,7 +123,7 @@ def test_outlines_give_the_figures_of_pixels(found: Path, labels: NDArray[np.int
         "sq": total / matched,
         "centre_f1": 2 * near / (known + len(pred)),
     }
-    assert {key: told[key] for key in expected} == pytest.approx(expected, rel=0.01)
+    assert {key: result[key] for key in expected} == pytest.approx(expected, rel=0.01)
     assert expected["dice"] > 0.6
     assert expected["centre_f1"] > 0.75
 

@@ -23,7 +23,7 @@ coordinates = st.floats(-30, 30, allow_nan=False).map(lambda value: round(value,
 
 @st.composite
 def areas(draw: st.DrawFn) -> shapely.Geometry:
-    """Anything with area: holes, islands, spikes, upright and nearly upright sides."""
+    """Anything with area: holes, islands, spikes, vertical and nearly vertical edges."""
     shapes = [shapely.Polygon(draw(st.lists(st.tuples(coordinates, coordinates), min_size=3, max_size=9)))]
     for _ in range(draw(st.integers(0, 2))):
         shapes.append(shapely.Point(draw(coordinates), draw(coordinates)).buffer(draw(st.floats(1, 9)), quad_segs=3))
@@ -37,8 +37,8 @@ class TestIntersectionAreas:
     @given(st.lists(st.tuples(areas(), areas()), min_size=1, max_size=6), st.sampled_from([0.0, 190_000.0]))
     def test_are_those_of_geos(self, pairs: list[tuple[shapely.Geometry, shapely.Geometry]], offset: float) -> None:
         one, other = (
-            shapely.transform(np.array(side, object), lambda points: points + offset)
-            for side in zip(*pairs, strict=True)
+            shapely.transform(np.array(shapes, object), lambda points: points + offset)
+            for shapes in zip(*pairs, strict=True)
         )
         valid = shapely.is_valid(one) & shapely.is_valid(other)
         one, other = one[valid], other[valid]
@@ -118,13 +118,13 @@ class TestPairs:
         """So many squares make 27 million pairs: as the critic's file did."""
         heap = np.full(5_200, shapely.box(0, 0, 9, 9), object)
         before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-        with pytest.raises(UsageError, match=r"too often: 5,200 and 5,200 make over 5,000,000.*laid in again"):
+        with pytest.raises(UsageError, match=r"too often: 5,200 and 5,200 make over 5,000,000.*imported several times"):
             overlapping(heap, heap)
         assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 1 << 20
         assert len(overlapping(heap[:300], heap[:300])) == 90_000
 
     @given(heaps())
-    def test_of_one_side_come_once(self, heap: tuple[list[np.ndarray], list[str]]) -> None:
+    def test_pairs_within_one_set_come_once(self, heap: tuple[list[np.ndarray], list[str]]) -> None:
         pairs = overlapping_itself(of_heap(heap).geometry)
         expected = {
             (one, other): int((heap[0][one] & heap[0][other]).sum())
@@ -160,15 +160,15 @@ class TestCovers:
     def test_count_each_place_once(
         self, truth: tuple[list[np.ndarray], list[str]], pred: tuple[list[np.ndarray], list[str]], clip: bool
     ) -> None:
-        sides = of_heap(truth).geometry, of_heap(pred).geometry
+        sets = of_heap(truth).geometry, of_heap(pred).geometry
         where = np.zeros((14, 14), bool)
         where[3:11, 2:9] = True
         pieces = []
-        for side in sides:
-            whole = Pieces(side).clipped(shapely.box(2, 3, 9, 11)) if clip else Pieces(side)
-            pieces.append(whole.apart(overlapping_itself(side)))
+        for shapes in sets:
+            whole = Pieces(shapes).clipped(shapely.box(2, 3, 9, 11)) if clip else Pieces(shapes)
+            pieces.append(whole.without_overlaps(overlapping_itself(shapes)))
         covers = [np.any([np.zeros((14, 14), bool), *heap[0]], axis=0) & (where | (not clip)) for heap in (truth, pred)]
         for piece, cover in zip(pieces, covers, strict=True):
             assert piece.area.sum() == pytest.approx(cover.sum())
-        common = common_areas(pieces[0], pieces[1], overlapping(*sides))
+        common = common_areas(pieces[0], pieces[1], overlapping(*sets))
         assert common.sum() == pytest.approx((covers[0] & covers[1]).sum())

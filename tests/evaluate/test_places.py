@@ -1,4 +1,4 @@
-"""Frames, pixel sizes and regions: where it is looked, and nothing guessed in silence."""
+"""Frames, pixel sizes and regions: assumptions are reported."""
 
 import json
 from pathlib import Path
@@ -26,28 +26,28 @@ def moved(shapes: Any, x: float, y: float) -> Any:
 
 class TestFrames:
     @pytest.mark.parametrize(
-        ("truth", "pred", "x", "y", "said"),
+        ("truth", "pred", "x", "y", "expected_note"),
         [
             (QUPATH, QUPATH, 0, 0, ""),
-            ({}, {}, 0, 0, "prediction and truth do not say"),
-            ({}, QUPATH, 0, 0, "truth does not say"),
+            ({}, {}, 0, 0, "prediction and truth do not state it"),
+            ({}, QUPATH, 0, 0, "truth does not state it"),
             # The truth came back from QuPath, which crops; the prediction counts from the corner of the scan.
             ({}, LEVEL0, 300, 700, "moved by (-300, -700)"),
             (QUPATH, LEVEL0, 300, 700, "moved by (-300, -700)"),
             (LEVEL0, QUPATH, -300, -700, "moved by (300, 700)"),
-            (LEVEL0, {}, -300, -700, "prediction does not say"),
+            (LEVEL0, {}, -300, -700, "prediction does not state it"),
         ],
     )
     def test_the_prediction_is_brought_into_that_of_the_truth(
-        self, truth: dict[str, Any], pred: dict[str, Any], x: float, y: float, said: str
+        self, truth: dict[str, Any], pred: dict[str, Any], x: float, y: float, expected_note: str
     ) -> None:
         evaluation = evaluate(annotations(BOXES, provenance=truth), annotations(moved(BOXES, x, y), provenance=pred))
         assert evaluation.everything.pq == 1
-        told = " ".join(evaluation.notes)
-        assert said in told
-        assert ("Frame" in told) == bool(said)
+        notes = " ".join(evaluation.notes)
+        assert expected_note in notes
+        assert ("Frame" in notes) == bool(expected_note)
 
-    def test_other_slides_are_told(self) -> None:
+    def test_files_of_different_slides_are_noted(self) -> None:
         other = {**QUPATH, "slide": {**SLIDE, "fingerprint": "b"}}
         notes = evaluate(annotations(BOXES, provenance=QUPATH), annotations(BOXES, provenance=other)).notes
         assert any("different slides" in note for note in notes)
@@ -62,12 +62,12 @@ class TestFrames:
     )
     def test_a_pixel_size_that_the_files_contradict_is_refused(self, mpp: float, fits: bool) -> None:
         square = {"slide": {"mpp_x_um": 0.25, "mpp_y_um": 0.25}}
-        for told in ([square, {}], [{}, square]):
+        for provenances in ([square, {}], [{}, square]):
             if fits:
-                assert pixel_size(mpp, told) == (mpp, mpp)
+                assert pixel_size(mpp, provenances) == (mpp, mpp)
                 continue
             with pytest.raises(UsageError, match=rf"--mpp {mpp:g} is not.*0\.25 x 0\.25"):
-                pixel_size(mpp, told)
+                pixel_size(mpp, provenances)
         with pytest.raises(UsageError, match=r"0\.25 x 0\.5"):
             evaluate(annotations(BOXES, provenance=QUPATH), annotations(BOXES), EvaluationOptions(mpp=0.25))
 
@@ -80,24 +80,26 @@ class TestFrames:
 
     def test_without_a_pixel_size_microns_are_not_guessed(self) -> None:
         evaluation = evaluate(annotations(BOXES), annotations(BOXES))
-        told = evaluation.everything.to_dict()
-        assert told["centre_f1"] is None
-        assert told["truth_area_px2"] == 1200
+        result = evaluation.everything.to_dict()
+        assert result["centre_f1"] is None
+        assert result["truth_area_px2"] == 1200
         assert any("--mpp" in note for note in evaluation.notes)
         assert evaluate(annotations(BOXES), annotations(BOXES), EvaluationOptions(radius="3px")).everything.near == 3
 
 
-def region_file(folder: Path, *shapes: Any, told: dict[str, Any] | None = None) -> Path:
+def region_file(folder: Path, *shapes: Any, provenance: dict[str, Any] | None = None) -> Path:
     features = [{"type": "Feature", "geometry": json.loads(shapely.to_geojson(shape))} for shape in shapes]
     path = folder / "region.geojson"
     path.write_text(
-        json.dumps({"type": "FeatureCollection", "features": features, **({"wsi_parse": told} if told else {})})
+        json.dumps(
+            {"type": "FeatureCollection", "features": features, **({"wsi_parse": provenance} if provenance else {})}
+        )
     )
     return path
 
 
 class TestRegions:
-    def sides(self) -> tuple[Annotations, Annotations]:
+    def object_sets(self) -> tuple[Annotations, Annotations]:
         """Objects in the region, out of it, and across its border with the centroid on either side."""
         places = ((0, 20, 40, 94, 97, 130), (0, 21, 94, 97, 130, 150))
         truth, pred = (
@@ -107,15 +109,15 @@ class TestRegions:
 
     def test_objects_count_by_centroid_and_areas_are_clipped(self, tmp_path: Path) -> None:
         path = region_file(tmp_path, shapely.box(-5, -5, 100, 50))
-        told = evaluate(*self.sides(), EvaluationOptions(within=path, radius="3px")).everything.to_dict()
-        assert (told["truth"], told["pred"], told["matched"], told["centre_matched"]) == (4, 3, 3, 3)
-        assert told["truth_area_px2"] == 300 + 60 + 30
-        assert told["pred_area_px2"] == 200 + 60 + 30
-        assert told["common_area_px2"] == 100 + 90 + 60 + 30
-        assert told["sq"] == pytest.approx((1 + 90 / 110 + 1) / 3)
+        result = evaluate(*self.object_sets(), EvaluationOptions(within=path, radius="3px")).everything.to_dict()
+        assert (result["truth"], result["pred"], result["matched"], result["centre_matched"]) == (4, 3, 3, 3)
+        assert result["truth_area_px2"] == 300 + 60 + 30
+        assert result["pred_area_px2"] == 200 + 60 + 30
+        assert result["common_area_px2"] == 100 + 90 + 60 + 30
+        assert result["sq"] == pytest.approx((1 + 90 / 110 + 1) / 3)
 
     def test_a_class_of_the_truth_is_a_region_and_no_object(self) -> None:
-        truth, pred = self.sides()
+        truth, pred = self.object_sets()
         inside = shapely.box(-5, -5, 100, 50)
         both = annotations(
             [*truth.geometry, shapely.box(-5, -5, 60, 50), shapely.box(50, -5, 100, 50)],
@@ -130,8 +132,8 @@ class TestRegions:
             evaluate(both, pred, EvaluationOptions(within_class="Seen"))
 
     def test_the_region_is_read_in_its_own_frame(self, tmp_path: Path) -> None:
-        truth, pred = (annotations(side.geometry, provenance=QUPATH) for side in self.sides())
-        path = region_file(tmp_path, shapely.box(295, 695, 400, 750), told=LEVEL0)
+        truth, pred = (annotations(side.geometry, provenance=QUPATH) for side in self.object_sets())
+        path = region_file(tmp_path, shapely.box(295, 695, 400, 750), provenance=LEVEL0)
         assert evaluate(truth, pred, EvaluationOptions(within=path)).everything.truth == 4
 
     def test_agrees_with_a_raster(self, tmp_path: Path) -> None:
@@ -141,12 +143,12 @@ class TestRegions:
         ]
         shapes = [outlines(image) for image in labels]
         disc = shapely.Point(16, 16).buffer(11, quad_segs=1)
-        told = evaluate(*map(annotations, shapes), EvaluationOptions(within=region_file(tmp_path, disc))).everything
+        result = evaluate(*map(annotations, shapes), EvaluationOptions(within=region_file(tmp_path, disc))).everything
         union = [shapely.union_all(side) & disc for side in shapes]
-        assert told.px2.both == pytest.approx((union[0] & union[1]).area)
-        assert told.dice == pytest.approx(2 * (union[0] & union[1]).area / (union[0].area + union[1].area))
+        assert result.px2.both == pytest.approx((union[0] & union[1]).area)
+        assert result.dice == pytest.approx(2 * (union[0] & union[1]).area / (union[0].area + union[1].area))
         counts = [sum(disc.covers(shape.centroid) for shape in side) for side in shapes]
-        assert [told.truth, told.pred] == counts
+        assert [result.truth, result.pred] == counts
 
     def test_an_object_redrawn_across_the_border_is_no_deletion(self, tmp_path: Path) -> None:
         truth = annotations([shapely.box(96, 0, 120, 10)], ids=["a"])
@@ -158,7 +160,7 @@ class TestRegions:
 
     def test_an_empty_region_and_two_of_them_are_refused(self, tmp_path: Path) -> None:
         with pytest.raises(UsageError, match="no polygon"):
-            evaluate(*self.sides(), EvaluationOptions(within=region_file(tmp_path)))
+            evaluate(*self.object_sets(), EvaluationOptions(within=region_file(tmp_path)))
         with pytest.raises(UsageError, match="exclude"):
             EvaluationOptions(within=tmp_path, within_class="Seen")
 
@@ -168,7 +170,7 @@ class TestClassesAndKinds:
         truth, pred = annotations(BOXES), annotations(BOXES, ["Tumor", "Tumor: Unsure", "Tumor: Positive"])
         together = evaluate(truth, pred)
         assert together.classes["Tumor"].matched == 2
-        assert any("1 of a class" in note for note in together.notes)
+        assert any("1 objects of a class" in note for note in together.notes)
         assert set(together.classes) == {"Tumor", "Tumor: Positive"}
         apart = evaluate(truth, pred, EvaluationOptions(keep_unsure=True))
         assert apart.classes["Tumor"].matched == 1
@@ -198,22 +200,22 @@ class TestClassesAndKinds:
 
     @pytest.mark.parametrize("objects", [None, "all", "regions"])
     def test_tissue_of_a_run_is_no_object(self, objects: Any) -> None:
-        """The import script lays it in; a region of that class that is no annotation stays."""
+        """The import script adds it; an object of that class that is not an annotation stays."""
         tissue = shapely.box(-10, -10, 300, 300)
         types, classes = ["annotation", "annotation", "detection"], ["Tumor", "Stroma", "Tissue"]
         pred = annotations(BOXES, classes, types=types)
         truth = annotations([*BOXES, tissue], [*classes, "Tissue"], types=[*types, "annotation"])
-        plain, told = (
+        plain, result = (
             evaluate(pred, pred, EvaluationOptions(objects=objects)),
             evaluate(truth, pred, EvaluationOptions(objects=objects)),
         )
-        assert told.to_dict() | {"notes": []} == plain.to_dict() | {"notes": []}
-        assert [note for note in told.notes if note not in plain.notes] == [
-            "Annotations of class Tissue are no objects: 1 of the truth, 0 of the prediction left out."
+        assert result.to_dict() | {"notes": []} == plain.to_dict() | {"notes": []}
+        assert [note for note in result.notes if note not in plain.notes] == [
+            "Annotations of class Tissue are left out: 1 of the truth and 0 of the prediction."
         ]
         within = evaluate(truth, pred, EvaluationOptions(objects=objects, within_class="Tissue"))
         assert within.everything == plain.everything
-        assert not any("are no objects" in note for note in within.notes)
+        assert not any("of class Tissue" in note for note in within.notes)
 
     def test_cells_meet_nuclei_by_their_nucleus(self) -> None:
         nuclei = shapely.buffer(BOXES, -6)
@@ -224,20 +226,20 @@ class TestClassesAndKinds:
             [*nuclei[:2], BOXES[2]], ids=["a", "b", "c"], types=["detection", "detection", "annotation"]
         )
         for truth, pred, words in ((alone, cells, "The prediction has"), (cells, alone, "The truth has")):
-            told = evaluate(truth, pred)
-            assert told.everything.pq == told.everything.dice == 1
-            assert told.review is not None
-            assert told.review.kept == ["a", "b", "c"]
-            assert any(words in note and "nuclei are compared" in note for note in told.notes)
+            result = evaluate(truth, pred)
+            assert result.everything.pq == result.everything.dice == 1
+            assert result.review is not None
+            assert result.review.kept == ["a", "b", "c"]
+            assert any(words in note and "nuclei are compared" in note for note in result.notes)
             for objects, matched in (("all", 1), ("cells", 0)):
                 asked = evaluate(truth, pred, EvaluationOptions(objects=objects))  # type: ignore[arg-type]
                 assert asked.everything.matched == matched
                 assert any(words in note and "--objects nuclei compares" in note for note in asked.notes)
         # Where both have nuclei, or the other has cells, whole cells are compared.
         for other in (cells, plain):
-            told = evaluate(other, cells)
-            assert told.everything.px2.truth == told.everything.px2.both == 1200
-            assert not any("nuclei" in note for note in told.notes)
+            result = evaluate(other, cells)
+            assert result.everything.px2.truth == result.everything.px2.both == 1200
+            assert not any("nuclei" in note for note in result.notes)
 
     def test_crossing_outlines_are_mended_and_flat_ones_left_out(self) -> None:
         bow = shapely.Polygon([(0, 0), (10, 10), (10, 0), (0, 10)])

@@ -1,4 +1,4 @@
-"""Pictures: right place, right size, right words, the same bytes each time, also where nothing was found."""
+"""Pictures: position, size, texts, the same bytes each time; also if nothing was found."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,9 +12,10 @@ from PIL import Image, ImageDraw
 from tests.one_pass import ArrayReader
 from wsi_parse.geometry import Box
 from wsi_parse.objects.batch import ObjectBatch
+from wsi_parse.pictures import page_layout
 from wsi_parse.pictures.density import Density
 from wsi_parse.pictures.overlay import draw_overlay, draw_preview
-from wsi_parse.pictures.page_layout import bar_um
+from wsi_parse.pictures.page_layout import bar_um, draw_text
 from wsi_parse.pictures.view import Canvas, View
 from wsi_parse.prompts import Prompt
 from wsi_parse.slides.slide import Slide, SlideOptions
@@ -36,9 +37,9 @@ def tissue_of(slide: Slide, *, found: bool = True) -> TissueMask:
     return TissueMask(mask, frame)
 
 
-def discs(places: list[tuple[float, float]], radius: float = 8, prompt: int = 0) -> ObjectBatch:
-    count = len(places)
-    shapes = shapely.buffer(shapely.points(np.array(places, float).reshape(-1, 2)), radius)
+def discs(centres: list[tuple[float, float]], radius: float = 8, prompt: int = 0) -> ObjectBatch:
+    count = len(centres)
+    shapes = shapely.buffer(shapely.points(np.array(centres, float).reshape(-1, 2)), radius)
     return ObjectBatch(shapes, np.full(count, prompt, np.int16), np.array(["id"] * count, object), {})
 
 
@@ -48,19 +49,34 @@ def crowd(seed: int, count: int, low: float, high: float) -> ObjectBatch:
 
 @pytest.fixture
 def words(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """What is written on pictures."""
-    said: list[str] = []
-    text = ImageDraw.ImageDraw.text
+    """The texts that are drawn on pictures."""
+    texts: list[str] = []
 
-    def listening(self: ImageDraw.ImageDraw, xy: Any, text_: str, *more: Any, **options: Any) -> None:
-        said.append(text_)
-        text(self, xy, text_, *more, **options)
+    def recording(draw: ImageDraw.ImageDraw, xy: Any, text: str, *more: Any, **options: Any) -> float:
+        texts.append(text)
+        return draw_text(draw, xy, text, *more, **options)
 
-    monkeypatch.setattr(ImageDraw.ImageDraw, "text", listening)
-    return said
+    monkeypatch.setattr(page_layout, "draw_text", recording)
+    return texts
 
 
-def test_overlay_says_what_is_seen(tmp_path: Path, words: list[str]) -> None:
+@pytest.mark.parametrize("size_px", [13, 20, 30])
+def test_micro_and_square_are_drawn_although_the_font_lacks_them(size_px: int) -> None:
+    def ink(text: str) -> np.ndarray:
+        picture = Image.new("RGB", (2 * size_px, 2 * size_px), "white")
+        draw_text(ImageDraw.Draw(picture), (4, size_px), text, (0, 0, 0), size_px)
+        return np.asarray(picture.convert("L")) < 128
+
+    micro, letter_u, square = ink("µ"), ink("u"), ink("²")
+    below = slice(size_px + 1, None)
+    assert micro[below].any(), "the tail goes below the baseline"
+    assert not letter_u[below].any()
+    assert micro[: size_px + 1][letter_u[: size_px + 1]].all(), "above the baseline it is a u"
+    assert square[: size_px - size_px // 3].any(), "raised"
+    assert not square[size_px - size_px // 4 :].any()
+
+
+def test_overlay_has_counts_areas_and_scale_bars(tmp_path: Path, words: list[str]) -> None:
     slide = slide_of(4000, 3000)
     batch, regions = crowd(0, 300, 2000, 2600), discs([(800, 800)], radius=300, prompt=1)
     draw_overlay(slide, tissue_of(slide), lambda: [batch, regions], (NUCLEI, GLANDS), tmp_path / "o.png", 800)
@@ -68,10 +84,10 @@ def test_overlay_says_what_is_seen(tmp_path: Path, words: list[str]) -> None:
         assert page.format == "PNG"
         assert page.width > 800 + 336, "the slide, and a field beside it"
     assert "research use only, not for clinical decisions" in words
-    assert any(text.startswith("Nucleus 300 (") and text.endswith("/mm2)") for text in words)
+    assert any(text.startswith("Nucleus 300 (") and text.endswith("/mm²)") for text in words)
     assert any(text.startswith("Gland 1 (") for text in words)
-    assert any(text.startswith("tissue 2.") for text in words)
-    assert {"500 um", "50 um"} <= set(words)
+    assert any(text.startswith("tissue 2.") and text.endswith(" mm²") for text in words)
+    assert {"500 µm", "50 µm"} <= set(words)
     assert [path.name for path in tmp_path.iterdir()] == ["o.png"]
 
 
@@ -114,7 +130,7 @@ def test_an_error_leaves_nothing(tmp_path: Path) -> None:
     assert not list(tmp_path.iterdir())
 
 
-def test_ink_lands_where_the_object_is() -> None:
+def test_outlines_are_drawn_where_the_object_is() -> None:
     slide = slide_of(1000, 800, bounds=Box(200, 100, 600, 500))
     view = View.of_slide(slide, 300)
     assert (view.box.width, view.box.height) == (300, 250), "what was scanned, no more"

@@ -1,4 +1,4 @@
-"""Results lie in the right place: bounds subtracted as QuPath does, regions of interest read in the same frame."""
+"""Coordinates of results: bounds are subtracted as in QuPath, and regions of interest use the same frame."""
 
 import json
 from pathlib import Path
@@ -39,7 +39,7 @@ def nearest(one: np.ndarray, other: np.ndarray) -> np.ndarray:
     return np.array([np.hypot(*(other - point).T).min() for point in one])
 
 
-def test_a_slide_with_bounds_gives_the_places_that_qupath_shows(painted: Path, tmp_path: Path) -> None:
+def test_a_slide_with_bounds_gives_the_coordinates_of_qupath(painted: Path, tmp_path: Path) -> None:
     plain = found(painted / "plain.svs", tmp_path / "plain")
     cropped = found(painted / "bounds.scn", tmp_path / "cropped")
     assert len(plain) > 100

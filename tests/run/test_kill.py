@@ -1,4 +1,4 @@
-"""Killed at a random moment and started again: byte-equal results, no process left behind."""
+"""A run that is killed at a random moment and started again gives byte-equal results and leaves no process behind."""
 
 import os
 import random
@@ -76,7 +76,7 @@ def reference(slide: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[by
 
 
 def kill_at(slide: Path, out: Path, share: float, seconds: float, *more: str) -> None:
-    """Kill a run after a share of its time; where it was faster than thought, begin again by its own time."""
+    """Kill a run after a share of its time; if it ended before, try again with its measured time."""
     for _ in range(5):
         started = time.monotonic()
         if kill_after(start(slide, out, *more), share * seconds):
@@ -86,8 +86,10 @@ def kill_at(slide: Path, out: Path, share: float, seconds: float, *more: str) ->
     pytest.fail("no kill hit a running process")
 
 
-def prove(slide: Path, out: Path, reference: tuple[bytes, float], kills: int, seed: int, *more: str) -> None:
-    """Kill a run `kills` times at random moments of its time, then let it end."""
+def check_killed_runs(
+    slide: Path, out: Path, reference: tuple[bytes, float], kills: int, seed: int, *more: str
+) -> None:
+    """Kill a run `kills` times at random moments, then let it finish and compare its results."""
     rng = random.Random(seed)
     expected, seconds = reference
     for _ in range(kills):
@@ -102,7 +104,7 @@ def prove(slide: Path, out: Path, reference: tuple[bytes, float], kills: int, se
 def test_killed_twice_and_resumed_gives_the_same_bytes(
     slide: Path, tmp_path: Path, reference: tuple[bytes, float], more: tuple[str, ...]
 ) -> None:
-    prove(slide, tmp_path, reference, 2, 1, *more)
+    check_killed_runs(slide, tmp_path, reference, 2, 1, *more)
 
 
 @pytest.mark.slow
@@ -111,11 +113,11 @@ def test_killed_twice_and_resumed_gives_the_same_bytes(
 def test_killed_at_ten_random_moments(
     slide: Path, tmp_path: Path, reference: tuple[bytes, float], more: tuple[str, ...], seed: int
 ) -> None:
-    prove(slide, tmp_path, reference, 1, 100 + seed, *more)
+    check_killed_runs(slide, tmp_path, reference, 1, 100 + seed, *more)
 
 
 def wait_for_blocks(out: Path, count: int) -> None:
-    """Wait until so many blocks are done."""
+    """Wait until `count` blocks are done."""
     end = time.monotonic() + 120
     while len(list(out.glob("kill/.work/*/*/done/*.json"))) < count:
         assert time.monotonic() < end, "no run got so far"
@@ -133,9 +135,9 @@ def test_interrupt_keeps_what_is_done_and_says_so(slide: Path, tmp_path: Path, r
     )
     wait_for_blocks(tmp_path, 10)
     process.send_signal(signal.SIGINT)
-    _, said = process.communicate(timeout=60)
+    _, stderr = process.communicate(timeout=60)
     assert process.returncode == 130
-    assert "the same command goes on" in " ".join(said.split())
+    assert "the same command goes on" in " ".join(stderr.split())
     assert not family(process.pid)
     subprocess.run(command(slide, tmp_path), check=True, stdout=subprocess.DEVNULL)
     assert (tmp_path / "kill" / "annotations.geojson").read_bytes() == reference[0]

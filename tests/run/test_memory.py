@@ -1,4 +1,4 @@
-"""Memory is bounded whatever the slide's size: the limits of `benchmarks.memory`, as a long proof."""
+"""Memory is bounded whatever the slide's size: the limits of `benchmarks.memory`, as a slow test."""
 
 import json
 import subprocess
@@ -13,7 +13,7 @@ def test_peak_memory_is_flat_and_below_two_gigabytes(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "benchmarks.memory", "10000", "40000", "--folder", str(tmp_path), "--json"]
     result = subprocess.run(command, capture_output=True, text=True, cwd=Path(__file__).parents[2])
     assert result.returncode == 0, result.stdout + result.stderr
-    told = json.loads(result.stdout)
-    assert max(row["peak_mb"] for row in told["rows"]) < 2000
-    assert told["spread"] <= 0.25
-    assert told["rows"][-1]["objects"] > 200_000
+    report = json.loads(result.stdout)
+    assert max(row["peak_mb"] for row in report["rows"]) < 2000
+    assert report["spread"] <= 0.25
+    assert report["rows"][-1]["objects"] > 200_000

@@ -75,7 +75,7 @@ def test_large_annotations_come_in_parts_that_the_manifest_names(
     assert (tmp_path / "whole" / names[1]).exists(), "a part that is gone is written again"
 
 
-def test_what_a_run_before_wrote_and_this_one_does_not_is_removed(
+def test_outputs_of_an_earlier_run_that_are_not_written_again_are_removed(
     slide: tuple[Path, np.ndarray], tmp_path: Path
 ) -> None:
     def there() -> set[str]:
@@ -90,7 +90,7 @@ def test_what_a_run_before_wrote_and_this_one_does_not_is_removed(
         Breaking(patch, 0, ModelError("stop"))
         with pytest.raises(StageError):
             segment_slide(slide[0], tmp_path, settings_of("tiles.overlap=0.25", 'export.formats=["parquet"]'))
-    assert set(first.outputs) < there(), "what is there stays while nothing new is"
+    assert set(first.outputs) < there(), "earlier outputs stay until new ones are written"
     notes: list[str] = []
     progress = Silent()
     progress.note = notes.append  # type: ignore[method-assign]
@@ -98,7 +98,8 @@ def test_what_a_run_before_wrote_and_this_one_does_not_is_removed(
     mine = {"annotations_mine.geojson", "probability.ome.zarr"}
     assert there() == set(second.outputs) | mine == {"objects.parquet", "overlay.png", "tissue.geojson"} | mine
     assert [note for note in notes if "changed since" in note] == [
-        "probability.ome.zarr was written by a run before and changed since: it stays, and is no result of this one."
+        "probability.ome.zarr was written by an earlier run and changed since. "
+        "It is kept, and is not a result of this run."
     ]
     loaded = RunManifest.load(tmp_path)
     assert loaded is not None
@@ -120,7 +121,7 @@ def test_only_outputs_that_lie_in_the_folder_are_removed(tmp_path: Path, name: s
     assert left == ["a.txt", "out/b/c.txt", "out/run.json"]
 
 
-def test_the_manifest_says_what_with_what_from_what(slide: tuple[Path, np.ndarray], tmp_path: Path) -> None:
+def test_the_manifest_names_slide_model_settings_and_outputs(slide: tuple[Path, np.ndarray], tmp_path: Path) -> None:
     segment_slide(slide[0], tmp_path, settings_of())
     manifest = RunManifest.load(tmp_path)
     assert manifest is not None
@@ -159,20 +160,20 @@ def test_outputs_do_not_depend_on_blocks_threads_or_processes(
 def test_outlining_begins_before_the_last_prediction(
     slide: tuple[Path, np.ndarray], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    told: list[Done] = []
+    ended: list[Done] = []
     run_graph = graph.run_graph
 
     def listening(client, plan, blocks, chunks, report):  # type: ignore[no-untyped-def] # noqa: ANN001, ANN202
-        run_graph(client, plan, blocks, chunks, lambda done: (told.append(done), report(done)))
+        run_graph(client, plan, blocks, chunks, lambda done: (ended.append(done), report(done)))
 
     monkeypatch.setattr("wsi_parse.run.pipeline.run_graph", listening)
     segment_slide(slide[0], tmp_path, settings_of("tiles.block=1"))
-    first_outline = min(done.started for done in told if done.stage == "outline")
-    last_prediction = max(done.started for done in told if done.stage == "predict")
+    first_outline = min(done.started for done in ended if done.stage == "outline")
+    last_prediction = max(done.started for done in ended if done.stage == "predict")
     assert first_outline < last_prediction
 
 
-def test_a_finished_run_is_not_done_again_but_verified(
+def test_a_finished_run_is_verified_and_not_repeated(
     slide: tuple[Path, np.ndarray], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     first = segment_slide(slide[0], tmp_path, settings_of())
@@ -188,8 +189,8 @@ def test_a_finished_run_is_not_done_again_but_verified(
     assert again.outputs == first.outputs
     assert not calls
     (tmp_path / "annotations.geojson").write_text("{}")
-    mended = segment_slide(slide[0], tmp_path, settings_of())
-    assert mended.outputs == first.outputs
+    repaired = segment_slide(slide[0], tmp_path, settings_of())
+    assert repaired.outputs == first.outputs
     assert digest(tmp_path / "annotations.geojson") == first.outputs["annotations.geojson"]
     assert calls
 
@@ -210,7 +211,7 @@ class Breaking:
         monkeypatch.setattr(StainModel, "predict", failing)
 
 
-def test_a_failure_names_slide_stage_and_place_and_the_next_run_goes_on(
+def test_a_failure_names_slide_stage_and_place_and_the_next_run_resumes(
     slide: tuple[Path, np.ndarray], tmp_path: Path
 ) -> None:
     segment_slide(slide[0], tmp_path / "clean", settings_of())
@@ -234,7 +235,9 @@ def test_a_failure_names_slide_stage_and_place_and_the_next_run_goes_on(
 
 
 @pytest.mark.parametrize("harm", ["shard", "objects"])
-def test_damage_to_what_is_kept_is_made_good(slide: tuple[Path, np.ndarray], tmp_path: Path, harm: str) -> None:
+def test_damaged_intermediate_results_are_computed_again(
+    slide: tuple[Path, np.ndarray], tmp_path: Path, harm: str
+) -> None:
     segment_slide(slide[0], tmp_path / "clean", settings_of())
     with pytest.MonkeyPatch.context() as patch:
         Breaking(patch, 60, ModelError("stop"))
@@ -248,7 +251,7 @@ def test_damage_to_what_is_kept_is_made_good(slide: tuple[Path, np.ndarray], tmp
     assert digest(tmp_path / "out" / "annotations.geojson") == digest(tmp_path / "clean" / "annotations.geojson")
 
 
-def test_a_nan_from_the_model_is_an_error_and_not_nothing_found(
+def test_a_nan_from_the_model_is_an_error(
     slide: tuple[Path, np.ndarray], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def nan(model, images, scale_pass, state):  # type: ignore[no-untyped-def] # noqa: ANN001, ANN202
@@ -268,7 +271,7 @@ def test_a_blank_slide_is_a_result(tmp_path: Path) -> None:
     assert json.loads((tmp_path / "out" / "annotations.geojson").read_text())["features"] == []
 
 
-def test_only_the_region_of_interest_is_looked_at(slide: tuple[Path, np.ndarray], tmp_path: Path) -> None:
+def test_only_the_region_of_interest_is_processed(slide: tuple[Path, np.ndarray], tmp_path: Path) -> None:
     square = [[[400, 400], [1000, 400], [1000, 900], [400, 900], [400, 400]]]
     roi = tmp_path / "roi.geojson"
     roi.write_text(json.dumps({"type": "Feature", "geometry": {"type": "Polygon", "coordinates": square}}))
@@ -329,14 +332,14 @@ def test_results_of_another_slide_are_not_overwritten(slide: tuple[Path, np.ndar
 @pytest.mark.parametrize(
     ("settings", "error", "words"),
     [
-        ({"prompts": ()}, UsageError, "Nothing to look for"),
+        ({"prompts": ()}, UsageError, "There is no prompt"),
         ({"prompts": ("unicorns",)}, UnknownPromptError, "nuclei"),
         ({"prompts": ("nuclei",), "model": {"name": "nonsense"}}, UnknownNameError, "stain"),
         ({"prompts": ("nuclei",), "slide": {"mpp": 0.25}}, PixelSizeError, "--override-mpp"),
         ({"prompts": ("nuclei",), "slide": {"roi": Path("no.geojson")}}, UsageError, "no.geojson"),
     ],
 )
-def test_what_cannot_be_is_said_before_anything_is_written(
+def test_invalid_requests_are_refused_before_anything_is_written(
     slide: tuple[Path, np.ndarray], tmp_path: Path, settings: dict[str, object], error: type[Exception], words: str
 ) -> None:
     with pytest.raises(error, match=words):

@@ -9,11 +9,11 @@ from rich.markup import escape
 
 from wsi_parse.cli.screen import Bars
 from wsi_parse.cli.show import duration
-from wsi_parse.cohort import Choice, Listing, Outcome, chosen, list_cohort, run_cohort, with_model
+from wsi_parse.cohort import Choice, Listing, Outcome, list_cohort, run_cohort, selected_rows, with_model
 from wsi_parse.errors import WsiParseError
 from wsi_parse.notice import RESEARCH_ONLY
-from wsi_parse.run.estimate import expected
-from wsi_parse.run.prepared import prepare
+from wsi_parse.run.estimate import estimate_cost
+from wsi_parse.run.prepared import resolve_run
 from wsi_parse.settings import RunSettings
 
 
@@ -25,7 +25,7 @@ def do_cohort(
     Returns
     -------
     int
-        Exit code: 0 every slide that was chosen is done, 1 one failed.
+        Exit code: 0 every slide that was selected_rows is done, 1 one failed.
     """
     console = Console(stderr=True, quiet=as_json)
     listing = list_cohort(sources, out)
@@ -99,13 +99,13 @@ def _plan(listing: Listing, settings: RunSettings, choice: Choice, console: Cons
     screen = CohortScreen(console)
     listing, decided = with_model(listing, settings, screen.note, require_weights=False)
     problems = [Outcome.of_problem(problem) for problem in listing.problems]
-    rows = chosen(listing, choice)[: choice.limit]
+    rows = selected_rows(listing, choice)[: choice.limit]
     tiles, seconds, disk = 0, 0.0, 0.0
     for row in rows:
         try:
-            prepared = prepare(row.path, row.settings(decided), require_weights=False)
+            prepared = resolve_run(row.path, row.settings(decided), require_weights=False)
             with prepared.slide:
-                figures = expected(prepared, prepared.passes(prepared.tissue()))
+                figures = estimate_cost(prepared, prepared.passes(prepared.tissue()))
         except WsiParseError as error:
             problems.append(Outcome.of_error(row, error, Path(row.id)))
             continue

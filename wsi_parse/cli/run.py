@@ -15,11 +15,11 @@ from wsi_parse.exporters.parts import INDEX_NAME
 from wsi_parse.notice import RESEARCH_ONLY
 from wsi_parse.progress import Progress, Silent
 from wsi_parse.registry import MODELS
-from wsi_parse.run.estimate import expected
+from wsi_parse.run.estimate import estimate_cost
 from wsi_parse.run.folders import output_folders
 from wsi_parse.run.manifest import RunManifest
 from wsi_parse.run.pipeline import segment_slide
-from wsi_parse.run.prepared import prepare
+from wsi_parse.run.prepared import resolve_run
 from wsi_parse.run.resolve import resolve
 from wsi_parse.settings import RunSettings
 from wsi_parse.slides import list_slides
@@ -36,7 +36,8 @@ def run_slides(paths: list[Path], out: Path, settings: RunSettings, *, dry_run: 
     console = Console(stderr=True, quiet=as_json)
     slides = list_slides(paths)
     # Once for all slides: a cohort never mixes models.
-    settings, _, notes = resolve(settings, require_weights=not dry_run)
+    request = resolve(settings, require_weights=not dry_run)
+    settings, notes = request.settings, request.notes
     for note in notes:
         console.print(note, highlight=False, markup=False)
     if not dry_run:
@@ -118,11 +119,11 @@ def written_line(manifest: RunManifest, folder: Path) -> str:
 def _plan(
     slide: Path, folder: Path, settings: RunSettings, console: Console, said: tuple[str, ...], *, as_json: bool
 ) -> None:
-    prepared = prepare(slide, settings, require_weights=False)
+    prepared = resolve_run(slide, settings, require_weights=False)
     with prepared.slide:
         tissue = prepared.tissue()
         passes = prepared.passes(tissue)
-        figures = expected(prepared, passes)
+        figures = estimate_cost(prepared, passes)
         size = prepared.slide.pixel_size
     if as_json:
         typer.echo(json.dumps({"slide": slide.name, "folder": str(folder), "tissue_mm2": tissue.area_mm2, **figures}))

@@ -18,17 +18,17 @@ from wsi_parse.geometry import Box
 from wsi_parse.models.weights import Weights
 from wsi_parse.pictures.overlay import draw_preview
 from wsi_parse.registry import MODELS
-from wsi_parse.run.estimate import expected
+from wsi_parse.run.estimate import estimate_cost
 from wsi_parse.run.folders import output_folders
-from wsi_parse.run.prepared import PreparedRun, prepare
-from wsi_parse.run.provenance import describe_model, describe_slide
+from wsi_parse.run.prepared import PreparedRun, resolve_run
+from wsi_parse.run.provenance import model_provenance, slide_provenance
 from wsi_parse.settings import ModelSettings, RunSettings
 from wsi_parse.slides import SlideOptions, open_slide
 from wsi_parse.tissue.mask import TissueMask
 
 
 def in_words(figures: dict[str, Any]) -> str:
-    """Put :func:`expected` into words."""
+    """Put :func:`estimate_cost` into words."""
     time = duration(figures["expected_seconds"])
     return (
         f"{figures['tiles']:,} tiles in {figures['blocks']:,} blocks · about {time} on this CPU with {figures['model']}"
@@ -51,7 +51,7 @@ def duration(seconds: float) -> str:
 def show_slide(path: Path, mpp: float | None, *, override_mpp: bool, as_json: bool) -> None:
     """Show what is known of a slide."""
     with open_slide(path, SlideOptions(mpp, override_mpp)) as slide:
-        facts = describe_slide(slide)
+        facts = slide_provenance(slide)
         facts["objective_power"] = slide.info.objective_power
         levels = [
             {"width": level.width, "height": level.height, "downsample": level.downsample_x}
@@ -73,7 +73,7 @@ def show_slide(path: Path, mpp: float | None, *, override_mpp: bool, as_json: bo
 
 def show_preview(path: Path, out: Path, settings: RunSettings, *, as_json: bool) -> None:
     """Draw tissue and tiles; say what a run would cost."""
-    prepared = prepare(path, settings, require_weights=False)
+    prepared = resolve_run(path, settings, require_weights=False)
     folder = output_folders([path], out)[0]
     with prepared.slide:
         tissue = prepared.tissue()
@@ -84,7 +84,7 @@ def show_preview(path: Path, out: Path, settings: RunSettings, *, as_json: bool)
         choices = {field_um: _at_field(prepared, tissue, field_um) for field_um in prepared.spec.fields_um}
     figures = {
         "tissue_mm2": round(tissue.area_mm2, 4),
-        **expected(prepared, passes),
+        **estimate_cost(prepared, passes),
         "fields_um": {f"{field_um:g}": told for field_um, told in choices.items()},
         "notes": list(prepared.notes),
         "picture": str(target),
@@ -107,7 +107,7 @@ def _at_field(prepared: PreparedRun, tissue: TissueMask, field_um: float) -> dic
     model = prepared.settings.model.model_copy(update={"field_um": field_um})
     scale_passes = MODELS.get(prepared.spec.name).plan(prepared.prompts, model)
     other = replace(prepared, scale_passes=scale_passes)
-    return expected(other, other.passes(tissue))
+    return estimate_cost(other, other.passes(tissue))
 
 
 def _cores_level0(item: PassPlan) -> list[Box]:
@@ -145,7 +145,7 @@ def show_model(name: str, *, as_json: bool) -> None:
 
 def _told(name: str) -> dict[str, Any]:
     spec, (weights, missing) = MODELS.get(name).spec, _installed(name)
-    return {**describe_model(spec, weights), "prompts": list(spec.prompts), "missing": missing or None}
+    return {**model_provenance(spec, weights), "prompts": list(spec.prompts), "missing": missing or None}
 
 
 def _in_short(name: str) -> Table:

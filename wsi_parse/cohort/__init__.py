@@ -1,8 +1,8 @@
-"""Cohorts: many slides, one folder each, one table of how they ended; what fails stops nothing else."""
+"""Cohorts: many slides, one folder per slide, one table of outcomes; a cohort continues after failures."""
 
 from wsi_parse.cohort.listing import CohortSlide, Listing, list_cohort
 from wsi_parse.cohort.outcome import Outcome
-from wsi_parse.cohort.resolve import Choice, chosen, with_model
+from wsi_parse.cohort.resolve import Choice, selected_rows, with_model
 from wsi_parse.cohort.run import Listener, run_cohort
 
 __all__ = [
@@ -11,8 +11,8 @@ __all__ = [
     "Listener",
     "Listing",
     "Outcome",
-    "chosen",
     "list_cohort",
     "run_cohort",
+    "selected_rows",
     "with_model",
 ]

@@ -1,4 +1,4 @@
-"""What a cohort is made of: folders, globs, or a list; every problem of it told at once, before anything starts."""
+"""The slides of a cohort, from folders, globs or lists; all problems are reported together before the cohort starts."""
 
 import csv
 import re
@@ -16,11 +16,11 @@ from wsi_parse.run.folders import output_folders
 from wsi_parse.settings import RunSettings
 from wsi_parse.slides import list_slides
 
-#: Columns of a list; only `path` must be there.
+#: Columns of a list; only `path` is required.
 COLUMNS = ("path", "id", "mpp", "organ", "prompts", "roi", "group")
 _LISTS = (".csv", ".tsv", ".parquet")
 _GLOB = re.compile(r"[*?\[]")
-# It names a folder on every system.
+# Such an id is a valid folder name on every system.
 _ID = re.compile(r"[^./\\:*?\"<>|\x00-\x1f][^/\\:*?\"<>|\x00-\x1f]{0,119}")
 
 
@@ -30,16 +30,16 @@ class CohortSlide(BaseModel):
     Parameters
     ----------
     id : str
-        Names the folder of its results.
+        The name of its output folder.
     path : Path
     mpp : float, optional
-        Microns per level-0 pixel, where the file does not tell.
+        Microns per level-0 pixel, if the file has no pixel size.
     organ : str, optional
     prompts : tuple of str
-        In place of the cohort's; in a list parted by semicolons.
+        Replace those of the cohort; separated by semicolons in a list.
     roi : Path, optional
     group : str, optional
-        What the summary counts together: a patient, an arm, a centre.
+        The summary counts each group together: a patient, an arm, a centre.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", coerce_numbers_to_str=True)
@@ -56,16 +56,18 @@ class CohortSlide(BaseModel):
     @classmethod
     def _names_a_folder(cls, value: str) -> str:
         if not _ID.fullmatch(value) or value.endswith((".", " ")):
-            raise ValueError("cannot name a folder: no slash, colon, or leading dot, at most 120 letters")
+            raise ValueError(
+                "is not a valid folder name: use at most 120 letters, no slash, no colon and no leading dot"
+            )
         return value
 
     @field_validator("prompts", mode="before")
     @classmethod
-    def _parted(cls, value: Any) -> Any:  # noqa: ANN401 - what a list holds
+    def _split(cls, value: Any) -> Any:  # noqa: ANN401 - what a list holds
         return tuple(part.strip() for part in value.split(";") if part.strip()) if isinstance(value, str) else value
 
     def settings(self, common: RunSettings) -> RunSettings:
-        """Put what this row says into the settings of the cohort."""
+        """Return the settings of the cohort with those of this row."""
         return RunSettings.model_validate(
             {
                 **common.model_dump(),
@@ -78,12 +80,12 @@ class CohortSlide(BaseModel):
 
 @dataclass(frozen=True)
 class Problem:
-    """A row that cannot be done.
+    """A row that cannot be processed.
 
     Parameters
     ----------
     id : str
-        Of the row, or its place in the list where it has none.
+        Of the row, or its position in the list if it has none.
     error : WsiParseError
     slide : str
         Name of the file.
@@ -98,27 +100,27 @@ class Problem:
 
 @dataclass
 class Listing:
-    """A cohort's rows that make sense, and those that do not."""
+    """The valid rows of a cohort, and the problems of the others."""
 
     slides: list[CohortSlide] = field(default_factory=list)
     problems: list[Problem] = field(default_factory=list)
 
 
 def list_cohort(sources: Sequence[str], out: Path) -> Listing:
-    """Expand what a user names.
+    """Find the slides that a user names.
 
     Parameters
     ----------
     sources : sequence of str
         Folders, globs, slides, and lists (.csv, .tsv, .parquet) with the columns :data:`COLUMNS`; paths in a list
-        count from its own folder.
+        are relative to the folder of the list.
     out : Path
-        Folder of the results.
+        The output folder.
 
     Raises
     ------
     UsageError
-        Where a list cannot be read, or nothing is named.
+        If a list cannot be read, or no slide is named.
     """
     rows: list[tuple[str, dict[str, Any]]] = []
     for source in sources:
@@ -141,22 +143,22 @@ def _slides_of(source: str) -> list[Path]:
         anchor = Path(path.anchor or ".")
         found = sorted(anchor.glob(str(path.relative_to(path.anchor)) if path.anchor else source))
         if not found:
-            raise UsageError(f"Nothing matches {source}.", "Check the pattern.")
+            raise UsageError(f"No file matches {source}.", "Check the pattern.")
         return list_slides(found)
     return list_slides([path])
 
 
 def _rows_of_list(path: Path) -> list[tuple[str, dict[str, Any]]]:
-    """Read a list: (where the row stands, its values that are not empty)."""
+    """Read a list; return for each row its position and its values that are not empty."""
     try:
         rows = _parquet(path) if path.suffix.lower() == ".parquet" else _csv(path)
     except (OSError, UnicodeDecodeError, csv.Error, pyarrow.ArrowException) as error:
-        raise UsageError(f"The list {path.name} cannot be read: {error}.", "It must be CSV or Parquet.") from error
+        raise UsageError(f"The list {path.name} cannot be read: {error}.", "Give a CSV or Parquet file.") from error
     columns = list(dict.fromkeys(name for row in rows for name in row))
     unknown = [repr(name) for name in columns if name not in COLUMNS]
     if "path" not in columns or unknown:
-        wrong = f"has columns that are not known: {', '.join(unknown)}" if unknown else "has no column 'path'"
-        raise UsageError(f"The list {path.name} {wrong}.", f"Columns are: {', '.join(COLUMNS)}.")
+        problem = f"has unknown columns: {', '.join(unknown)}" if unknown else "has no column 'path'"
+        raise UsageError(f"The list {path.name} {problem}.", f"Use these columns: {', '.join(COLUMNS)}.")
     found = []
     for number, row in enumerate(rows, 2):
         values = {name: value for name, value in row.items() if value not in (None, "")}
@@ -172,7 +174,7 @@ def _rows_of_list(path: Path) -> list[tuple[str, dict[str, Any]]]:
 def _csv(path: Path) -> list[dict[str, Any]]:
     text = path.read_text(encoding="utf-8-sig")
     head = text.partition("\n")[0]
-    # Spreadsheets of half of the world part by semicolons.
+    # In many countries spreadsheets separate fields by semicolons.
     delimiter = max("\t;,", key=head.count)
     reader = csv.DictReader(text.splitlines(), delimiter=delimiter, restkey="")
     rows = []
@@ -191,27 +193,27 @@ def _parquet(path: Path) -> list[dict[str, Any]]:
 
 
 def _checked(rows: Iterable[tuple[str, dict[str, Any]]]) -> Listing:
-    listing, places = Listing(), {}
-    for place, values in rows:
-        name = str(values.get("id") or place)
+    listing, positions = Listing(), {}
+    for position, values in rows:
+        name = str(values.get("id") or position)
         slide, group = Path(str(values.get("path", ""))).name, values.get("group")
         try:
             row = CohortSlide.model_validate(values)
         except ValidationError as error:
-            told = "; ".join(f"{'.'.join(map(str, item['loc']))}: {item['msg']}" for item in error.errors())
-            problem = UsageError(f"{place[:1].upper()}{place[1:]} cannot be: {told}.", "Mend the list.")
+            reasons = "; ".join(f"{'.'.join(map(str, item['loc']))}: {item['msg']}" for item in error.errors())
+            problem = UsageError(f"{position[:1].upper()}{position[1:]} is invalid: {reasons}.", "Correct the list.")
             listing.problems.append(Problem(name, problem, slide, None if group is None else str(group)))
             continue
         listing.slides.append(row)
-        places[id(row)] = place
-    # Two of one name would write into one folder; on some systems large letters make no difference.
-    seen = Counter(row.id.lower() for row in listing.slides)
-    twice = [row for row in listing.slides if seen[row.id.lower()] > 1]
-    for row in twice:
-        others = ", ".join(places[id(other)] for other in twice if other.id.lower() == row.id.lower())
-        doubled = UsageError(f"The id {row.id!r} is there more than once: {others}.", "Give each row its own.")
+        positions[id(row)] = position
+    # Two rows with the same id would write into one folder; some file systems ignore case.
+    counts = Counter(row.id.lower() for row in listing.slides)
+    duplicates = [row for row in listing.slides if counts[row.id.lower()] > 1]
+    for row in duplicates:
+        others = ", ".join(positions[id(other)] for other in duplicates if other.id.lower() == row.id.lower())
+        doubled = UsageError(f"The id {row.id!r} occurs more than once: {others}.", "Give each row its own id.")
         listing.problems.append(Problem(row.id, doubled, row.path.name, row.group))
-    listing.slides = [row for row in listing.slides if seen[row.id.lower()] == 1]
+    listing.slides = [row for row in listing.slides if counts[row.id.lower()] == 1]
     return listing
 
 

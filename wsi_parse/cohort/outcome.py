@@ -1,4 +1,4 @@
-"""Outcome: how one slide of a cohort ended, made of its manifest or of what went wrong."""
+"""Outcome: how one slide of a cohort ended, from its manifest or its error."""
 
 import hashlib
 import json
@@ -15,21 +15,21 @@ from wsi_parse.run.manifest import RunManifest
 from wsi_parse.run.pipeline import without_folders
 from wsi_parse.settings import RunSettings
 
-#: Stage of what fails before a run begins.
+#: The stage of failures before a run begins.
 OPENING = "opening"
 _FAILED = Path(".cohort") / "failed"
 
 
 class Outcome(BaseModel):
-    """One row of the cohort's table; holds no path.
+    """One row of the cohort's table; it holds no path.
 
     Parameters
     ----------
     state : {"done", "failed", "open"}
-        "open": not begun, interrupted, or under way elsewhere.
+        "open": not begun, interrupted, or running in another process.
     counts, per_mm2, unsure : dict of prompt to number
     error_stage, error_place : str or None
-        Where in the run it failed, and where on the slide (level-0 pixels).
+        The stage of the run that failed, and where on the slide (level-0 pixels).
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -59,7 +59,7 @@ class Outcome(BaseModel):
 
     @classmethod
     def of_manifest(cls, row: CohortSlide, manifest: RunManifest) -> "Outcome":
-        """Take what a finished run tells."""
+        """Make the outcome of a finished run."""
         return cls(
             id=row.id,
             group=row.group,
@@ -79,9 +79,9 @@ class Outcome(BaseModel):
 
     @classmethod
     def of_error(cls, row: CohortSlide, error: Exception, folder: Path) -> "Outcome":
-        """Take what went wrong."""
+        """Make the outcome of a run that failed."""
         if not isinstance(error, WsiParseError):
-            error = WsiParseError(f"{type(error).__name__}: {error}.", "This is a defect of wsi-parse.", "run")
+            error = WsiParseError(f"{type(error).__name__}: {error}.", "Report this defect of wsi-parse.", "run")
         return cls(
             id=row.id,
             group=row.group,
@@ -94,7 +94,7 @@ class Outcome(BaseModel):
 
     @classmethod
     def of_problem(cls, problem: Problem) -> "Outcome":
-        """Take a row that could not even be tried."""
+        """Make the outcome of a row that could not be started."""
         return cls(
             id=problem.id,
             group=problem.group,
@@ -106,12 +106,12 @@ class Outcome(BaseModel):
 
     @classmethod
     def open(cls, row: CohortSlide) -> "Outcome":
-        """Tell that nobody knows yet."""
+        """Make the outcome of a row that is not done yet."""
         return cls(id=row.id, group=row.group, slide=row.path.name, state="open")
 
 
 class FailureNotes:
-    """What failed in a folder of results, kept for the next call: the table is made anew each time.
+    """Failures of a cohort, kept in its folder for the next call, which writes the table anew.
 
     Parameters
     ----------
@@ -122,34 +122,34 @@ class FailureNotes:
         self._folder = out / _FAILED
 
     def find(self, row: CohortSlide, settings: RunSettings) -> Outcome | None:
-        """Return how a slide failed before, unless it or what is asked of it has changed since."""
+        """Return how a slide failed before, unless the slide or its settings have changed since."""
         try:
             noted: dict[str, Any] = json.loads(self._path(row).read_text(encoding="utf-8"))
-            if noted["asked"] == _asked(row, settings):
+            if noted["request"] == _request_hash(row, settings):
                 return Outcome.model_validate(noted["outcome"])
         except (OSError, ValueError, KeyError):
             return None
         return None
 
     def put(self, row: CohortSlide, settings: RunSettings, outcome: Outcome) -> None:
-        """Note a failure, or forget what was noted of a slide that is done."""
+        """Keep a failure, or remove the note of a slide that is now done."""
         if outcome.state == "done":
             self._path(row).unlink(missing_ok=True)
             return
         self._folder.mkdir(parents=True, exist_ok=True)
-        noted = {"asked": _asked(row, settings), "outcome": outcome.model_dump(mode="json")}
+        noted = {"request": _request_hash(row, settings), "outcome": outcome.model_dump(mode="json")}
         write_text(self._path(row), json.dumps(noted, indent=1) + "\n")
 
     def _path(self, row: CohortSlide) -> Path:
         return self._folder / f"{row.id}.json"
 
 
-def _asked(row: CohortSlide, settings: RunSettings) -> str:
-    """Hash of what a slide was asked for, and of the file's size and time: mended, it is tried again."""
+def _request_hash(row: CohortSlide, settings: RunSettings) -> str:
+    """Hash the settings of a slide, and size and time of its file, so that a repaired slide is tried again."""
     try:
-        facts = row.path.stat()
-        seen = f"{facts.st_size} {facts.st_mtime_ns}"
+        status = row.path.stat()
+        file_state = f"{status.st_size} {status.st_mtime_ns}"
     except OSError:
-        seen = "gone"
-    told = row.settings(settings).model_dump_json(exclude={"compute"})
-    return hashlib.sha256(f"{__version__} {told} {row.path} {seen}".encode()).hexdigest()[:16]
+        file_state = "gone"
+    request = row.settings(settings).model_dump_json(exclude={"compute"})
+    return hashlib.sha256(f"{__version__} {request} {row.path} {file_state}".encode()).hexdigest()[:16]

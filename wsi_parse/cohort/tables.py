@@ -1,4 +1,4 @@
-"""The cohort's tables, a row a slide, and its summary in words; each whole or not at all."""
+"""The tables of a cohort, one row per slide, and its summary; each is written atomically."""
 
 import csv
 import io
@@ -65,12 +65,12 @@ def _row(outcome: Outcome) -> dict[str, Any]:
 
 
 def prompts_of(outcomes: Sequence[Outcome]) -> list[str]:
-    """All prompts that were counted, in the order they turn up."""
+    """Return all prompts that were counted, in the order of their first occurrence."""
     return list(dict.fromkeys(prompt for outcome in outcomes for prompt in outcome.counts))
 
 
 def summary(outcomes: Sequence[Outcome]) -> str:
-    """Tell of a cohort in words, for a person: Markdown."""
+    """Write the summary of a cohort as Markdown."""
     done, failed, left = (
         [outcome for outcome in outcomes if outcome.state == state] for state in ("done", "failed", "open")
     )
@@ -78,14 +78,14 @@ def summary(outcomes: Sequence[Outcome]) -> str:
     states = [f"{len(done)} done"] + [
         f"{len(some)} {name}" for some, name in ((failed, "failed"), (left, "open")) if some
     ]
-    parts.append(f"**{', '.join(states)}.**" + (" The same command goes on with what is open." if left else ""))
+    parts.append(f"**{', '.join(states)}.**" + (" The same command continues with the open slides." if left else ""))
     if failed:
-        parts += ["## Failed", _table(("slide", "where", "why"), [_failure(outcome) for outcome in failed])]
-        parts.append("Mend what can be mended, then run again with `--retry-failed`.")
+        parts += ["## Failed", _table(("slide", "stage", "error"), [_failure(outcome) for outcome in failed])]
+        parts.append("Correct the causes, then run again with `--retry-failed`.")
     prompts = prompts_of(done)
     if done:
         parts += ["## Objects", _table(("group", "slides", "tissue mm²", *prompts), _groups(done, prompts))]
-        parts.append("Number of objects, and how many to a mm² of tissue, over all slides of the group.")
+        parts.append("Number of objects, and density per mm² of tissue, over all slides of the group.")
         parts += dict.fromkeys(caution for outcome in done for caution in outcome.cautions)
         parts += ["## Cost", _cost(done)]
     return "\n\n".join(parts) + "\n"
@@ -104,9 +104,9 @@ def _groups(done: Sequence[Outcome], prompts: Sequence[str]) -> list[tuple[str, 
         tissue = sum(outcome.tissue_mm2 or 0 for outcome in ours)
         cells = []
         for prompt in prompts:
-            asked = [outcome for outcome in ours if prompt in outcome.counts]
-            count, area = sum(o.counts[prompt] for o in asked), sum(o.tissue_mm2 or 0 for o in asked)
-            unsure = sum(o.unsure.get(prompt, 0) for o in asked)
+            counted = [outcome for outcome in ours if prompt in outcome.counts]
+            count, area = sum(o.counts[prompt] for o in counted), sum(o.tissue_mm2 or 0 for o in counted)
+            unsure = sum(o.unsure.get(prompt, 0) for o in counted)
             inside = [f"{count / area:,.0f}/mm²"] if area else []
             inside += [f"{unsure:,} of them unsure"] if unsure else []
             cells.append(f"{count:,} ({', '.join(inside)})" if inside else f"{count:,}")
@@ -119,8 +119,9 @@ def _cost(done: Sequence[Outcome]) -> str:
     memory = max(outcome.peak_memory_mb or 0 for outcome in done)
     longest = max(done, key=lambda outcome: outcome.seconds or 0)
     return (
-        f"{sum(seconds) / 60:,.1f} minutes of slides in all, {seconds[len(seconds) // 2]:,.0f} s for the median slide, "
-        f"{seconds[-1]:,.0f} s for the longest ({longest.id}); peak memory {memory / 1000:.2f} GB. "
+        f"The slides took {sum(seconds) / 60:,.1f} minutes in total: "
+        f"{seconds[len(seconds) // 2]:,.0f} s for the median slide, "
+        f"{seconds[-1]:,.0f} s for the longest ({longest.id}). Peak memory: {memory / 1000:.2f} GB. "
         f"Model: {', '.join(sorted({outcome.model or '' for outcome in done}))}."
     )
 

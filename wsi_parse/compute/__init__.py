@@ -1,1 +1,1 @@
-"""Where the work is done: Dask's distributed scheduler, in this process, in several, or elsewhere."""
+"""Where tasks run: Dask's distributed scheduler, in this process, in several processes, or on a cluster."""

@@ -1,4 +1,4 @@
-"""Cluster: a Dask client that is there when it is asked for, on whatever runs the tasks."""
+"""Cluster: starts a Dask client when it is first needed, on any kind of cluster."""
 
 import threading
 import time
@@ -17,36 +17,36 @@ from wsi_parse.errors import ClusterError, StageError
 from wsi_parse.registry import CLUSTERS
 from wsi_parse.settings import ComputeSettings
 
-#: What workers declare that may run the model; Dask's usual word for it, also where the device is a processor.
+#: The Dask resource of workers that may run the model; it has this name even if the device is a CPU.
 DEVICE = "GPU"
 _CONFIG: dict[str, Any] = {
-    # We count ourselves (see attempts): the scheduler also counts what ran beside a block that kills.
+    # We count ourselves (see crash_guard): the scheduler also blames tasks that ran beside the one that kills workers.
     "distributed.scheduler.allowed-failures": 100,
     "distributed.comm.timeouts.connect": "60s",
     "distributed.admin.log-length": 0,
-    # Tasks hand on a few numbers, never arrays: nothing to spill.
+    # Tasks return a few numbers, never arrays: there is nothing to spill.
     "distributed.worker.memory.spill": False,
     "distributed.worker.memory.target": False,
     "distributed.worker.memory.pause": False,
     "distributed.worker.memory.terminate": False,
 }
 
-_LOOK_EVERY_SECONDS = 10.0
-_MAX_LOOKS = 5
+_CHECK_EVERY_SECONDS = 10.0
+_MAX_CHECKS = 5
 
 Starter = Callable[[ComputeSettings, int | None, Path], AbstractContextManager[Client]]
 
 
 class Cluster:
-    """Where tasks run; started when a client is first asked for, ended with the context.
+    """Where tasks run; started when a client is first needed, closed with the context.
 
     Parameters
     ----------
     settings : ComputeSettings
     folder : Path
-        For what a batch system logs.
+        For the logs of a batch system.
     say : callable, optional
-        Told once where the dashboard is, and what is waited for.
+        Receives messages: where the dashboard is, and what the run waits for.
     """
 
     def __init__(self, settings: ComputeSettings, folder: Path, say: Callable[[str], None] = lambda _: None) -> None:
@@ -63,33 +63,33 @@ class Cluster:
         self._stack.close()
 
     def client(self, at_once: int | None = None) -> Client:
-        """Give the client; the first call starts the cluster.
+        """Return the client; the first call starts the cluster.
 
         Parameters
         ----------
         at_once : int, optional
-            Blocks that a worker predicts at once, where we start the workers; as many as it has threads where None.
+            Blocks that a worker predicts at once, if we start the workers; None: as many as it has threads.
 
         Raises
         ------
         ClusterError
-            Where no worker can be had that runs the model, or the scheduler is gone.
+            If no worker can run the model, or the scheduler is gone.
         """
         with self._lock:
             if self._client is None:
-                self._client = self._started(at_once)
+                self._client = self._start(at_once)
             if self._client.status not in {"running", "connecting"}:
                 raise ClusterError(f"The scheduler of {self.settings.cluster} is gone.", "Start it, and run again.")
             return self._client
 
     def abandon(self) -> None:
-        """Let go of the client, so that whoever waits for a task stops waiting."""
+        """Close the client, so that nobody waits for a task any longer."""
         with self._lock:
             if self._client is not None:
                 self._client.close(timeout=1)
 
     def forget(self, plan: Path) -> None:
-        """Let the workers drop what they hold of a run that ended; where they are gone, so is that."""
+        """Let the workers drop what they hold of a run that ended; workers that are gone hold nothing."""
         with self._lock, suppress(OSError, TimeoutError, ValueError):
             if self._client is not None and self._client.status == "running":
                 self._client.run(forget, str(plan), on_error="ignore")
@@ -100,14 +100,14 @@ class Cluster:
         return self.settings.cluster == "local"
 
     def check(self, check: WorkerCheck) -> None:
-        """Let every worker look, once, whether it can do the work; one that joins later and cannot is refused.
+        """Let every worker check once that it can do the work; one that joins later and cannot is refused.
 
         Raises
         ------
         ClusterError
-            What the first one lacks.
+            Says what the first failing worker lacks.
         StageError
-            Where it is this slide that one cannot read: others may do.
+            If a worker cannot read this slide; it may be able to read others.
         """
         client = self.client()
         with self._lock:
@@ -116,15 +116,15 @@ class Cluster:
             try:
                 self._register(client, check)
             except StageError:
-                _forgotten(client, check.name)
+                _unregister(client, check.name)
                 raise
             self._checked.add(check.subject)
-            # Workers that join later for somebody else are none of our business.
-            self._stack.callback(_forgotten, client, check.name)
+            # Workers that join the same scheduler after our run need no check of ours.
+            self._stack.callback(_unregister, client, check.name)
 
     @staticmethod
     def _register(client: Client, check: WorkerCheck) -> None:
-        left = _MAX_LOOKS
+        left = _MAX_CHECKS
         while True:
             try:
                 client.register_plugin(check)
@@ -134,7 +134,7 @@ class Cluster:
             except Exception as error:
                 left -= 1
                 if isinstance(error, OSError) and left and client.status == "running":
-                    # A worker went while it was asked; another one takes its place, and looks as it starts.
+                    # A worker left during the check; another one takes its place, and is checked when it starts.
                     time.sleep(1)
                     continue
                 raise ClusterError(
@@ -142,7 +142,7 @@ class Cluster:
                     "Install this version of wsi-parse on all workers.",
                 ) from error
 
-    def _started(self, at_once: int | None) -> Client:
+    def _start(self, at_once: int | None) -> Client:
         settings = self.settings
         self._stack.enter_context(dask.config.set(_CONFIG))
         starter: Starter = existing if "://" in settings.cluster else CLUSTERS.get(settings.cluster)
@@ -152,54 +152,54 @@ class Cluster:
             self._say(f"Dashboard: {client.dashboard_link}")
         _wait_for_a_device(client, self._say)
         if not in_this_process:
-            self._stack.enter_context(_watched(client, self._say))
+            self._stack.enter_context(_watch_workers(client, self._say))
         return client
 
 
-def _forgotten(client: Client, name: str) -> None:
+def _unregister(client: Client, name: str) -> None:
     if client.status == "running":
         with suppress(OSError, TimeoutError):
             client.unregister_worker_plugin(name)
 
 
 @contextmanager
-def _watched(client: Client, say: Callable[[str], None]) -> Iterator[None]:
-    """Say when no worker is left, and when there is one again: tasks wait for it, however long."""
-    over = threading.Event()
+def _watch_workers(client: Client, say: Callable[[str], None]) -> Iterator[None]:
+    """Report when no worker is left, and when there is one again; tasks wait for it, however long."""
+    ended = threading.Event()
 
     def watch() -> None:
-        were_there = True
-        while not over.wait(_LOOK_EVERY_SECONDS):
+        had_workers = True
+        while not ended.wait(_CHECK_EVERY_SECONDS):
             if client.status != "running":
                 return
             with suppress(OSError, TimeoutError, RuntimeError):
-                are_there = bool(workers_of(client))
-                if are_there != were_there:
-                    say("There are workers again." if are_there else "No worker is left: waiting for another one.")
-                were_there = are_there
+                has_workers = bool(workers_of(client))
+                if has_workers != had_workers:
+                    say("There are workers again." if has_workers else "No worker is left: waiting for another one.")
+                had_workers = has_workers
 
     thread = threading.Thread(target=watch, daemon=True)
     thread.start()
     try:
         yield
     finally:
-        over.set()
+        ended.set()
         thread.join()
 
 
 def _wait_for_a_device(client: Client, say: Callable[[str], None]) -> None:
-    """Wait for the first worker, and see that one may run the model."""
+    """Wait for the first worker, and check that one of them may run the model."""
     if not workers_of(client):
         say("Waiting for workers.")
         client.wait_for_workers(1)
     if not any(DEVICE in worker["resources"] for worker in workers_of(client).values()):
         raise ClusterError(
             f"No worker of this cluster declares the resource {DEVICE}, so none may run the model.",
-            f'Start those that may with: dask worker SCHEDULER --resources "{DEVICE}=1"',
+            f'Start workers that may run it with: dask worker SCHEDULER --resources "{DEVICE}=1"',
         )
 
 
 def workers_of(client: Client) -> dict[str, dict[str, Any]]:
-    """Address -> what the scheduler knows of each worker."""
+    """Map each worker's address to what the scheduler knows of it."""
     found: dict[str, dict[str, Any]] = client.scheduler_info(n_workers=-1)["workers"]
     return found

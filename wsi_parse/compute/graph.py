@@ -1,4 +1,4 @@
-"""The task graph of a run: a chunk is outlined as soon as the blocks under it are whole; no barrier between."""
+"""The task graph of a run: the objects of a chunk are extracted as soon as the blocks under it are done."""
 
 import time
 from collections.abc import Callable, Iterator
@@ -16,21 +16,21 @@ from wsi_parse.compute.worker import STAGES, Done, extract_task, place_descripti
 from wsi_parse.errors import ClusterError, StageError, WsiParseError
 
 Report = Callable[[Done], None]
-Places = list[list[tuple[int, int]]]
-# A scheduler that is not ours may give up on tasks early, also on those that only ran beside one that kills.
+Indices = list[list[tuple[int, int]]]
+# A scheduler with other settings may give up on tasks early, even on those that only ran beside one that kills workers.
 _MAX_ROUNDS = 10
-# NFS looks again after a minute, unless told otherwise.
-_SEEN_WITHIN_SECONDS, _LOOK_AGAIN_SECONDS = 90.0, 1.0
+# By default NFS refreshes its view of a folder after a minute.
+_VISIBLE_WITHIN_SECONDS, _CHECK_AGAIN_SECONDS = 90.0, 1.0
 
 
-def open_work(plan: RunPlan) -> tuple[Places, Places]:
-    """Find what is still to do.
+def remaining_work(plan: RunPlan) -> tuple[Indices, Indices]:
+    """Find the blocks and chunks that are not done yet.
 
     Returns
     -------
     blocks, chunks : lists of (row, column), one list a pass
-        Blocks that are not whole on disk (what the model noted of them is needed to the end), and chunks whose objects
-        are not.
+        Blocks that are not complete on disk (the notes of the model on each are needed to the end), and chunks whose
+        objects are not.
     """
     blocks, chunks = [], []
     for index, item in enumerate(plan.passes):
@@ -41,44 +41,46 @@ def open_work(plan: RunPlan) -> tuple[Places, Places]:
 
 
 @contextmanager
-def _scheduler_is_there() -> Iterator[None]:
-    """Tell a lost scheduler from what fails on the slide: tasks fail with errors of our own."""
+def _reports_lost_scheduler() -> Iterator[None]:
+    """Raise a ClusterError if the scheduler is lost; tasks that fail on the slide raise our own errors."""
     try:
         yield
     except WsiParseError:
         raise
     except (CancelledError, ClosedClientError, OSError) as error:
-        raise ClusterError("The scheduler is gone.", "Start it, and run again: what is done is kept.") from error
+        raise ClusterError(
+            "The scheduler is gone.", "Start it, and run again. The work done so far is kept."
+        ) from error
 
 
-@_scheduler_is_there()
+@_reports_lost_scheduler()
 def prepare_on(client: Client, path: Path) -> dict[str, Any]:
-    """Let a worker that runs the model look at a slide; returns the model's state."""
-    # Before all blocks of other slides: the device would wait for it.
+    """Let the model prepare for a slide on a worker; return its state."""
+    # Before all blocks of other slides, because the device would wait for it.
     future = client.submit(prepare_task, str(path), resources={DEVICE: 1}, pure=False, priority=2)
     state: dict[str, Any] = future.result()
     return state
 
 
-@_scheduler_is_there()
-def run_graph(client: Client, plan: RunPlan, blocks: Places, chunks: Places, report: Report) -> None:
-    """Predict and outline all that is open.
+@_reports_lost_scheduler()
+def run_graph(client: Client, plan: RunPlan, blocks: Indices, chunks: Indices, report: Report) -> None:
+    """Predict blocks and extract the objects of chunks.
 
     Parameters
     ----------
     client : distributed.Client
     plan : RunPlan
-        Saved.
+        Must be saved.
     blocks, chunks : lists of (row, column), one list a pass
     report : callable
-        Called here with what each task tells when it ends.
+        Called in this process when a task ends, with its report.
 
     Raises
     ------
     StageError
-        Of the first task that failed, or killed its workers; the others are stopped, what is done stays.
+        By the first task that fails or kills its workers; the others are stopped, and finished work is kept.
     ClusterError
-        Where the scheduler is gone.
+        If the scheduler is gone.
     """
     for number in range(1, _MAX_ROUNDS + 1):
         futures = submit(client, plan, blocks, chunks, f"{plan.key}-{number}")
@@ -87,42 +89,42 @@ def run_graph(client: Client, plan: RunPlan, blocks: Places, chunks: Places, rep
                 report(future.result())
         except KilledWorker as error:
             if number == _MAX_ROUNDS:
-                raise _killed(plan, futures) from error
-            blocks, chunks = open_work(plan)
+                raise _workers_died(plan, futures) from error
+            blocks, chunks = remaining_work(plan)
         else:
-            _seen_here(plan, blocks, chunks)
+            _wait_until_visible(plan, blocks, chunks)
             return
         finally:
             if client.status == "running":
                 client.cancel(futures)
 
 
-def _seen_here(plan: RunPlan, blocks: Places, chunks: Places) -> None:
-    """Wait for what other machines wrote: NFS keeps for a while that a file was not there when we looked."""
+def _wait_until_visible(plan: RunPlan, blocks: Indices, chunks: Indices) -> None:
+    """Wait for files of other machines: NFS remembers for a while that a file did not exist when we checked."""
     missing = [plan.objects_path(index, chunk) for index, of_pass in enumerate(chunks) for chunk in of_pass]
     missing += [
         plan.pass_contexts[index].store.marker(block) for index, of_pass in enumerate(blocks) for block in of_pass
     ]
-    until = time.monotonic() + _SEEN_WITHIN_SECONDS
+    until = time.monotonic() + _VISIBLE_WITHIN_SECONDS
     while missing := [path for path in missing if not path.exists()]:
         if time.monotonic() > until:
             raise ClusterError(
-                f"{plan.slide.name}: {len(missing)} files that workers wrote are not to be seen here.",
-                "The output must be one and the same folder on all machines.",
+                f"{plan.slide.name}: {len(missing)} files that workers wrote are not visible on this machine.",
+                "Choose an output folder that is the same on all machines.",
             )
-        time.sleep(_LOOK_AGAIN_SECONDS)
+        time.sleep(_CHECK_AGAIN_SECONDS)
         for folder in {path.parent for path in missing}:
-            # Reading a folder makes the system look again.
+            # Listing a folder refreshes the view of the system.
             list(folder.iterdir())
 
 
-def submit(client: Client, plan: RunPlan, blocks: Places, chunks: Places, key: str) -> list[Future]:
-    """Hand the tasks to the scheduler: each chunk waits for the open blocks under it, and for nothing else.
+def submit(client: Client, plan: RunPlan, blocks: Indices, chunks: Indices, key: str) -> list[Future]:
+    """Submit the tasks: each chunk waits for the remaining blocks under it, and for nothing else.
 
-    Keys are (task, `key`, pass, row, column): Dask groups its display by the first part.
+    Keys are (task, `key`, pass, row, column); the dashboard of Dask groups tasks by the first part.
     """
     path = str(plan.path)
-    # Where there are workers without a device, outlining is theirs; Dask would leave it where the blocks were made.
+    # Workers without a device outline, if there are any; Dask would do it where the blocks were predicted.
     outliners = [address for address, facts in workers_of(client).items() if DEVICE not in facts["resources"]]
     futures = []
     for index, item in enumerate(plan.passes):
@@ -146,7 +148,7 @@ def submit(client: Client, plan: RunPlan, blocks: Places, chunks: Places, key: s
                     index,
                     chunk,
                     *(waiting[block] for block in under if block in waiting),
-                    # Outlining goes first: it frees what is held and needs no device.
+                    # Outlining goes first: it frees memory and needs no device.
                     priority=1,
                     workers=outliners or None,
                     allow_other_workers=bool(outliners),
@@ -158,13 +160,13 @@ def submit(client: Client, plan: RunPlan, blocks: Places, chunks: Places, key: s
     return futures
 
 
-def _killed(plan: RunPlan, futures: list[Future]) -> StageError:
-    """Tell of a task whose workers die again and again, while no task is to blame."""
+def _workers_died(plan: RunPlan, futures: list[Future]) -> StageError:
+    """Make the error of a task whose workers die repeatedly although no task is to blame."""
     task, _, index, row, column = next(future.key for future in futures if future.status == "error")
-    place = place_description(plan, task, index, (row, column))
+    description = place_description(plan, task, index, (row, column))
     return StageError(
-        f"{plan.slide.name}: workers die again and again, the last one at {place}, in {STAGES[task]}.",
-        "Look at their logs: they may need more memory, or be ended from outside. What is done is kept.",
+        f"{plan.slide.name}: workers die repeatedly, the last one at {description}, in {STAGES[task]}.",
+        "Check their logs: they may need more memory, or may be stopped from outside. The work done so far is kept.",
         STAGES[task],
-        place,
+        description,
     )

@@ -19,7 +19,7 @@ class MemorySampler:
     Parameters
     ----------
     seconds : float
-        Between two samples.
+        Time between two samples.
     """
 
     def __init__(self, seconds: float = 0.5) -> None:
@@ -44,14 +44,14 @@ class MemorySampler:
 
 
 class RemoteMemory:
-    """Peak memory of processes that are not below this one: workers of another machine or another parent."""
+    """Peak memory of processes that are not children of this one: workers of another machine or another parent."""
 
     def __init__(self) -> None:
         self._ours: set[str] = set()
         self._peaks: dict[str, int] = {}
 
     def note(self, done: Done) -> None:
-        """Take what a task told."""
+        """Take the memory that a task reports."""
         if done.process not in self._peaks and done.process not in self._ours:
             host, _, number = done.process.rpartition(":")
             ours = {os.getpid(), *(child.pid for child in _children(psutil.Process()))}
@@ -63,25 +63,25 @@ class RemoteMemory:
 
     @property
     def peak_bytes(self) -> int:
-        """Sum of their peaks."""
+        """Sum of the peaks of these processes."""
         return sum(self._peaks.values())
 
 
 def release() -> None:
-    """Give freed memory back to the system; without this, what one stage used stays with the process."""
+    """Return freed memory to the system; otherwise the process keeps what one stage used."""
     gc.collect()
     with suppress(OSError, AttributeError):
         ctypes.CDLL("libc.so.6").malloc_trim(0)
 
 
 def total_bytes(process: psutil.Process) -> int:
-    """Sum of PSS of a process and all below it, in bytes."""
+    """Return the sum of PSS of a process and all its children, in bytes."""
     return sum(_bytes_of(one) for one in [process, *_children(process)])
 
 
 def _bytes_of(process: psutil.Process) -> int:
     with suppress(OSError):
-        # A tenth of the time of psutil's own way, which adds up the mappings one by one.
+        # Takes a tenth of the time of psutil, which adds up the mappings one by one.
         for line in Path(f"/proc/{process.pid}/smaps_rollup").read_text(encoding="ascii").splitlines():
             if line.startswith("Pss:"):
                 return int(line.split()[1]) * 1024

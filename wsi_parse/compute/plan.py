@@ -1,4 +1,4 @@
-"""RunPlan: all that workers need to know of a run, small enough to be read by each of them from one file."""
+"""RunPlan: everything that workers need to know of a run, in one small file that each of them reads."""
 
 import hashlib
 import pickle
@@ -35,7 +35,7 @@ class PassPlan:
     ----------
     scale_pass : ScalePass
     selection : Selection
-        The tiles looked at.
+        The tiles to predict.
     chunks : ChunkGrid
     """
 
@@ -71,17 +71,17 @@ def _in_roi(core: Box, grid: TileGrid, roi: Any) -> bool:  # noqa: ANN401 - a sh
 
 @dataclass(frozen=True)
 class RunPlan:
-    """A run, decided: everything a worker needs.
+    """A resolved run: everything that a worker needs.
 
     Parameters
     ----------
     slide : Slide
-        Pickles as path + options.
+        Pickled as path and options.
     model_name : str
     weights : Weights or None
     settings : RunSettings
     state : mapping
-        What the model prepared.
+        Returned by the model's `prepare`.
     tissue : TissueMask
     roi : shapely geometry or None
         Level-0 pixels.
@@ -102,19 +102,19 @@ class RunPlan:
 
     @property
     def path(self) -> Path:
-        """Where the plan lies for the workers."""
+        """Path of the plan for the workers."""
         return self.work / "plan.pickle"
 
     @cached_property
     def key(self) -> str:
-        """What sets this run apart from all others, also from the same slide's elsewhere."""
+        """Distinguishes this run from all others, also from a run of the same slide in another folder."""
         return hashlib.sha256(str(self.path).encode()).hexdigest()[:16]
 
     def save(self) -> None:
         """Write the plan for the workers."""
         for index in range(len(self.passes)):
             self.objects_path(index, (0, 0)).parent.mkdir(parents=True, exist_ok=True)
-        # Marks of an earlier run tell how that one ended.
+        # Marks of an earlier run do not count for this one.
         shutil.rmtree(self.crash_marks, ignore_errors=True)
         self.crash_marks.mkdir()
         with atomic(self.path) as temporary:
@@ -125,12 +125,12 @@ class RunPlan:
         """Read what :meth:`save` wrote in this run."""
         plan = pickle.loads(path.read_bytes())
         if not isinstance(plan, RunPlan):
-            raise StoreError(f"{path.name} is not a plan.")
+            raise StoreError(f"{path.name} is not a plan of a run.")
         return plan
 
     @cached_property
     def pass_contexts(self) -> tuple[PassContext, ...]:
-        """What the object stage looks at, one a pass."""
+        """The contexts of the object stage, one per pass."""
         return tuple(
             PassContext(
                 self.slide,
@@ -147,11 +147,11 @@ class RunPlan:
 
     @property
     def crash_marks(self) -> Path:
-        """Folder of the marks of tasks that are under way, or ended with their process."""
+        """Folder of the marks of tasks that are running, or whose process died."""
         return self.work / "attempts"
 
     def has_objects(self, index: int, chunk: tuple[int, int]) -> bool:
-        """Return whether the objects of a chunk are there, and whole."""
+        """Return whether the objects of a chunk are stored completely."""
         try:
             ChunkObjects.load(self.objects_path(index, chunk))
         except StoreError:
@@ -159,5 +159,5 @@ class RunPlan:
         return True
 
     def objects_path(self, index: int, chunk: tuple[int, int]) -> Path:
-        """Where the objects of a chunk of a pass lie."""
+        """Return the path of the objects of a chunk of a pass."""
         return self.work / self.passes[index].scale_pass.name / "objects" / f"{chunk[0]}.{chunk[1]}.npz"

@@ -1,4 +1,4 @@
-"""A Dask scheduler that is there already, at its address."""
+"""A Dask scheduler that is already running, reached by its address."""
 
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
@@ -15,12 +15,12 @@ _ANSWERS_WITHIN = "20s"
 
 @contextmanager
 def existing(settings: ComputeSettings, at_once: int | None, folder: Path) -> Iterator[Client]:
-    """Connect; what was there before stays there.
+    """Connect; scheduler and workers keep running afterwards.
 
     Raises
     ------
     ClusterError
-        Where nobody answers.
+        If no scheduler answers.
     """
     del at_once, folder
     security = None

@@ -1,4 +1,4 @@
-"""What a worker does: one block, one chunk; plans, their stores and the model live once in each process."""
+"""The tasks of a worker: predict a block, extract the objects of a chunk. A process holds one model and its plans."""
 
 import os
 import pickle
@@ -28,14 +28,14 @@ from wsi_parse.tissue.mask import TissueMask
 
 _lock = threading.Lock()
 _plans: dict[str, RunPlan] = {}
-# As many runs as may be under way at once, and one more.
+# One more than the number of runs that may be active at once.
 _MAX_PLANS = 17
 _models: dict[tuple[str, ModelSettings, Weights | None], Segmenter] = {}
 
 
 @dataclass(frozen=True)
 class Done:
-    """What a task tells of itself.
+    """What a task reports when it ends.
 
     Parameters
     ----------
@@ -46,9 +46,9 @@ class Done:
     started, ended : float
         Seconds since the epoch.
     process : str
-        Host and number of the process that did it.
+        Host and number of the process that ran the task.
     held_bytes : int
-        Memory that process holds.
+        Memory that this process holds.
     """
 
     stage: str
@@ -61,7 +61,7 @@ class Done:
 
 def load_model(name: str, settings: ModelSettings, weights: Weights | None) -> Segmenter:
     """Return this process's instance of a model; the last one used is kept."""
-    # What a tile covers and where the tissue is from is in the pass: slides of several organs share a model.
+    # Field size and organ are part of the pass, so that slides of several organs share a model.
     key = name, settings.model_copy(update={"organ": None, "field_um": None}), weights
     with _lock:
         if key not in _models:
@@ -71,11 +71,11 @@ def load_model(name: str, settings: ModelSettings, weights: Weights | None) -> S
 
 
 def _plan(path: str, stage: str) -> RunPlan:
-    """Return a run's plan, its slide open and its stores there; what fails names the stage that needed it."""
+    """Return a run's plan with its slide open; an error names the stage that needed it."""
     with _lock, stage_named(Path(path).parents[2].name, stage):
         if path not in _plans:
             if len(_plans) >= _MAX_PLANS:
-                # Not closed: a task may still read. The last one that holds the slide closes it.
+                # Not closed, because a task may still read. The last one that holds the slide closes it.
                 _plans.pop(next(iter(_plans)))
             plan = RunPlan.load(Path(path))
             plan = replace(plan, weights=weights_here(plan.model_name, plan.settings.model, plan.weights))
@@ -85,12 +85,12 @@ def _plan(path: str, stage: str) -> RunPlan:
 
 
 def weights_here(name: str, settings: ModelSettings, weights: Weights | None) -> Weights | None:
-    """Find the weights of a run on this machine, where they may lie elsewhere.
+    """Find the weights of a run on this machine, where they may be in another folder.
 
     Raises
     ------
     WeightsError
-        Where they are not those of the run.
+        If they are not those of the run.
     """
     if weights is None:
         return None
@@ -112,7 +112,7 @@ def forget(path: str) -> None:
 
 @dataclass(frozen=True)
 class SlideContext:
-    """What the model needs to look at a slide once; travels as a file, since it holds the tissue."""
+    """What a model needs to prepare for a slide; sent as a file, because it holds the tissue mask."""
 
     model_name: str
     settings: ModelSettings
@@ -121,18 +121,18 @@ class SlideContext:
     tissue: TissueMask
 
     def prepare(self) -> State:
-        """Look at the slide."""
+        """Let the model prepare for the slide."""
         weights = weights_here(self.model_name, self.settings, self.weights)
         return load_model(self.model_name, self.settings, weights).prepare(self.slide, self.tissue)
 
 
 def prepare_task(path: str) -> dict[str, Any]:
-    """Let the model look at a slide on a worker: what it computes with is decided there."""
-    todo: SlideContext = pickle.loads(Path(path).read_bytes())
+    """Let the model prepare for a slide on a worker, which decides device and precision."""
+    context: SlideContext = pickle.loads(Path(path).read_bytes())
     try:
-        return dict(todo.prepare())
+        return dict(context.prepare())
     finally:
-        todo.slide.close()
+        context.slide.close()
 
 
 def predict_task(path: str, index: int, block: tuple[int, int]) -> Done:
@@ -144,7 +144,7 @@ def predict_task(path: str, index: int, block: tuple[int, int]) -> Done:
     def work() -> int:
         nonlocal started
         if plan.pass_contexts[index].store.is_whole(block):
-            # Dask does again what a lost worker had done; others may be reading it.
+            # Dask repeats the tasks of a lost worker; others may be reading the block.
             return len(item.selection.of_block(block))
         model = load_model(plan.model_name, plan.settings.model, plan.weights)
         model.warm_up(item.scale_pass, plan.state)
@@ -154,53 +154,53 @@ def predict_task(path: str, index: int, block: tuple[int, int]) -> Done:
         plan.pass_contexts[index].store.write_block(block, tiles, notes)
         return len(item.selection.of_block(block))
 
-    count = _attempted(plan, "predict", index, block, work)
+    count = _run_guarded(plan, "predict", index, block, work)
     return Done("predict", count, started, time.time())
 
 
 def extract_task(path: str, index: int, chunk: tuple[int, int], *_blocks: Any) -> Done:  # noqa: ANN401
-    """Outline a chunk of a pass and save its objects; `_blocks` are the blocks it waits for."""
+    """Extract and save the objects of a chunk of a pass; `_blocks` are the blocks it waits for."""
     started = time.time()
     plan = _plan(path, "outlining")
 
     def work() -> int:
         if plan.has_objects(index, chunk):
-            # Dask does again what a lost worker had done.
+            # Dask repeats the tasks of a lost worker.
             return 0
         found = extract_objects(plan.pass_contexts[index], chunk)
         found.save(plan.objects_path(index, chunk))
         return len(found.cells)
 
-    count = _attempted(plan, "outline", index, chunk, work)
+    count = _run_guarded(plan, "outline", index, chunk, work)
     return Done("outline", count, started, time.time())
 
 
-def place_description(plan: RunPlan, stage: str, index: int, place: tuple[int, int]) -> str:
-    """Name the place of a block ("predict") or chunk ("outline") in level-0 pixels."""
-    item = plan.passes[index]
+def place_description(plan: RunPlan, stage: str, pass_index: int, index: tuple[int, int]) -> str:
+    """Describe where a block ("predict") or chunk ("outline") lies, in level-0 pixels."""
+    item = plan.passes[pass_index]
     if stage == "predict":
         grid = item.selection.grid
-        tiles = grid.tiles_of(place)
+        tiles = grid.tiles_of(index)
         first = grid.tile(tiles.rows.start, tiles.columns.start).core
         last = grid.tile(tiles.rows[-1], tiles.columns[-1]).core
         frame, box = grid.frame, Box.from_corners(first.x, first.y, last.right, last.bottom)
     else:
-        frame, box = item.chunks.frame, item.chunks.core(place)
+        frame, box = item.chunks.frame, item.chunks.core(index)
     (left, top), (right, bottom) = frame.to_level0([(box.x, box.y), (box.right, box.bottom)])
     return f"x {left:.0f}-{right:.0f}, y {top:.0f}-{bottom:.0f} (level 0)"
 
 
-def _attempted(plan: RunPlan, task: str, index: int, place: tuple[int, int], work: Callable[[], int]) -> int:
-    """Do the work; a failure names slide, stage and place."""
+def _run_guarded(plan: RunPlan, task: str, pass_index: int, index: tuple[int, int], work: Callable[[], int]) -> int:
+    """Do the work of a task; an error names slide, stage and place."""
     try:
-        with crash_guard(plan.crash_marks, f"{task}-{index}-{place[0]}-{place[1]}"):
+        with crash_guard(plan.crash_marks, f"{task}-{pass_index}-{index[0]}-{index[1]}"):
             return work()
     except Exception as error:
-        remedy = error.remedy if isinstance(error, WsiParseError) else "Run again: what is done is kept."
+        remedy = error.remedy if isinstance(error, WsiParseError) else "Run again. The work done so far is kept."
         message = error.message if isinstance(error, WsiParseError) else f"{type(error).__name__}: {error}"
-        stage, where = STAGES[task], place_description(plan, task, index, place)
+        stage, where = STAGES[task], place_description(plan, task, pass_index, index)
         raise StageError(f"{plan.slide.name}: {stage} failed at {where}: {message}", remedy, stage, where) from error
 
 
-#: What the work of a task is called.
+#: The name of each task's stage in messages.
 STAGES = {"predict": "prediction", "outline": "outlining"}

@@ -1,4 +1,4 @@
-"""WorkerCheck: a worker that could not do the work is refused before it starts."""
+"""WorkerCheck: refuses a worker that cannot do the work before it starts."""
 
 import socket
 import uuid
@@ -16,19 +16,19 @@ from wsi_parse.settings import ModelSettings
 
 
 class WorkerCheck(WorkerPlugin):
-    """Looks, where a worker starts, for the version, the weights, the slides and the folder of the results.
+    """Checks, when a worker starts, the version, the weights, the slide and the output folder.
 
     Parameters
     ----------
     model_name : str
     settings : ModelSettings
     weights : Weights or None
-        Only workers that run the model need them.
+        Needed by workers that run the model only.
     slide : Path
     out : Path
-        Written to, and cleaned again.
+        A test file is written there and removed.
     device : str
-        Resource of workers that run the model.
+        The resource of workers that run the model.
     """
 
     def __init__(
@@ -40,7 +40,7 @@ class WorkerCheck(WorkerPlugin):
         out: Path,
         device: str,
     ) -> None:
-        # Its own on a scheduler that others use, too.
+        # Unique, because others may use the same scheduler.
         self.name = f"wsi-parse-check-{uuid.uuid4()}"
         self.version = __version__
         self.model_name, self.settings, self.weights = model_name, settings, weights
@@ -48,18 +48,18 @@ class WorkerCheck(WorkerPlugin):
 
     @property
     def subject(self) -> object:
-        """What is looked at; of a folder one slide is enough."""
+        """What is checked; one slide of each folder is enough."""
         return self.model_name, self.weights, self.slide.parent, self.out.parent
 
     def setup(self, worker: Any) -> None:  # noqa: ANN401 - distributed.Worker
-        """Look.
+        """Check this worker.
 
         Raises
         ------
         ClusterError
-            Names the worker, and all that it lacks.
+            Names the worker and everything that it lacks.
         StageError
-            Where that is only this slide.
+            If only this slide cannot be read.
         """
         problems = [self._version(), _unwritable(self.out)]
         if self.device in worker.state.total_resources:
@@ -68,13 +68,13 @@ class WorkerCheck(WorkerPlugin):
         if found:
             raise ClusterError(
                 f"The worker {worker.address} on {socket.gethostname()} cannot do the work: {'; '.join(found)}.",
-                "Workers need the same wsi-parse and weights, and the slides and the output at the same paths.",
+                "Give all workers the same wsi-parse and weights, and the slides and the output at the same paths.",
             )
         reason = _unreadable(self.slide)
         if reason:
             raise StageError(
                 f"{self.slide.name}: a worker on {socket.gethostname()} cannot read it: {reason}.",
-                "Slides must lie at the same path on all workers.",
+                "Make the slides available at the same path on all workers.",
                 "opening on a worker",
             )
 

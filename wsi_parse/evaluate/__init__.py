@@ -1,4 +1,4 @@
-"""How well objects agree with the truth, and what a reviewer changed."""
+"""Evaluation: how well objects agree with the truth, and what a reviewer changed."""
 
 from wsi_parse.evaluate.centres import match_centres
 from wsi_parse.evaluate.evaluation import Comparison, Evaluation, compare, evaluate, summed

@@ -1,8 +1,7 @@
-"""Which object of one side is which of the other: one to one, by overlap.
+"""Assignment: objects of two sets are matched one to one by overlap.
 
-Above an IoU of 1/2 an object has at most one partner where the objects of each side do not overlap one another
-(Kirillov et al., Panoptic Segmentation, CVPR 2019, section 4.1). Where they do, or below 1/2, the largest assignment
-decides.
+Above an IoU of 1/2 an object has at most one partner if the objects of each set do not overlap one another (Kirillov
+et al., Panoptic Segmentation, CVPR 2019, section 4.1). If they do, or below 1/2, the largest assignment decides.
 """
 
 import numpy as np
@@ -11,17 +10,17 @@ from scipy.optimize import linear_sum_assignment
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components, min_weight_full_bipartite_matching
 
-# A nest of so many possible pairs is solved as a table, larger ones by what there is.
+# Groups with fewer possible pairs are solved with a dense table, larger ones with a sparse one.
 _DENSE = 1 << 16
 
 
 def assign(one: NDArray[np.int64], other: NDArray[np.int64], gain: NDArray[np.float64]) -> NDArray[np.int64]:
-    """Choose pairs so that no object is in two: as many as can be, and of these choices the one of most gain.
+    """Choose pairs so that no object is in two of them: as many as possible and, among these, with the largest gain.
 
     Parameters
     ----------
     one, other : int arrays (N,)
-        The objects of each pair that may be chosen; no pair twice.
+        The objects of each candidate pair; no pair occurs twice.
     gain : float array (N,)
         Of each pair, in (0, 2).
 
@@ -36,58 +35,58 @@ def assign(one: NDArray[np.int64], other: NDArray[np.int64], gain: NDArray[np.fl
     if not len(one):
         return np.empty(0, np.int64)
     rows, columns = np.unique(one, return_inverse=True)[1], np.unique(other, return_inverse=True)[1]
-    nest = _nests(rows, columns)
-    size = np.bincount(nest)
-    alone = size[nest] == 1
-    stars = ~alone & (_distinct(nest, rows) | _distinct(nest, columns))
-    chosen = [np.flatnonzero(alone), _best_each(nest, gain, np.flatnonzero(stars))]
+    component = _components(rows, columns)
+    size = np.bincount(component)
+    alone = size[component] == 1
+    stars = ~alone & (_distinct(component, rows) | _distinct(component, columns))
+    chosen = [np.flatnonzero(alone), _best_each(component, gain, np.flatnonzero(stars))]
     rest = np.flatnonzero(~alone & ~stars)
-    rest = rest[np.argsort(nest[rest], kind="stable")]
-    row, column = _within(nest[rest], rows[rest]), _within(nest[rest], columns[rest])
-    ends = np.flatnonzero(np.diff(nest[rest], append=-1)) + 1
+    rest = rest[np.argsort(component[rest], kind="stable")]
+    row, column = _within(component[rest], rows[rest]), _within(component[rest], columns[rest])
+    ends = np.flatnonzero(np.diff(component[rest], append=-1)) + 1
     for start, end in zip([0, *ends[:-1].tolist()], ends.tolist(), strict=True) if len(rest) else ():
         which = rest[start:end]
         chosen.append(which[_largest(row[start:end], column[start:end], gain[which])])
     return np.sort(np.concatenate(chosen))
 
 
-def _within(nest: NDArray[np.int64], side: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Number the objects of each nest from 0."""
-    order = np.lexsort((side, nest))
-    new = np.diff(side[order], prepend=-1) != 0
-    first = np.diff(nest[order], prepend=-1) != 0
+def _within(component: NDArray[np.int64], members: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Number the objects of each connected component from 0."""
+    order = np.lexsort((members, component))
+    new = np.diff(members[order], prepend=-1) != 0
+    first = np.diff(component[order], prepend=-1) != 0
     count = np.cumsum(new | first) - 1
-    numbers = np.empty(len(side), np.int64)
+    numbers = np.empty(len(members), np.int64)
     numbers[order] = count - np.maximum.accumulate(np.where(first, count, 0))
     return numbers
 
 
-def _nests(rows: NDArray[np.int64], columns: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Number the groups of pairs that hang together."""
+def _components(rows: NDArray[np.int64], columns: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Number the connected components of the pairs."""
     count = int(rows.max()) + 1
     nodes = count + int(columns.max()) + 1
     graph = coo_array((np.ones(len(rows), np.int8), (rows, columns + count)), shape=(nodes, nodes))
     return np.asarray(connected_components(graph, directed=False)[1][rows], np.int64)
 
 
-def _distinct(nest: NDArray[np.int64], side: NDArray[np.int64]) -> NDArray[np.bool_]:
-    """Return for each pair whether its nest has one object only on a side: then one pair can be chosen."""
-    lowest, highest = np.full(nest.max() + 1, side.max() + 1), np.full(nest.max() + 1, -1)
-    np.minimum.at(lowest, nest, side)
-    np.maximum.at(highest, nest, side)
-    return np.asarray((lowest == highest)[nest])
+def _distinct(component: NDArray[np.int64], members: NDArray[np.int64]) -> NDArray[np.bool_]:
+    """Return for each pair whether its component has a single object of this set, so that one pair is chosen."""
+    lowest, highest = np.full(component.max() + 1, members.max() + 1), np.full(component.max() + 1, -1)
+    np.minimum.at(lowest, component, members)
+    np.maximum.at(highest, component, members)
+    return np.asarray((lowest == highest)[component])
 
 
-def _best_each(nest: NDArray[np.int64], gain: NDArray[np.float64], which: NDArray[np.int64]) -> NDArray[np.int64]:
-    order = which[np.lexsort((which, -gain[which], nest[which]))]
-    return order[np.diff(nest[order], prepend=-1) != 0]
+def _best_each(component: NDArray[np.int64], gain: NDArray[np.float64], which: NDArray[np.int64]) -> NDArray[np.int64]:
+    order = which[np.lexsort((which, -gain[which], component[which]))]
+    return order[np.diff(component[order], prepend=-1) != 0]
 
 
 def _largest(row: NDArray[np.int64], column: NDArray[np.int64], gain: NDArray[np.float64]) -> NDArray[np.int64]:
-    """Solve one nest."""
+    """Solve one component."""
     height, width = int(row.max()) + 1, int(column.max()) + 1
     partner = np.full(height, -1)
-    # One pair more is worth more than any gain of all the others.
+    # One more pair is worth more than the gain of all others.
     values = 2.0 * height + 2 + gain
     if height * width <= _DENSE:
         table = np.zeros((height, width))
@@ -96,11 +95,11 @@ def _largest(row: NDArray[np.int64], column: NDArray[np.int64], gain: NDArray[np
         real = table[matched] > 0
         partner[matched[0][real]] = matched[1][real]
         return np.flatnonzero(partner[row] == column)
-    # Each row also has a column of its own that stands for no partner.
+    # Each row also has its own column that stands for having no partner.
     values = np.concatenate([values, np.ones(height)])
-    places = np.concatenate([row, np.arange(height)]), np.concatenate([column, width + np.arange(height)])
+    indices = np.concatenate([row, np.arange(height)]), np.concatenate([column, width + np.arange(height)])
     matched = min_weight_full_bipartite_matching(
-        coo_array((values, places), shape=(height, width + height)).tocsr(), maximize=True
+        coo_array((values, indices), shape=(height, width + height)).tocsr(), maximize=True
     )
     partner[matched[0]] = matched[1]
     return np.flatnonzero(partner[row] == column)

@@ -1,4 +1,4 @@
-"""Points matched one to one within a radius: does an object have its counterpart near by."""
+"""Centres matched one to one within a radius."""
 
 import numpy as np
 from numpy.typing import NDArray

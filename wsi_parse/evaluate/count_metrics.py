@@ -1,4 +1,4 @@
-"""Figures of each class and of all objects, counted from two sides."""
+"""Figures of each class and of all objects, counted from two object sets."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -15,23 +15,23 @@ from wsi_parse.evaluate.object_sets import ObjectSet
 from wsi_parse.evaluate.pairs import Pairs, overlapping_itself
 from wsi_parse.evaluate.review import only_in
 
-# Where two choices are equally good, that of the same class; less than any IoU that could be told apart.
+# Of two equally good choices the one of the same class wins; this is less than any meaningful difference of IoU.
 _SAME_CLASS = 1e-6
-# IoU above which an object is another one's copy.
+# Above this IoU an object counts as a copy of another one.
 _SAME_OUTLINE = 0.99
 
 
 @dataclass(frozen=True)
 class ComparedSets:
-    """Two sides and how their objects overlap.
+    """Two object sets and how their objects overlap.
 
     Parameters
     ----------
     truth, pred : ObjectSet
     pairs : Pairs
-        All overlaps; `one` counts in the truth, `other` in the prediction.
+        All overlaps; `one` indexes the truth, `other` the prediction.
     region : shapely geometry or None
-        Where it is looked.
+        The region that is evaluated.
     scale_um : (float, float) or None
         Microns per pixel (x, y).
     """
@@ -48,11 +48,11 @@ class ComparedSets:
         return np.asarray(pairs.area / (areas - pairs.area))
 
     def counted(self) -> Pairs:
-        """Pairs whose objects both count."""
+        """Return the pairs whose objects both count."""
         return self.pairs.where(self.truth.counted[self.pairs.one] & self.pred.counted[self.pairs.other])
 
     def same_class(self, pairs: Pairs) -> NDArray[np.bool_]:
-        """Return which pairs are of one class."""
+        """Return which pairs have the same class."""
         return np.asarray(self.truth.names[pairs.one] == self.pred.names[pairs.other], bool)
 
     def matched(self, least: float, pairs: Pairs) -> Pairs:
@@ -67,47 +67,51 @@ class ComparedSets:
 
 
 def lost_ids(compared: ComparedSets) -> list[str]:
-    """Say how many of the deleted came back unchanged under another id, or without one; nothing where none did."""
+    """Warn of deleted objects that came back unchanged under another id or without one; empty if there are none."""
     deleted, added = only_in(compared.pred, compared.truth), only_in(compared.truth, compared.pred)
     pairs = compared.pairs.where(added[compared.pairs.one] & deleted[compared.pairs.other])
-    again = len(compared.matched(_SAME_OUTLINE, pairs))
-    told = f"{again:,} of the added have the outline of a deleted one (IoU above {_SAME_OUTLINE:g})"
-    return [f"By id: {told}: were their ids lost?"] if again else []
+    copies = len(compared.matched(_SAME_OUTLINE, pairs))
+    if not copies:
+        return []
+    return [
+        f"By id: {copies:,} of the added objects have the outline of a deleted one (IoU above {_SAME_OUTLINE:g}); "
+        "check whether their ids were lost."
+    ]
 
 
 def count_metrics(
     compared: ComparedSets, matched: Pairs, min_iou: float, radius_px: tuple[float, float] | None
 ) -> tuple[dict[str, Figures], Figures]:
-    """Count everything, class by class and for all objects whatever their class.
+    """Count everything, for each class and for all objects regardless of class.
 
     Parameters
     ----------
     compared : ComparedSets
     matched : Pairs
-        Objects matched whatever their class.
+        Objects matched regardless of class.
     min_iou : float
     radius_px : (float, float) or None
-        How far apart centroids may be in x and in y; None leaves them out.
+        The largest distance of centroids in x and in y; None leaves them out.
 
     Returns
     -------
     dict of str to Figures
-        Of each class, by name: objects match those of their class only.
+        For each class, by name: objects match those of the same class only.
     Figures
-        Of all objects, whatever their class.
+        For all objects, regardless of class.
     """
     names = sorted({*compared.truth.names.tolist(), *compared.pred.names.tolist()})
     code = {name: number for number, name in enumerate(names)}
-    sides = compared.truth, compared.pred
-    coded = [np.array([code[name] for name in side.names.tolist()], np.int64) for side in sides]
+    sets = compared.truth, compared.pred
+    coded = [np.array([code[name] for name in one.names.tolist()], np.int64) for one in sets]
     pairs, wide = compared.counted(), compared.pairs
     same = pairs.where(compared.same_class(pairs))
-    (truth, truth_of_all), (pred, pred_of_all) = (_covers(side, compared.region) for side in sides)
+    (truth, truth_of_all), (pred, pred_of_all) = (_covered(one, compared.region) for one in sets)
     by_class = _Counts(compared, coded, len(names), radius_px)
     of_class = by_class.figures(
         same, compared.matched(min_iou, same), truth, pred, wide.where(compared.same_class(wide))
     )
-    as_one = _Counts(compared, [np.zeros(len(side), np.int64) for side in sides], 1, radius_px)
+    as_one = _Counts(compared, [np.zeros(len(one), np.int64) for one in sets], 1, radius_px)
     (of_all,) = as_one.figures(pairs, matched, truth_of_all, pred_of_all, wide)
     kept = {
         name: figures
@@ -117,25 +121,27 @@ def count_metrics(
     return kept, of_all
 
 
-def _covers(side: ObjectSet, region: Any) -> tuple[Pieces, Pieces]:  # noqa: ANN401 - a shapely geometry
-    """Return the objects without what others of their class cover, and without what any other covers."""
-    overlaps = overlapping_itself(side.shapes)
-    alike = np.asarray(side.names[overlaps.one] == side.names[overlaps.other], bool)
-    pieces = Pieces(side.shapes) if region is None else Pieces(side.shapes).clipped(region)
-    of_class = pieces.apart(overlaps.where(alike))
-    return of_class, of_class if alike.all() else pieces.apart(overlaps)
+def _covered(object_set: ObjectSet, region: Any) -> tuple[Pieces, Pieces]:  # noqa: ANN401 - a shapely geometry
+    """Return the objects without overlaps within their class, and without any overlaps."""
+    overlaps = overlapping_itself(object_set.shapes)
+    alike = np.asarray(object_set.names[overlaps.one] == object_set.names[overlaps.other], bool)
+    pieces = Pieces(object_set.shapes)
+    if region is not None:
+        pieces = pieces.clipped(region)
+    of_class = pieces.without_overlaps(overlaps.where(alike))
+    return of_class, of_class if alike.all() else pieces.without_overlaps(overlaps)
 
 
 class _Counts:
     def __init__(
         self, compared: ComparedSets, codes: list[NDArray[np.int64]], count: int, radius_px: tuple[float, float] | None
     ) -> None:
-        self._scene, self._count, self._radius_px = compared, count, radius_px
+        self._compared, self._count, self._radius_px = compared, count, radius_px
         self._truth, self._pred = codes
 
     def figures(self, pairs: Pairs, matched: Pairs, truth: Pieces, pred: Pieces, wide: Pairs) -> list[Figures]:
-        """Count; `pairs` may match and `matched` do, the pieces of `wide` have areas in common."""
-        compared = self._scene
+        """Count: `pairs` are candidates, `matched` are matched, and the pieces of `wide` have areas in common."""
+        compared = self._compared
         iou_sum = self._sum(self._truth[matched.one], compared.iou(matched))
         near = [None] * self._count if self._radius_px is None else self._near(self._radius_px)
         common, joined = self._aji(pairs, matched)
@@ -166,11 +172,11 @@ class _Counts:
         return np.asarray(np.bincount(codes, values, self._count), np.float64)
 
     def _near(self, radius_px: tuple[float, float]) -> list[int]:
-        """Count centroids matched in units of the radius."""
-        truth, pred = self._scene.truth, self._scene.pred
+        """Count matched centroids, in units of the radius."""
+        truth, pred = self._compared.truth, self._compared.pred
         (known, of_known), (found, of_found) = (
-            (shapely.get_coordinates(shapely.centroid(side.shapes[side.counted])) / radius_px, codes[side.counted])
-            for side, codes in ((truth, self._truth), (pred, self._pred))
+            (shapely.get_coordinates(shapely.centroid(one.shapes[one.counted])) / radius_px, codes[one.counted])
+            for one, codes in ((truth, self._truth), (pred, self._pred))
         )
         return [
             len(match_centres(found[of_found == number], known[of_known == number], 1.0))
@@ -178,8 +184,8 @@ class _Counts:
         ]
 
     def _aji(self, pairs: Pairs, matched: Pairs) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        compared, width = self._scene, len(self._pred)
-        # Of partners that fit equally well the matched one: of twins each has its own.
+        compared, width = self._compared, len(self._pred)
+        # Of equally good partners take the matched one, so that each of two copies has its own.
         other_than_matched = ~np.isin(pairs.one * width + pairs.other, matched.one * width + matched.other)
         iou = compared.iou(pairs).round(12)
         area_truth = np.where(compared.truth.counted, shapely.area(compared.truth.shapes), 0)

@@ -1,4 +1,4 @@
-"""One file against another: figures, confusion of classes, what a reviewer changed."""
+"""Compare two files: figures, confusion of classes, changes of a reviewer."""
 
 from collections import Counter
 from collections.abc import Mapping
@@ -40,18 +40,18 @@ class Evaluation:
     Parameters
     ----------
     name : str
-        Of the slide.
+        Name of the slide.
     classes : mapping of str to Figures
-        Objects match those of their class only.
+        Objects match those of the same class only.
     everything : Figures
-        All objects, whatever their class.
+        All objects, regardless of class.
     confusion : Counter of (str, str)
-        Class in the truth and in the prediction of objects matched whatever their class; "(missed)" stands for no
-        predicted object, "(extra)" for no true one.
+        Class in the truth and in the prediction of objects that were matched regardless of class; "(missed)" means no
+        predicted object, "(extra)" no true one.
     review : Review or None
-        None where the files share no ids.
+        None if the files have no id in common.
     notes : tuple of str
-        What was taken for granted, left out or mended.
+        What was assumed, left out or repaired.
     """
 
     name: str
@@ -66,12 +66,12 @@ class Evaluation:
         return not (self.everything.truth or self.everything.pred)
 
     def means(self) -> dict[str, float | None]:
-        """Return the means over classes, each class as heavy as any other (mPQ and the like)."""
+        """Return the means over classes, each class with the same weight (for example mPQ)."""
         found = list(self.classes.values())
         return {name: float(np.mean([getattr(one, name) for one in found])) if found else None for name in _MEANS}
 
     def to_dict(self) -> dict[str, Any]:
-        """Return everything, JSON-able."""
+        """Return everything as a dict for JSON."""
         return {
             "notice": RESEARCH_ONLY,
             "name": self.name,
@@ -89,14 +89,14 @@ class Evaluation:
 
 @dataclass(frozen=True)
 class Comparison:
-    """Two files, matched: what an evaluation is counted from, and a picture drawn from.
+    """Two matched files: the base of an evaluation, and of a picture.
 
     Parameters
     ----------
     name : str
     compared : ComparedSets
     matched : Pairs
-        One to one, whatever their class.
+        One to one, regardless of class.
     review : Review or None
     options : EvaluationOptions
     notes : tuple of str
@@ -110,7 +110,7 @@ class Comparison:
     notes: tuple[str, ...]
 
     def evaluation(self) -> Evaluation:
-        """Count."""
+        """Count the figures."""
         radius_px = _radius_px(self.options, self.compared.scale_um)
         classes, everything = count_metrics(self.compared, self.matched, self.options.iou, radius_px)
         return Evaluation(self.name, classes, everything, self._confusion(), self.review, self.notes)
@@ -129,7 +129,7 @@ class Comparison:
 def evaluate(
     truth: Annotations | Path, pred: Annotations | Path, options: EvaluationOptions | None = None
 ) -> Evaluation:
-    """Compare a prediction with the truth; nothing is rasterised.
+    """Compare a prediction with the truth, as polygons without rasterising.
 
     Parameters
     ----------
@@ -143,26 +143,26 @@ def evaluate(
 
     Notes
     -----
-    Objects match one to one where their IoU is above ``rules.iou``; where objects of one file overlap one another, as
-    many are matched as can be, with the largest sum of IoU. :class:`Figures` says what the scores are.
+    Objects match one to one if their IoU is above ``options.iou``. If objects of one file overlap one another, as many
+    as possible are matched, with the largest sum of IoU. :class:`Figures` defines the scores.
 
     With a region (``rules.within``, ``rules.within_class``) objects count whose centroid lies in it, on their whole
     outline; the areas of Dice and IoU are those of all objects, clipped to it. In the review an object that both files
     have counts where it does so in either.
 
-    Annotations of class "Tissue" are no objects: runs write them to show where was looked. Where ``rules.objects`` is
-    None and one file has cells with nuclei, the other detections only, these are taken for nuclei, and cells are
+    Annotations of class "Tissue" do not count: runs write them to show what was searched. If ``options.objects`` is
+    None and one file has cells with nuclei, the other detections only, these are taken as nuclei, and cells are
     compared by their nucleus.
 
     Raises
     ------
     UsageError
-        Where a file cannot be read, or the region is not there.
+        If a file cannot be read, or the region does not exist.
 
     >>> from wsi_parse.annotations import Annotations
     >>> boxes = shapely.box([0, 20], 0, [10, 30], 10)
-    >>> words = np.array(["Tumor", "Tumor"], object)
-    >>> truth = Annotations(boxes, np.array(["a", "b"], object), words, np.array(["cell"] * 2, object), None, {}, {})
+    >>> names = np.array(["Tumor", "Tumor"], object)
+    >>> truth = Annotations(boxes, np.array(["a", "b"], object), names, np.array(["cell"] * 2, object), None, {}, {})
     >>> evaluate(truth, truth).classes["Tumor"].pq
     1.0
     """
@@ -179,7 +179,8 @@ def compare(
     scale_um = pixel_size(options.mpp, [pred.provenance, truth.provenance])
     if scale_um is None and options.radius_number()[1] == "um":
         notes.append(
-            "The pixel size is not known: areas are in px2, no centres are matched; give --mpp or a --radius in px."
+            "The pixel size is not known: areas are in px², and centres are not matched. "
+            "Give --mpp, or a --radius in px."
         )
     region = None
     if options.within is not None:
@@ -191,29 +192,29 @@ def compare(
     truth, pred, more = without_tissue(truth, pred)
     by_nucleus, hint = nuclei_alone(truth, pred, options.objects)
     notes += more + hint
-    true_side, said = object_set_of(truth, options, "truth", by_nucleus=by_nucleus)
-    pred_side, also = object_set_of(_moved(pred, shift), options, "prediction", by_nucleus=by_nucleus)
+    truth_set, truth_notes = object_set_of(truth, options, "truth", by_nucleus=by_nucleus)
+    pred_set, pred_notes = object_set_of(_moved(pred, shift), options, "prediction", by_nucleus=by_nucleus)
     if region is not None:
-        true_side, pred_side = true_side.inside(region), pred_side.inside(region)
-    pairs = overlapping(true_side.shapes, pred_side.shapes)
-    compared = ComparedSets(true_side, pred_side, pairs, region, scale_um)
-    changes, ids = review(true_side, pred_side)
+        truth_set, pred_set = truth_set.inside(region), pred_set.inside(region)
+    pairs = overlapping(truth_set.shapes, pred_set.shapes)
+    compared = ComparedSets(truth_set, pred_set, pairs, region, scale_um)
+    changes, ids = review(truth_set, pred_set)
     if changes is not None:
         ids += lost_ids(compared)
-    if not (true_side.counted.any() or pred_side.counted.any()):
-        ids.append("No object of either file counts: nothing was compared.")
+    if not (truth_set.counted.any() or pred_set.counted.any()):
+        ids.append("No object of either file counts, so nothing was compared.")
     return Comparison(
         name,
         compared,
         compared.matched(options.iou, compared.counted()),
         changes,
         options,
-        (*notes, *said, *also, *ids),
+        (*notes, *truth_notes, *pred_notes, *ids),
     )
 
 
 def summed(evaluations: list[Evaluation], name: str = "all slides") -> Evaluation:
-    """Add up several: every object is as heavy as any other, whatever its slide."""
+    """Add up several evaluations; every object has the same weight, whatever its slide."""
     classes: dict[str, Figures] = {}
     confusion: Counter[tuple[str, str]] = Counter()
     for one in evaluations:
@@ -223,7 +224,7 @@ def summed(evaluations: list[Evaluation], name: str = "all slides") -> Evaluatio
     reviews = [one.review for one in evaluations if one.review is not None]
     notes = []
     if reviews and len(reviews) < len(evaluations):
-        notes.append(f"Only {len(reviews)} of {len(evaluations)} slides share ids with their prediction.")
+        notes.append(f"Only {len(reviews)} of {len(evaluations)} slides have ids in common with their prediction.")
     return Evaluation(
         name,
         dict(sorted(classes.items())),

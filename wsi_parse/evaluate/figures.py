@@ -1,6 +1,6 @@
-"""The figures of a class, held as sums so that several slides add up, and the scores that follow from them.
+"""The figures of a class, kept as sums so that several slides can be added, and the scores computed from them.
 
-Where there is nothing to find and nothing was found a score is 1; None where it would be 0 / 0 otherwise.
+A score is 1 if there is nothing to find and nothing was found; it is None in other cases of 0 / 0.
 """
 
 from dataclasses import dataclass
@@ -16,9 +16,9 @@ class Areas:
     Parameters
     ----------
     truth, pred : float
-        Covered by the objects of a side, each place once.
+        Covered by the objects of a set, overlaps counted once.
     both : float
-        Covered by both sides.
+        Covered by both sets.
     aji_common, aji_joined : float
         Numerator and denominator of the aggregated Jaccard index.
     """
@@ -39,7 +39,7 @@ class Areas:
         )
 
     def times(self, factor: float) -> "Areas":
-        """Return the same in another unit."""
+        """Return the same areas in another unit."""
         return Areas(
             self.truth * factor,
             self.pred * factor,
@@ -58,14 +58,14 @@ class Figures:
     truth, pred : int
         Objects.
     matched : int
-        Pairs of one object each whose IoU is above the limit.
+        Matched pairs, whose IoU is above the limit.
     iou_sum : float
-        Over these.
+        Sum of the IoU of these pairs.
     near : int or None
-        Pairs of one object each whose centroids are near; None where the pixel size is not known.
+        Matched pairs whose centroids are near; None if the pixel size is not known.
     px2 : Areas
     um2 : Areas or None
-        None where the pixel size is not known.
+        None if the pixel size is not known.
 
     Notes
     -----
@@ -102,7 +102,7 @@ class Figures:
 
     @property
     def areas(self) -> Areas:
-        """In um2 where that is known."""
+        """Areas in µm² if the pixel size is known, else in px²."""
         return self.px2 if self.um2 is None else self.um2
 
     @property
@@ -136,7 +136,7 @@ class Figures:
         return _share(self.areas.aji_common, self.areas.aji_joined)
 
     def to_dict(self) -> dict[str, Any]:
-        """Return sums and scores, JSON-able; areas in um2 where the pixel size is known, else in px2."""
+        """Return sums and scores for JSON; areas are in µm² if the pixel size is known, else in px²."""
         areas, unit = self.areas, "px2" if self.um2 is None else "um2"
         near = self.near
         return {

@@ -1,4 +1,4 @@
-"""Which file is compared with which: files, folders of files, run folders, matched by their names and slides."""
+"""Which files are compared: files, folders of files and run folders, matched by their names and slides."""
 
 import json
 import re
@@ -15,16 +15,16 @@ from wsi_parse.files import MANIFEST_NAME
 
 _ENDINGS = (".geojson", ".json", ".zip")
 _OBJECTS = "annotations"
-# Of a run folder, beside the objects.
-_NO_RESULT = re.compile(r"run\.json|annotations_index\.json|tissue(_\d+)?\.geojson(\.gz)?")
-_WITHOUT = "was written without geojson, or is not finished"
+# Other files of a run folder than the objects.
+_NOT_OBJECTS = re.compile(r"run\.json|annotations_index\.json|tissue(_\d+)?\.geojson(\.gz)?")
+_NO_GEOJSON = "was written without geojson, or is not finished"
 _REMEDY = "Run it again with --format geojson."
 _GEOJSON = re.compile(rb'"(FeatureCollection|Feature|(Multi)?Polygon|GeometryCollection)"')
 
 
 @dataclass(frozen=True)
 class FilePair:
-    """Files of one slide; several of a side are parts of one result.
+    """Files of one slide; several files of the truth or of the prediction are parts of one result.
 
     Parameters
     ----------
@@ -37,7 +37,7 @@ class FilePair:
     pred: tuple[Path, ...]
 
     def read(self) -> tuple[Annotations, Annotations]:
-        """Read both sides."""
+        """Read truth and prediction."""
         return read_parts(self.truth), read_parts(self.pred)
 
 
@@ -47,43 +47,43 @@ def file_pairs(truth: Path, pred: Path) -> tuple[list[FilePair], list[str]]:
     Parameters
     ----------
     truth, pred : Path
-        A GeoJSON file, a run folder, or a folder of such.
+        A GeoJSON file, a run folder, or a folder of these.
 
     Returns
     -------
     list of FilePair
-        One of two single files, whatever they are called; of folders those of the same stem, then what
-        :func:`pair_results` finds by the slides that results are of.
+        Two single files are one pair, whatever their names. Files in folders are paired by the same stem, then by
+        their slides (:func:`pair_results`).
     list of str
-        A sentence of each result that has no partner, or no GeoJSON.
+        One sentence for each result that has no partner, or no GeoJSON.
 
     Raises
     ------
     UsageError
-        Where there is nothing to compare, or a file could belong to several.
+        If there is nothing to compare, or a file could belong to several others.
     """
     (truths, one_truth, problems), (preds, one_pred, more) = _listed(truth), _listed(pred)
     problems += more
     if one_truth and one_pred:
         (one,), (other,) = truths.values(), preds.values()
         return [FilePair(other.name, one.files, other.files)], problems
-    # Only what is not called the same is looked into.
+    # Only files whose names have no equal are opened.
     rest, those = (
-        [one.named() for name, one in side.items() if name not in other]
-        for side, other in ((truths, preds), (preds, truths))
+        [one.result_name() for name, one in results.items() if name not in other]
+        for results, other in ((truths, preds), (preds, truths))
     )
     common = [(name, name) for name in truths if name in preds] + pair_results(rest, those)
     if not common:
         raise UsageError(
-            f"No file of {pred.name} is called like one of {truth.name}.",
-            f"There: {_some(preds)}. Here: {_some(truths)}. Give them the same stems.",
+            f"No file in {pred.name} has the same name as a file in {truth.name}.",
+            f"The prediction has: {_some(preds)}. The truth has: {_some(truths)}. Give the files the same stems.",
         )
-    places = {name: place for place, name in enumerate(truths)}
-    common.sort(key=lambda names: places[names[0]])
+    order = {name: number for number, name in enumerate(truths)}
+    common.sort(key=lambda names: order[names[0]])
     paired = [{names[turn] for names in common} for turn in (0, 1)]
     problems += [
-        f"{one.files[0].name} of the {side} has no partner called {name!r}."
-        for turn, side, these in ((0, "truth", truths), (1, "prediction", preds))
+        f"{one.files[0].name} of the {which} has no partner named {name!r}."
+        for turn, which, these in ((0, "truth", truths), (1, "prediction", preds))
         for name, one in these.items()
         if name not in paired[turn] and not one.is_stray()
     ]
@@ -91,7 +91,7 @@ def file_pairs(truth: Path, pred: Path) -> tuple[list[FilePair], list[str]]:
 
 
 def read_parts(paths: tuple[Path, ...]) -> Annotations:
-    """Read files of one result as one."""
+    """Read the files of one result as one set of annotations."""
     parts = [read_annotations(path) for path in paths]
     if len(parts) == 1:
         return parts[0]
@@ -115,15 +115,15 @@ def read_parts(paths: tuple[Path, ...]) -> Annotations:
 class _Result:
     name: str
     files: tuple[Path, ...]
-    # Of a run.
+    # Of a run; None for single files.
     folder: Path | None = None
 
-    def named(self) -> ResultName:
-        """Say what it goes by, from what is inside."""
+    def result_name(self) -> ResultName:
+        """Return its names, read from its files."""
         return ResultName(self.name, slide_of(self.files, self.folder))
 
     def is_stray(self) -> bool:
-        """Return whether it is JSON of something else."""
+        """Return whether it is a JSON file of something else."""
         if self.folder is not None or self.files[0].suffix.lower() != ".json":
             return False
         try:
@@ -133,16 +133,16 @@ class _Result:
 
 
 def _listed(path: Path) -> tuple[dict[str, _Result], bool, list[str]]:
-    """Results by name, whether it is one only, and a sentence of each that there should be and is not."""
+    """Return results by name, whether there is one only, and a sentence for each run without GeoJSON."""
     if path.is_file():
         return {_stem(path): _Result(_stem(path), (path,))}, True, []
     if not path.is_dir():
-        raise UsageError(f"{path} is not there.", "Give a GeoJSON file, a folder of them, or a run folder.")
+        raise UsageError(f"{path} does not exist.", "Give a GeoJSON file, a folder of them, or a run folder.")
     name = path.resolve().name
     if own := _of_run(path):
         return {name: _Result(name, own, path)}, True, []
     if (path / MANIFEST_NAME).is_file():
-        raise UsageError(f"{name} {_WITHOUT}.", _REMEDY)
+        raise UsageError(f"{name} {_NO_GEOJSON}.", _REMEDY)
     return _of_folder(path)
 
 
@@ -150,16 +150,16 @@ def _of_folder(path: Path) -> tuple[dict[str, _Result], bool, list[str]]:
     found: dict[str, _Result] = {}
     without = []
     for inner in sorted(path.iterdir()):
-        if inner.name.startswith(".") or _NO_RESULT.fullmatch(inner.name):
+        if inner.name.startswith(".") or _NOT_OBJECTS.fullmatch(inner.name):
             continue
         files = _of_run(inner) if inner.is_dir() else (inner,) if _stem(inner) else ()
         if not files:
-            without += [f"{inner.name} {_WITHOUT}."] if (inner / MANIFEST_NAME).is_file() else []
+            without += [f"{inner.name} {_NO_GEOJSON}."] if (inner / MANIFEST_NAME).is_file() else []
             continue
         name = inner.name if inner.is_dir() else _stem(inner)
         if name in found:
             twice = f"{found[name].files[0].name} and {inner.name}"
-            raise UsageError(f"{path.name} holds {name!r} twice: {twice}.", "Keep one.")
+            raise UsageError(f"{path.name} holds {name!r} twice: {twice}.", "Keep one of them.")
         found[name] = _Result(name, files, inner if inner.is_dir() else None)
     if not found and without:
         raise UsageError(" ".join(without), _REMEDY)
@@ -169,7 +169,7 @@ def _of_folder(path: Path) -> tuple[dict[str, _Result], bool, list[str]]:
 
 
 def _stem(path: Path) -> str:
-    """Return the name without its endings; "" of what is no GeoJSON.
+    """Return the name without its endings; "" if it is not a GeoJSON name.
 
     >>> _stem(Path("a.b.geojson.gz")), _stem(Path("a.svs"))
     ('a.b', '')
@@ -179,7 +179,7 @@ def _stem(path: Path) -> str:
 
 
 def _of_run(folder: Path) -> tuple[Path, ...]:
-    """Return the files of objects of a run folder: those of its manifest, which also knows parts."""
+    """Return the files of objects of a run folder, from its manifest, which also names parts."""
     try:
         names = list(json.loads((folder / MANIFEST_NAME).read_text(encoding="utf-8"))["outputs"])
     except (OSError, ValueError, KeyError, TypeError):

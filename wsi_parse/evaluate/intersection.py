@@ -1,13 +1,13 @@
-"""Areas of intersection of many pairs of polygons, exact to float, without making the intersections.
+"""Areas of intersection of many pairs of polygons, exact to float precision, without computing the intersections.
 
 An outline is a sum of signed strips, from each edge down to a common base. The area common to two outlines is then
-the sum, over pairs of edges e and f, of sign(e) sign(f) integral min(e(x), f(x)) dx where both stand above x. Of
-min(e, f) = (e + f - abs(e - f)) / 2 the first half drops out, as a closed outline passes each x as often forth as
-back, and leaves
+the sum, over pairs of edges e and f, of sign(e) sign(f) integral min(e(x), f(x)) dx over the x that both span. With
+min(e, f) = (e + f - abs(e - f)) / 2, the term (e + f) / 2 cancels, because a closed outline passes each x equally
+often in both directions, and what is left is
 
     area = -1/2 sum over e, f of sign(e) sign(f) integral abs(e(x) - f(x)) dx,
 
-whose terms hold differences only: no digits are lost far from the origin. GEOS takes five times as long for cells.
+The terms hold differences only, so no digits are lost far from the origin. GEOS takes five times as long for cells.
 """
 
 from dataclasses import dataclass
@@ -16,15 +16,15 @@ import numpy as np
 import shapely
 from numpy.typing import NDArray
 
-# Beyond so many pairs of edges GEOS, which sorts them first, is faster.
+# Above this number of pairs of edges GEOS is faster, because it sorts the edges first.
 _MAX_EDGE_PAIRS = 1 << 15
 _MAX_CORNERS = 1 << 10
-# Pairs of edges looked at together: what the caches hold.
+# Pairs of edges computed together; they fit into the processor's caches.
 _AT_ONCE = 1 << 18
 _CORNERS_AT_ONCE = 400_000
-# Of the smaller area; what is less comes from rounding: the two only touch.
-_NOTHING = 1e-9
-# An edge less wide covers nothing that double precision could tell.
+# Relative to the smaller area; less comes from rounding, and the two only touch.
+_NEGLIGIBLE = 1e-9
+# A narrower edge covers no area that double precision can represent.
 _UPRIGHT = 1e-10
 
 
@@ -39,7 +39,7 @@ def intersection_areas(one: NDArray[np.object_], other: NDArray[np.object_]) -> 
     Returns
     -------
     float array (N,)
-        In square units of the coordinates; 0 where they only touch.
+        In square units of the coordinates; 0 if they only touch.
 
     >>> two = shapely.box([0, 0], [0, 0], [2, 2], [2, 2])
     >>> intersection_areas(two, shapely.box([1, 2], [1, 0], [3, 4], [3, 2])).tolist()
@@ -55,7 +55,7 @@ def intersection_areas(one: NDArray[np.object_], other: NDArray[np.object_]) -> 
     for which in np.split(small, np.flatnonzero(np.diff(part)) + 1):
         areas[which] = _areas(one[which], other[which])
     smaller = np.minimum(shapely.area(one), shapely.area(other))
-    return np.where(areas > _NOTHING * smaller, np.minimum(areas, smaller), 0.0)
+    return np.where(areas > _NEGLIGIBLE * smaller, np.minimum(areas, smaller), 0.0)
 
 
 def _areas(one: NDArray[np.object_], other: NDArray[np.object_]) -> NDArray[np.float64]:
@@ -63,12 +63,12 @@ def _areas(one: NDArray[np.object_], other: NDArray[np.object_]) -> NDArray[np.f
     if not len(one):
         return areas
     edges = _Edges.of(one), _Edges.of(other)
-    # Alike ones together, so that little is added to make them equally long.
+    # Shapes of similar length together, so that little padding is needed.
     order = np.lexsort((edges[1].counts, edges[0].counts))
     start = 0
     while start < len(order):
         longest = edges[0].counts[order[start:]], edges[1].counts[order[start:]]
-        # All are made as long as the longest: how many then are not too many.
+        # All are padded to the longest, so compute how many fit.
         needed = np.maximum.accumulate(longest[0]) * np.maximum.accumulate(longest[1])
         size = max(1, int(np.searchsorted(needed * np.arange(1, len(needed) + 1), _AT_ONCE, "right")))
         which = order[start : start + size]
@@ -79,7 +79,7 @@ def _areas(one: NDArray[np.object_], other: NDArray[np.object_]) -> NDArray[np.f
 
 @dataclass(frozen=True)
 class _Edges:
-    """Edges of many shapes, from left to right; upright ones are left out."""
+    """Edges of many shapes, from left to right, without vertical ones."""
 
     # (E, 5): x of the left end, y there, x of the right end, slope, sign.
     table: NDArray[np.float64]
@@ -95,7 +95,7 @@ class _Edges:
         owner = np.repeat(np.arange(len(shapes)), np.diff(ends))[:-1]
         begin, end = points[:-1], points[1:]
         real = np.abs(begin[:, 0] - end[:, 0]) > _UPRIGHT
-        # From the last point of a ring to the first of the next is no edge.
+        # The step from the last point of a ring to the first of the next is not an edge.
         real[offsets[0][1:-1] - 1] = False
         begin, end, owner = begin[real], end[real], owner[real]
         forth = begin[:, 0] < end[:, 0]
@@ -106,7 +106,7 @@ class _Edges:
         return cls(table, np.cumsum(counts) - counts, counts)
 
     def padded(self, which: NDArray[np.int64]) -> NDArray[np.float64]:
-        """Return the edges of some shapes as (5, shapes, edges); those added lie on no x."""
+        """Return the edges of some shapes as (5, shapes, edges); added edges span no x."""
         step = np.arange(self.counts[which].max())
         there = step < self.counts[which][:, None]
         table = self.table[np.where(there, self.first[which][:, None] + step, 0)]

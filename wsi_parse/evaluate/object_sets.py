@@ -1,4 +1,4 @@
-"""The objects of a file as they are compared: mended, in one frame, with the class they count for."""
+"""ObjectSet: the objects of a file as they are compared, repaired, in one frame, with the class they count for."""
 
 from collections import Counter
 from dataclasses import dataclass, replace
@@ -14,8 +14,8 @@ from wsi_parse.evaluate.options import EvaluationOptions, Objects
 from wsi_parse.exporters.geojson import TISSUE
 from wsi_parse.prompts import UNSURE
 
-# QuPath never counts a class whose name ends so: "Region*", "Ignore*".
-_NO_CLASS = "*"
+# QuPath ignores classes whose names end with an asterisk: "Region*", "Ignore*".
+_IGNORED_ENDING = "*"
 _CELLS = ("detection", "cell")
 
 
@@ -28,11 +28,11 @@ class ObjectSet:
     shapes : object array (N,)
         Valid shapely Polygons and MultiPolygons, in pixels of the truth's frame.
     ids : object array (N,)
-        Strings; None where the file has none.
+        Strings; None if the file has no id.
     names : object array (N,)
-        The class that each counts for.
+        The class that each object counts for.
     counted : bool array (N,)
-        Which lie where it is looked at.
+        Which objects count: those in the region that is evaluated.
     """
 
     shapes: NDArray[np.object_]
@@ -44,7 +44,7 @@ class ObjectSet:
         return len(self.shapes)
 
     def inside(self, region: Any) -> "ObjectSet":  # noqa: ANN401 - a shapely geometry
-        """Count only objects whose centroid lies in a region; on its border is inside."""
+        """Count only objects whose centroid lies in a region or on its border."""
         shapely.prepare(region)
         return replace(self, counted=np.asarray(shapely.intersects(region, shapely.centroid(self.shapes))))
 
@@ -52,7 +52,7 @@ class ObjectSet:
 def object_set_of(
     annotations: Annotations, options: EvaluationOptions, name: str, *, by_nucleus: bool = False
 ) -> tuple[ObjectSet, list[str]]:
-    """Choose and mend the objects of a file.
+    """Select and repair the objects of a file.
 
     Parameters
     ----------
@@ -61,31 +61,31 @@ def object_set_of(
     name : str
         "truth" or "prediction".
     by_nucleus : bool
-        Whether cells that have a nucleus are compared by it, whatever the rules say.
+        Whether cells that have a nucleus are compared by it, whatever the options are.
 
     Returns
     -------
-    Side
+    ObjectSet
     list of str
-        What was left out, mended or counted as something else.
+        What was left out, repaired or counted as another class.
     """
-    shapes, kept, notes = _chosen(annotations, options, by_nucleus=by_nucleus)
-    said = np.array(annotations.class_name, object)
-    left = Counter(said[kept & _ends(said, _NO_CLASS)].tolist())
-    kept &= ~_ends(said, _NO_CLASS)
-    notes += [f"{count:,} of class {words} left out, as QuPath does." for words, count in sorted(left.items())]
-    notes += [f"{count:,} left out: {words}." for words, count in sorted(annotations.skipped.items())]
-    unsure = int(_ends(said[kept], UNSURE).sum())
+    shapes, kept, notes = _selected(annotations, options, by_nucleus=by_nucleus)
+    class_names = np.array(annotations.class_name, object)
+    ignored = Counter(class_names[kept & _ends_with(class_names, _IGNORED_ENDING)].tolist())
+    kept &= ~_ends_with(class_names, _IGNORED_ENDING)
+    notes += [f"{count:,} objects of class {one} are left out, as in QuPath." for one, count in sorted(ignored.items())]
+    notes += [f"{count:,} features are left out: {reason}." for reason, count in sorted(annotations.skipped.items())]
+    unsure = int(_ends_with(class_names[kept], UNSURE).sum())
     if unsure and not options.keep_unsure:
-        notes.append(f"{unsure:,} of a class 'X{UNSURE}' count as X; --keep-unsure keeps them apart.")
-    shapes, mended, gone = _mended(shapes[kept])
-    if mended:
-        notes.append(f"{mended:,} outlines that cross themselves were mended.")
-    if gone.any():
-        notes.append(f"{int(gone.sum()):,} without area left out.")
-    names = np.array([None, *map(options.class_name, said[kept][~gone].tolist())], object)[1:]
-    side = ObjectSet(shapes[~gone], annotations.ids[kept][~gone], names, np.ones(len(names), bool))
-    return side, [f"{name.capitalize()}: {note}" for note in notes]
+        notes.append(f"{unsure:,} objects of a class 'X{UNSURE}' count as X; --keep-unsure separates them.")
+    shapes, repaired, empty = _repaired(shapes[kept])
+    if repaired:
+        notes.append(f"{repaired:,} outlines that cross themselves were repaired.")
+    if empty.any():
+        notes.append(f"{int(empty.sum()):,} objects without area are left out.")
+    names = np.array([None, *map(options.class_name, class_names[kept][~empty].tolist())], object)[1:]
+    object_set = ObjectSet(shapes[~empty], annotations.ids[kept][~empty], names, np.ones(len(names), bool))
+    return object_set, [f"{name.capitalize()}: {note}" for note in notes]
 
 
 def region_of_class(truth: Annotations, class_name: str) -> Any:  # noqa: ANN401 - a shapely geometry
@@ -94,14 +94,14 @@ def region_of_class(truth: Annotations, class_name: str) -> Any:  # noqa: ANN401
     Raises
     ------
     UsageError
-        Where there is none.
+        If there is none.
     """
     chosen = (truth.class_name == class_name) & (truth.object_type == "annotation")
     if not chosen.any():
         known = sorted({str(name) for name in truth.class_name[truth.object_type == "annotation"].tolist() if name})
         raise UsageError(
             f"The truth has no annotation of class {class_name!r} to look within.",
-            f"Annotated are: {', '.join(known[:12]) or 'none with a class'}.",
+            f"Choose one of the annotated classes: {', '.join(known[:12]) or 'there is none'}.",
         )
     return union(truth.geometry[chosen])
 
@@ -121,37 +121,37 @@ def without_class(annotations: Annotations, class_name: str) -> Annotations:
 
 
 def without_tissue(truth: Annotations, pred: Annotations) -> tuple[Annotations, Annotations, list[str]]:
-    """Return both files without the tissue that a run wrote and the import script laid in, and say so in a line."""
+    """Return both files without the tissue annotations of a run, and a note that says so."""
     left = [without_class(one, TISSUE.class_name) for one in (truth, pred)]
-    gone = [len(one) - len(rest) for one, rest in zip((truth, pred), left, strict=True)]
-    counts = f"{gone[0]:,} of the truth, {gone[1]:,} of the prediction left out"
+    removed = [len(one) - len(rest) for one, rest in zip((truth, pred), left, strict=True)]
+    counts = f"{removed[0]:,} of the truth and {removed[1]:,} of the prediction"
     return (
         left[0],
         left[1],
-        [f"Annotations of class {TISSUE.class_name} are no objects: {counts}."] if any(gone) else [],
+        [f"Annotations of class {TISSUE.class_name} are left out: {counts}."] if any(removed) else [],
     )
 
 
 def nuclei_alone(truth: Annotations, pred: Annotations, objects: Objects | None) -> tuple[bool, list[str]]:
-    """Return whether cells of one side meet nuclei of the other, and are to be compared by their nucleus; say so."""
-    have = [bool(side.nucleus is not None and not shapely.is_missing(side.nucleus).all()) for side in (truth, pred)]
+    """Return whether cells of one file are compared with nuclei of the other by their nucleus, and a note."""
+    have = [bool(one.nucleus is not None and not shapely.is_missing(one.nucleus).all()) for one in (truth, pred)]
     plain = pred if have[0] else truth
     kinds = set(plain.object_type.tolist())
     if have[0] == have[1] or "detection" not in kinds or "cell" in kinds or objects in ("nuclei", "regions"):
         return False, []
     with_nuclei, without = ("truth", "prediction") if have[0] else ("prediction", "truth")
-    told = f"The {with_nuclei} has cells with nuclei, the {without} detections without"
+    difference = f"The {with_nuclei} has cells with nuclei, the {without} has detections without nuclei"
     if objects is None:
-        return True, [f"{told}: nuclei are compared; --objects cells takes whole cells."]
-    return False, [f"{told}: whole cells are compared with what may be nuclei; --objects nuclei compares nuclei."]
+        return True, [f"{difference}: nuclei are compared; --objects cells compares whole cells."]
+    return False, [f"{difference}: whole cells are compared with what may be nuclei; --objects nuclei compares nuclei."]
 
 
 def union(shapes: NDArray[np.object_]) -> Any:  # noqa: ANN401 - a shapely geometry
-    """Return the union of shapes, whatever their state."""
-    return shapely.union_all(_mended(shapes)[0])
+    """Return the union of shapes, valid or not."""
+    return shapely.union_all(_repaired(shapes)[0])
 
 
-def _chosen(
+def _selected(
     annotations: Annotations, options: EvaluationOptions, *, by_nucleus: bool
 ) -> tuple[NDArray[np.object_], NDArray[np.bool_], list[str]]:
     shapes, kinds = annotations.geometry, annotations.object_type
@@ -162,18 +162,18 @@ def _chosen(
         notes = []
         if cells.any() and not cells.all():
             several = f"{int(cells.sum()):,} cells and {int((~cells).sum()):,} regions are compared together"
-            notes.append(f"{several}; --objects cells or --objects regions parts them.")
+            notes.append(f"{several}; choose one kind with --objects cells or --objects regions.")
         return shapes, np.ones(len(kinds), bool), notes
     return shapes, ~cells if options.objects == "regions" else cells, []
 
 
-def _mended(shapes: NDArray[np.object_]) -> tuple[NDArray[np.object_], int, NDArray[np.bool_]]:
-    """Make shapes valid; say how many were not, and which have no area."""
+def _repaired(shapes: NDArray[np.object_]) -> tuple[NDArray[np.object_], int, NDArray[np.bool_]]:
+    """Make shapes valid; return how many were not, and which have no area."""
     shapes = shapes.copy()
-    wrong = ~shapely.is_valid(shapes)
-    shapes[wrong] = shapely.make_valid(shapes[wrong], method="structure", keep_collapsed=False)
-    return shapes, int(wrong.sum()), ~(shapely.area(shapes) > 0)
+    invalid = ~shapely.is_valid(shapes)
+    shapes[invalid] = shapely.make_valid(shapes[invalid], method="structure", keep_collapsed=False)
+    return shapes, int(invalid.sum()), ~(shapely.area(shapes) > 0)
 
 
-def _ends(names: NDArray[np.object_], ending: str) -> NDArray[np.bool_]:
+def _ends_with(names: NDArray[np.object_], ending: str) -> NDArray[np.bool_]:
     return np.array([str(name).endswith(ending) for name in names.tolist()], bool)

@@ -1,4 +1,4 @@
-"""What counts in a comparison, and how: the reader's choices."""
+"""EvaluationOptions: what counts in a comparison, and how."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,25 +13,25 @@ UNCLASSIFIED = "Unclassified"
 
 @dataclass(frozen=True)
 class EvaluationOptions:
-    """What counts, and how.
+    """The user's choices: what counts, and how.
 
     Parameters
     ----------
     mpp : float or None
-        Microns per pixel; None takes what the files say.
+        Microns per pixel; None takes the pixel size of the files.
     radius : str
-        How far apart centres of the same object may be: "6um" or "12px". Microns need a pixel size.
+        The largest distance of the centres of the same object: "6um" or "12px". Microns need a pixel size.
     iou : float
-        Objects whose intersection over union is above it are the same.
+        Objects match if their intersection over union is above this.
     objects : {"all", "cells", "nuclei", "regions"} or None
         "cells" are detections and cells, "nuclei" the same by their nucleus where they have one, "regions" annotations.
-        None is "all", with cells by their nucleus where one file has cells with nuclei, the other only detections.
+        None is "all", with cells by their nucleus if one file has cells with nuclei, and the other only detections.
     within : Path or None
         GeoJSON; only objects whose centroid lies in its polygons count, and areas are clipped to them.
     within_class : str or None
         The same with the annotations of this class in the truth; they are no objects themselves.
     keep_unsure : bool
-        Whether "X: Unsure" is a class of its own; else it counts as X.
+        Whether "X: Unsure" is a separate class; else it counts as X.
     """
 
     mpp: float | None = None
@@ -46,9 +46,9 @@ class EvaluationOptions:
         if self.objects is not None:
             objects_of(self.objects)
         if self.mpp is not None and not 0 < self.mpp < float("inf"):
-            raise UsageError(f"{self.mpp:g} microns per pixel cannot be.", "Give --mpp as for example 0.25.")
+            raise UsageError(f"{self.mpp:g} µm per pixel is not a valid pixel size.", "Give for example --mpp 0.25.")
         if not 0 < self.iou < 1:
-            raise UsageError(f"An IoU of {self.iou:g} cannot be asked for.", "Give one above 0 and below 1.")
+            raise UsageError(f"{self.iou:g} is not a valid IoU.", "Give a number above 0 and below 1.")
         if self.within is not None and self.within_class is not None:
             raise UsageError("--within and --within-class exclude each other.", "Give one of them.")
         self.radius_number()
@@ -59,14 +59,14 @@ class EvaluationOptions:
         >>> EvaluationOptions(radius="12 px").radius_number()
         (12.0, 'px')
         """
-        words = self.radius.strip().lower().replace("µm", "um")
-        unit: Literal["um", "px"] = "px" if words.endswith("px") else "um"
+        text = self.radius.strip().lower().replace("µm", "um")
+        unit: Literal["um", "px"] = "px" if text.endswith("px") else "um"
         try:
-            number = float(words.removesuffix(unit))
+            number = float(text.removesuffix(unit))
         except ValueError:
             number = -1.0
         if not 0 < number < float("inf"):
-            raise UsageError(f"{self.radius!r} is no radius.", "Give for example 6um or 12px.")
+            raise UsageError(f"{self.radius!r} is not a valid radius.", "Give for example 6um or 12px.")
         return number, unit
 
     def class_name(self, name: str) -> str:
@@ -78,8 +78,8 @@ class EvaluationOptions:
         return (name if self.keep_unsure else name.removesuffix(UNSURE)) or UNCLASSIFIED
 
 
-def objects_of(word: str) -> Objects:
-    """Return a word as the kind of objects it names; an error tells the known ones."""
-    if word not in get_args(Objects):
-        raise UnknownNameError.of("kind of objects", word, get_args(Objects))
-    return cast("Objects", word)
+def objects_of(name: str) -> Objects:
+    """Check the name of a kind of objects; the error lists the known ones."""
+    if name not in get_args(Objects):
+        raise UnknownNameError.of("kind of objects", name, get_args(Objects))
+    return cast("Objects", name)

@@ -1,7 +1,7 @@
-"""Which result is of which image: by what files are called, and by the slide that a result says it was made of.
+"""Pairing: which result belongs to which image, by file names and by the slide that a result names.
 
-The rules are those of `import_wsi_parse.groovy`, the other way round: `export_corrections.groovy` calls a file like the
-image in QuPath ("x.svs", "x.scn - Series 1"), a folder of results is called "x", or "x-svs" where names clash.
+The rules mirror those of `import_wsi_parse.groovy`: `export_corrections.groovy` names a file like the image in QuPath
+("x.svs", "x.scn - Series 1"), and the folder of a result is named "x", or "x-svs" if names clash.
 """
 
 import json
@@ -14,7 +14,7 @@ from wsi_parse.annotations.stream import pieces
 from wsi_parse.errors import UsageError
 from wsi_parse.files import MANIFEST_NAME
 
-# What the export script makes of them.
+# The export script replaces these characters by an underscore.
 _NOT_IN_FILE_NAMES = re.compile(r'[\\/:*?"<>|]')
 _ENDING = re.compile(r"(\.ome)?\.[a-z]\w{1,4}$", re.IGNORECASE)
 _OWN_MEMBER = re.compile(rb'"wsi_parse"\s*:\s*')
@@ -23,31 +23,31 @@ _SERIES = (" - ", " [")
 
 @dataclass(frozen=True)
 class ResultName:
-    """A result, or a corrected file.
+    """The names of a result, or of a corrected file.
 
     Parameters
     ----------
     key : str
         Name of the file without .geojson, or of the run folder.
     slide : str
-        Name of the slide as the result says it, as it would be in the name of a file; "" where it does not.
+        Name of the slide that the result names, in the form of a file name; "" if it names none.
     """
 
     key: str
     slide: str = ""
 
     def names(self) -> set[str]:
-        """What it goes by."""
+        """Return the names it may be found by."""
         return {self.key, self.slide} - {""}
 
 
 def pair_results(truths: Iterable[ResultName], preds: Iterable[ResultName]) -> list[tuple[str, str]]:
-    """Pair what belongs together: the closest names first.
+    """Pair results with files, the closest names first.
 
     Parameters
     ----------
     truths, preds : iterable of ResultName
-        No key twice.
+        No key occurs twice.
 
     Returns
     -------
@@ -57,7 +57,7 @@ def pair_results(truths: Iterable[ResultName], preds: Iterable[ResultName]) -> l
     Raises
     ------
     UsageError
-        Where one could belong to several.
+        If one could belong to several others.
 
     >>> truths = [ResultName("x.scn - Series 1"), ResultName("a.svs")]
     >>> pair_results(truths, [ResultName("a-svs", "a.svs"), ResultName("x", "x.scn")])
@@ -65,8 +65,8 @@ def pair_results(truths: Iterable[ResultName], preds: Iterable[ResultName]) -> l
     """
     left, others = {one.key: one for one in truths}, {one.key: one for one in preds}
     order, found = list(left), dict[str, str]()
-    for belong in (_same_name, _same_series, _same_but_endings):
-        links = [(one, other) for one in left.values() for other in others.values() if belong(one, other)]
+    for matches in (_same_name, _same_series, _same_but_endings):
+        links = [(one, other) for one in left.values() for other in others.values() if matches(one, other)]
         _refuse_several(links)
         for one, other in links:
             found[one.key] = other.key
@@ -75,14 +75,14 @@ def pair_results(truths: Iterable[ResultName], preds: Iterable[ResultName]) -> l
 
 
 def _refuse_several(links: list[tuple[ResultName, ResultName]]) -> None:
-    for turn, side, what in ((0, "prediction", "results"), (1, "truth", "corrected files")):
+    for turn, which, what in ((0, "prediction", "results"), (1, "truth", "corrected files")):
         groups: dict[str, list[str]] = {}
         for link in links:
             groups.setdefault(link[turn].key, []).append(link[1 - turn].key)
         for key, several in groups.items():
             if len(several) > 1:
                 raise UsageError(
-                    f"{key} could belong to several {what} of the {side}: {', '.join(sorted(several))}.",
+                    f"{key} could belong to several {what} of the {which}: {', '.join(sorted(several))}.",
                     "Compare them one by one: --truth FILE --pred FOLDER.",
                 )
 
@@ -100,7 +100,7 @@ def _same_series(one: ResultName, other: ResultName) -> bool:
 
 
 def _same_but_endings(one: ResultName, other: ResultName) -> bool:
-    """Endings are taken off slides, and off keys that may be images; never off two keys: "a.x1" is not "a.x2"."""
+    """Compare without endings of slides and images; two keys keep theirs, because "a.x1" is not "a.x2"."""
     if _bare(one.key) == other.key or one.key == _bare(other.key):
         return True
     return any(
@@ -115,21 +115,21 @@ def _bare(name: str) -> str:
 
 
 def slide_of(files: tuple[Path, ...], folder: Path | None) -> str:
-    """Return the slide's name as the manifest of a run says it, else the file's own member; "" where neither does."""
-    name = _told(folder / MANIFEST_NAME) if folder is not None else ""
-    return _NOT_IN_FILE_NAMES.sub("_", name or _told(files[0]))
+    """Return the name of the slide from the manifest of a run, else from the file; "" if neither has it."""
+    name = _slide_name(folder / MANIFEST_NAME) if folder is not None else ""
+    return _NOT_IN_FILE_NAMES.sub("_", name or _slide_name(files[0]))
 
 
-def _told(path: Path) -> str:
-    """Return what a file says near its beginning; what is wrong with it, reading it says later."""
+def _slide_name(path: Path) -> str:
+    """Return the slide's name near the beginning of a file; errors are left to the reader of the whole file."""
     try:
-        begin = next(pieces(path), b"")
+        head = next(pieces(path), b"")
     except UsageError:
         return ""
-    own = _OWN_MEMBER.search(begin)
+    own = _OWN_MEMBER.search(head)
     if path.name != MANIFEST_NAME:
-        begin = begin[own.end() :] if own else b""
+        head = head[own.end() :] if own else b""
     try:
-        return str(json.JSONDecoder().raw_decode(begin.decode("utf-8", "replace"))[0]["slide"]["name"])
+        return str(json.JSONDecoder().raw_decode(head.decode("utf-8", "replace"))[0]["slide"]["name"])
     except (ValueError, KeyError, TypeError, RecursionError):
         return ""

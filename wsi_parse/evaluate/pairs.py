@@ -1,4 +1,4 @@
-"""Pairs of objects that overlap, with the area they have in common; nothing is rasterised."""
+"""Pairs of objects that overlap, with their common area, computed on polygons."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -10,26 +10,26 @@ from numpy.typing import NDArray
 from wsi_parse.errors import UsageError
 from wsi_parse.evaluate.intersection import intersection_areas
 
-# Objects, or pairs, looked at together.
+# Objects, or pairs, processed together.
 _AT_ONCE = 100_000
-# Pairs of boxes that meet.
+# Pairs of bounding boxes that meet, processed together.
 _MAX_AT_ONCE = 2_000_000
-# More overlaps than both of these are no tissue: whole files that were laid in twice, thirty times.
+# More overlaps than both of these do not occur in tissue: the same file was imported many times.
 _MAX_PAIRS, _MAX_EACH = 5_000_000, 50
-# From here on it pays to ask first which small ones a large one holds whole.
+# From this number of corners on it is faster to find first which small objects a large one covers.
 _LARGE_CORNERS = 256
 
 
 @dataclass(frozen=True)
 class Pairs:
-    """Overlapping objects of two sides.
+    """Overlapping objects of two object sets.
 
     Parameters
     ----------
     one, other : int arrays (N,)
         Indices of objects; sorted by `one`, then by `other`.
     area : float array (N,)
-        In common, above 0.
+        Common area, above 0.
     """
 
     one: NDArray[np.int64]
@@ -40,12 +40,12 @@ class Pairs:
         return len(self.one)
 
     def where(self, chosen: NDArray[np.bool_]) -> "Pairs":
-        """Return some of them."""
+        """Return the chosen pairs."""
         return Pairs(self.one[chosen], self.other[chosen], self.area[chosen])
 
 
 def overlapping(one: NDArray[np.object_], other: NDArray[np.object_]) -> Pairs:
-    """Find all pairs of objects that have area in common.
+    """Find all pairs of objects that have a common area.
 
     Parameters
     ----------
@@ -56,7 +56,7 @@ def overlapping(one: NDArray[np.object_], other: NDArray[np.object_]) -> Pairs:
 
 
 def overlapping_itself(shapes: NDArray[np.object_]) -> Pairs:
-    """Find all pairs of objects of one side that have area in common, each pair once (`one` < `other`)."""
+    """Find all pairs of objects of one set that have a common area, each pair once (`one` < `other`)."""
     return _found(shapes, shapes, same=True)
 
 
@@ -77,7 +77,7 @@ def _found(one: NDArray[np.object_], other: NDArray[np.object_], *, same: bool) 
         if count > most:
             raise UsageError(
                 f"Objects overlap one another too often: {len(one):,} and {len(other):,} make over {most:,} pairs.",
-                "Were the same objects laid in again and again? `wsi-parse check` says which ids come more than once.",
+                "Check with `wsi-parse check` whether the same objects were imported several times.",
             )
     return Pairs(
         np.concatenate([part.one for part in parts]),
@@ -87,11 +87,11 @@ def _found(one: NDArray[np.object_], other: NDArray[np.object_], *, same: bool) 
 
 
 def _pieces(one: NDArray[np.object_], other: NDArray[np.object_]) -> Iterator[tuple[int, int]]:
-    """Cut a side so that a piece meets no more boxes of the other than may be listed at once, or is one object."""
+    """Split a set so that each piece meets a bounded number of boxes of the other set, or is one object."""
     if not len(one) or not len(other):
         return
     boxes, others = shapely.bounds(one), shapely.bounds(other)
-    # Of the columns or the rows that a box spans all could meet it: never too few.
+    # Boxes that share columns or rows may meet: this is an upper bound.
     meeting = np.minimum(*(_spanned(boxes[:, (axis, axis + 2)], others[:, (axis, axis + 2)]) for axis in (0, 1)))
     sums = np.cumsum(meeting)
     start = 0
@@ -104,14 +104,14 @@ def _pieces(one: NDArray[np.object_], other: NDArray[np.object_]) -> Iterator[tu
 
 
 def _spanned(one: NDArray[np.float64], other: NDArray[np.float64]) -> NDArray[np.int64]:
-    """Count for each interval those of the other side that it meets."""
+    """Count for each interval the intervals of the other set that it meets."""
     begun = np.searchsorted(np.sort(other[:, 0]), one[:, 1], "right")
     over = np.searchsorted(np.sort(other[:, 1]), one[:, 0], "left")
     return np.asarray(np.maximum(begun - over, 0), np.int64)
 
 
 def areas_in_common(one: NDArray[np.object_], other: NDArray[np.object_]) -> NDArray[np.float64]:
-    """Return what :func:`intersection_areas` does, sooner where one of the two equals the other or holds it whole."""
+    """Return :func:`intersection_areas`, faster for shapes that are equal or cover one another."""
     starts = range(0, len(one), _AT_ONCE)
     return np.concatenate(
         [np.empty(0), *(_areas(one[start : start + _AT_ONCE], other[start : start + _AT_ONCE]) for start in starts)]

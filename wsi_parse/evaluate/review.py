@@ -1,4 +1,4 @@
-"""What a reviewer changed: objects of the corrected file and of the prediction, matched by their UUIDs."""
+"""Review: what a reviewer changed, with objects of both files matched by their UUIDs."""
 
 from collections import Counter
 from dataclasses import dataclass
@@ -17,14 +17,14 @@ _ROUNDING_PX = 0.02
 
 @dataclass(frozen=True)
 class Review:
-    """Ids of what became of the predicted objects.
+    """What became of the predicted objects, by id.
 
     Parameters
     ----------
     kept : list of str
         Same outline, same class.
     reshaped : list of dict
-        Another outline: id, IoU of both, areas in px2 before and after. May also be reclassified.
+        Another outline: id, IoU of both, areas in px² before and after. May also be reclassified.
     reclassified : list of dict
         Another class: id, before, after.
     deleted, added : list of str
@@ -47,7 +47,7 @@ class Review:
         )
 
     def counts(self) -> dict[str, int]:
-        """Return how many of each; an object that is reshaped and reclassified is in both."""
+        """Return the counts; an object that is reshaped and reclassified is in both."""
         names = ("kept", "reshaped", "reclassified", "deleted", "added")
         both = {item["id"] for item in self.reshaped} & {item["id"] for item in self.reclassified}
         return {**{name: len(getattr(self, name)) for name in names}, "reshaped_and_reclassified": len(both)}
@@ -80,30 +80,30 @@ def review(truth: ObjectSet, pred: ObjectSet) -> tuple[Review | None, list[str]]
     Parameters
     ----------
     truth, pred : ObjectSet
-        An object that is in both files counts where it does so in either.
+        An object that is in both files counts if it counts in either.
 
     Returns
     -------
     Review or None
-        None where the files have no id in common.
+        None if the files have no id in common.
     list of str
-        What was noticed of ids.
+        Notes on ids.
     """
-    places = [_places(side) for side in (truth, pred)]
+    indices = [_index_by_id(one) for one in (truth, pred)]
     notes = [
-        f"{name}: {count:,} objects have an id that came before; only the first was looked for in the other file."
-        for name, side, found in (("Truth", truth, places[0]), ("Prediction", pred, places[1]))
-        if (count := sum(name is not None for name in side.ids.tolist()) - len(found))
+        f"{name}: {count:,} objects repeat an earlier id; only the first object of an id is compared."
+        for name, one, found in (("Truth", truth, indices[0]), ("Prediction", pred, indices[1]))
+        if (count := sum(name is not None for name in one.ids.tolist()) - len(found))
     ]
-    shared = [name for name in places[1] if name in places[0]]
+    shared = [name for name in indices[1] if name in indices[0]]
     if not shared:
-        return None, [*notes, "No object has the same id in both files: what a reviewer changed cannot be told."]
-    new = np.array([places[0][name] for name in shared], np.int64)
-    old = np.array([places[1][name] for name in shared], np.int64)
+        return None, [*notes, "No object has the same id in both files, so the changes of a reviewer are not known."]
+    new = np.array([indices[0][name] for name in shared], np.int64)
+    old = np.array([indices[1][name] for name in shared], np.int64)
     inside = truth.counted[new] | pred.counted[old]
     new, old = new[inside], old[inside]
     reshaped, reclassified = ~same_outlines(truth.shapes[new], pred.shapes[old]), truth.names[new] != pred.names[old]
-    told = Review(
+    changes = Review(
         pred.ids[old[~reshaped & ~reclassified]].tolist(),
         _reshaped(pred.ids[old[reshaped]], pred.shapes[old[reshaped]], truth.shapes[new[reshaped]]),
         [
@@ -121,14 +121,14 @@ def review(truth: ObjectSet, pred: ObjectSet) -> tuple[Review | None, list[str]]
     without = int(sum(name is None for name in truth.ids[truth.counted].tolist()))
     if without:
         notes.append(f"Truth: {without:,} objects without an id count as added.")
-    return told, notes
+    return changes, notes
 
 
 def same_outlines(one: NDArray[np.object_], other: NDArray[np.object_]) -> NDArray[np.bool_]:
-    """Return which two shapes are the same but for the rounding of an export.
+    """Return which pairs of shapes are equal up to the rounding of an export.
 
-    Where ring starts and directions differ, or rounding changed the order of points, no part of what only one of them
-    covers may be thicker than rounding explains.
+    If ring starts or directions differ, or rounding changed the order of points, no part that only one of them covers
+    may be thicker than rounding explains.
     """
     same = np.zeros(len(one), bool)
     close = np.flatnonzero((np.abs(shapely.bounds(one) - shapely.bounds(other)) <= _ROUNDING_PX).all(axis=1))
@@ -141,18 +141,18 @@ def same_outlines(one: NDArray[np.object_], other: NDArray[np.object_]) -> NDArr
     return same
 
 
-def _places(side: ObjectSet) -> dict[str, int]:
-    places: dict[str, int] = {}
-    for index, name in enumerate(side.ids.tolist()):
+def _index_by_id(object_set: ObjectSet) -> dict[str, int]:
+    indices: dict[str, int] = {}
+    for index, name in enumerate(object_set.ids.tolist()):
         if name is not None:
-            places.setdefault(name, index)
-    return places
+            indices.setdefault(name, index)
+    return indices
 
 
-def only_in(side: ObjectSet, other: ObjectSet) -> NDArray[np.bool_]:
-    """Return which objects of a side count as added, or deleted: the other side has none of their id."""
+def only_in(one: ObjectSet, other: ObjectSet) -> NDArray[np.bool_]:
+    """Return which objects count and have an id that the other set does not have: added or deleted ones."""
     known = set(other.ids.tolist()) - {None}
-    return side.counted & np.array([name not in known for name in side.ids.tolist()], bool)
+    return one.counted & np.array([name not in known for name in one.ids.tolist()], bool)
 
 
 def _reshaped(

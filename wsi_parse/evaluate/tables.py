@@ -1,4 +1,4 @@
-"""Evaluations as files: JSON with everything, CSV with a row a class."""
+"""Evaluations as files: JSON with everything, CSV with one row per class."""
 
 import csv
 import json
@@ -14,7 +14,7 @@ ALL = "(all objects)"
 
 
 def write_json(evaluations: list[Evaluation], path: Path) -> None:
-    """Write one evaluation, or several with their sum, whole or not at all."""
+    """Write one evaluation, or several with their sum, atomically."""
     write_text(path, json.dumps(to_dict(evaluations), allow_nan=False, indent=1) + "\n")
 
 
@@ -30,9 +30,9 @@ def to_dict(evaluations: list[Evaluation]) -> dict[str, object]:
 
 
 def write_csv(evaluations: list[Evaluation], path: Path) -> None:
-    """Write a row for each class of each slide, and one for all objects; what is not defined is empty."""
+    """Write one row for each class of each slide, and one for all objects; undefined values are empty."""
     rows = [*evaluations, *([summed(evaluations)] if len(evaluations) > 1 else [])]
-    # A unit that some slides only have is in no column of others.
+    # Areas are in µm² or px², so slides may have different columns.
     columns = list(
         dict.fromkeys(key for one in rows for figures in _figures(one).values() for key in figures.to_dict())
     )

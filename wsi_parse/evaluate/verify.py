@@ -1,4 +1,4 @@
-"""Verify the weights of a model in one command: are they whole, do they answer, and how well."""
+"""Verify the weights of a model: are they undamaged, does the model run, and how good are its results."""
 
 import time
 from collections.abc import Iterator
@@ -26,7 +26,7 @@ _INSIDE = 128
 
 
 def verify(name: str, file: Path | None, labelled: Path | None, text: str, mpp: float) -> dict[str, Any]:
-    """Check weights and let them answer.
+    """Check weights and predict with them.
 
     Parameters
     ----------
@@ -35,7 +35,7 @@ def verify(name: str, file: Path | None, labelled: Path | None, text: str, mpp: 
     file : Path or None
         Its weights; None takes the installed ones.
     labelled : Path or None
-        Folder of tiles in `images` and of masks by the same names in `masks`: not zero is what `text` asks for.
+        Folder with tiles in `images` and masks of the same names in `masks`; non-zero pixels show the target of `text`.
     text : str
         Prompt.
     mpp : float
@@ -44,14 +44,14 @@ def verify(name: str, file: Path | None, labelled: Path | None, text: str, mpp: 
     Returns
     -------
     dict
-        What was seen, in words and numbers.
+        The results, as text and numbers.
 
     Raises
     ------
     WeightsError
-        Where the weights are not what they should be.
+        If the weights are damaged or of another model.
     UsageError
-        Where the folder cannot be used.
+        If the folder cannot be used.
     """
     settings = ModelSettings(weights=file)
     model_class: type[Segmenter] = MODELS.get(name)
@@ -63,43 +63,43 @@ def verify(name: str, file: Path | None, labelled: Path | None, text: str, mpp: 
         facts |= {"sha256": weights.sha256, "revision": weights.revision}
     model = model_class(settings, weights)
     scale_pass = model_class.plan([Prompt.parse(text)], settings)[0]
-    facts |= _on_a_painted_field(model, scale_pass)
+    facts |= _on_synthetic_field(model, scale_pass)
     if labelled is not None:
         facts |= _on_labelled(model, scale_pass, labelled, mpp)
     return facts
 
 
-def _prepared(model: Segmenter, image: NDArray[np.uint8], scale_pass: ScalePass) -> State:
-    """Let the model look at a tile as it looks at a slide."""
+def _prepare(model: Segmenter, image: NDArray[np.uint8], scale_pass: ScalePass) -> State:
+    """Let the model prepare for a tile as it does for a slide."""
     with open_slide(image, SlideOptions(scale_pass.read_mpp)) as slide:
         return model.prepare(slide, detect_tissue(slide, TissueSettings(detect=False)))
 
 
-def _answer(model: Segmenter, scale_pass: ScalePass, image: NDArray[np.uint8], state: State) -> NDArray[np.uint8]:
-    """Return the probability that the prompt's objects are outlined in, (t, t)."""
+def _probability(model: Segmenter, scale_pass: ScalePass, image: NDArray[np.uint8], state: State) -> NDArray[np.uint8]:
+    """Return the probability map of the prompt, (t, t)."""
     name = scale_pass.recipes[0].probability
     return to_uint8(name, np.asarray(model.predict(image[None], scale_pass, state)[name]))[0]
 
 
-def _on_a_painted_field(model: Segmenter, scale_pass: ScalePass) -> dict[str, Any]:
-    """Predict a painted field: says that the model runs, not how well."""
+def _on_synthetic_field(model: Segmenter, scale_pass: ScalePass) -> dict[str, Any]:
+    """Predict a synthetic field: this shows that the model runs, not how well."""
     side = max(1024, scale_pass.tile_px)
     corner = (side - scale_pass.tile_px) // 2
     slide = SyntheticSlide(side, side, seed=1)
     image = slide.pixels(Box(corner, corner, scale_pass.tile_px, scale_pass.tile_px))
     started = time.perf_counter()
-    state = _prepared(model, image, scale_pass)
-    answer = _answer(model, scale_pass, image, state)
+    state = _prepare(model, image, scale_pass)
+    probability = _probability(model, scale_pass, image, state)
     return {
         **{name: state[key] for name, key in (("device", "device_name"), ("precision", "precision")) if key in state},
-        "painted_mask_share": round(float((answer >= _INSIDE).mean()), 4),
-        "painted_highest_probability": round(float(answer.max() / 255), 4),
+        "painted_mask_share": round(float((probability >= _INSIDE).mean()), 4),
+        "painted_highest_probability": round(float(probability.max() / 255), 4),
         "seconds": round(time.perf_counter() - started, 2),
     }
 
 
 def _on_labelled(model: Segmenter, scale_pass: ScalePass, folder: Path, mpp: float) -> dict[str, Any]:
-    """Dice of each field that has any mask, true or found; the published measure."""
+    """Compute the Dice of each field with a true or a predicted mask, the published measure."""
     side = round(scale_pass.field_um / mpp)
     fields, scores = 0, []
     for image, mask in _pairs(folder):
@@ -107,14 +107,15 @@ def _on_labelled(model: Segmenter, scale_pass: ScalePass, folder: Path, mpp: flo
             read = np.asarray(
                 Image.fromarray(tile).resize((scale_pass.tile_px, scale_pass.tile_px), Image.Resampling.BICUBIC)
             )
-            probability = Image.fromarray(_answer(model, scale_pass, read, _prepared(model, read, scale_pass)))
+            probability = Image.fromarray(_probability(model, scale_pass, read, _prepare(model, read, scale_pass)))
             found = np.asarray(probability.resize((side, side), Image.Resampling.BILINEAR)) >= _INSIDE
             fields += 1
             if found.any() or truth.any():
                 scores.append(dice(found, truth))
     if not fields:
         raise UsageError(
-            f"No tile of {folder.name} holds a field of {scale_pass.field_um:g} um ({side} px).", "Check --mpp."
+            f"No tile of {folder.name} is as large as a field of {scale_pass.field_um:g} µm ({side} px).",
+            "Check --mpp.",
         )
     scores_found: dict[str, Any] = {"labelled_fields": fields, "labelled_fields_with_mask": len(scores)}
     if scores:
@@ -135,32 +136,34 @@ def _tiles(
 
 
 def _pairs(folder: Path) -> Iterator[tuple[NDArray[np.uint8], NDArray[np.bool_]]]:
-    """Images (rows, columns, 3), and masks (rows, columns) that are true where any label is."""
+    """Yield images (rows, columns, 3), and masks (rows, columns) that are true for any label."""
     images = {path.stem: path for path in sorted((folder / "images").glob("*")) if path.suffix.lower() in _SUFFIXES}
     masks = {path.stem: path for path in sorted((folder / "masks").glob("*")) if path.suffix.lower() in _SUFFIXES}
     if not images or images.keys() - masks.keys():
         missing = ", ".join(sorted(images.keys() - masks.keys())[:3]) or "images"
         raise UsageError(
-            f"{folder.name} is not a folder of labelled tiles: {missing} missing.",
+            f"{folder.name} is not a folder of labelled tiles: it lacks {missing}.",
             "Put tiles into images/ and masks of the same names into masks/ (PNG, JPEG or TIFF).",
         )
     for stem, path in images.items():
-        image, mask = np.asarray(_opened(path).convert("RGB")), _mask_of(_opened(masks[stem]))
+        image, mask = np.asarray(_open_picture(path).convert("RGB")), _mask_of(_open_picture(masks[stem]))
         if image.shape[:2] != mask.shape:
-            raise UsageError(f"The mask of {stem} has another size than its tile.", "Give masks of the tiles' size.")
+            raise UsageError(
+                f"The mask of {stem} has another size than its tile.", "Give masks of the same size as the tiles."
+            )
         yield image, mask
 
 
 def _mask_of(picture: Image.Image) -> NDArray[np.bool_]:
-    """Where any label is; how opaque a pixel is plays no part."""
+    """Return where any label is; opacity is ignored."""
     labels = np.asarray(picture.convert(picture.mode[:-1]) if picture.mode in {"RGBA", "LA"} else picture)
     return np.asarray(np.atleast_3d(labels).max(axis=2) > 0)
 
 
-def _opened(path: Path) -> Image.Image:
+def _open_picture(path: Path) -> Image.Image:
     try:
         with Image.open(path) as picture:
             picture.load()
             return picture
     except (OSError, ValueError) as error:
-        raise UsageError(f"{path.name} cannot be read as a picture.", "Give PNG, JPEG or TIFF.") from error
+        raise UsageError(f"{path.name} cannot be read as a picture.", "Give PNG, JPEG or TIFF files.") from error

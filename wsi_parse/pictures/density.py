@@ -1,4 +1,4 @@
-"""Where objects are, at the scale of a picture: counts, and a soft tint for those too small to be outlined."""
+"""Density of objects at the scale of a picture: counts, and a soft tint for objects too small to be outlined."""
 
 import math
 
@@ -12,18 +12,18 @@ from wsi_parse.objects.batch import ObjectBatch
 from wsi_parse.pictures.view import View
 from wsi_parse.prompts import Prompt
 
-# Outlines of smaller objects run together. Cells are judged by a usual one, so that they all look alike.
+# Outlines of smaller objects merge. All cells are judged by a typical one, so that they all look alike.
 _MIN_OUTLINED_PX = 6.0
-_USUAL_CELL_UM = 8.0
-_LONGEST_CELLS = 2048
+_TYPICAL_CELL_UM = 8.0
+_MAX_LATTICE_SIDE = 2048
 _BLUR_PX = 1.6
-_DEEPEST = 0.85
-_STRIP = 128
-_COARSER = 4
+_MAX_OPACITY = 0.85
+_STRIP_ROWS = 128
+_COARSENING = 4
 
 
 class Density:
-    """Sums over objects on a lattice of the view; its size is bounded, whatever the number of objects.
+    """Sums over objects on a lattice over the view; its size is bounded, whatever the number of objects.
 
     Parameters
     ----------
@@ -34,7 +34,7 @@ class Density:
     def __init__(self, view: View, prompts: tuple[Prompt, ...]) -> None:
         self._view = view
         self._prompts = prompts
-        self.step_px = max(1, math.ceil(max(view.box.width, view.box.height) / _LONGEST_CELLS))
+        self.step_px = max(1, math.ceil(max(view.box.width, view.box.height) / _MAX_LATTICE_SIDE))
         self._shape = (-(-view.box.height // self.step_px), -(-view.box.width // self.step_px))
         self.count = np.zeros((len(prompts), *self._shape), np.int32)
         self._cover: dict[int, NDArray[np.float32]] = {}
@@ -43,23 +43,23 @@ class Density:
         """Add a batch; return which of its objects are large enough to be outlined."""
         middle = self._view.pixels(shapely.get_coordinates(shapely.centroid(batch.geometry)))
         column, row = np.floor(middle / self.step_px).astype(int).T
-        place = np.clip(row, 0, self._shape[0] - 1) * self._shape[1] + np.clip(column, 0, self._shape[1] - 1)
+        index = np.clip(row, 0, self._shape[0] - 1) * self._shape[1] + np.clip(column, 0, self._shape[1] - 1)
         frame = self._view.frame
         area_px = shapely.area(batch.geometry) / (frame.scale_x * frame.scale_y)
-        cells_large = _USUAL_CELL_UM / frame.mpp_x >= _MIN_OUTLINED_PX
-        is_cell = np.array([prompt.kind == "cell" for prompt in self._prompts])[batch.prompt]
+        cells_large = _TYPICAL_CELL_UM / frame.mpp_x >= _MIN_OUTLINED_PX
+        is_cell = np.array([one.kind == "cell" for one in self._prompts])[batch.prompt]
         large: NDArray[np.bool_] = np.where(is_cell, cells_large, area_px >= _MIN_OUTLINED_PX**2)
-        for index in np.unique(batch.prompt).tolist():
-            mine = batch.prompt == index
-            np.add.at(self.count[index].ravel(), place[mine], 1)
+        for prompt in np.unique(batch.prompt).tolist():
+            mine = batch.prompt == prompt
+            np.add.at(self.count[prompt].ravel(), index[mine], 1)
             small = mine & ~large
             if small.any():
-                cover = self._cover.setdefault(index, np.zeros(self._shape[0] * self._shape[1], np.float32))
-                np.add.at(cover, place[small], area_px[small])
+                cover = self._cover.setdefault(prompt, np.zeros(self._shape[0] * self._shape[1], np.float32))
+                np.add.at(cover, index[small], area_px[small])
         return large
 
     def tint(self, picture: Image.Image) -> Image.Image:
-        """Return the picture with the small objects as a soft colour, deeper where they are denser."""
+        """Return the picture with the small objects as a soft colour, stronger where they are denser."""
         if not self._cover:
             return picture
         blur = _BLUR_PX / self.step_px
@@ -67,30 +67,30 @@ class Density:
             index: ndimage.gaussian_filter(cover.reshape(self._shape), blur) for index, cover in self._cover.items()
         }
         total = sum(covers.values(), np.zeros(self._shape, np.float32))
-        deepest = np.percentile(total[total > total.max() / 1000], 95)
+        densest = np.percentile(total[total > total.max() / 1000], 95)
         layer = np.empty((*self._shape, 4), np.uint8)
-        # Strip by strip: colours of a whole picture in floats would take more memory than the rest of a run.
-        for rows in (slice(top, top + _STRIP) for top in range(0, self._shape[0], _STRIP)):
+        # In strips, because float colours of a whole picture would take more memory than the rest of a run.
+        for rows in (slice(top, top + _STRIP_ROWS) for top in range(0, self._shape[0], _STRIP_ROWS)):
             weight = np.maximum(total[rows], 1e-9)
             for band in range(3):
                 parts = (cover[rows] * np.float32(self._prompts[index].colour[band]) for index, cover in covers.items())
                 layer[rows, :, band] = np.clip(sum(parts) / weight, 0, 255)
-            layer[rows, :, 3] = _DEEPEST * 255 * np.clip(total[rows] / deepest, 0, 1) ** 0.6
+            layer[rows, :, 3] = _MAX_OPACITY * 255 * np.clip(total[rows] / densest, 0, 1) ** 0.6
         size = (self._shape[1] * self.step_px, self._shape[0] * self.step_px)
         tint = Image.fromarray(layer).resize(size, Image.Resampling.BILINEAR).crop((0, 0, *picture.size))
         return Image.alpha_composite(picture.convert("RGBA"), tint).convert("RGB")
 
     def busiest(self, width_px: float, height_px: float) -> NDArray[np.float64] | None:
-        """Find the middle, level-0 pixels, of the fullest field of a size; None where nothing was found.
+        """Find the middle, in level-0 pixels, of the fullest field of a size; None if nothing was found.
 
-        The square root lets a field with many classes win over one that is merely full of one.
+        The square root favours a field with many classes over one that is full of a single class.
         """
         if not self.count.any():
             return None
-        # On coarser cells: the place need not be exact, and sums over a picture take memory.
-        counts = np.add.reduceat(self.count, range(0, self._shape[0], _COARSER), axis=1)
-        counts = np.add.reduceat(counts, range(0, self._shape[1], _COARSER), axis=2)
-        step_px = self.step_px * _COARSER
+        # On a coarser lattice: the position need not be exact, and sums over a picture take memory.
+        counts = np.add.reduceat(self.count, range(0, self._shape[0], _COARSENING), axis=1)
+        counts = np.add.reduceat(counts, range(0, self._shape[1], _COARSENING), axis=2)
+        step_px = self.step_px * _COARSENING
         columns = max(1, min(counts.shape[2], round(width_px / step_px)))
         rows = max(1, min(counts.shape[1], round(height_px / step_px)))
         score = np.zeros((counts.shape[1] - rows + 1, counts.shape[2] - columns + 1))

@@ -1,4 +1,4 @@
-"""Where two files disagree, as a picture: the whole slide at a glance, and the worst place close by."""
+"""A picture of where two files disagree: the whole slide, and a close-up of the field with most disagreements."""
 
 import math
 from dataclasses import dataclass
@@ -12,18 +12,18 @@ from scipy.ndimage import uniform_filter
 
 from wsi_parse.evaluate.evaluation import Comparison
 from wsi_parse.geometry import Box, Frame
-from wsi_parse.pictures.page_layout import Entry, assemble, draw_bar, save, text_px
+from wsi_parse.pictures.page_layout import Entry, assemble, draw_bar, inset_frame, save, text_px
 from wsi_parse.pictures.view import Canvas, View
 from wsi_parse.prompts import Rgb
 
 _LONGER_SIDE_PX, _SHORTEST_SIDE_PX = 2000, 700
-# Smaller objects are a tint.
+# Smaller objects are drawn as a tint.
 _OUTLINED_PX = 5.0
-# How many usual objects lie along the shorter side of the close-up.
+# Number of typical objects along the shorter side of the close-up.
 _OBJECTS_ACROSS = 14
 _BACK: Rgb = (255, 255, 255)
 _REGION: Rgb = (60, 65, 72)
-# Colours that also the colour-blind tell apart (Okabe and Ito).
+# Colours that colour-blind people can also distinguish (Okabe and Ito).
 _COLOURS: dict[str, Rgb] = {
     "agreed": (178, 182, 188),
     "reshaped": (0, 158, 115),
@@ -31,44 +31,44 @@ _COLOURS: dict[str, Rgb] = {
     "missed": (0, 114, 178),
     "extra": (213, 94, 0),
 }
-# In a tint a disagreement outweighs so many that agree.
-_LOUDER = 3.0
+# Weight of a disagreement in the tint, relative to an agreement.
+_DISAGREEMENT_WEIGHT = 3.0
 
 
 @dataclass(frozen=True)
-class _Fates:
-    """Outlines of one fate: of the truth, and where they differ those of the prediction."""
+class _Group:
+    """Outlines of objects with the same result: of the truth and, if they differ, of the prediction."""
 
     truth: NDArray[np.object_]
     pred: NDArray[np.object_]
 
     @property
     def shown(self) -> NDArray[np.object_]:
-        """One outline an object."""
+        """One outline per object."""
         return self.truth if len(self.truth) else self.pred
 
 
 def draw_disagreements(comparison: Comparison, path: Path) -> None:
-    """Draw the objects of two files by what became of them.
+    """Draw the objects of two files, coloured by how they agree.
 
     Parameters
     ----------
     comparison : Comparison
     path : Path
-        A PNG, written whole or not at all.
+        A PNG, written atomically.
 
     Notes
     -----
     "missed" is in the truth only, "extra" in the prediction only; "reshaped" are objects that a reviewer redrew and
-    that still match. No pixel of a slide is needed; where objects are small, colours are a tint, disagreements thrice
-    as strong.
+    that still match. No pixels of a slide are needed. Small objects are drawn as a tint, in which disagreements are
+    three times as strong.
     """
-    fates = _fates(comparison)
-    view = _view(comparison, fates)
-    field = _field(view, fates)
-    canvas, picture = Canvas(view), _tinted(view, fates)
-    for name, fate in fates.items():
-        _draw(canvas, view, name, fate, width_px=1.0, least_px=_OUTLINED_PX)
+    groups = _groups(comparison)
+    view = _view(comparison, groups)
+    field = _close_up_field(view, groups)
+    canvas, picture = Canvas(view), _tinted(view, groups)
+    for name, group in groups.items():
+        _draw(canvas, view, name, group, width_px=1.0, least_px=_OUTLINED_PX)
     region = comparison.compared.region
     if region is not None:
         canvas.shapes(shapely.get_parts(region), _REGION, fill=0, width_px=2.0)
@@ -79,15 +79,15 @@ def draw_disagreements(comparison: Comparison, path: Path) -> None:
         draw_bar(picture, view.frame.mpp_x, size_px)
     pictures = [picture]
     if field is not None:
-        pictures.append(_close_up(field, fates, size_px, known=known))
-        inset_frame(pictures[0], view, field)
-    entries = [Entry(f"{name} {len(fate.shown):,}", _COLOURS[name]) for name, fate in fates.items()]
+        pictures.append(_close_up(field, groups, size_px, known=known))
+        inset_frame(picture, view.box_of(field), _REGION)
+    entries = [Entry(f"{name} {len(group.shown):,}", _COLOURS[name]) for name, group in groups.items()]
     if field is not None:
-        entries.append(Entry("close-up; thin: as predicted", _REGION, filled=False))
+        entries.append(Entry("close-up; thin lines: prediction", _REGION, filled=False))
     save(assemble(pictures, entries)[0], path)
 
 
-def _fates(comparison: Comparison) -> dict[str, _Fates]:
+def _groups(comparison: Comparison) -> dict[str, _Group]:
     compared, matched = comparison.compared, comparison.matched
     truth, pred = compared.truth, compared.pred
     missed, extra = truth.counted.copy(), pred.counted.copy()
@@ -97,59 +97,59 @@ def _fates(comparison: Comparison) -> dict[str, _Fates]:
     reshaped = same & np.array([name in redrawn for name in pred.ids[matched.other].tolist()], bool)
     nothing = np.empty(0, object)
 
-    def both(which: NDArray[np.bool_]) -> _Fates:
-        return _Fates(truth.shapes[matched.one[which]], pred.shapes[matched.other[which]])
+    def both(which: NDArray[np.bool_]) -> _Group:
+        return _Group(truth.shapes[matched.one[which]], pred.shapes[matched.other[which]])
 
-    # The last is drawn on top.
+    # The last group is drawn on top.
     return {
-        "agreed": _Fates(truth.shapes[matched.one[same & ~reshaped]], nothing),
+        "agreed": _Group(truth.shapes[matched.one[same & ~reshaped]], nothing),
         "reshaped": both(reshaped),
         "other class": both(~same),
-        "missed": _Fates(truth.shapes[missed], nothing),
-        "extra": _Fates(nothing, pred.shapes[extra]),
+        "missed": _Group(truth.shapes[missed], nothing),
+        "extra": _Group(nothing, pred.shapes[extra]),
     }
 
 
-def _view(comparison: Comparison, fates: dict[str, _Fates]) -> View:
-    shapes = np.concatenate([side for fate in fates.values() for side in (fate.truth, fate.pred)])
+def _view(comparison: Comparison, groups: dict[str, _Group]) -> View:
+    shapes = np.concatenate([shapes for group in groups.values() for shapes in (group.truth, group.pred)])
     if comparison.compared.region is not None:
         shapes = np.append(shapes, comparison.compared.region)
     low, high = np.zeros(2), np.ones(2)
     if len(shapes):
         bounds = shapely.total_bounds(shapes)
         low, high = bounds[:2], bounds[2:]
-    # A margin, and never so narrow that nothing else fits beside it.
+    # With a margin, and wide enough for the legend.
     size = np.maximum((high - low) * 1.02, 1.0)
     scale = float(size.max()) / _LONGER_SIDE_PX
     size = np.maximum(size, _SHORTEST_SIDE_PX * scale)
     middle = (low + high) / 2
-    return _seen(comparison, middle, scale, math.ceil(size[0] / scale), math.ceil(size[1] / scale))
+    return _view_around(comparison, middle, scale, math.ceil(size[0] / scale), math.ceil(size[1] / scale))
 
 
-def _seen(comparison: Comparison, middle: NDArray[np.float64], scale: float, width: int, height: int) -> View:
+def _view_around(comparison: Comparison, middle: NDArray[np.float64], scale: float, width: int, height: int) -> View:
     mpp = comparison.compared.scale_um or (1.0, 1.0)
     x, y = np.floor(middle / scale - (width / 2, height / 2)).astype(int).tolist()
     frame = Frame(max(1, x + width), max(1, y + height), mpp[0] * scale, mpp[1] * scale, scale, scale)
     return View(frame, Box(x, y, width, height))
 
 
-def _field(view: View, fates: dict[str, _Fates]) -> View | None:
-    """Choose the place of most disagreements; None where nothing would be seen better there."""
-    wrong = np.concatenate([fate.shown for name, fate in fates.items() if name != "agreed"])
+def _close_up_field(view: View, groups: dict[str, _Group]) -> View | None:
+    """Choose the field with most disagreements; None if a close-up would not show more detail."""
+    wrong = np.concatenate([group.shown for name, group in groups.items() if name != "agreed"])
     if not len(wrong):
         return None
     height = view.box.height
     width = min(max(round(0.5 * view.box.width), 500), 900)
-    usual = float(np.median(np.sqrt(shapely.area(wrong))))
-    scale = max(usual * _OBJECTS_ACROSS / min(width, height), view.frame.scale_x / 64)
+    typical = float(np.median(np.sqrt(shapely.area(wrong))))
+    scale = max(typical * _OBJECTS_ACROSS / min(width, height), view.frame.scale_x / 64)
     if scale * 1.5 > view.frame.scale_x:
         return None
-    # Counted in quarters of the field, which then is the best four by four.
+    # Counts in quarters of a field; the field is the best block of four by four.
     step = np.array([width, height]) * scale / 4
-    places = np.floor(shapely.get_coordinates(shapely.centroid(wrong)) / step).astype(np.int64)
-    corner = places.min(axis=0) - 3
-    columns, rows = (places.max(axis=0) - corner + 1).tolist()
-    counts = np.bincount((places - corner) @ np.array([1, columns]), minlength=columns * rows).reshape(rows, columns)
+    quarters = np.floor(shapely.get_coordinates(shapely.centroid(wrong)) / step).astype(np.int64)
+    corner = quarters.min(axis=0) - 3
+    columns, rows = (quarters.max(axis=0) - corner + 1).tolist()
+    counts = np.bincount((quarters - corner) @ np.array([1, columns]), minlength=columns * rows).reshape(rows, columns)
     near = uniform_filter(counts.astype(np.float64), 4, mode="constant", origin=-2)
     row, column = np.unravel_index(int(np.argmax(near.round(6))), near.shape)
     middle = (corner + np.array([column, row]) + 2) * step
@@ -158,18 +158,20 @@ def _field(view: View, fates: dict[str, _Fates]) -> View | None:
     return View(Frame(max(1, x + width), max(1, y + height), mpp_x, mpp_y, scale, scale), Box(x, y, width, height))
 
 
-def _tinted(view: View, fates: dict[str, _Fates]) -> Image.Image:
-    """Paint what is too small for outlines; each place takes the mean colour of what lies there."""
+def _tinted(view: View, groups: dict[str, _Group]) -> Image.Image:
+    """Paint objects that are too small for outlines; each pixel takes the mean colour of the objects there."""
     height, width = view.box.height, view.box.width
     colour, weight = np.zeros((height, width, 3), np.float32), np.zeros((height, width), np.float32)
-    for name, fate in fates.items():
-        shapes = fate.shown
+    for name, group in groups.items():
+        shapes = group.shown
         shapes = shapes[_side_px(shapes, view) < _OUTLINED_PX]
-        places = np.floor(view.pixels(shapely.get_coordinates(shapely.centroid(shapes)))).astype(np.int64)
-        places = np.clip(places, 0, (width - 1, height - 1))
-        counts = np.bincount(places @ np.array([1, width]), minlength=width * height).reshape(height, width)
-        # Of 3 x 3 pixels, so that one object can be seen.
-        here = uniform_filter(counts.astype(np.float32), 3, mode="constant") * (9 if name == "agreed" else 9 * _LOUDER)
+        pixels = np.floor(view.pixels(shapely.get_coordinates(shapely.centroid(shapes)))).astype(np.int64)
+        pixels = np.clip(pixels, 0, (width - 1, height - 1))
+        counts = np.bincount(pixels @ np.array([1, width]), minlength=width * height).reshape(height, width)
+        # Spread over 3 x 3 pixels, so that a single object is visible.
+        here = uniform_filter(counts.astype(np.float32), 3, mode="constant") * (
+            9 if name == "agreed" else 9 * _DISAGREEMENT_WEIGHT
+        )
         colour += here[..., None] * np.array(_COLOURS[name], np.float32)
         weight += here
     cover = np.clip(weight, 0, 1)[..., None]
@@ -177,34 +179,25 @@ def _tinted(view: View, fates: dict[str, _Fates]) -> Image.Image:
     return Image.fromarray((mean * cover + np.array(_BACK, np.float32) * (1 - cover)).astype(np.uint8))
 
 
-def _close_up(field: View, fates: dict[str, _Fates], size_px: int, *, known: bool) -> Image.Image:
+def _close_up(field: View, groups: dict[str, _Group], size_px: int, *, known: bool) -> Image.Image:
     canvas = Canvas(field)
-    for name, fate in fates.items():
-        _draw(canvas, field, name, fate, width_px=2.5, least_px=0)
+    for name, group in groups.items():
+        _draw(canvas, field, name, group, width_px=2.5, least_px=0)
     picture = canvas.over(Image.new("RGB", (field.box.width, field.box.height), _BACK))
     if known:
         draw_bar(picture, field.frame.mpp_x, size_px)
     return picture
 
 
-def _draw(canvas: Canvas, view: View, name: str, fate: _Fates, *, width_px: float, least_px: float) -> None:
+def _draw(canvas: Canvas, view: View, name: str, group: _Group, *, width_px: float, least_px: float) -> None:
     whole = name in ("missed", "extra")
     for shapes, width, fill in (
-        (fate.truth, width_px, 45),
-        (fate.pred, width_px if whole else width_px / 2, 45 * whole),
+        (group.truth, width_px, 45),
+        (group.pred, width_px if whole else width_px / 2, 45 * whole),
     ):
-        seen = shapes[_side_px(shapes, view) >= least_px]
-        seen = seen[view.shows(seen)]
-        canvas.shapes(seen, _COLOURS[name], fill=fill, width_px=width)
-
-
-def inset_frame(picture: Image.Image, view: View, field: View) -> None:
-    """Show on the picture of the slide where the close-up is."""
-    ends = np.array([(field.box.x, field.box.y), (field.box.right, field.box.bottom)])
-    box = shapely.box(*field.frame.to_level0(ends).ravel())
-    canvas = Canvas(view)
-    canvas.shapes([box], _REGION, fill=0, width_px=3.0, halo=220)
-    picture.paste(canvas.over(picture))
+        visible = shapes[_side_px(shapes, view) >= least_px]
+        visible = visible[view.shows(visible)]
+        canvas.shapes(visible, _COLOURS[name], fill=fill, width_px=width)
 
 
 def _side_px(shapes: NDArray[np.object_], view: View) -> NDArray[np.float64]:

@@ -1,4 +1,4 @@
-"""Pictures for people: all objects on the slide at a glance, and one busy field at full resolution."""
+"""Overlay and preview: all objects on the slide, with the busiest field at full resolution beside it."""
 
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
@@ -12,7 +12,7 @@ from wsi_parse.geometry import Box
 from wsi_parse.objects.batch import ObjectBatch, variants
 from wsi_parse.objects.regions import polygons_of_mask
 from wsi_parse.pictures.density import Density
-from wsi_parse.pictures.page_layout import Entry, assemble, desaturate, draw_bar, save, text_px
+from wsi_parse.pictures.page_layout import Entry, assemble, desaturate, draw_bar, inset_frame, save, text_px
 from wsi_parse.pictures.view import Canvas, View
 from wsi_parse.prompts import Prompt, Rgb
 from wsi_parse.slides.slide import Slide
@@ -20,7 +20,7 @@ from wsi_parse.tissue.mask import TissueMask
 
 TISSUE_COLOUR: Rgb = (70, 110, 120)
 _FIELD_UM = 250.0
-_MARK: Rgb = (25, 28, 33)
+_INSET_COLOUR: Rgb = (25, 28, 33)
 _PREVIEW_PX = 2048
 
 
@@ -32,24 +32,24 @@ def draw_overlay(
     path: Path,
     longer_side_px: int = 2048,
 ) -> None:
-    """Draw all objects over the slide, and the busiest field beside it.
+    """Draw all objects over the slide, with the busiest field beside it.
 
     Parameters
     ----------
     slide : Slide
     tissue : TissueMask
     batches : callable
-        Gives the objects from the start, each time it is called; they are streamed twice.
+        Yields all objects each time it is called; it is called twice.
     prompts : tuple of Prompt
     path : Path
-        A PNG, written whole or not at all.
+        A PNG, written atomically.
     longer_side_px : int
-        Of the picture of the slide.
+        Longer side of the picture of the slide.
 
     Notes
     -----
-    Where cells have less than 6 px they are a tint, deeper where they are denser; larger ones are outlined.
-    Nothing but pixels of the slide is read: label and macro images may show names.
+    Cells below 6 px are drawn as a tint, stronger where they are denser; larger ones are outlined. Only pixels of the
+    slide are read, because label and macro images may show names.
     """
     view = View.of_slide(slide, longer_side_px)
     density, canvas = Density(view, prompts), Canvas(view)
@@ -58,7 +58,7 @@ def draw_overlay(
         large = density.add(batch)
         _draw_objects(canvas, batch, large, prompts, fill=70, width_px=1.0)
     picture = canvas.over(density.tint(desaturate(view.picture(slide))))
-    field = _field(slide, view, density)
+    field = _busiest_field(slide, view, density)
     size_px = text_px(view.box.width + (field.box.width if field else 0))
     draw_bar(picture, view.frame.mpp_x, size_px)
     pictures = [picture]
@@ -66,21 +66,21 @@ def draw_overlay(
         pictures.append(_close_up(slide, field, batches, prompts, size_px))
     page, corners = assemble(pictures, _entries(tissue, density, prompts))
     if field is not None:
-        inset_frame(page, view, field, corners)
+        _connect(page, view, field, corners)
     save(page, path)
 
 
 def draw_preview(slide: Slide, tissue: TissueMask, boxes_level0: Sequence[Box], path: Path) -> None:
-    """Draw the tissue, and the tiles that would be looked at.
+    """Draw the tissue, and the tiles that would be predicted.
 
     Parameters
     ----------
     slide : Slide
     tissue : TissueMask
     boxes_level0 : sequence of Box
-        What the tiles stand for, in level-0 pixels.
+        The tiles, in level-0 pixels.
     path : Path
-        A PNG, written whole or not at all.
+        A PNG, written atomically.
     """
     view = View.of_slide(slide, _PREVIEW_PX)
     canvas = Canvas(view)
@@ -117,16 +117,16 @@ def _draw_objects(
         canvas.shapes(batch.geometry[mine], prompt.colour, fill=fill, width_px=width_px, halo=halo)
 
 
-def _field(slide: Slide, view: View, density: Density) -> View | None:
-    """Choose the field shown at full resolution; None where it would show nothing new."""
+def _busiest_field(slide: Slide, view: View, density: Density) -> View | None:
+    """Choose the field for the close-up; None if it would not show more detail."""
     size = slide.pixel_size
     height_px = view.box.height
     width_px = min(max(round(0.42 * view.box.width), 400), 900)
     mpp = max(_FIELD_UM / min(width_px, height_px), size.x_um, size.y_um)
-    zoom = view.frame.mpp_x / mpp
-    if zoom < 1.5 or width_px / zoom > view.box.width or height_px / zoom > view.box.height:
+    magnification = view.frame.mpp_x / mpp
+    if magnification < 1.5 or width_px / magnification > view.box.width or height_px / magnification > view.box.height:
         return None
-    middle = density.busiest(width_px / zoom, height_px / zoom)
+    middle = density.busiest(width_px / magnification, height_px / magnification)
     return None if middle is None else View.around(slide, middle, width_px, height_px, mpp)
 
 
@@ -145,26 +145,24 @@ def _close_up(
     return picture
 
 
-def inset_frame(page: Image.Image, view: View, field: View, corners: list[tuple[int, int]]) -> None:
-    """Show on the picture of the slide where the field is."""
-    ends = np.array([(field.box.x, field.box.y), (field.box.right, field.box.bottom)])
-    (left, top), (right, bottom) = (view.pixels(field.frame.to_level0(ends)) + corners[0]).round().astype(int).tolist()
+def _connect(page: Image.Image, view: View, field: View, corners: list[tuple[int, int]]) -> None:
+    """Frame the field on the picture of the slide, and connect the frame with the close-up."""
+    frame = view.box_of(field, corners[0])
     draw = ImageDraw.Draw(page, "RGBA")
     x, y = corners[1]
-    for start, end in (((right, top), (x, y)), ((right, bottom), (x, y + field.box.height))):
-        draw.line((start, end), (*_MARK, 110), 2)
-    draw.rectangle((left - 2, top - 2, right + 2, bottom + 2), outline=(255, 255, 255, 200), width=6)
-    draw.rectangle((left, top, right, bottom), outline=_MARK, width=2)
+    for start, end in (((frame.right, frame.y), (x, y)), ((frame.right, frame.bottom), (x, y + field.box.height))):
+        draw.line((start, end), (*_INSET_COLOUR, 110), 2)
+    inset_frame(page, frame, _INSET_COLOUR)
 
 
 def _tissue_entry(tissue: TissueMask) -> Entry:
-    return Entry(f"tissue {tissue.area_mm2:.3g} mm2", TISSUE_COLOUR, filled=False)
+    return Entry(f"tissue {tissue.area_mm2:.3g} mm²", TISSUE_COLOUR, filled=False)
 
 
 def _entries(tissue: TissueMask, density: Density, prompts: tuple[Prompt, ...]) -> list[Entry]:
     counts = density.count.sum(axis=(1, 2), dtype=np.int64).tolist()
     entries = [_tissue_entry(tissue)]
     for prompt, count in zip(prompts, counts, strict=True):
-        a_mm2 = f" ({count / tissue.area_mm2:,.0f}/mm2)" if tissue.area_mm2 else ""
-        entries.append(Entry(f"{prompt.class_name} {count:,}{a_mm2}", prompt.colour))
+        density_text = f" ({count / tissue.area_mm2:,.0f}/mm²)" if tissue.area_mm2 else ""
+        entries.append(Entry(f"{prompt.class_name} {count:,}{density_text}", prompt.colour))
     return entries

@@ -1,4 +1,4 @@
-"""View: a part of a slide as a picture, and outlines drawn on it with soft edges."""
+"""View: a part of a slide as a picture; Canvas: outlines drawn on it with soft edges."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ from wsi_parse.geometry import Box, Frame
 from wsi_parse.prompts import Rgb
 from wsi_parse.slides.slide import Slide
 
-# Above this a layer of twice the size would take more memory than softer edges are worth.
+# Above this size a layer of twice the size would take too much memory.
 _SOFT_BELOW_PX = 4096
 
 
@@ -33,7 +33,7 @@ class View:
 
     @classmethod
     def of_slide(cls, slide: Slide, longer_side_px: int) -> "View":
-        """See all that was scanned, its longer side at most `longer_side_px`; never finer than level 0."""
+        """View the scanned area, its longer side at most `longer_side_px`; never finer than level 0."""
         size, info = slide.pixel_size, slide.info
         part = info.bounds_level0 or Box(0, 0, info.width, info.height)
         longest_um = max(part.width * size.x_um, part.height * size.y_um)
@@ -44,7 +44,7 @@ class View:
     def around(
         cls, slide: Slide, middle_level0: NDArray[np.float64], width_px: int, height_px: int, mpp: float
     ) -> "View":
-        """See `width_px` x `height_px` pixels of `mpp` microns around a point, moved inside the slide."""
+        """View `width_px` x `height_px` pixels of `mpp` microns around a point, moved inside the slide."""
         frame = slide.frame(mpp)
         corner = np.rint(frame.from_level0(middle_level0) - (width_px / 2, height_px / 2)).astype(int)
         x, y = np.clip(corner, 0, (max(0, frame.width - width_px), max(0, frame.height - height_px))).tolist()
@@ -55,12 +55,18 @@ class View:
         return Image.fromarray(slide.read(self.box, self.frame))
 
     def pixels(self, points_level0: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Bring points (N, 2) from level-0 pixels to pixels of the picture."""
+        """Convert points (N, 2) from level-0 pixels to pixels of the picture."""
         return self.frame.from_level0(points_level0) - (self.box.x, self.box.y)
 
     def level0(self, points: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Bring points (N, 2) from pixels of the picture to level-0 pixels."""
+        """Convert points (N, 2) from pixels of the picture to level-0 pixels."""
         return self.frame.to_level0(points + np.array([self.box.x, self.box.y]))
+
+    def box_of(self, field: "View", corner: tuple[int, int] = (0, 0)) -> Box:
+        """Return where another view lies, in pixels of a page on which this picture begins at `corner`."""
+        ends = np.array([(field.box.x, field.box.y), (field.box.right, field.box.bottom)])
+        corners = (self.pixels(field.frame.to_level0(ends)) + corner).round().astype(int)
+        return Box.from_corners(*corners.ravel().tolist())
 
     def shows(self, shapes_level0: NDArray[np.object_]) -> NDArray[np.bool_]:
         """Return for each shape whether its bounding box meets the picture."""
@@ -104,7 +110,7 @@ class Canvas:
         width_px : float
             Of the outline, in pixels of the picture.
         halo : int
-            Opacity of a white seam, as wide again, that parts an outline from dark pixels of its own colour.
+            Opacity of a white seam around the outline, which separates it from dark pixels of the same colour.
         """
         width = max(1, round(width_px * self._finer))
         for part in shapely.get_parts(np.asarray(shapes_level0, object)):
@@ -139,7 +145,7 @@ class Canvas:
         right, bottom = min(box[2], high[0]), min(box[3], high[1])
         if right <= left or bottom <= top:
             return
-        # A mask of its own, so that a hole shows what was drawn before.
+        # A separate mask, so that holes show what was drawn before.
         mask = Image.new("1", (int(right - left), int(bottom - top)))
         draw = ImageDraw.Draw(mask)
         for number, ring in enumerate(rings):

@@ -1,4 +1,4 @@
-"""Which model a run uses: the one that was named, or the best that is installed and knows every prompt."""
+"""Which model a run uses: the named one, or the best installed one that knows every prompt."""
 
 from collections.abc import Sequence
 
@@ -11,23 +11,25 @@ from wsi_parse.settings import ModelSettings
 def choose_model(
     settings: ModelSettings, prompts: Sequence[Prompt], *, require_weights: bool
 ) -> tuple[str, tuple[str, ...]]:
-    """Resolve "auto": the best installed model that has a name for every prompt, else the best that reads any words.
+    """Resolve "auto": the best installed model that knows every prompt, else the best one that accepts free text.
 
     Returns
     -------
     name : str
     notes : tuple of str
-        Says which, and how to get a better one where it is not installed.
+        Which model is used, and how to get a better one that is not installed.
 
     Raises
     ------
     UnknownPromptError
-        Where no installed model has an answer; says which one would.
+        If no installed model can handle the prompts; the remedy names the one that would.
     """
     if settings.name != "auto":
         return settings.name, ()
     if settings.weights is not None:
-        raise UsageError("--weights is of one model.", "Say which: --model biomedparse.")
+        raise UsageError(
+            "--weights belongs to one model, and none is named.", "Name it, for example: --model biomedparse."
+        )
     ranks = {name: MODELS.get(name).spec.rank for name in MODELS.names()}
     known = sorted((name for name in ranks if ranks[name] > 0), key=lambda name: -ranks[name])
     missing: dict[str, WeightsError] = {}
@@ -36,16 +38,16 @@ def choose_model(
             MODELS.get(candidate).find_weights(settings)
         except WeightsError as error:
             missing[candidate] = error
-    there = [candidate for candidate in known if candidate not in missing]
-    able = [name for name in known if all(prompt.name in MODELS.get(name).spec.prompts for prompt in prompts)]
-    able += [name for name in known if name not in able and MODELS.get(name).spec.free_text]
-    for name in able:
-        if name in there:
-            better = (str(missing[other]) for other in able[: able.index(name)])
+    installed = [candidate for candidate in known if candidate not in missing]
+    candidates = [name for name in known if all(prompt.name in MODELS.get(name).spec.prompts for prompt in prompts)]
+    candidates += [name for name in known if name not in candidates and MODELS.get(name).spec.free_text]
+    for name in candidates:
+        if name in installed:
+            better = (str(missing[other]) for other in candidates[: candidates.index(name)])
             return name, (" ".join((f"Using {name}.", *better)),)
-    if not require_weights and able:
-        return able[0], ()
-    words = ", ".join(repr(prompt.text) for prompt in prompts)
-    here = "; ".join(f"{name} knows {', '.join(MODELS.get(name).spec.prompts)}" for name in there)
-    would = " ".join(str(missing[name]) for name in able)
-    raise UnknownPromptError(f"No installed model knows {words} ({here}).", would)
+    if not require_weights and candidates:
+        return candidates[0], ()
+    texts = ", ".join(repr(prompt.text) for prompt in prompts)
+    have = "; ".join(f"{name} knows {', '.join(MODELS.get(name).spec.prompts)}" for name in installed)
+    remedy = " ".join(str(missing[name]) for name in candidates)
+    raise UnknownPromptError(f"No installed model knows {texts} ({have}).", remedy)

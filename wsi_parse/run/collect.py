@@ -1,4 +1,4 @@
-"""Stored chunks -> finished objects in lattice order: the one order of all outputs, however they were computed."""
+"""From stored chunks to finished objects in lattice order, which is the order of every output."""
 
 import hashlib
 from collections import deque
@@ -19,20 +19,20 @@ from wsi_parse.objects.simplify import to_level0
 from wsi_parse.prompts import Prompt
 from wsi_parse.qupath.geometry import fit_for_qupath
 
-_AHEAD = 2
+_CHUNKS_AHEAD = 2
 
 
 def collect(plan: RunPlan, prompts: tuple[Prompt, ...]) -> Iterator[ObjectBatch]:
-    """Give all objects of a run: pass by pass, chunk row by chunk row, cells before the regions that ended there.
+    """Yield all objects of a run: pass by pass, chunk row by chunk row, cells before the regions that end in the row.
 
-    Memory is bounded by a row of chunks and the largest region under way.
+    Memory is bounded by one row of chunks and the largest unfinished region.
     """
     for index, item in enumerate(plan.passes):
         order = [prompts.index(recipe.prompt) for recipe in item.scale_pass.recipes]
-        yield from _of_pass(plan, index, item, np.array(order, np.int16), prompts)
+        yield from _collect_pass(plan, index, item, np.array(order, np.int16), prompts)
 
 
-def _of_pass(
+def _collect_pass(
     plan: RunPlan, index: int, item: PassPlan, order: NDArray[np.int16], prompts: tuple[Prompt, ...]
 ) -> Iterator[ObjectBatch]:
     parameters = plan.pass_contexts[index].parameters
@@ -48,7 +48,7 @@ def _of_pass(
     for row, column in item.chunks.chunks(item.selection):
         rows.setdefault(row, []).append(column)
     chunks = [(row, column) for row in sorted(rows) for column in rows[row]]
-    stored = _ahead(lambda chunk: ChunkObjects.load(plan.objects_path(index, chunk)), chunks)
+    stored = _load_ahead(lambda chunk: ChunkObjects.load(plan.objects_path(index, chunk)), chunks)
     for row in range(item.chunks.shape[0] + 1):
         pieces: dict[int, dict[int, Pieces]] = {number: {} for number in joiners}
         for column in rows.get(row, []):
@@ -57,9 +57,9 @@ def _of_pass(
                 pieces[number][column] = part
             if len(found.cells):
                 prompt = order[found.recipe]
-                # A cell is known by its nucleus, however far it was grown.
-                known = found.cells if found.nuclei is None else found.nuclei
-                ids, sure = content_ids(known, prompt, prompts), limits[found.recipe]
+                # The id of a cell comes from its nucleus, so that the expansion does not change it.
+                shapes = found.cells if found.nuclei is None else found.nuclei
+                ids, sure = content_ids(shapes, prompt, prompts), limits[found.recipe]
                 unsure = found.measurements["class_probability"] < sure if np.isfinite(sure).any() else None
                 yield ObjectBatch(found.cells, prompt, ids, found.measurements, unsure, found.nuclei)
         for number, joiner in joiners.items():
@@ -70,14 +70,16 @@ def _of_pass(
                     yield batch
 
 
-def _ahead(load: Callable[[tuple[int, int]], ChunkObjects], chunks: list[tuple[int, int]]) -> Iterator[ChunkObjects]:
-    """Load chunks one after another, the next ones while the caller is busy with the last."""
+def _load_ahead(
+    load: Callable[[tuple[int, int]], ChunkObjects], chunks: list[tuple[int, int]]
+) -> Iterator[ChunkObjects]:
+    """Load chunks one after another, and the next ones while the caller processes the current one."""
     with ThreadPoolExecutor(1) as pool:
-        under_way = deque(pool.submit(load, chunk) for chunk in chunks[:_AHEAD])
+        loading = deque(pool.submit(load, chunk) for chunk in chunks[:_CHUNKS_AHEAD])
         for number in range(len(chunks)):
-            found = under_way.popleft().result()
-            if number + _AHEAD < len(chunks):
-                under_way.append(pool.submit(load, chunks[number + _AHEAD]))
+            found = loading.popleft().result()
+            if number + _CHUNKS_AHEAD < len(chunks):
+                loading.append(pool.submit(load, chunks[number + _CHUNKS_AHEAD]))
             yield found
 
 
@@ -104,7 +106,7 @@ def _regions(
 def content_ids(
     shapes: NDArray[np.object_], prompt: NDArray[np.int16], prompts: tuple[Prompt, ...]
 ) -> NDArray[np.object_]:
-    """UUIDs (version 8, RFC 9562) made of an object's outline and prompt: the same object keeps its id."""
+    """Make UUIDs (version 8, RFC 9562) from outline and prompt, so that the same object keeps its id."""
     names = [prompt.name.encode() for prompt in prompts]
     ids = [
         _uuid(hashlib.blake2b(shape, digest_size=16, key=names[which][:64]).hexdigest())

@@ -1,4 +1,4 @@
-"""What a run would cost: tiles, time on this machine, room on the disk."""
+"""What a run would cost: tiles, time on this machine, disk space."""
 
 import os
 from collections.abc import Sequence
@@ -7,12 +7,12 @@ from typing import Any
 from wsi_parse.compute.plan import PassPlan
 from wsi_parse.run.prepared import PreparedRun
 
-# Stored predictions shrink about so much (measured on cell-like maps).
-_SHRINK = 8
+# Stored predictions are compressed by about this factor (measured on maps of cells).
+_COMPRESSION = 8
 
 
-def expected(prepared: PreparedRun, passes: Sequence[PassPlan]) -> dict[str, Any]:
-    """Say how many tiles there are, about how many seconds they take on this machine's cores, and how much disk."""
+def estimate_cost(prepared: PreparedRun, passes: Sequence[PassPlan]) -> dict[str, Any]:
+    """Estimate the number of tiles, the seconds they take on the cores of this machine, and the disk space."""
     tiles = sum(item.selection.count for item in passes)
     threads = prepared.settings.compute.threads or os.cpu_count() or 1
     return {
@@ -25,5 +25,5 @@ def expected(prepared: PreparedRun, passes: Sequence[PassPlan]) -> dict[str, Any
 
 
 def stored_bytes(item: PassPlan, tiles: int) -> int:
-    """Room that so many tiles of a pass take on the disk while a run goes."""
-    return tiles * sum((item.scale_pass.tile_px // stride) ** 2 for stride in item.strides.values()) // _SHRINK
+    """Bytes that this many tiles of a pass take on the disk during a run."""
+    return tiles * sum((item.scale_pass.tile_px // stride) ** 2 for stride in item.strides.values()) // _COMPRESSION

@@ -1,4 +1,4 @@
-"""Which folder the results of each slide go to: its name, or a longer one where names clash."""
+"""The output folder of each slide: named after the slide, and longer where names clash."""
 
 import hashlib
 from collections import Counter
@@ -6,7 +6,7 @@ from pathlib import Path
 
 
 def output_folders(slides: list[Path], out: Path) -> list[Path]:
-    """Name a folder for each slide of a run, the same ones every time.
+    """Choose an output folder for each slide of a run; the same slides always get the same folders.
 
     Parameters
     ----------
@@ -17,16 +17,16 @@ def output_folders(slides: list[Path], out: Path) -> list[Path]:
     Returns
     -------
     list of Path
-        `out`/name; with the ending where two slides differ by that, with a hash of the place where even that is
-        the same. A DICOM slide is called like its folder.
+        `out`/name. Where two slides have the same name, the file ending is added; where that is the same too, a hash
+        of the path. A DICOM slide is named after its folder.
 
     >>> [folder.name for folder in output_folders([Path("a.svs"), Path("a.ndpi"), Path("b.svs")], Path("out"))]
     ['a-svs', 'a-ndpi', 'b']
     """
     names = [_stem(slide) for slide in slides]
-    for longer in (_with_ending, _with_place):
-        seen = Counter(names)
-        names = [longer(slide) if seen[name] > 1 else name for name, slide in zip(names, slides, strict=True)]
+    for longer in (_with_ending, _with_path_hash):
+        counts = Counter(names)
+        names = [longer(slide) if counts[name] > 1 else name for name, slide in zip(names, slides, strict=True)]
     return [out / name for name in names]
 
 
@@ -44,6 +44,6 @@ def _with_ending(slide: Path) -> str:
     return f"{_stem(slide)}-{slide.suffix.removeprefix('.').lower()}"
 
 
-def _with_place(slide: Path) -> str:
-    place = hashlib.sha256(str(slide.absolute()).encode()).hexdigest()[:6]
-    return f"{_with_ending(slide)}-{place}"
+def _with_path_hash(slide: Path) -> str:
+    path_hash = hashlib.sha256(str(slide.absolute()).encode()).hexdigest()[:6]
+    return f"{_with_ending(slide)}-{path_hash}"

@@ -1,4 +1,4 @@
-"""lay_out: the slide cut up, the model given its look, and the plan written for the workers."""
+"""lay_out: divide the slide into tiles, let the model prepare, and write the plan for the workers."""
 
 import json
 import pickle
@@ -19,19 +19,19 @@ WORK = ".work"
 
 
 def lay_out(prepared: PreparedRun, tissue: TissueMask, folder: Path, cluster: Cluster | None = None) -> RunPlan:
-    """Cut the slide up, let the model look at it, and write the plan for the workers.
+    """Divide the slide into tiles, let the model prepare, and write the plan for the workers.
 
-    What an earlier run with the same settings left in `folder` is found again; what others left is removed.
+    Intermediate results of an earlier run with the same settings are reused; those of other settings are removed.
     """
     settings = prepared.settings
-    look = SlideContext(settings.model.name, settings.model, prepared.weights, prepared.slide, tissue)
+    context = SlideContext(settings.model.name, settings.model, prepared.weights, prepared.slide, tissue)
     if cluster is None or cluster.is_here:
-        state = look.prepare()
+        state = context.prepare()
     else:
-        state = _prepared_elsewhere(look, prepared, folder, cluster)
-    # Tiles a block decide how the store is laid out, and nothing else; the state may tell of the device.
-    seen = zlib.crc32(json.dumps(dict(state), sort_keys=True).encode())
-    work = folder.absolute() / WORK / f"{prepared.digest}-{settings.tiles.block}-{seen:08x}"
+        state = _prepare_on_worker(context, prepared, folder, cluster)
+    # The block size only decides how the store is laid out. The state may depend on the device.
+    state_hash = zlib.crc32(json.dumps(dict(state), sort_keys=True).encode())
+    work = folder.absolute() / WORK / f"{prepared.digest}-{settings.tiles.block}-{state_hash:08x}"
     for other in (folder / WORK).glob("*"):
         if other.name != work.name:
             shutil.rmtree(other, ignore_errors=True)
@@ -44,12 +44,12 @@ def lay_out(prepared: PreparedRun, tissue: TissueMask, folder: Path, cluster: Cl
     return plan
 
 
-def _prepared_elsewhere(look: SlideContext, prepared: PreparedRun, folder: Path, cluster: Cluster) -> State:
-    """Let a worker that runs the model look: what it computes with is its own."""
+def _prepare_on_worker(context: SlideContext, prepared: PreparedRun, folder: Path, cluster: Cluster) -> State:
+    """Let the model prepare on a worker: device and precision are those of the worker."""
     check = WorkerCheck(
-        look.model_name,
-        look.settings,
-        look.weights,
+        context.model_name,
+        context.settings,
+        context.weights,
         prepared.path,
         folder.absolute(),
         DEVICE,
@@ -57,5 +57,5 @@ def _prepared_elsewhere(look: SlideContext, prepared: PreparedRun, folder: Path,
     cluster.check(check)
     (folder / WORK).mkdir(parents=True, exist_ok=True)
     path = folder.absolute() / WORK / "prepare.pickle"
-    path.write_bytes(pickle.dumps(look))
+    path.write_bytes(pickle.dumps(context))
     return prepare_on(cluster.client(), path)

@@ -1,4 +1,4 @@
-"""Claims: of all processes that use a folder one works in it; the claim of a dead process is free at once."""
+"""Claims: only one process works in an output folder; the claim of a process that died is free at once."""
 
 import errno
 from collections.abc import Iterator
@@ -15,36 +15,36 @@ _NO_LOCKS = {errno.ENOSYS, errno.ENOLCK, errno.EOPNOTSUPP}
 
 @contextmanager
 def claim(folder: Path) -> Iterator[None]:
-    """Be the only one who works in a folder.
+    """Make sure that no other process works in a folder.
 
-    The operating system holds the lock and frees it with the process, however that ends; the file stays.
+    The operating system holds the lock and frees it when the process ends, in whatever way; the lock file stays.
 
     Parameters
     ----------
     folder : Path
-        Exists.
+        Must exist.
 
     Raises
     ------
     ClaimedError
-        Where another process, or another thread of this one, is at work there.
+        If another process, or another thread of this one, works there.
     StoreError
-        Where the file system has no locks.
+        If the file system does not support locks.
     """
-    # Its own substitute would outlive a process that is killed.
+    # The soft lock of filelock would stay behind when a process is killed.
     lock = FileLock(folder / _LOCK, timeout=0, thread_local=False, fallback_to_soft=False)
     try:
         lock.acquire()
     except Timeout:
         raise ClaimedError(
-            f"Another process is at work in {folder}.", "Wait for it, or choose another --out."
+            f"Another process is working in {folder}.", "Wait for it, or choose another --out."
         ) from None
     except (NotImplementedError, OSError) as error:
         if isinstance(error, OSError) and error.errno not in _NO_LOCKS:
             raise
         raise StoreError(
-            "The file system of the output folder has no locks (flock).",
-            "Choose an --out elsewhere; Lustre has them when mounted with -o flock.",
+            "The file system of the output folder does not support locks (flock).",
+            "Choose an --out on another file system; Lustre supports them when mounted with -o flock.",
         ) from error
     try:
         yield

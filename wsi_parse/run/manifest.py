@@ -1,4 +1,4 @@
-"""RunManifest (run.json): what was done, with what, from what, and how it ended; resume starts here."""
+"""RunManifest (run.json): what was done, with which model and settings, and how it ended; a resumed run reads it."""
 
 import json
 import platform
@@ -29,20 +29,20 @@ _PACKAGES = (
 
 
 class RunManifest(BaseModel):
-    """What one run did. Holds no patient data and no path.
+    """What one run did. It holds no patient data and no path.
 
     Parameters
     ----------
     state : {"running", "done", "failed"}
     digest : str
-        Hash of all that decides the result: settings, slide, model, version.
+        Hash of everything that decides the result: settings, slide, model, version.
     counts : dict of prompt to number of objects
-    unsure : dict of prompt to how many of them have an unsure class
+    unsure : dict of prompt to number of objects whose class is unsure
     cautions : list of str
-        Of the notes those that belong to every result of this model.
+        Those of the notes that apply to every result of this model.
     outputs : dict of file or folder name to sha256
     earlier : dict of file or folder name to sha256
-        Outputs of runs before, still there while this one is not done; those that it does not write are then removed.
+        Outputs of earlier runs; those that this run does not write are removed when it is done.
     qupath_heap_gb : float or None
         Memory that QuPath needs to open the largest part of the annotations.
     """
@@ -75,19 +75,19 @@ class RunManifest(BaseModel):
     versions: dict[str, str] = {}
 
     def save(self, folder: Path) -> None:
-        """Write run.json whole or not at all."""
+        """Write run.json atomically."""
         write_text(folder / MANIFEST_NAME, json.dumps(self.model_dump(mode="json"), indent=2) + "\n")
 
     @classmethod
     def load(cls, folder: Path) -> "RunManifest | None":
-        """Read run.json of a folder; None where there is none that can be read."""
+        """Read run.json of a folder; None if there is none that can be read."""
         try:
             return cls.model_validate_json((folder / MANIFEST_NAME).read_bytes())
         except (OSError, ValueError):
             return None
 
     def differences(self, other: "RunManifest") -> list[str]:
-        """Name what another run of the slide would do otherwise; nothing where only its outputs were changed."""
+        """List what differs in another run of this slide; empty if the digests are equal."""
         if self.digest == other.digest:
             return []
         ours, theirs = _flat(self.settings), _flat(other.settings)
@@ -102,17 +102,17 @@ class RunManifest(BaseModel):
             names.append(f"version of wsi-parse ({self.wsi_parse} before)")
         return names or ["region of interest"]
 
-    def asked_as(self, settings: RunSettings) -> bool:
-        """Return whether this run was asked for by these settings, decided; the slide is not looked at."""
+    def matches_request(self, settings: RunSettings) -> bool:
+        """Return whether this run was made with these resolved settings; the slide is not opened."""
 
-        def compared(told: dict[str, Any]) -> dict[str, Any]:
-            where = ("compute.", "model.threads", "tiles.block")
-            return {name: value for name, value in _flat(told).items() if not name.startswith(where)}
+        def compared(settings_dict: dict[str, Any]) -> dict[str, Any]:
+            ignored = ("compute.", "model.threads", "tiles.block")
+            return {name: value for name, value in _flat(settings_dict).items() if not name.startswith(ignored)}
 
         return compared(self.settings) == compared(redacted_settings(settings))
 
     def is_finished(self, folder: Path, digest: str) -> bool:
-        """Return whether this run is done, by the same settings, and its outputs are still as written."""
+        """Return whether this run is done with the same settings, and its outputs are unchanged since."""
         return (
             self.state == "done"
             and self.digest == digest
@@ -122,19 +122,19 @@ class RunManifest(BaseModel):
 
 
 def redacted_settings(settings: RunSettings) -> dict[str, Any]:
-    """Settings as a manifest tells them: addresses, accounts and folders are nobody's business."""
-    told: dict[str, Any] = settings.model_dump(mode="json")
-    told["compute"] = {name: told["compute"][name] for name in ("workers", "threads")}
-    told["compute"]["cluster"] = settings.compute.cluster.partition("://")[0]
+    """Return the settings without addresses, accounts and folders, as a manifest may hold them."""
+    redacted: dict[str, Any] = settings.model_dump(mode="json")
+    redacted["compute"] = {name: redacted["compute"][name] for name in ("workers", "threads")}
+    redacted["compute"]["cluster"] = settings.compute.cluster.partition("://")[0]
     if settings.slide.roi is not None:
-        told["slide"]["roi"] = settings.slide.roi.name
+        redacted["slide"]["roi"] = settings.slide.roi.name
     if settings.model.weights is not None:
-        told["model"]["weights"] = settings.model.weights.name
-    return told
+        redacted["model"]["weights"] = settings.model.weights.name
+    return redacted
 
 
 def _flat(settings: dict[str, Any]) -> dict[str, Any]:
-    """section.key -> value."""
+    """Map nested settings to section.key -> value."""
     found: dict[str, Any] = {}
     for name, value in settings.items():
         found |= {f"{name}.{key}": one for key, one in value.items()} if isinstance(value, dict) else {name: value}
@@ -142,7 +142,7 @@ def _flat(settings: dict[str, Any]) -> dict[str, Any]:
 
 
 def sha256_of(path: Path) -> str | None:
-    """Hash a file, or a folder with all it holds; None where it cannot be read."""
+    """Hash a file, or a folder with its contents; None if it cannot be read."""
     try:
         return tree_sha256(path)
     except OSError:

@@ -1,4 +1,4 @@
-"""What a run writes: objects in every format, tissue, pictures; each output whole or not at all."""
+"""What a run writes: objects in every format, tissue, pictures; each output is written atomically."""
 
 from collections.abc import Iterator
 from contextlib import ExitStack
@@ -32,7 +32,7 @@ from wsi_parse.tissue.mask import TissueMask
 def write_outputs(
     plan: RunPlan, prepared: PreparedRun, folder: Path, manifest: RunManifest, clock: Clock, progress: Progress
 ) -> None:
-    """Write every output, and into the manifest what they hold and their hashes."""
+    """Write every output, and note counts and hashes in the manifest."""
     settings = prepared.settings.export
     context = ExportContext(
         prepared.prompts,
@@ -63,13 +63,13 @@ def write_outputs(
                 exporter.write(batch)
             progress.advance("export", min(1, chunks_left))
             chunks_left = max(0, chunks_left - 1)
-        # Chunks without objects give no batch.
+        # Chunks without objects yield no batch.
         progress.advance("export", chunks_left)
     for exporter in exporters:
         outputs += exporter.written
         if isinstance(exporter, GeoJsonParts):
             manifest.qupath_heap_gb = round(exporter.heap_bytes / 1e9, 2)
-            if exporter.heap_bytes > _MUCH_HEAP:
+            if exporter.heap_bytes > _LARGE_HEAP_BYTES:
                 progress.note(heap_note(exporter))
     names = [prompt.name for prompt in prepared.prompts]
     manifest.counts = dict(zip(names, counts.sum(axis=1).tolist(), strict=True))
@@ -94,12 +94,12 @@ def write_outputs(
 
 
 def remove_earlier(folder: Path, manifest: RunManifest) -> list[str]:
-    """Remove what runs before wrote into the folder and this one did not; nothing else.
+    """Remove outputs of earlier runs that this run did not write, and nothing else.
 
     Returns
     -------
     list of str
-        Names of what stays, as it is not any more what was written: somebody's work may be in it.
+        Names of outputs that were changed since they were written. They stay, because they may hold somebody's work.
     """
     changed = []
     for name, sha256 in manifest.earlier.items():
@@ -114,12 +114,12 @@ def remove_earlier(folder: Path, manifest: RunManifest) -> list[str]:
     return changed
 
 
-# QuPath takes half of the memory there is: with 8 GB of it, a larger heap must be asked for.
-_MUCH_HEAP = 4e9
+# QuPath uses half of the memory of the machine: with 8 GB, the user must ask for a larger heap.
+_LARGE_HEAP_BYTES = 4e9
 
 
 def heap_note(exporter: GeoJsonParts) -> str:
-    """Say what QuPath needs to open the annotations."""
+    """Describe how much memory QuPath needs to open the annotations."""
     parts, heap = len(exporter.sizes), f"{exporter.heap_bytes / 1e9:.1f} GB of memory (Preferences, General)"
     if parts == 1:
         return f"QuPath needs about {heap} to open {exporter.path.name}."
@@ -127,7 +127,7 @@ def heap_note(exporter: GeoJsonParts) -> str:
 
 
 def tissue_polygons(tissue: TissueMask) -> Any:  # noqa: ANN401 - an object array of shapely polygons
-    """Outline the tissue (in the region of interest) in level-0 pixels, fit for QuPath."""
+    """Trace the tissue (in the region of interest) in level-0 pixels, valid for QuPath."""
     shapes = to_level0(polygons_of_mask(tissue.mask), tissue.frame, 0.5)
     if tissue.region is not None:
         shapes = fit_for_qupath(shapely.intersection(shapes[~shapely.is_missing(shapes)], tissue.region))

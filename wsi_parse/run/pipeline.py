@@ -1,4 +1,4 @@
-"""segment_slide: one slide and words in, polygons and a manifest out; resumes what was interrupted."""
+"""segment_slide: one slide and prompts in, polygons and a manifest out; an interrupted run is resumed."""
 
 import json
 import shutil
@@ -9,7 +9,7 @@ from typing import Any
 
 from wsi_parse._version import __version__
 from wsi_parse.compute.cluster import Cluster
-from wsi_parse.compute.graph import open_work, run_graph
+from wsi_parse.compute.graph import remaining_work, run_graph
 from wsi_parse.compute.memory import MemorySampler, RemoteMemory, release
 from wsi_parse.compute.plan import RunPlan
 from wsi_parse.compute.worker import Done, forget, load_model
@@ -21,8 +21,8 @@ from wsi_parse.run.layout import WORK, lay_out
 from wsi_parse.run.locks import claim
 from wsi_parse.run.manifest import RunManifest, redacted_settings, versions
 from wsi_parse.run.outputs import remove_earlier, write_outputs
-from wsi_parse.run.prepared import PreparedRun, prepare
-from wsi_parse.run.provenance import describe_model, describe_pass, describe_prompts, describe_slide
+from wsi_parse.run.prepared import PreparedRun, resolve_run
+from wsi_parse.run.provenance import model_provenance, pass_provenance, prompt_provenance, slide_provenance
 from wsi_parse.settings import RunSettings
 
 
@@ -33,31 +33,31 @@ def segment_slide(
     progress: Progress | None = None,
     cluster: Cluster | None = None,
 ) -> RunManifest:
-    """Do one slide.
+    """Process one slide.
 
     Parameters
     ----------
     path : Path
         The slide; nothing is written beside it.
     folder : Path
-        Where the outputs go; made where absent.
+        Where the outputs go; created if it does not exist.
     settings : RunSettings
     progress : Progress, optional
     cluster : Cluster, optional
-        Where tasks run, shared with other slides; where None, what the settings say is started and ended.
+        Where tasks run, shared with other slides; if None, a cluster is started as the settings say, and closed.
 
     Returns
     -------
     RunManifest
-        Also in `folder`/run.json. A finished run with the same settings is not done again.
+        Also in `folder`/run.json. A finished run with the same settings is not repeated.
 
     Raises
     ------
     WsiParseError
-        What went wrong and what to do; what is done so far is kept for the next run.
+        What went wrong and what to do about it; the work done so far is kept for the next run.
     """
     progress = progress or Silent()
-    prepared = prepare(path, settings)
+    prepared = resolve_run(path, settings)
     with prepared.slide:
         done = _finished(prepared, folder, progress)
         if done is not None:
@@ -65,16 +65,16 @@ def segment_slide(
         with stage_named(prepared.slide.name, "opening the output folder"):
             folder.mkdir(parents=True, exist_ok=True)
             with claim(folder):
-                # Another process may have done it between the first look and the claim.
+                # Another process may have finished it between the first check and the claim.
                 return _finished(prepared, folder, progress) or _begin(prepared, folder, progress, cluster)
 
 
 def _finished(prepared: PreparedRun, folder: Path, progress: Progress) -> RunManifest | None:
-    """Return the manifest of a run that is done by the same settings, its outputs as they were written."""
+    """Return the manifest of a run that is done with the same settings, if its outputs are unchanged."""
     earlier = RunManifest.load(folder)
     _check_folder(folder, earlier, prepared)
     if earlier is not None and earlier.is_finished(folder, prepared.digest):
-        progress.note("Already done with these settings; outputs verified.")
+        progress.note("This slide is already done with these settings, and its outputs are unchanged.")
         for caution in prepared.cautions:
             progress.note(caution)
         return earlier
@@ -82,14 +82,17 @@ def _finished(prepared: PreparedRun, folder: Path, progress: Progress) -> RunMan
 
 
 def _begin(prepared: PreparedRun, folder: Path, progress: Progress, cluster: Cluster | None) -> RunManifest:
-    """Do what is left of a run; the manifest tells how it ended, whatever happens."""
+    """Do what is left of a run; whatever happens, the manifest records how it ended."""
     earlier, manifest = RunManifest.load(folder), _manifest(prepared)
     if earlier is not None and earlier.state == "done":
-        progress.note(f"Done before, {_why_again(earlier, manifest)}: the results are replaced when this run is done.")
+        progress.note(
+            f"This slide was done before, {_reason_to_redo(earlier, manifest)}. "
+            "Its results are replaced when this run is done."
+        )
     for note in prepared.notes:
         progress.note(note)
     for left in folder.glob(".*.part"):
-        # Of a process that was killed while it wrote; the claim is ours.
+        # Left by a process that was killed while it wrote: we hold the claim, so nobody writes it now.
         remove(left)
     if earlier is not None:
         manifest.earlier = {**earlier.earlier, **earlier.outputs}
@@ -98,10 +101,10 @@ def _begin(prepared: PreparedRun, folder: Path, progress: Progress, cluster: Clu
     try:
         with sampler, clock.stage("total"), stage_named(prepared.slide.name, "the run"), ExitStack() as stack:
             cluster = cluster or stack.enter_context(Cluster(prepared.settings.compute, folder / WORK, progress.note))
-            elsewhere = _run(prepared, folder, manifest, clock, progress, cluster)
+            remote_bytes = _run(prepared, folder, manifest, clock, progress, cluster)
     except BaseException as error:
         manifest.state = "failed"
-        # Where workers are is nobody's business.
+        # The original message may hold addresses of workers.
         text = "The workers are gone or cannot do the work." if isinstance(error, ClusterError) else str(error)
         roi = prepared.settings.slide.roi
         manifest.error = without_folders(text or type(error).__name__, prepared.path, folder, roi)
@@ -110,23 +113,25 @@ def _begin(prepared: PreparedRun, folder: Path, progress: Progress, cluster: Clu
         raise
     manifest.state = "done"
     manifest.seconds = {name: round(value, 3) for name, value in clock.seconds.items()}
-    manifest.peak_memory_mb = round((sampler.peak_bytes + elsewhere) / 1e6, 1)
+    manifest.peak_memory_mb = round((sampler.peak_bytes + remote_bytes) / 1e6, 1)
     for name in remove_earlier(folder, manifest):
-        progress.note(f"{name} was written by a run before and changed since: it stays, and is no result of this one.")
+        progress.note(
+            f"{name} was written by an earlier run and changed since. It is kept, and is not a result of this run."
+        )
     manifest.ended_utc = datetime.now(UTC).isoformat(timespec="seconds")
     manifest.save(folder)
     shutil.rmtree(folder / WORK, ignore_errors=True)
     return manifest
 
 
-def _why_again(earlier: RunManifest, manifest: RunManifest) -> str:
+def _reason_to_redo(earlier: RunManifest, manifest: RunManifest) -> str:
     differences = earlier.differences(manifest)
-    return f"with other {', '.join(differences)}" if differences else "and an output was changed or is gone"
+    return f"with other {', '.join(differences)}" if differences else "and an output was changed or removed"
 
 
 def _check_folder(folder: Path, earlier: RunManifest | None, prepared: PreparedRun) -> None:
-    """Refuse to write one slide's results over another's."""
-    # A slide that failed may have been mended since: it is another one then, and the same to its owner.
+    """Refuse to write the results of one slide over those of another."""
+    # After a failure the file may have been repaired: its content differs then, but it is the same slide to its owner.
     if earlier is None or earlier.state != "done":
         return
     if earlier.slide.get("fingerprint") != prepared.slide.info.fingerprint:
@@ -137,7 +142,7 @@ def _check_folder(folder: Path, earlier: RunManifest | None, prepared: PreparedR
 
 
 def without_folders(text: str, *paths: Path | None) -> str:
-    """Take the folders out of a message: paths may hold names of patients."""
+    """Remove folders from a message: paths may hold names of patients."""
     folders = {str(folder) for path in paths if path for folder in (path.absolute().parent, path.parent)}
     for folder in sorted(folders - {".", ""}, key=len, reverse=True):
         for mark in "/\\":
@@ -148,7 +153,7 @@ def without_folders(text: str, *paths: Path | None) -> str:
 def _run(
     prepared: PreparedRun, folder: Path, manifest: RunManifest, clock: Clock, progress: Progress, cluster: Cluster
 ) -> int:
-    """Do all stages; returns the peak memory of processes that are not below this one, in bytes."""
+    """Run all stages; return the peak memory of processes that are not children of this one, in bytes."""
     progress.start("tissue", 1)
     with clock.stage("tissue"), stage_named(prepared.slide.name, "tissue"):
         tissue = prepared.tissue()
@@ -156,34 +161,37 @@ def _run(
     with clock.stage("prepare"), stage_named(prepared.slide.name, "layout"):
         plan = lay_out(prepared, tissue, folder, cluster)
     manifest.tissue_mm2 = round(tissue.area_mm2, 4)
-    manifest.passes = [describe_pass(item) for item in plan.passes]
+    manifest.passes = [pass_provenance(item) for item in plan.passes]
     manifest.model["state"] = dict(plan.state)
     try:
-        elsewhere = _compute(plan, cluster, clock, progress)
+        remote_bytes = _compute(plan, cluster, clock, progress)
         manifest.existence = _existence(plan)
         release()
         write_outputs(plan, prepared, folder, manifest, clock, progress)
     finally:
         forget(str(plan.path))
         cluster.forget(plan.path)
-    return elsewhere
+    return remote_bytes
 
 
 def _compute(plan: RunPlan, cluster: Cluster, clock: Clock, progress: Progress) -> int:
-    blocks, chunks = open_work(plan)
-    everything = sum(len(item.selection.blocks()) for item in plan.passes)
-    if sum(map(len, blocks)) < everything and any(blocks) | any(chunks):
-        progress.note(f"Going on: {everything - sum(map(len, blocks))} of {everything} blocks are done.")
-    tiles = [sum(map(len, map(i.selection.of_block, todo))) for i, todo in zip(plan.passes, blocks, strict=True)]
+    blocks, chunks = remaining_work(plan)
+    total = sum(len(item.selection.blocks()) for item in plan.passes)
+    if sum(map(len, blocks)) < total and any(blocks) | any(chunks):
+        progress.note(f"Resuming: {total - sum(map(len, blocks))} of {total} blocks are done.")
+    tiles = [
+        sum(map(len, map(item.selection.of_block, remaining)))
+        for item, remaining in zip(plan.passes, blocks, strict=True)
+    ]
     _check_space(plan, tiles)
     progress.start("predict", sum(tiles))
     progress.start("outline", sum(map(len, chunks)))
     if not (any(blocks) or any(chunks)):
         return 0
-    elsewhere = RemoteMemory()
+    remote = RemoteMemory()
 
     def report(done: Done) -> None:
-        elsewhere.note(done)
+        remote.note(done)
         progress.advance(done.stage, done.count if done.stage == "predict" else 1)
         name = f"{done.stage} (all workers)"
         clock.seconds[name] = clock.seconds.get(name, 0.0) + done.ended - done.started
@@ -191,11 +199,11 @@ def _compute(plan: RunPlan, cluster: Cluster, clock: Clock, progress: Progress) 
     at_once = load_model(plan.model_name, plan.settings.model, plan.weights).at_once if cluster.is_here else None
     with clock.stage("predict and outline"):
         run_graph(cluster.client(at_once), plan, blocks, chunks, report)
-    return elsewhere.peak_bytes
+    return remote.peak_bytes
 
 
 def _existence(plan: RunPlan) -> dict[str, dict[str, Any]]:
-    """What the model noted of all tiles, summarised a prompt."""
+    """Summarise, for each prompt, what the model noted of all tiles."""
     model = load_model(plan.model_name, plan.settings.model, plan.weights)
     found: dict[str, dict[str, Any]] = {}
     for item, context in zip(plan.passes, plan.pass_contexts, strict=True):
@@ -214,13 +222,13 @@ def _existence(plan: RunPlan) -> dict[str, dict[str, Any]]:
 
 
 def _check_space(plan: RunPlan, tiles: list[int]) -> None:
-    """Refuse to begin where the tiles of each pass would not fit on the disk."""
+    """Refuse to begin if the tiles of all passes would not fit on the disk."""
     needed = sum(stored_bytes(item, count) for item, count in zip(plan.passes, tiles, strict=True))
     free = shutil.disk_usage(plan.work).free
     if needed > free:
         raise StoreError(
-            f"{sum(tiles)} tiles need about {needed / 1e9:.1f} GB for a while, and {free / 1e9:.1f} GB are free.",
-            "Free some space, choose another --out, or a smaller --roi.",
+            f"{sum(tiles)} tiles need about {needed / 1e9:.1f} GB of disk, and {free / 1e9:.1f} GB are free.",
+            "Free some space, choose another --out, or choose a smaller --roi.",
         )
 
 
@@ -229,10 +237,10 @@ def _manifest(prepared: PreparedRun) -> RunManifest:
         wsi_parse=__version__,
         state="running",
         digest=prepared.digest,
-        slide=describe_slide(prepared.slide),
+        slide=slide_provenance(prepared.slide),
         settings=redacted_settings(prepared.settings),
-        model=describe_model(prepared.spec, prepared.weights),
-        prompts=describe_prompts(prepared.prompts),
+        model=model_provenance(prepared.spec, prepared.weights),
+        prompts=prompt_provenance(prepared.prompts),
         notes=list(prepared.notes),
         cautions=list(prepared.cautions),
         versions=versions(),

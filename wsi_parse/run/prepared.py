@@ -1,4 +1,4 @@
-"""PreparedRun: a slide and a decided request, before anything is computed."""
+"""PreparedRun: an open slide and a resolved request, before anything is computed."""
 
 import os
 from collections.abc import Sequence
@@ -25,7 +25,7 @@ from wsi_parse.tissue.mask import TissueMask
 
 @dataclass(frozen=True)
 class PreparedRun:
-    """A run before anything is computed: what is read, with what, and how it is cut up.
+    """A run before anything is computed: the slide, the model, and its scale passes.
 
     Parameters
     ----------
@@ -39,7 +39,7 @@ class PreparedRun:
         Level-0 pixels.
     digest : str
     notes : tuple of str
-        What the user should know before it starts.
+        What the user should know before the run starts.
     """
 
     slide: Slide
@@ -54,24 +54,24 @@ class PreparedRun:
 
     @property
     def path(self) -> Path:
-        """Where the slide lies."""
+        """Path of the slide."""
         return Path(str(self.slide.source)).absolute()
 
     @property
     def cautions(self) -> tuple[str, ...]:
-        """What every result of this model should be read with."""
+        """Warnings that apply to every result of this model."""
         return tuple(dict.fromkeys(note for scale_pass in self.scale_passes for note in scale_pass.notes))
 
     @property
     def offset_level0(self) -> tuple[int, int]:
-        """What outputs subtract: the origin of the slide's bounds, in the frame QuPath shows."""
+        """Offset that outputs subtract: the origin of the slide's bounds in the frame of QuPath, else (0, 0)."""
         bounds = self.slide.info.bounds_level0
         if self.settings.export.frame == "level0" or bounds is None:
             return 0, 0
         return bounds.x, bounds.y
 
     def tissue(self) -> TissueMask:
-        """Find the tissue; what counts of it is what lies in the region."""
+        """Detect the tissue; only tissue inside the region of interest counts."""
         return replace(detect_tissue(self.slide, self.settings.tissue), region=self.roi)
 
     def passes(self, tissue: TissueMask) -> tuple[PassPlan, ...]:
@@ -81,25 +81,26 @@ class PreparedRun:
         )
 
 
-def prepare(path: Path, settings: RunSettings, *, require_weights: bool = True) -> PreparedRun:
-    """Open a slide and decide a run; reads no pixels.
+def resolve_run(path: Path, settings: RunSettings, *, require_weights: bool = True) -> PreparedRun:
+    """Open a slide and resolve a run; no pixels are read.
 
     Parameters
     ----------
     path : Path
     settings : RunSettings
     require_weights : bool
-        False: only to say what a run would be; weights that are not installed are a note then, not an error.
+        False if the run is only described: weights that are not installed are then a note, not an error.
 
     Raises
     ------
     UsageError
-        Where prompts, model or region cannot be.
+        If the prompts, the model or the region of interest are invalid.
     SlideError
-        Where the slide cannot be used.
+        If the slide cannot be used.
     """
-    settings, prompts, notes = resolve(settings, require_weights=require_weights)
-    settings = _with_threads(settings)
+    request = resolve(settings, require_weights=require_weights)
+    prompts, notes = request.prompts, request.notes
+    settings = _with_threads(request.settings)
     model = MODELS.get(settings.model.name)
     weights = None
     try:
@@ -109,13 +110,15 @@ def prepare(path: Path, settings: RunSettings, *, require_weights: bool = True) 
             raise
         notes += (str(error),)
     if settings.model.weights is not None and weights is None and require_weights:
-        raise UsageError(f"The model {settings.model.name} has no weights.", "Leave --weights out, or say --model.")
+        raise UsageError(
+            f"The model {settings.model.name} has no weights.", "Leave --weights out, or choose another --model."
+        )
     if settings.model.organ is not None and not model.spec.free_text:
-        notes += (f"The model {settings.model.name} reads no words: --organ changes nothing.",)
+        notes += (f"The model {settings.model.name} does not read text: --organ changes nothing.",)
     scale_passes = model.plan(prompts, settings.model)
     if len({scale_pass.name for scale_pass in scale_passes}) < len(scale_passes):
         raise ModelError(
-            f"Two passes of {settings.model.name} have one name.", "This is a defect of the model plug-in."
+            f"Two passes of {settings.model.name} have the same name.", "Report this defect to the author of the model."
         )
     if settings.objects.exclusive_classes:
         scale_passes = tuple(exclusive_classes(scale_pass) for scale_pass in scale_passes)
@@ -140,23 +143,23 @@ def prepare(path: Path, settings: RunSettings, *, require_weights: bool = True) 
     return replace(prepared, notes=tuple(dict.fromkeys((*notes, *prepared.cautions))))
 
 
-# A slide's pixels may be so much wider than those that a model reads before it is told.
-_COARSER = 1.5
+# The user is warned if the pixels of the slide are more than this factor wider than those that the model reads.
+_MAX_UPSAMPLING = 1.5
 
 
 def warn_if_upsampled(slide: Slide, scale_passes: Sequence[ScalePass], model: str) -> tuple[str, ...]:
-    """Warn where a slide is too coarse for what is looked for."""
+    """Warn if a slide is too coarse for a scale pass."""
     pixel_um = max(slide.pixel_size.x_um, slide.pixel_size.y_um)
     return tuple(
-        f"{slide.name} has {pixel_um:.3g} um/px and {model} reads {scale_pass.read_mpp:.3g}: it is enlarged, "
-        "and what needs finer detail is missed."
+        f"{slide.name} has {pixel_um:.3g} µm/px and {model} reads {scale_pass.read_mpp:.3g} µm/px: "
+        "the slide is enlarged, and objects that need finer detail are missed."
         for scale_pass in scale_passes
-        if pixel_um > _COARSER * scale_pass.read_mpp
+        if pixel_um > _MAX_UPSAMPLING * scale_pass.read_mpp
     )
 
 
 def _with_threads(settings: RunSettings) -> RunSettings:
-    """Decide how many threads a network computes with: a worker's share of the processor."""
+    """Decide how many threads a network uses: a worker's share of the processor."""
     if settings.model.threads is not None:
         return settings
     threads = max(1, (settings.compute.threads or os.cpu_count() or 1) // max(1, settings.compute.workers))

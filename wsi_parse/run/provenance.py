@@ -1,4 +1,4 @@
-"""What may be told of a run: no path, no label, no date, no identifier of the slide's metadata."""
+"""What outputs say about a run. They hold no path, label, date or identifier from the slide's metadata."""
 
 from typing import Any
 
@@ -12,8 +12,8 @@ from wsi_parse.run.prepared import PreparedRun
 from wsi_parse.slides import Slide
 
 
-def describe_pass(item: PassPlan) -> dict[str, Any]:
-    """Tell how a pass was cut up."""
+def pass_provenance(item: PassPlan) -> dict[str, Any]:
+    """Describe how a pass is divided into tiles, blocks and chunks."""
     return {
         "name": item.scale_pass.name,
         "field_um": item.scale_pass.field_um,
@@ -29,8 +29,8 @@ def describe_pass(item: PassPlan) -> dict[str, Any]:
     }
 
 
-def describe_slide(slide: Slide) -> dict[str, Any]:
-    """Tell what may be told of a slide: no path, no label, no dates, no identifiers of its metadata."""
+def slide_provenance(slide: Slide) -> dict[str, Any]:
+    """Describe a slide without path, label, dates and identifiers of its metadata."""
     info = slide.info
     size, bounds = info.pixel_size, info.bounds_level0
     return {
@@ -48,8 +48,8 @@ def describe_slide(slide: Slide) -> dict[str, Any]:
     }
 
 
-def describe_model(spec: ModelSpec, weights: Weights | None = None) -> dict[str, Any]:
-    """Tell what a model is, under which licence, from which weights."""
+def model_provenance(spec: ModelSpec, weights: Weights | None = None) -> dict[str, Any]:
+    """Describe a model: name, licence, weights."""
     return {
         "name": spec.name,
         "summary": spec.summary,
@@ -60,8 +60,8 @@ def describe_model(spec: ModelSpec, weights: Weights | None = None) -> dict[str,
     }
 
 
-def describe_prompts(prompts: tuple[Prompt, ...]) -> list[dict[str, Any]]:
-    """Tell what was asked for, and what it was taken for."""
+def prompt_provenance(prompts: tuple[Prompt, ...]) -> list[dict[str, Any]]:
+    """Describe the prompts: what was asked for, and how it was understood."""
     return [
         {"text": prompt.text, "name": prompt.name, "kind": prompt.kind, "class": prompt.class_name}
         for prompt in prompts
@@ -69,15 +69,15 @@ def describe_prompts(prompts: tuple[Prompt, ...]) -> list[dict[str, Any]]:
 
 
 def provenance(prepared: PreparedRun, state: State) -> dict[str, Any]:
-    """Tell what every output says of its making; no clock, so that the same run gives the same bytes."""
+    """Describe how an output was made. There is no time in it, so that the same run gives the same bytes."""
     return {
         "notice": RESEARCH_ONLY,
         "wsi_parse": __version__,
-        "slide": describe_slide(prepared.slide),
+        "slide": slide_provenance(prepared.slide),
         "frame": prepared.settings.export.frame,
         "offset_level0_px": list(prepared.offset_level0),
-        "model": {**describe_model(prepared.spec, prepared.weights), "precision": state.get("precision")},
-        "prompts": describe_prompts(prepared.prompts),
+        "model": {**model_provenance(prepared.spec, prepared.weights), "precision": state.get("precision")},
+        "prompts": prompt_provenance(prepared.prompts),
         "cautions": list(prepared.cautions),
         "digest": prepared.digest,
     }

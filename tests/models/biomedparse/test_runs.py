@@ -20,7 +20,7 @@ from wsi_parse.models.biomedparse.segmenter import BiomedParseModel
 from wsi_parse.run.layout import lay_out
 from wsi_parse.run.manifest import RunManifest, sha256_of
 from wsi_parse.run.pipeline import segment_slide
-from wsi_parse.run.prepared import prepare
+from wsi_parse.run.prepared import resolve_run
 from wsi_parse.settings import RunSettings
 
 
@@ -96,7 +96,7 @@ def test_where_one_tile_alone_answers_the_stitched_map_is_its_answer(
     slide: Path, tiny_file: Path, roi: Path, tmp_path: Path
 ) -> None:
     settings = settings_of(tiny_file, "neoplastic cells", "glands", roi=roi)
-    prepared = prepare(slide, settings)
+    prepared = resolve_run(slide, settings)
     with prepared.slide:
         plan = lay_out(prepared, prepared.tissue(), tmp_path)
         model = BiomedParseModel(settings.model, prepared.weights)

@@ -179,7 +179,7 @@ def test_what_free_text_asks_for_can_be_said() -> None:
         settings = RunSettings.load(
             prompts=("purple haze", "glands"), model={"name": "biomedparse"}, objects={"free_text_kind": kind}
         )
-        assert [prompt.kind for prompt in resolve(settings)[1]] == [kind, "region"]
+        assert [prompt.kind for prompt in resolve(settings).prompts] == [kind, "region"]
 
 
 def test_the_same_target_at_two_sites_is_refused() -> None:
@@ -198,7 +198,8 @@ def with_biomedparse(tiny_file: Path) -> Weights:
 
 
 def chosen(*texts: str) -> tuple[str, tuple[str, ...]]:
-    settings, _, notes = resolve(RunSettings.load(prompts=texts))
+    request = resolve(RunSettings.load(prompts=texts))
+    settings, notes = request.settings, request.notes
     return settings.model.name, notes
 
 
@@ -208,24 +209,26 @@ def test_the_best_installed_model_that_knows_the_words_is_taken() -> None:
     assert chosen("neoplastic cells", "glandular structures in colon") == ("biomedparse", said)
     assert chosen("nuclei") == ("mini", ("Using mini.",))
     assert chosen("purple haze") == ("biomedparse", said)
-    assert chosen("lymphocytes") == ("biomedparse", (*said, "'lymphocytes' is taken as 'inflammatory cells'."))
+    assert chosen("lymphocytes") == ("biomedparse", (*said, "'lymphocytes' is understood as 'inflammatory cells'."))
     assert chosen("nuclei", "glandular structure") == ("biomedparse", said)
 
 
 @pytest.mark.usefixtures("with_biomedparse")
 def test_all_is_what_the_model_and_the_organ_know_and_gives_each_cell_one_class() -> None:
-    settings, prompts, notes = resolve(RunSettings.load(prompts=("all",), model={"organ": "colon"}))
+    request = resolve(RunSettings.load(prompts=("all",), model={"organ": "colon"}))
+    settings, prompts, notes = request.settings, request.prompts, request.notes
     assert "left out: epithelial cells, connective tissue cells, inflammatory cells" in notes[1]
     assert [prompt.name for prompt in prompts] == ["glandular structure", "neoplastic cells"]
     assert settings.objects.exclusive_classes
     assert settings.prompts == ("glandular structure", "neoplastic cells")
-    everything = resolve(RunSettings.load(prompts=("all", "mitoses")))[1]
+    everything = resolve(RunSettings.load(prompts=("all", "mitoses"))).prompts
     assert [prompt.name for prompt in everything][-1] == "mitoses"
     assert len(everything) == 6
 
 
 def test_without_weights_all_is_what_the_embedded_model_knows() -> None:
-    settings, prompts, notes = resolve(RunSettings.load(prompts=("all",)))
+    request = resolve(RunSettings.load(prompts=("all",)))
+    settings, prompts, notes = request.settings, request.prompts, request.notes
     assert settings.model.name == "mini"
     assert [prompt.name for prompt in prompts] == ["nuclei", *CLASS_OF]
     assert "wsi-parse models get biomedparse" in notes[0]

@@ -20,7 +20,7 @@ from wsi_parse.models.mini.facts import CAUTION, EMBEDDED, MIN_CLASS_PROBABILITY
 from wsi_parse.models.weights import Weights
 from wsi_parse.run.manifest import RunManifest
 from wsi_parse.run.pipeline import segment_slide
-from wsi_parse.run.prepared import prepare
+from wsi_parse.run.prepared import resolve_run
 from wsi_parse.settings import RunSettings
 
 CLASS_PROMPTS = ("neoplastic cells", "epithelial cells", "inflammatory cells", "connective tissue cells")
@@ -74,7 +74,7 @@ class TestMissionsLine:
     ) -> None:
         again = wsi_parse(cmu1, "--prompt", "neoplastic cells", "-o", missions_line[1].parent)
         words = " ".join(again.stderr.split())
-        assert "Already done" in words
+        assert "already done" in words
         assert words.count(CAUTION) == 1
 
     def test_the_class_confidence_is_a_measurement_and_decides_who_is_unsure(
@@ -155,13 +155,13 @@ class TestPrompts:
         done = wsi_parse(slide, "-p", "neoplastic cells", "-o", tmp_path, code=1)
         assert "--mpp" in done.stderr
 
-    @pytest.mark.parametrize(("mpp", "told"), [(0.5, False), (2.0, True)])
-    def test_a_slide_that_is_too_coarse_is_told(self, cmu1: Path, mpp: float, told: bool) -> None:
+    @pytest.mark.parametrize(("mpp", "warned"), [(0.5, False), (2.0, True)])
+    def test_a_slide_that_is_too_coarse_causes_a_warning(self, cmu1: Path, mpp: float, warned: bool) -> None:
         settings = RunSettings.load(
             prompts=("nuclei",), slide={"mpp": mpp, "override_mpp": True}, model={"name": "mini"}
         )
-        with (prepared := prepare(cmu1, settings)).slide:
-            assert any("2 um/px and mini reads 0.5" in note for note in prepared.notes) == told
+        with (prepared := resolve_run(cmu1, settings)).slide:
+            assert any("2 µm/px and mini reads 0.5 µm/px" in note for note in prepared.notes) == warned
 
 
 class TestResults:
