@@ -142,7 +142,7 @@ class Wording:
         pattern = b"|".join(re.escape(key) for key in keys)
         return re.sub(pattern, lambda found: keys[found[0]], data) if keys else data
 
-    def told(self, text: str | bytes, only: tuple[str, ...] = ()) -> bytes:
+    def translated(self, text: str | bytes, only: tuple[str, ...] = ()) -> bytes:
         """JSON by the new names and texts, without what is not compared."""
         value = json.loads(text, object_hook=lambda found: {k: v for k, v in found.items() if k not in UNCOMPARED})
         found = json.dumps({name: value[name] for name in only} if only else value, ensure_ascii=False)
@@ -160,9 +160,9 @@ def contents(path: Path, wording: Wording) -> bytes:
         return b"\n".join(_lines_of_table(path, wording))
     if path.suffix == ".geojson":
         header, _, features = path.read_bytes().partition(b"\n")
-        return wording.told(header + b"]}") + b"\n" + wording.renamed(features)
+        return wording.translated(header + b"]}") + b"\n" + wording.renamed(features)
     if path.suffix == ".json":
-        return wording.told(path.read_bytes(), RUN_FACTS if path.name == "run.json" else ())
+        return wording.translated(path.read_bytes(), RUN_FACTS if path.name == "run.json" else ())
     return path.read_bytes()
 
 
@@ -170,7 +170,7 @@ def _lines_of_table(path: Path, wording: Wording) -> Iterator[bytes]:
     """Metadata, column types and rows; numbers with all their digits, geometry byte by byte."""
     table = pq.read_table(path)
     for name, text in sorted(pq.read_metadata(path).metadata.items()):
-        yield name + b" " + wording.told(text)
+        yield name + b" " + wording.translated(text)
     names = [wording.names.get(field.name, field.name) for field in table.schema]
     for name, field in zip(names, table.schema, strict=True):
         yield f"{name} {field.type}{'' if field.nullable else ' not null'}".encode()
