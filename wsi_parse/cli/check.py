@@ -44,7 +44,7 @@ def check(
     ] = 3,
     as_json: Json = False,
 ) -> None:
-    """Check whether QuPath v0.4 to v0.7 can import GeoJSON files; repair them.
+    """Check whether QuPath v0.4 to v0.7 can import GeoJSON files, and repair them.
 
     The exit code is 1 if QuPath would refuse a file, or, with --fix, if a feature could not be repaired. Warnings do
     not change the exit code.
@@ -145,7 +145,7 @@ def _targets(files: list[Path], fix: str) -> list[Path]:
 
 
 def _named(file: Path) -> str:
-    """Return the name of a repaired file: as it was, where QuPath imports files of such names."""
+    """Return the name of a repaired file: the same name, if QuPath imports files of that name."""
     return file.name if file.name.lower().endswith(FILE_ENDINGS) else f"{file.stem}.geojson"
 
 

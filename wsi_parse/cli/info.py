@@ -1,4 +1,4 @@
-"""The info command: what is known of a slide."""
+"""The info command: what is known about a slide."""
 
 import json
 from typing import TYPE_CHECKING, Any
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 def info(slide: OneSlide, mpp: Mpp = None, override_mpp: OverrideMpp = False, as_json: Json = False) -> None:
-    """Show what is known of a slide: size, levels, pixel size, scanner vendor."""
+    """Show what is known about a slide: size, levels, pixel size, scanner vendor."""
     from wsi_parse.slides import SlideOptions, open_slide
 
     with open_slide(slide, SlideOptions(mpp, override_mpp)) as opened:

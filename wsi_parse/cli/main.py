@@ -84,7 +84,7 @@ def main() -> None:
             # A terminal or a file that cannot show µ or → gets a question mark.
             stream.reconfigure(errors="replace")
     try:
-        app()
+        app(prog_name="wsi-parse")
     except WsiParseError as error:
         typer.echo(f"wsi-parse: {error}", err=True)
         sys.exit(2 if isinstance(error, UsageError) else 1)

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-# A flag takes no value: typer would print its type.
+# The metavar of a flag, which takes no value: typer would print its type.
 FLAG = ""
 
 OneSlide = Annotated[Path, typer.Argument(metavar="SLIDE", help="A slide file.", show_default=False)]

@@ -75,8 +75,8 @@ def run(
         typer.Option(
             "--format",
             metavar="NAME",
-            help="Output format, in place of geojson and parquet: also dicom, ome-zarr, spatialdata. Repeat the option "
-            "for several.",
+            help="Output format: geojson, parquet, dicom, ome-zarr or spatialdata. Repeat the option for several. "
+            "Without it, geojson and parquet are written.",
         ),
     ] = None,
     config: Config = None,
