@@ -78,7 +78,7 @@ def measure(count: int, folder: Path) -> dict[str, Any]:
     """Make, compare, and hold against what is known."""
     known = make(count, folder)
     command = [sys.executable, "-m", "wsi_parse.cli.main", "evaluate", "--truth", str(folder / "truth.geojson")]
-    command += ["--pred", str(folder / "pred.geojson"), "--json", str(folder / "told.json")]
+    command += ["--pred", str(folder / "pred.geojson"), "--out-json", str(folder / "told.json")]
     before = cpu_seconds()
     measured = run_measured(command)
     told = json.loads((folder / "told.json").read_text(encoding="utf-8"))

@@ -482,7 +482,7 @@ def test_presets_can_be_loaded(config: Path) -> None:
 
 def test_default_preset_is_what_the_command_prints() -> None:
     """To renew it: wsi-parse settings > configs/default.yaml ."""
-    from wsi_parse.cli.show import as_yaml
+    from wsi_parse.cli.settings import as_yaml
 
     assert (ROOT / "configs" / "default.yaml").read_text(encoding="utf-8") == as_yaml(RunSettings())
 

@@ -1,4 +1,4 @@
-"""RunSettings: everything a run can be told, checked before anything is read."""
+"""RunSettings: every setting of a run, checked before anything is read."""
 
 import hashlib
 import json
@@ -25,125 +25,155 @@ class _Section(BaseModel):
 class SlideSettings(_Section):
     """How slides are opened."""
 
-    mpp: float | None = Field(None, gt=0, description="microns per level-0 pixel, where the file does not tell")
-    override_mpp: bool = Field(False, description="believe mpp also where the file disagrees")
-    reader: str | None = Field(None, description="name of a reader; null tries all")
-    roi: Path | None = Field(None, description="GeoJSON; only what lies inside its polygons is looked at")
+    mpp: float | None = Field(None, gt=0, description="Microns per pixel at level 0, if the file has no pixel size.")
+    override_mpp: bool = Field(False, description="Use mpp even if the file has another pixel size.")
+    reader: str | None = Field(None, description="Name of a reader; null: try all of them.")
+    roi: Path | None = Field(
+        None, description="GeoJSON file with regions of interest; everything outside them is ignored."
+    )
 
 
 class TissueSettings(_Section):
-    """What is taken for tissue."""
+    """How tissue is detected."""
 
-    detect: bool = Field(True, description="false: look everywhere")
-    mpp: float = Field(8.0, gt=0, description="microns per pixel of the mask")
-    min_area_um2: float = Field(20_000.0, ge=0, description="specks below are dropped")
-    max_hole_area_um2: float = Field(40_000.0, ge=0, description="holes below are filled")
+    detect: bool = Field(True, description="false: take the whole slide as tissue.")
+    mpp: float = Field(8.0, gt=0, description="Microns per pixel of the tissue mask.")
+    min_area_um2: float = Field(20_000.0, ge=0, description="Smaller pieces of tissue are removed.")
+    max_hole_area_um2: float = Field(40_000.0, ge=0, description="Smaller holes in the tissue are filled.")
 
 
 class ModelSettings(_Section):
-    """Which model, and how it runs."""
+    """Which model is used, and how it runs."""
 
-    name: str = Field("auto", description="auto, or a name of `wsi-parse models`")
-    weights: Path | None = Field(None, description="file of weights; null: those that are installed")
-    device: str = Field("auto", description="auto, cpu, cuda, cuda:1, …")
-    threads: int | None = Field(None, ge=1, description="of the processor, for networks; null: this process's share")
+    name: str = Field(
+        "auto",
+        description="Name of a model, see `wsi-parse models`; auto: the best installed one that knows every prompt.",
+    )
+    weights: Path | None = Field(None, description="File with weights; null: the installed weights.")
+    device: str = Field("auto", description="Where networks run: auto, cpu, cuda, cuda:1, …")
+    threads: int | None = Field(None, ge=1, description="CPU threads for networks; null: the share of this process.")
     precision: Literal["auto", "float32", "bfloat16"] = Field(
-        "auto", description="auto: bfloat16 where the processor computes in it"
+        "auto", description="Number format of networks; auto: bfloat16 if the processor supports it."
     )
-    batch: int | None = Field(None, ge=1, description="tiles a model call; null: what memory holds")
-    field_um: float | None = Field(None, gt=0, description="what a tile covers; null: the model's own")
-    organ: str | None = Field(
-        None, description="where the tissue is from, for models that read words: breast, colon, …"
+    batch: int | None = Field(
+        None, ge=1, description="Tiles in one call of the model; null: as many as fit into memory."
     )
+    field_um: float | None = Field(None, gt=0, description="Side length of one tile in µm; null: the model's default.")
+    organ: str | None = Field(None, description="Organ of the tissue, for models that read words: breast, colon, …")
 
 
 class TileSettings(_Section):
-    """How a slide is cut up."""
+    """How a slide is divided into tiles."""
 
-    overlap: float = Field(0.125, ge=0, le=0.75, description="share of a tile that neighbours share")
-    block: int = Field(4, ge=1, le=64, description="tiles a side done as one task; never changes the result")
+    overlap: float = Field(
+        0.125, ge=0, le=0.75, description="Part of a tile that overlaps the next tile, from 0 to 0.75."
+    )
+    block: int = Field(
+        4, ge=1, le=64, description="Tiles along each side of a block, which is one task; never changes the result."
+    )
 
 
 class ObjectSettings(_Section):
-    """How objects are made of channels. Lengths in microns, so that they mean the same on every slide."""
+    """How objects are made from the model's output. Lengths are in µm, so that they mean the same on every slide."""
 
-    threshold: float = Field(0.5, gt=0, lt=1, description="probability of the outline")
+    threshold: float = Field(0.5, gt=0, lt=1, description="Probability at which the contour of an object is drawn.")
     free_text_kind: Literal["auto", "cell", "region"] = Field(
-        "auto", description="what words that no model knows ask for; auto: cells where the words say so"
+        "auto",
+        description="What a prompt that no model knows means; auto: cells if its words say so, otherwise regions.",
     )
     exclusive_classes: bool = Field(
-        False, description="a cell that several prompts claim goes to the most probable one"
+        False, description="true: a cell that several prompts find belongs to the most probable one only."
     )
     min_class_probability: float | None = Field(
-        None, ge=0, le=1, description="cells whose class is less probable are called unsure; null: the model's own"
+        None,
+        ge=0,
+        le=1,
+        description="Cells with a less probable class are marked as unsure; null: the model's default.",
     )
-    chunk_px: int = Field(1024, ge=128, description="side of a chunk in output pixels; part of the result")
-    min_cell_area_um2: float = Field(8.0, ge=0, description="smaller cells are dropped")
-    max_cell_radius_um: float = Field(30.0, gt=0, description="farther from its seed nothing belongs to a cell")
+    chunk_px: int = Field(
+        1024, ge=128, description="Side length of a chunk in output pixels; changes the result slightly."
+    )
+    min_cell_area_um2: float = Field(8.0, ge=0, description="Smaller cells are removed.")
+    max_cell_radius_um: float = Field(30.0, gt=0, description="No pixel farther from the seed belongs to a cell.")
     seed_merge_radius_um: float = Field(
-        8.0, gt=0, description="seeds nearer than this are joined where no neck parts them"
+        8.0, gt=0, description="Closer seeds are merged if the shape is not narrow between them."
     )
     distance_cap_um: float = Field(
-        8.0, gt=0, description="distances to the outline count up to this when cells are split"
+        8.0, gt=0, description="Larger distances to the contour are limited to this when cells are split."
     )
-    tissue_margin_um: float = Field(16.0, ge=0, description="cells so near to tissue are on it: its mask is coarse")
-    min_region_area_um2: float = Field(500.0, ge=0, description="smaller regions are dropped")
-    min_hole_area_um2: float = Field(100.0, ge=0, description="smaller holes of regions are filled")
+    tissue_margin_um: float = Field(
+        16.0, ge=0, description="Cells up to this distance from the tissue mask are kept, because the mask is coarse."
+    )
+    min_region_area_um2: float = Field(500.0, ge=0, description="Smaller regions are removed.")
+    min_hole_area_um2: float = Field(100.0, ge=0, description="Smaller holes in regions are filled.")
     simplify_px: float | None = Field(
-        None, ge=0, description="outline tolerance in output pixels; null: the most that keeps each object's area"
+        None,
+        ge=0,
+        description="Tolerance of contours in output pixels; null: the largest that keeps the area of each object.",
     )
     cell_expansion_um: float | None = Field(
-        None, gt=0, le=30, description="grow nuclei by this to cells, where no other is nearer; null: nuclei only"
+        None,
+        gt=0,
+        le=30,
+        description="Grow each nucleus by this distance to make a cell, without overlap; null: nuclei only.",
     )
-    stains: bool = Field(False, description="measure haematoxylin and eosin of each object")
+    stains: bool = Field(False, description="true: measure haematoxylin and eosin in each object.")
 
 
 class ClassSettings(_Section):
-    """What a prompt's objects are called in QuPath; what is left out stays as it is."""
+    """Class of a prompt's objects in QuPath; a part that is left out keeps its default."""
 
-    name: str | None = Field(None, min_length=1, description="class; `Tumor: Positive` is derived of Tumor")
-    colour: tuple[_Byte, _Byte, _Byte] | None = Field(None, description="red, green, blue: 0 to 255")
+    name: str | None = Field(
+        None, min_length=1, description="Name of the class; `Tumor: Positive` is derived from Tumor."
+    )
+    colour: tuple[_Byte, _Byte, _Byte] | None = Field(None, description="Red, green and blue, each from 0 to 255.")
 
 
 class ExportSettings(_Section):
-    """What is written."""
+    """What is written, and how."""
 
     formats: Annotated[tuple[str, ...], AfterValidator(_once)] = Field(
-        ("geojson", "parquet"), description="geojson, parquet, dicom, ome-zarr, spatialdata"
+        ("geojson", "parquet"), description="Output formats: geojson, parquet, dicom, ome-zarr, spatialdata."
     )
-    gzip: bool = Field(False, description="write annotations.geojson.gz")
+    gzip: bool = Field(False, description="true: compress the annotations (annotations.geojson.gz).")
     frame: Literal["qupath", "level0"] = Field(
-        "qupath", description="subtract the slide's bounds, as QuPath does, or not"
+        "qupath",
+        description="Where coordinates start; qupath: at the slide's bounds, as in QuPath; level0: at its corner.",
     )
     classes: dict[str, ClassSettings] = Field(
-        {}, description="prompt: {name: class in QuPath, colour: [red, green, blue]}, where not as usual"
+        {}, description="Other classes and colours, as prompt: {name: class in QuPath, colour: [red, green, blue]}."
     )
     max_part_mb: float = Field(
-        200.0, gt=0, description="larger annotations are written in parts, which QuPath can open"
+        200.0, gt=0, description="Larger annotations are written in several parts, so that QuPath can open them."
     )
-    max_part_objects: int = Field(500_000, ge=1, description="and so are more objects than this")
-    overlay_px: int = Field(2048, ge=0, le=8192, description="longer side of overlay.png; 0: none")
+    max_part_objects: int = Field(
+        500_000, ge=1, description="Annotations with more objects are also written in several parts."
+    )
+    overlay_px: int = Field(2048, ge=0, le=8192, description="Longer side of overlay.png in pixels; 0: no picture.")
 
 
 class ComputeSettings(_Section):
-    """Where the work is done; never changes the result (a network's by 1/255 at most)."""
+    """Where the work is done; never changes the result (probabilities of a network by at most 1/255)."""
 
-    cluster: str = Field("local", description="local, slurm, pbs, lsf, or a scheduler's tcp:// or tls://")
-    workers: int = Field(
-        0, ge=0, description="processes, or jobs of a batch system; 0: threads of this process, one job"
+    cluster: str = Field(
+        "local",
+        description="local, slurm, pbs, lsf, or the address of a Dask scheduler (tcp:// or tls://).",
     )
-    threads: int | None = Field(None, ge=1, description="threads in all, on this machine; null: one a core")
-    slides_at_once: int = Field(2, ge=1, le=16, description="slides of a cohort under way at once")
-    options: dict[str, Any] = Field({}, description="given as they are to Dask's class of the batch system")
-    tls_ca: Path | None = Field(None, description="certificate authority of a tls:// scheduler")
-    tls_cert: Path | None = Field(None, description="our certificate for it")
-    tls_key: Path | None = Field(None, description="and its key")
+    workers: int = Field(
+        0, ge=0, description="Worker processes, or jobs on a cluster; 0: threads of this process, or one job."
+    )
+    threads: int | None = Field(None, ge=1, description="Threads on this machine in total; null: one for each core.")
+    slides_at_once: int = Field(2, ge=1, le=16, description="Slides of a cohort that are processed at the same time.")
+    options: dict[str, Any] = Field({}, description="Options for Dask's class of the cluster, passed on unchanged.")
+    tls_ca: Path | None = Field(None, description="Certificate authority of a tls:// scheduler.")
+    tls_cert: Path | None = Field(None, description="Certificate for that scheduler.")
+    tls_key: Path | None = Field(None, description="Key of that certificate.")
 
 
 class RunSettings(_Section):
-    """Everything a run can be told."""
+    """All settings of a run."""
 
-    prompts: tuple[str, ...] = Field((), description="what to look for, in words")
+    prompts: tuple[str, ...] = Field((), description="What to look for, in words.")
     slide: SlideSettings = SlideSettings()
     tissue: TissueSettings = TissueSettings()
     model: ModelSettings = ModelSettings()
@@ -164,7 +194,7 @@ class RunSettings(_Section):
         Raises
         ------
         SettingsError
-            Names every setting that is unknown or cannot be.
+            Names every setting that is unknown or invalid.
         """
         values = _read_yaml(config) if config else {}
         for override in overrides:
@@ -178,7 +208,7 @@ class RunSettings(_Section):
         try:
             return cls.model_validate(values)
         except ValidationError as error:
-            raise SettingsError(_explain(error), "See `wsi-parse settings` for all of them.") from error
+            raise SettingsError(_explain(error), "`wsi-parse settings` lists all settings.") from error
 
     def result_digest(self, *more: str) -> str:
         """Hash what decides the result: not where it is computed, nor how tiles are grouped."""
@@ -193,14 +223,14 @@ def _read_yaml(path: Path) -> dict[str, Any]:
         values = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         reason = " ".join(str(error).split())
-        raise SettingsError(f"Cannot read the settings in {path.name}: {reason}", "It must be YAML.") from error
+        raise SettingsError(f"The settings in {path.name} cannot be read: {reason}.", "Write a YAML file.") from error
     if not isinstance(values, dict):
-        raise SettingsError(f"{path.name} holds no settings.", "Write `section:` and `  key: value` lines.")
+        raise SettingsError(f"{path.name} contains no settings.", "Write `section:` and `  key: value` lines.")
     return values
 
 
 def _section(values: dict[str, Any], name: str) -> dict[str, Any]:
-    """Return a section to write into; an empty one in the file counts as not there."""
+    """Return a section to write into; an empty one in the file counts as missing."""
     if values.get(name) is None:
         values[name] = {}
     if not isinstance(values[name], dict):
@@ -214,16 +244,18 @@ def _set(values: dict[str, Any], override: str) -> None:
     *sections, key = name.strip().split(".")
     if not equals or not key:
         raise SettingsError(
-            f"--set {override!r} is not of the form section.key=value.", "E.g. --set tiles.overlap=0.25"
+            f"--set {override!r} does not have the form section.key=value.", "For example: --set tiles.overlap=0.25."
         )
     for section in sections:
         values = _section(values, section)
     try:
         values[key] = yaml.safe_load(text)
     except yaml.YAMLError as error:
-        raise SettingsError(f"--set {override!r}: the value is not YAML.", "Quote it.") from error
+        raise SettingsError(
+            f"The value of --set {override!r} is not valid YAML.", "Put the value in quotes."
+        ) from error
 
 
 def _explain(error: ValidationError) -> str:
     problems = [f"{'.'.join(str(part) for part in item['loc'])}: {item['msg']}" for item in error.errors()]
-    return "Settings cannot be: " + "; ".join(problems) + "."
+    return "Invalid settings: " + "; ".join(problems) + "."

@@ -26,8 +26,8 @@ LOST = collection(feature(), feature(polygon([[0, 0], [8, 0], [4, 0], [0, 0]]), 
 
 def test_a_clean_file_is_code_0_and_says_so(tmp_path: Path) -> None:
     said = wsi_parse("check", saved(tmp_path / "a.geojson", collection(feature()))).stdout
-    assert "a.geojson: 1 features" in said
-    assert "QuPath takes it" in said
+    assert "a.geojson: 1 feature," in said
+    assert "QuPath accepts it" in said
 
 
 def test_warnings_alone_are_code_0(tmp_path: Path) -> None:
@@ -50,9 +50,9 @@ def test_a_feature_within_another_is_named_by_both_places(tmp_path: Path) -> Non
     assert f"Feature 2 within feature 2 ({feature(number=4)['id']}) has a key that is null: name." in result.stdout
 
 
-def test_no_more_than_so_many_are_named(tmp_path: Path) -> None:
+def test_at_most_max_examples_are_named(tmp_path: Path) -> None:
     items = [feature(number=number, name=None) for number in range(9)]
-    said = wsi_parse("check", saved(tmp_path / "a.geojson", collection(*items)), "--most", 2, check=1).stdout
+    said = wsi_parse("check", saved(tmp_path / "a.geojson", collection(*items)), "--max-examples", 2, check=1).stdout
     assert said.count("has a key that is null: name") == 2
     assert "null-key: 9 x" in said
 
@@ -73,7 +73,7 @@ def test_json_is_one_line_a_file(tmp_path: Path) -> None:
 def test_a_file_that_is_none_stops_no_other(tmp_path: Path) -> None:
     result = wsi_parse("check", tmp_path / "missing.json", saved(tmp_path / "good.json", [feature()]), check=1)
     assert "missing.json cannot be read" in result.stderr
-    assert "good.json: 1 features" in result.stdout
+    assert "good.json: 1 feature," in result.stdout
     assert "Traceback" not in result.stderr
 
 
@@ -86,8 +86,8 @@ def test_nor_does_one_that_is_nested_without_end(tmp_path: Path) -> None:
     huge = saved(tmp_path / "huge.json", [feature(measurements={"a": 10**400}) | {"id": 10**400}])
     good = saved(tmp_path / "good.json", [feature()])
     result = wsi_parse("check", many, deep, huge, good, "--fix", tmp_path / "fixed", check=1)
-    assert "good.json: 1 features" in result.stdout
-    assert "huge.json: 1 features" in result.stdout
+    assert "good.json: 1 feature," in result.stdout
+    assert "huge.json: 1 feature," in result.stdout
     assert "many.json" in result.stderr + result.stdout
     assert "Traceback" not in result.stderr
 
@@ -122,7 +122,7 @@ def test_packed_is_what_is_called_so_in_any_letters(tmp_path: Path) -> None:
 def test_a_place_that_is_neither_file_nor_folder_is_an_error(tmp_path: Path, name: str) -> None:
     source = saved(tmp_path / "a.txt", BAD)
     result = wsi_parse("check", source, "--fix", tmp_path / name, check=2)
-    assert f"{name} is no folder" in result.stderr
+    assert f"{name} is not a folder" in result.stderr
     assert [path.name for path in tmp_path.iterdir()] == ["a.txt"]
     wsi_parse("check", source, "--fix", f"{tmp_path / name}/")
     assert [path.name for path in (tmp_path / name).iterdir()] == ["a.geojson"]
@@ -132,7 +132,7 @@ def test_a_place_that_is_neither_file_nor_folder_is_an_error(tmp_path: Path, nam
 def test_several_are_not_written_into_one_file(tmp_path: Path) -> None:
     sources = [saved(tmp_path / name, BAD) for name in ("a.geojson", "b.geojson")]
     result = wsi_parse("check", *sources, "--fix", tmp_path / "c.geojson", check=2)
-    assert "c.geojson is one file, and 2 are checked" in result.stderr
+    assert "c.geojson is one file, but 2 files are checked" in result.stderr
 
 
 def test_of_a_folder_of_results_the_annotations_are_checked(tmp_path: Path) -> None:
@@ -144,7 +144,7 @@ def test_of_a_folder_of_results_the_annotations_are_checked(tmp_path: Path) -> N
     (tmp_path / "empty").mkdir()
     result = wsi_parse("check", tmp_path / "empty", tmp_path / parts[0], check=1)
     assert "empty is a folder, not a GeoJSON file. Give the files in it." in result.stderr
-    assert "QuPath takes it" in result.stdout
+    assert "QuPath accepts it" in result.stdout
 
 
 def test_what_had_to_be_dropped_is_told_with_code_1(tmp_path: Path) -> None:

@@ -104,7 +104,18 @@ def test_options_may_come_first_and_json_is_one_line_a_slide(slide: Path, tmp_pa
 
 def test_cells_frame_and_classes_are_as_asked(slide: Path, tmp_path: Path) -> None:
     classes = 'export.classes={nucleus: {name: "Tumor: Positive", colour: [1, 2, 3]}, glands: {name: Other}}'
-    asked = ("-p", "nuclei", "--cells", 3, "--frame", "level0", "--set", classes, "--set", "export.formats=[geojson]")
+    asked = (
+        "-p",
+        "nuclei",
+        "--cell-expansion",
+        3,
+        "--frame",
+        "level0",
+        "--set",
+        classes,
+        "--set",
+        "export.formats=[geojson]",
+    )
     result = wsi_parse(slide, *asked, "-o", tmp_path)
     assert "export.classes has 'glandular structure', and no prompt asks for it" in " ".join(result.stderr.split())
     collection = json.loads((tmp_path / "a slide (1)" / "annotations.geojson").read_bytes())
@@ -183,6 +194,54 @@ def test_printed_settings_can_be_read_back(tmp_path: Path) -> None:
     path = tmp_path / "settings.yaml"
     path.write_text(wsi_parse("settings", "--set", "tiles.overlap=0.25").stdout)
     assert RunSettings.load(path) == RunSettings.load(None, ["tiles.overlap=0.25"])
+
+
+def test_each_command_has_help_by_two_names() -> None:
+    commands = ("run", "preview", "info", "cohort", "check", "evaluate", "settings", "demo", "models")
+    for command in ((), *((name,) for name in commands), ("models", "show"), ("models", "get"), ("models", "verify")):
+        result = wsi_parse(*command, "-h")
+        assert result.stdout == wsi_parse(*command, "--help").stdout
+        assert "Usage" in result.stdout
+        assert "\N{GREEK SMALL LETTER MU}" not in result.stdout, "µ is the micro sign everywhere"
+
+
+def test_python_m_wsi_parse_is_the_command(slide: Path) -> None:
+    command = [sys.executable, "-m", "wsi_parse"]
+    shown = subprocess.run([*command, "info", slide, "--json"], capture_output=True, text=True, check=True).stdout
+    assert json.loads(shown)["mpp_x_um"] == 0.5
+    assert subprocess.run([*command, "--version"], capture_output=True, check=True).stdout.startswith(b"wsi-parse ")
+    assert subprocess.run([*command, "info", "missing.svs"], capture_output=True).returncode == 1
+
+
+def test_a_terminal_without_micro_sign_and_arrows_gets_question_marks(slide: Path, tmp_path: Path) -> None:
+    for arguments in (("run", "--help"), (str(slide), "-p", "nuclei", "-o", str(tmp_path), "--dry-run")):
+        command = [sys.executable, "-m", "wsi_parse", *arguments]
+        ascii_only = {**os.environ, "PYTHONIOENCODING": "ascii"}
+        result = subprocess.run(command, capture_output=True, env=ascii_only)
+        assert result.returncode == 0, result.stderr
+        assert b"?m" in result.stdout + result.stderr
+
+
+def test_no_warning_is_muted_and_none_appears(slide: Path, tmp_path: Path) -> None:
+    program = (
+        "import sys, warnings\n"
+        "import wsi_parse.slides as slides\n"
+        "from wsi_parse.cli.main import main\n"
+        "open_slide = slides.open_slide\n"
+        "def warns(*arguments):\n"
+        "    warnings.warn('of a library', UserWarning)\n"
+        "    return open_slide(*arguments)\n"
+        "slides.open_slide = warns\n"
+        f"sys.argv = ['wsi-parse', 'info', {str(slide)!r}]\n"
+        "try:\n    main()\nexcept SystemExit as end:\n    assert not end.code, end.code\n"
+        # Libraries add filters of their own when they are imported; none of them is for everything.
+        "assert not [one for one in warnings.filters if one[0] == 'ignore' and one[1:4] == (None, Warning, None)]"
+    )
+    result = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    assert result.returncode == 0, result.stderr
+    assert "UserWarning: of a library" in result.stderr
+    plain = wsi_parse(slide, "-p", "nuclei", "-o", tmp_path)
+    assert "Warning" not in plain.stderr + plain.stdout
 
 
 def test_help_and_import_load_no_heavy_library() -> None:

@@ -14,7 +14,7 @@ from PIL import Image
 from tests.cli.test_cli import wsi_parse
 from tests.evaluate.made import annotations
 from tests.shared import shared_data_root
-from wsi_parse.cli.evaluate import do_evaluate
+from wsi_parse.cli.evaluate import Outputs, compare_files
 from wsi_parse.errors import UsageError
 from wsi_parse.evaluate import EvaluationOptions, compare
 from wsi_parse.evaluate.inputs import file_pairs, read_parts
@@ -188,7 +188,7 @@ class TestCommand:
         out = [tmp_path / name for name in ("told.json", "told.csv", "told.png")]
         result = wsi_parse(
             "evaluate", "--truth", files[0], "--pred", files[1], "--mpp", 0.5,
-            "--json", out[0], "--csv", out[1], "--overlay", out[2],
+            "--out-json", out[0], "--out-csv", out[1], "--overlay", out[2],
         )  # fmt: skip
         said = " ".join(result.stdout.split())
         assert "By id: 3 kept · 0 reshaped · 1 reclassified · 1 deleted · 1 added" in said
@@ -206,11 +206,23 @@ class TestCommand:
         assert _COLOURS["other class"] in colours_of(out[2])
         assert not any(str(tmp_path).encode() in path.read_bytes() for path in out)
 
+    def test_json_is_what_the_file_holds(self, files: tuple[Path, Path], tmp_path: Path) -> None:
+        out = tmp_path / "figures.json"
+        result = wsi_parse("evaluate", "--truth", files[0], "--pred", files[1], "--json", "--out-json", out)
+        assert json.loads(result.stdout) == json.loads(out.read_text())
+
     def test_folders_are_summed_and_what_fails_stops_nothing(self, tmp_path: Path) -> None:
         for side, shapes in (("truth", BOXES), ("pred", BOXES[:3])):
             write(tmp_path / side / "one.geojson", shapes)
             write(tmp_path / side / "two.geojson.gz", shapes)
-        out = ["--json", tmp_path / "told.json", "--csv", tmp_path / "told.csv", "--overlay", tmp_path / "told.png"]
+        out = [
+            "--out-json",
+            tmp_path / "told.json",
+            "--out-csv",
+            tmp_path / "told.csv",
+            "--overlay",
+            tmp_path / "told.png",
+        ]
         said = wsi_parse("evaluate", "--truth", tmp_path / "truth", "--pred", tmp_path / "pred", *out).stdout
         pictures = f"{tmp_path / 'told-one.png'}, {tmp_path / 'told-two.png'}"
         assert f"→ {tmp_path / 'told.json'}, {tmp_path / 'told.csv'}, {pictures}  (" in said
@@ -229,7 +241,7 @@ class TestCommand:
     def test_a_wrong_call_is_one_line(self, files: tuple[Path, Path], tmp_path: Path) -> None:
         for more, words in (
             (["--objects", "organs"], "Known: all"),
-            (["--within-class", "x"], "no annotation of class"),
+            (["--roi-class", "x"], "no annotation of class"),
             (["--overlay", tmp_path / "a.jpg"], "ends in .png"),
         ):
             result = wsi_parse("evaluate", "--truth", files[0], "--pred", files[1], *more, check=2)
@@ -242,14 +254,21 @@ class TestCommand:
             for turn in range(3):
                 out = [place if number == turn else None for number in range(3)]
                 with pytest.raises(UsageError, match=words):
-                    do_evaluate(tmp_path / "not looked for", files[1], EvaluationOptions(), *out)
-        result = wsi_parse("evaluate", "--truth", files[0], "--pred", files[1], "--json", nowhere, check=2)
+                    compare_files(tmp_path / "not looked for", files[1], EvaluationOptions(), Outputs(*out))
+        result = wsi_parse("evaluate", "--truth", files[0], "--pred", files[1], "--out-json", nowhere, check=2)
         assert result.stderr.count("\n") == 1
         assert not result.stdout
         assert sorted(path.name for path in tmp_path.iterdir()) == ["pred.geojson", "truth.geojson"]
 
     def test_nothing_compared_is_no_perfect_score(self, files: tuple[Path, Path], tmp_path: Path) -> None:
-        out = ["--json", tmp_path / "told.json", "--csv", tmp_path / "told.csv", "--overlay", tmp_path / "told.png"]
+        out = [
+            "--out-json",
+            tmp_path / "told.json",
+            "--out-csv",
+            tmp_path / "told.csv",
+            "--overlay",
+            tmp_path / "told.png",
+        ]
         result = wsi_parse("evaluate", "--truth", files[0], "--pred", files[1], "--objects", "regions", *out, check=1)
         assert "Nothing was compared" in result.stderr
         assert "No object of either file counts" in result.stdout

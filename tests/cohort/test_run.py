@@ -270,7 +270,7 @@ def test_exit_codes_and_messages_of_the_command(slides: Path, tmp_path: Path) ->
     (tmp_path / "list.csv").write_text(f"path,id\n{slides / 'a.svs'},a\n{slides / 'none.svs'},n\n")
     first = subprocess.run(command(tmp_path / "out", tmp_path / "list.csv"), capture_output=True, text=True)
     assert first.returncode == 1
-    assert "1 cannot be done, 1 can: going on with those." in first.stderr
+    assert "1 slide cannot be processed; continuing with 1 slide." in first.stderr
     assert "1 done, 1 failed" in first.stderr
     only = subprocess.run(
         command(tmp_path / "out", tmp_path / "list.csv", "--only", "a", "--json"), capture_output=True, text=True

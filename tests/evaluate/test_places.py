@@ -109,7 +109,7 @@ class TestRegions:
 
     def test_objects_count_by_centroid_and_areas_are_clipped(self, tmp_path: Path) -> None:
         path = region_file(tmp_path, shapely.box(-5, -5, 100, 50))
-        result = evaluate(*self.object_sets(), EvaluationOptions(within=path, radius="3px")).everything.to_dict()
+        result = evaluate(*self.object_sets(), EvaluationOptions(roi=path, radius="3px")).everything.to_dict()
         assert (result["truth"], result["pred"], result["matched"], result["centre_matched"]) == (4, 3, 3, 3)
         assert result["truth_area_px2"] == 300 + 60 + 30
         assert result["pred_area_px2"] == 200 + 60 + 30
@@ -124,17 +124,17 @@ class TestRegions:
             [*truth.class_name, "Reviewed", "Reviewed"],
             types=[*truth.object_type, "annotation", "annotation"],
         )
-        found = evaluate(both, pred, EvaluationOptions(within_class="Reviewed", radius="3px"))
+        found = evaluate(both, pred, EvaluationOptions(roi_class="Reviewed", radius="3px"))
         assert set(found.classes) == {"Tumor"}
         assert (found.everything.truth, found.everything.pred, found.everything.matched) == (4, 3, 3)
         assert found.everything.px2.truth == shapely.area(shapely.intersection(truth.geometry, inside)).sum()
         with pytest.raises(UsageError, match=r"no annotation of class .Seen.*Reviewed"):
-            evaluate(both, pred, EvaluationOptions(within_class="Seen"))
+            evaluate(both, pred, EvaluationOptions(roi_class="Seen"))
 
     def test_the_region_is_read_in_its_own_frame(self, tmp_path: Path) -> None:
         truth, pred = (annotations(side.geometry, provenance=QUPATH) for side in self.object_sets())
         path = region_file(tmp_path, shapely.box(295, 695, 400, 750), provenance=LEVEL0)
-        assert evaluate(truth, pred, EvaluationOptions(within=path)).everything.truth == 4
+        assert evaluate(truth, pred, EvaluationOptions(roi=path)).everything.truth == 4
 
     def test_agrees_with_a_raster(self, tmp_path: Path) -> None:
         rng = np.random.default_rng(3)
@@ -143,7 +143,7 @@ class TestRegions:
         ]
         shapes = [outlines(image) for image in labels]
         disc = shapely.Point(16, 16).buffer(11, quad_segs=1)
-        result = evaluate(*map(annotations, shapes), EvaluationOptions(within=region_file(tmp_path, disc))).everything
+        result = evaluate(*map(annotations, shapes), EvaluationOptions(roi=region_file(tmp_path, disc))).everything
         union = [shapely.union_all(side) & disc for side in shapes]
         assert result.px2.both == pytest.approx((union[0] & union[1]).area)
         assert result.dice == pytest.approx(2 * (union[0] & union[1]).area / (union[0].area + union[1].area))
@@ -154,15 +154,15 @@ class TestRegions:
         truth = annotations([shapely.box(96, 0, 120, 10)], ids=["a"])
         pred = annotations([shapely.box(90, 0, 105, 10), shapely.box(130, 0, 140, 10)], ids=["a", "b"])
         path = region_file(tmp_path, shapely.box(0, 0, 100, 50))
-        review = evaluate(truth, pred, EvaluationOptions(within=path)).review
+        review = evaluate(truth, pred, EvaluationOptions(roi=path)).review
         assert review is not None
         assert ([item["id"] for item in review.reshaped], review.deleted, review.added) == (["a"], [], [])
 
     def test_an_empty_region_and_two_of_them_are_refused(self, tmp_path: Path) -> None:
         with pytest.raises(UsageError, match="no polygon"):
-            evaluate(*self.object_sets(), EvaluationOptions(within=region_file(tmp_path)))
-        with pytest.raises(UsageError, match="exclude"):
-            EvaluationOptions(within=tmp_path, within_class="Seen")
+            evaluate(*self.object_sets(), EvaluationOptions(roi=region_file(tmp_path)))
+        with pytest.raises(UsageError, match="cannot be used together"):
+            EvaluationOptions(roi=tmp_path, roi_class="Seen")
 
 
 class TestClassesAndKinds:
@@ -213,7 +213,7 @@ class TestClassesAndKinds:
         assert [note for note in result.notes if note not in plain.notes] == [
             "Annotations of class Tissue are left out: 1 of the truth and 0 of the prediction."
         ]
-        within = evaluate(truth, pred, EvaluationOptions(objects=objects, within_class="Tissue"))
+        within = evaluate(truth, pred, EvaluationOptions(objects=objects, roi_class="Tissue"))
         assert within.everything == plain.everything
         assert not any("of class Tissue" in note for note in within.notes)
 

@@ -1,1 +1,1 @@
-"""The command line: thin. Each command parses, makes one call, and prints."""
+"""The command line: one module for each command, with its options and its body."""

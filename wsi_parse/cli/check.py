@@ -1,77 +1,114 @@
-"""Check GeoJSON against the rules of QuPath, and repair it."""
+"""The check command: GeoJSON against the rules of QuPath, and a repaired copy."""
 
 import json
 import os
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
 
+from wsi_parse.cli.options import Json
+from wsi_parse.cli.text import counted
 from wsi_parse.errors import UsageError
-from wsi_parse.exporters.parts import INDEX_NAME
 from wsi_parse.notice import RESEARCH_ONLY
-from wsi_parse.qupath.check import Finding, Report, check_file
-from wsi_parse.qupath.repair import Repaired, repair
-from wsi_parse.qupath.rules import FILE_ENDINGS, QuPathRule
-from wsi_parse.run.manifest import RunManifest
+from wsi_parse.qupath.rules import FILE_ENDINGS
 
-_TELL = "This should not happen: report it, if you can with the file."
+if TYPE_CHECKING:
+    from wsi_parse.qupath.check import Finding, Report
+    from wsi_parse.qupath.repair import Repaired
+    from wsi_parse.qupath.rules import QuPathRule
+
+_REPORT_IT = "This is an error in wsi-parse. Please report it, with the file if you can share it."
 
 
-def check_files(paths: list[Path], fix: str | None, most: int, *, as_json: bool) -> int:
-    """Check each file, and repair it where `fix` says to; returns the exit code."""
-    files = [file for path in paths for file in _files(path)]
-    targets = _targets(files, fix) if fix else [None] * len(files)
+def check(
+    files: Annotated[
+        list[Path],
+        typer.Argument(
+            metavar="FILES",
+            help="GeoJSON files (.geojson, .json, also .gz or .zip), or folders of results.",
+            show_default=False,
+        ),
+    ],
+    fix: Annotated[
+        str | None,
+        typer.Option(
+            "--fix",
+            metavar="OUT",
+            help="Write a repaired copy to this file or folder. The name of a new folder ends in /.",
+        ),
+    ] = None,
+    max_examples: Annotated[
+        int, typer.Option("--max-examples", metavar="N", min=0, help="Name at most N features for each rule.")
+    ] = 3,
+    as_json: Json = False,
+) -> None:
+    """Check whether QuPath v0.4 to v0.7 can import GeoJSON files, and repair them.
+
+    The exit code is 1 if QuPath would refuse a file, or, with --fix, if a feature could not be repaired. Warnings do
+    not change the exit code.
+    """
+    sources = [file for path in files for file in _files(path)]
+    targets = _targets(sources, fix) if fix else [None] * len(sources)
     console, good = Console(), True
-    for file, target in zip(files, targets, strict=True):
+    for source, target in zip(sources, targets, strict=True):
         try:
-            report, repaired = _done(file, target, most)
+            report, repaired = _check_and_repair(source, target, max_examples)
         except UsageError as error:
             good = False
-            _fail(file, error, as_json=as_json)
+            _fail(source, error, as_json=as_json)
             continue
         good &= report.accepted if repaired is None else not repaired.dropped
         if as_json:
-            typer.echo(json.dumps(_told(report, repaired, most)))
+            typer.echo(json.dumps(_to_dict(report, repaired, max_examples)))
         else:
-            _show(console, report, repaired, most)
-    return 0 if good else 1
+            _show(console, report, repaired, max_examples)
+    raise typer.Exit(0 if good else 1)
 
 
 def _files(path: Path) -> list[Path]:
     """Return the annotations of a folder of results, one or in parts; anything else as it is."""
     if not path.is_dir():
         return [path]
+    from wsi_parse.exporters.parts import INDEX_NAME
+    from wsi_parse.run.manifest import RunManifest
+
     manifest = RunManifest.load(path)
     names = manifest.outputs if manifest else sorted(found.name for found in path.glob("annotations*"))
     wanted = [name for name in names if name.startswith("annotations") and name.endswith(FILE_ENDINGS)]
     return [path / name for name in wanted if name != INDEX_NAME] or [path]
 
 
-def _done(file: Path, target: Path | None, most: int) -> tuple[Report, Repaired | None]:
+def _check_and_repair(file: Path, target: Path | None, max_examples: int) -> "tuple[Report, Repaired | None]":
+    from wsi_parse.qupath.check import check_file
+
     try:
-        report = check_file(file, most)
+        report = check_file(file, max_examples)
         return report, None if target is None else _repair(file, target, report)
     except UsageError:
         raise
     except RecursionError as error:
         raise UsageError(f"{file.name} is nested too deeply.", "Export it again.") from error
     except Exception as error:
-        # Whatever it holds: the other files are checked.
-        raise UsageError(f"{file.name} cannot be checked: {type(error).__name__}: {error}.", _TELL) from error
+        # Whatever the file contains, the other files are checked.
+        raise UsageError(f"{file.name} cannot be checked: {type(error).__name__}: {error}.", _REPORT_IT) from error
 
 
-def _repair(file: Path, target: Path, report: Report) -> Repaired:
+def _repair(file: Path, target: Path, report: "Report") -> "Repaired":
+    from wsi_parse.qupath.repair import repair
+
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         return repair(file, target, report)
     except OSError as error:
-        raise UsageError(f"{target.name} cannot be written: {error.strerror}.", "Choose another place.") from error
+        raise UsageError(
+            f"{target.name} cannot be written: {error.strerror}.", "Choose another file or folder."
+        ) from error
 
 
 def _fail(file: Path, error: UsageError, *, as_json: bool) -> None:
-    """Say what is wrong with a file, and go on with the next."""
+    """Print what is wrong with a file that cannot be checked or repaired."""
     if as_json:
         typer.echo(json.dumps({"file": file.name, "accepted": False, "error": str(error), "notice": RESEARCH_ONLY}))
     else:
@@ -79,59 +116,61 @@ def _fail(file: Path, error: UsageError, *, as_json: bool) -> None:
 
 
 def _targets(files: list[Path], fix: str) -> list[Path]:
-    """Say where each file goes.
+    """Return where the repaired copy of each file is written.
 
     Raises
     ------
     UsageError
-        Where that is a file that is read, or the same for two, or neither a folder nor called as QuPath's files are.
+        If a copy would replace a file that is read, if two copies would have one name, or if QuPath does not import
+        files of that name.
     """
     out = Path(fix)
     is_folder = fix.endswith(("/", os.sep)) or out.is_dir()
     is_file = not is_folder and out.name.lower().endswith(FILE_ENDINGS)
     if len(files) > 1 and is_file:
-        raise UsageError(f"{out.name} is one file, and {len(files)} are checked.", "Give a folder to --fix.")
+        raise UsageError(f"{out.name} is one file, but {len(files)} files are checked.", "Give a folder to --fix.")
     if len(files) == 1 and not is_folder and not is_file:
         raise UsageError(
-            f"{out.name} is no folder, and QuPath imports no file of such a name.",
-            "End it in .geojson or .json, or either with .gz; a new folder in /.",
+            f"{out.name} is not a folder, and QuPath does not import files with such a name.",
+            "Use a name that ends in .geojson, .json, .geojson.gz or .json.gz. The name of a new folder ends in /.",
         )
     targets = [out] if is_file else [out / _named(file) for file in files]
     read = {file.resolve() for file in files}
     for target in targets:
         if target.resolve() in read:
-            raise UsageError(f"{target.name} would be overwritten.", "Choose another place for --fix.")
+            raise UsageError(f"{target.name} would be overwritten.", "Choose another file or folder for --fix.")
         if targets.count(target) > 1:
-            raise UsageError(f"Two files would be written as {target.name}.", "Give each a place of its own.")
+            raise UsageError(f"Two files would be written as {target.name}.", "Repair them one by one.")
     return targets
 
 
 def _named(file: Path) -> str:
-    """Return the name of a repaired file: as it was, where QuPath imports files of such names."""
+    """Return the name of a repaired file: the same name, if QuPath imports files of that name."""
     return file.name if file.name.lower().endswith(FILE_ENDINGS) else f"{file.stem}.geojson"
 
 
-def _show(console: Console, report: Report, repaired: Repaired | None, most: int) -> None:
+def _show(console: Console, report: "Report", repaired: "Repaired | None", max_examples: int) -> None:
     def say(text: str) -> None:
         console.print(text, highlight=False, soft_wrap=True, markup=False)
 
-    verdict = "QuPath takes it" if report.accepted else "QuPath refuses it"
-    say(f"{report.path.name}: {report.features:,} features, {report.bytes_read / 1e6:,.1f} MB; {verdict}.")
+    verdict = "QuPath accepts it" if report.accepted else "QuPath refuses it"
+    size = f"{counted(report.features, 'feature')}, {report.bytes_read / 1e6:,.1f} MB"
+    say(f"{report.path.name}: {size}; {verdict}.")
     for rule, count in _sorted(report):
         say(f"  {'refused' if rule.refused else 'warning'}  {rule.name}: {count:,} x. {rule.remedy}")
         for finding in report.examples.get(rule, ()):
             say(f"    {_sentence(rule, finding)}")
     if repaired is not None:
-        say(f"  Written: {repaired.path.name}, {repaired.features:,} features; {RESEARCH_ONLY}.")
+        say(f"  Written: {repaired.path.name}, {counted(repaired.features, 'feature')}; {RESEARCH_ONLY}.")
         if repaired.dropped:
-            say(f"  Dropped: {len(repaired.dropped):,} that cannot be repaired.")
-        for rule, finding in repaired.dropped[:most]:
+            say(f"  Dropped: {counted(len(repaired.dropped), 'feature')} that cannot be repaired.")
+        for rule, finding in repaired.dropped[:max_examples]:
             say(f"    {_sentence(rule, finding)}")
     elif not report.accepted:
-        say("  Repair it with --fix OUT.")
+        say("  To write a repaired copy, add --fix OUT.")
 
 
-def _sentence(rule: QuPathRule, finding: Finding) -> str:
+def _sentence(rule: "QuPathRule", finding: "Finding") -> str:
     """Say what is wrong with a feature."""
     name = f" ({finding.id})" if finding.id else ""
     detail = f": {_short(finding.detail)}" if finding.detail else ""
@@ -139,17 +178,17 @@ def _sentence(rule: QuPathRule, finding: Finding) -> str:
     return f"Feature {within}{finding.number:,}{name} {rule.wrong}{detail}."
 
 
-def _short(text: str, most: int = 60) -> str:
-    return text if len(text) <= most else f"{text[: most - 1]}…"
+def _short(text: str, max_length: int = 60) -> str:
+    return text if len(text) <= max_length else f"{text[: max_length - 1]}…"
 
 
-def _sorted(report: Report) -> list[tuple[QuPathRule, int]]:
-    """What is refused comes first, and then what is most."""
+def _sorted(report: "Report") -> "list[tuple[QuPathRule, int]]":
+    """Return the rules: first those for which QuPath refuses the file, then the most frequent."""
     return sorted(report.counts.items(), key=lambda item: (not item[0].refused, -item[1]))
 
 
-def _told(report: Report, repaired: Repaired | None, most: int) -> dict[str, Any]:
-    told: dict[str, Any] = {
+def _to_dict(report: "Report", repaired: "Repaired | None", max_examples: int) -> dict[str, Any]:
+    facts: dict[str, Any] = {
         "file": report.path.name,
         "features": report.features,
         "annotations": report.annotations,
@@ -167,17 +206,17 @@ def _told(report: Report, repaired: Repaired | None, most: int) -> dict[str, Any
         ],
     }
     if repaired is not None:
-        told["repaired"] = {
+        facts["repaired"] = {
             "file": repaired.path.name,
             "features": repaired.features,
             "counts": {rule.name: count for rule, count in repaired.counts.items()},
             "dropped": len(repaired.dropped),
-            "examples": [_example(rule, finding) for rule, finding in repaired.dropped[:most]],
+            "examples": [_example(rule, finding) for rule, finding in repaired.dropped[:max_examples]],
         }
-    return {**told, "notice": RESEARCH_ONLY}
+    return {**facts, "notice": RESEARCH_ONLY}
 
 
-def _example(rule: QuPathRule, finding: Finding) -> dict[str, Any]:
+def _example(rule: "QuPathRule", finding: "Finding") -> dict[str, Any]:
     return {
         "number": finding.number,
         "within": finding.below,

@@ -1,130 +1,149 @@
-"""The cohort command: problems first, a line a slide as it ends, where the summary is."""
+"""The cohort command: problems first, a line for each slide as it ends, then where the summary is."""
 
 import json
 from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
 from rich.markup import escape
 
-from wsi_parse.cli.screen import Bars
-from wsi_parse.cli.show import duration
-from wsi_parse.cohort import Choice, Listing, Outcome, list_cohort, run_cohort, selected_rows, with_model
+from wsi_parse.cli.options import FLAG, Config, DryRun, Json, Model, Out, Overrides, Prompts, Workers
+from wsi_parse.cli.screen import CohortScreen
+from wsi_parse.cli.text import counted, duration
 from wsi_parse.errors import WsiParseError
 from wsi_parse.notice import RESEARCH_ONLY
-from wsi_parse.run.estimate import estimate_cost
-from wsi_parse.run.prepared import resolve_run
-from wsi_parse.settings import RunSettings
+
+if TYPE_CHECKING:
+    from wsi_parse.cohort import Choice, CohortSlide, Listing
+    from wsi_parse.settings import RunSettings
 
 
-def do_cohort(
-    sources: list[str], out: Path, settings: RunSettings, choice: Choice, *, dry_run: bool, as_json: bool
-) -> int:
-    """Do a cohort, or say what it would be.
+def cohort(
+    slides: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="SOURCES",
+            help="Folders, patterns such as 'data/*.svs', or lists of slides (.csv, .tsv, .parquet).",
+            show_default=False,
+        ),
+    ],
+    out: Out,
+    prompt: Prompts = None,
+    model: Model = None,
+    cluster: Annotated[
+        str | None,
+        typer.Option(
+            "--cluster",
+            metavar="NAME",
+            help="Where the work is done: local, slurm, pbs, lsf, or the address of a Dask scheduler, tcp://HOST:PORT.",
+        ),
+    ] = None,
+    workers: Workers = None,
+    only: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--only", metavar="ID", help="Process only the slide with this id. Repeat the option for several."
+        ),
+    ] = None,
+    limit: Annotated[
+        int | None,
+        typer.Option("--limit", metavar="N", min=0, help="Process at most N slides; 0: only write the tables."),
+    ] = None,
+    retry_failed: Annotated[
+        bool, typer.Option("--retry-failed", metavar=FLAG, help="Also process slides that failed before.")
+    ] = False,
+    config: Config = None,
+    overrides: Overrides = None,
+    dry_run: DryRun = False,
+    as_json: Json = False,
+) -> None:
+    """Segment many slides: one folder for each, one table for all; continues after failures.
 
-    Returns
-    -------
-    int
-        Exit code: 0 every slide that was selected_rows is done, 1 one failed.
+    A list has the column path, and may have the columns id, mpp, organ, prompts (separated by ;), roi and group.
+
+    If the command was interrupted, run it again: it continues where it stopped. Several commands may work in the
+    same folder at the same time.
     """
+    from wsi_parse.cohort import Choice, list_cohort
+    from wsi_parse.settings import RunSettings
+
+    settings = RunSettings.load(
+        config,
+        overrides or (),
+        prompts=tuple(prompt or ()),
+        model={"name": model},
+        compute={"cluster": cluster, "workers": workers},
+    )
+    choice = Choice(tuple(only or ()), limit, retry_failed)
     console = Console(stderr=True, quiet=as_json)
-    listing = list_cohort(sources, out)
+    listing = list_cohort(slides, out)
     if dry_run:
-        return _plan(listing, settings, choice, console, as_json=as_json)
+        raise typer.Exit(_plan(listing, settings, choice, console, as_json=as_json))
+    raise typer.Exit(_run(listing, out, settings, choice, console, as_json=as_json))
+
+
+def _run(
+    listing: "Listing", out: Path, settings: "RunSettings", choice: "Choice", console: Console, *, as_json: bool
+) -> int:
+    """Process the slides; return 0 if every slide that was chosen is done, 1 if one failed."""
+    from wsi_parse.cohort import run_cohort
+
     try:
         with CohortScreen(console) as screen:
             outcomes = run_cohort(listing, out, settings, screen, choice)
     except KeyboardInterrupt:
-        console.print("\nInterrupted. What is done is kept: the same command goes on from there.", highlight=False)
+        console.print("\nInterrupted. Finished work is kept. Run the same command again to continue.", highlight=False)
         raise typer.Exit(130) from None
     if as_json:
         for outcome in outcomes:
             typer.echo(outcome.model_dump_json())
     counts = {state: sum(outcome.state == state for outcome in outcomes) for state in ("done", "failed", "open")}
-    told = ", ".join(f"{count} {state}" for state, count in counts.items() if count)
-    console.print(f"{told} → {out / 'summary.md'}  ({RESEARCH_ONLY})", highlight=False, soft_wrap=True)
+    states = ", ".join(f"{count} {state}" for state, count in counts.items() if count)
+    console.print(f"{states} → {escape(str(out / 'summary.md'))}  ({RESEARCH_ONLY})", highlight=False, soft_wrap=True)
     failed = [outcome for outcome in outcomes if outcome.state == "failed"]
     return 1 if any(not choice.only or outcome.id in choice.only for outcome in failed) else 0
 
 
-class CohortScreen(Bars):
-    """A bar of slides and a bar of tiles on the terminal's error stream; a context manager."""
+def _plan(listing: "Listing", settings: "RunSettings", choice: "Choice", console: Console, *, as_json: bool) -> int:
+    """Estimate each slide, and all of them; return 0 if no slide has a problem, 1 otherwise."""
+    from wsi_parse.cohort import Outcome, selected_rows, with_model
 
-    def __init__(self, console: Console) -> None:
-        super().__init__(console)
-        self._slides = self._bars.add_task("slides", total=None, visible=False)
-        self._tiles = self._bars.add_task("tiles", total=0, visible=False)
-
-    def note(self, text: str) -> None:
-        """Print a line above the bars."""
-        self._console.print(text, highlight=False, markup=False)
-
-    def checked(self, todo: int, problems: list[Outcome]) -> None:
-        """Print all problems together."""
-        for problem in problems:
-            self._failed(problem)
-        if problems:
-            self.note(f"{len(problems)} cannot be done, {todo} can: going on with those.")
-        self._bars.update(self._slides, total=todo, visible=True)
-
-    def tiles(self, count: int, *, found: bool) -> None:
-        """Move the bar of tiles."""
-        if found:
-            task = self._bars.tasks[self._tiles]
-            self._bars.update(self._tiles, total=(task.total or 0) + count, visible=True)
-        else:
-            self._bars.advance(self._tiles, count)
-
-    def ended(self, outcome: Outcome) -> None:
-        """Print a line of a slide."""
-        self._bars.advance(self._slides)
-        if outcome.state == "failed":
-            self._failed(outcome)
-            return
-        counts = ", ".join(f"{count:,} {prompt}" for prompt, count in outcome.counts.items())
-        self._console.print(
-            f"[green]done[/green]   {escape(outcome.id)}: {counts} · {duration(outcome.seconds or 0)}", highlight=False
-        )
-
-    def _failed(self, outcome: Outcome) -> None:
-        self._console.print(
-            f"[red]failed[/red] {escape(outcome.id)} ({outcome.where}): {escape(outcome.error or '')}",
-            highlight=False,
-            soft_wrap=True,
-        )
-
-
-def _plan(listing: Listing, settings: RunSettings, choice: Choice, console: Console, *, as_json: bool) -> int:
-    """Say what each slide would cost, and all of them."""
     screen = CohortScreen(console)
     listing, decided = with_model(listing, settings, screen.note, require_weights=False)
     problems = [Outcome.of_problem(problem) for problem in listing.problems]
     rows = selected_rows(listing, choice)[: choice.limit]
-    tiles, seconds, disk = 0, 0.0, 0.0
+    tiles, seconds, disk_mb = 0, 0.0, 0.0
     for row in rows:
         try:
-            prepared = resolve_run(row.path, row.settings(decided), require_weights=False)
-            with prepared.slide:
-                figures = estimate_cost(prepared, prepared.passes(prepared.tissue()))
+            figures = _estimate(row, decided)
         except WsiParseError as error:
             problems.append(Outcome.of_error(row, error, Path(row.id)))
             continue
         tiles += figures["tiles"]
         seconds += figures["expected_seconds"]
-        disk = max(disk, figures["expected_disk_mb"])
+        disk_mb = max(disk_mb, figures["expected_disk_mb"])
         if as_json:
             typer.echo(json.dumps({"id": row.id, "slide": row.path.name, **figures}))
-        console.print(
-            f"{escape(row.id)}: {figures['tiles']:,} tiles · {duration(figures['expected_seconds'])}", highlight=False
-        )
+        time = duration(figures["expected_seconds"])
+        console.print(f"{escape(row.id)}: {counted(figures['tiles'], 'tile')} · {time}", highlight=False)
     for problem in problems:
         if as_json:
             typer.echo(problem.model_dump_json())
         screen.note(f"failed {problem.id} ({problem.error_stage}): {problem.error}")
     at_once = decided.compute.slides_at_once
     console.print(
-        f"{len(rows)} slides · {tiles:,} tiles · about {duration(seconds)} on this CPU with {decided.model.name} · "
-        f"up to {disk * at_once / 1000:.1f} GB of disk while {at_once} are under way",
+        f"{counted(len(rows), 'slide')} · {counted(tiles, 'tile')} · about {duration(seconds)} on this CPU with "
+        f"{decided.model.name} · up to {disk_mb * at_once / 1000:.1f} GB of disk space for {at_once} slides at once",
         highlight=False,
     )
     return 1 if problems else 0
+
+
+def _estimate(row: "CohortSlide", settings: "RunSettings") -> dict[str, Any]:
+    from wsi_parse.run.estimate import estimate_cost
+    from wsi_parse.run.prepared import resolve_run
+
+    prepared = resolve_run(row.path, row.settings(settings), require_weights=False)
+    with prepared.slide:
+        return estimate_cost(prepared, prepared.passes(prepared.tissue()))

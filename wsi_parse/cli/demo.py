@@ -1,73 +1,83 @@
-"""The demo: a painted slide with known nuclei, the embedded model on it, and how much of the truth was found."""
+"""The demo command: a painted slide with known nuclei, the embedded model on it, and how much of the truth it found."""
 
 import json
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import numpy as np
-import shapely
-from numpy.typing import NDArray
+import typer
 from rich.console import Console
 from rich.table import Table
 
+from wsi_parse.cli.options import Out
 from wsi_parse.cli.run import run_slides
-from wsi_parse.evaluate import f1_score, match_centres
 from wsi_parse.prompts import Prompt
-from wsi_parse.settings import RunSettings
-from wsi_parse.synthetic import demo_slide
 
-MATCH_UM = 6.0
-#: Prompt -> class of the painted truth.
-ASKED = {"neoplastic cells": "neoplastic", "inflammatory cells": "inflammatory"}
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+_MATCH_UM = 6.0
+# Prompt -> class of the painted truth.
+_CLASSES = {"neoplastic cells": "neoplastic", "inflammatory cells": "inflammatory"}
 _MPP = 0.25
 
 
-def run_demo(out: Path) -> int:
-    """Make the demo slide in `out`, ask mini for two kinds of cells, compare with the truth. Returns the exit code."""
+def demo(out: Out = Path("demo-out")) -> None:
+    """Make a synthetic slide with known cells, find two kinds of them, and compare with the truth."""
+    from wsi_parse.settings import RunSettings
+    from wsi_parse.synthetic import demo_slide
+
     console = Console(stderr=True)
     out.mkdir(parents=True, exist_ok=True)
     slide, truth = out / "demo.svs", out / "demo_truth.geojson"
     if not (slide.exists() and truth.exists()):
         with console.status("Painting a synthetic slide …"):
             demo_slide(slide, truth=truth)
-    settings = RunSettings.load(prompts=tuple(ASKED), model={"name": "mini"})
-    code = run_slides([slide], out, settings, dry_run=False, as_json=False)
-    if code:
-        return code
+    settings = RunSettings.load(prompts=tuple(_CLASSES), model={"name": "mini"})
+    if code := run_slides([slide], out, settings, dry_run=False, as_json=False):
+        raise typer.Exit(code)
     folder = out / "demo"
     annotations = folder / "annotations.geojson"
     console.print(_comparison(annotations, truth))
     console.print(
-        "Painted cells are not tissue: this shows that the parts fit, not how well the model does "
-        "(wsi-parse models show mini).",
+        "Painted cells are not real tissue. The demo shows that everything works together. For how good the model is, "
+        "see wsi-parse models show mini.",
         highlight=False,
     )
     console.print(
         f"Look at {folder / 'overlay.png'}, or open {slide} in QuPath and drag {annotations} onto it.",
         highlight=False,
+        markup=False,
         soft_wrap=True,
     )
-    return 0
 
 
 def _comparison(annotations: Path, truth: Path) -> Table:
-    """Compare the objects of each prompt with the painted nuclei of that kind."""
-    table = Table(show_edge=False, pad_edge=False, title=f"Against the painted truth, centres within {MATCH_UM:g} um")
-    for name in ("prompt", "painted", "found", "right", "F1"):
+    """Compare the objects of each prompt with the painted nuclei of that class."""
+    import numpy as np
+
+    from wsi_parse.evaluate import f1_score, match_centres
+
+    table = Table(
+        show_edge=False, pad_edge=False, title=f"Compared with the painted truth; centres match within {_MATCH_UM:g} µm"
+    )
+    for name in ("prompt", "painted", "found", "matched", "F1"):
         table.add_column(name, justify="left" if name == "prompt" else "right")
     found, known = _centres_um(annotations), _centres_um(truth)
-    for prompt, kind in ASKED.items():
-        ours, theirs = found.get(Prompt.parse(prompt).class_name, _NONE), known.get(kind, _NONE)
-        right = len(match_centres(ours, theirs, MATCH_UM))
-        f1 = f1_score(right, len(ours), len(theirs))
-        table.add_row(prompt, f"{len(theirs):,}", f"{len(ours):,}", f"{right:,}", f"{f1:.2f}")
+    none = np.empty((0, 2))
+    for prompt, painted_class in _CLASSES.items():
+        ours, theirs = found.get(Prompt.parse(prompt).class_name, none), known.get(painted_class, none)
+        matched = len(match_centres(ours, theirs, _MATCH_UM))
+        f1 = f1_score(matched, len(ours), len(theirs))
+        table.add_row(prompt, f"{len(theirs):,}", f"{len(ours):,}", f"{matched:,}", f"{f1:.2f}")
     return table
 
 
-_NONE = np.empty((0, 2))
+def _centres_um(path: Path) -> "dict[str, NDArray[np.float64]]":
+    """Return the centres of each class, (n, 2) in µm; an unsure object counts for its class."""
+    import numpy as np
+    import shapely
 
-
-def _centres_um(path: Path) -> dict[str, NDArray[np.float64]]:
-    """Centres by class; what is unsure counts to its class."""
     features = json.loads(path.read_text(encoding="utf-8"))["features"]
     shapes = shapely.from_geojson([json.dumps(feature["geometry"]) for feature in features])
     centres = shapely.get_coordinates(shapely.centroid(shapes)) * _MPP

@@ -1,83 +1,190 @@
-"""The evaluate command: figures on the screen, and where they are written."""
+"""The evaluate command: figures on the screen, and the files and pictures that they are written to."""
 
+import json
+from collections.abc import Iterable
 from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, NamedTuple
 
 import typer
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from wsi_parse.cli.options import FLAG, Json, Mpp, Roi
 from wsi_parse.errors import UsageError, WsiParseError
-from wsi_parse.evaluate import Evaluation, EvaluationOptions, Figures, compare, summed
-from wsi_parse.evaluate.evaluation import EXTRA, MISSED
-from wsi_parse.evaluate.inputs import FilePair, file_pairs
-from wsi_parse.evaluate.tables import ALL, write_csv, write_json
 from wsi_parse.files import try_writing
 from wsi_parse.notice import RESEARCH_ONLY
-from wsi_parse.pictures.differences import draw_disagreements
+
+if TYPE_CHECKING:
+    from wsi_parse.evaluate import Evaluation, EvaluationOptions
+    from wsi_parse.evaluate.inputs import FilePair
 
 _MAX_LINES = 8
 
 
-def do_evaluate(
-    truth: Path, pred: Path, options: EvaluationOptions, json: Path | None, csv: Path | None, overlay: Path | None
+def evaluate(
+    truth: Annotated[
+        Path,
+        typer.Option(
+            "--truth", metavar="PATH", help="Corrected GeoJSON file, or a folder of them.", show_default=False
+        ),
+    ],
+    pred: Annotated[
+        Path,
+        typer.Option(
+            "--pred",
+            metavar="PATH",
+            help="Predicted GeoJSON file, a folder of them, or a folder of results.",
+            show_default=False,
+        ),
+    ],
+    objects: Annotated[
+        str | None,
+        typer.Option(
+            "--objects",
+            metavar="NAME",
+            help="Which objects to compare: all, cells, nuclei (of cells) or regions. Default: all.",
+        ),
+    ] = None,
+    roi: Roi = None,
+    roi_class: Annotated[
+        str | None,
+        typer.Option(
+            "--roi-class",
+            metavar="CLASS",
+            help="Class of the annotations in the truth that are the regions of interest, for example Reviewed.",
+        ),
+    ] = None,
+    radius: Annotated[
+        str,
+        typer.Option(
+            "--radius",
+            metavar="LENGTH",
+            help="Two centres match if they are closer than this, for example 6um or 12px.",
+        ),
+    ] = "6um",
+    mpp: Mpp = None,
+    keep_unsure: Annotated[
+        bool,
+        typer.Option(
+            "--keep-unsure", metavar=FLAG, help='Treat "X: Unsure" as a class of its own. Without this, it counts as X.'
+        ),
+    ] = False,
+    out_json: Annotated[
+        Path | None,
+        typer.Option("--out-json", metavar="FILE", help="Write all figures and the lists of ids as JSON."),
+    ] = None,
+    out_csv: Annotated[
+        Path | None, typer.Option("--out-csv", metavar="FILE", help="Write the figures as CSV, one row for each class.")
+    ] = None,
+    overlay: Annotated[
+        Path | None, typer.Option("--overlay", metavar="FILE", help="Draw the differences as a PNG picture.")
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Compare results with corrected ones: Dice, F1, PQ, AJI, confused classes, changes by a reviewer.
+
+    Files are paired by name, or by the slide that a folder of results belongs to. With regions of interest, the
+    objects count whose centroid lies in a region. Without --objects, cells are compared by their nuclei if the other
+    file has only nuclei.
+
+    The exit code is 1 if a file has no partner or cannot be compared.
+    """
+    from wsi_parse.evaluate.options import EvaluationOptions, objects_of
+
+    kind = None if objects is None else objects_of(objects)
+    options = EvaluationOptions(mpp, radius, 0.5, kind, roi, roi_class, keep_unsure)
+    outputs = Outputs(out_json, out_csv, overlay)
+    raise typer.Exit(compare_files(truth, pred, options, outputs, as_json=as_json))
+
+
+class Outputs(NamedTuple):
+    """Where results are written; None writes nothing."""
+
+    json: Path | None = None
+    csv: Path | None = None
+    overlay: Path | None = None
+
+
+def compare_files(
+    truth: Path, pred: Path, options: "EvaluationOptions", outputs: Outputs, *, as_json: bool = False
 ) -> int:
-    """Compare files; what has no partner or cannot be read does not stop the others.
+    """Compare files; one that has no partner or cannot be read does not stop the others.
 
     Returns
     -------
     int
-        Exit code: 0 all compared, 1 some not, or nothing was there to compare.
+        Exit code: 0 all compared, 1 a file could not be compared, or there was nothing to compare.
 
     Raises
     ------
     UsageError
-        Before any work, where a result could not be written.
+        Before any work, if a result cannot be written.
     """
-    _try_outputs([path for path in (json, csv, overlay) if path is not None])
-    if overlay is not None and overlay.suffix.lower() != ".png":
-        raise UsageError(f"{overlay} would be a PNG by another name.", "Say a name that ends in .png.")
-    console = Console()
+    from wsi_parse.evaluate.inputs import file_pairs
+
+    _try_outputs(path for path in outputs if path is not None)
+    if outputs.overlay is not None and outputs.overlay.suffix.lower() != ".png":
+        raise UsageError(
+            f"The picture is a PNG file, but {outputs.overlay} has another ending.", "Choose a name that ends in .png."
+        )
+    console = Console(quiet=as_json)
     pairs, problems = file_pairs(truth, pred)
     evaluations: list[Evaluation] = []
     pictures: list[Path] = []
     for pair in pairs:
-        picture = overlay if overlay is None or len(pairs) == 1 else overlay.with_stem(f"{overlay.stem}-{pair.name}")
+        picture = _picture_of(pair, outputs.overlay, several=len(pairs) > 1)
         try:
-            one = _compared(pair, options, picture)
+            evaluation = _compared(pair, options, picture)
         except WsiParseError as error:
             if len(pairs) == 1:
                 raise
             problems.append(f"{pair.name}: {error}")
             continue
-        _print(one, console)
-        evaluations.append(one)
-        pictures += [] if picture is None or one.is_empty() else [picture]
+        _print(evaluation, console)
+        evaluations.append(evaluation)
+        pictures += [] if picture is None or evaluation.is_empty() else [picture]
     if evaluations and all(one.is_empty() for one in evaluations):
         # Scores of nothing would read as perfect.
         evaluations = []
         problems.append(
-            "Nothing was compared: no file has an object that counts. See --objects, --within, and the notes."
+            "Nothing was compared, because no object of any file counts. Check --objects, --roi and the notes."
         )
-    if len(evaluations) > 1:
-        _print(summed(evaluations), console)
-    if evaluations and json is not None:
-        write_json(evaluations, json)
-    if evaluations and csv is not None:
-        write_csv(evaluations, csv)
+    written = _write(evaluations, outputs, console, as_json=as_json)
     for problem in problems:
         typer.echo(f"wsi-parse: {problem}", err=True)
-    written = [str(path) for path in (json, csv, *pictures) if path is not None and evaluations]
-    console.print(
-        f"{'→ ' + ', '.join(written) + '  ' if written else ''}({RESEARCH_ONLY})",
-        highlight=False,
-        markup=False,
-        soft_wrap=True,
-    )
+    files = ", ".join(map(str, [*written, *pictures] if evaluations else []))
+    console.print(f"{f'→ {files}  ' if files else ''}({RESEARCH_ONLY})", highlight=False, markup=False, soft_wrap=True)
     return 1 if problems else 0
 
 
-def _compared(pair: FilePair, options: EvaluationOptions, picture: Path | None) -> Evaluation:
+def _write(evaluations: "list[Evaluation]", outputs: Outputs, console: Console, *, as_json: bool) -> list[Path]:
+    """Print the sum of several, and write what was asked for; return the files."""
+    from wsi_parse.evaluate import summed
+    from wsi_parse.evaluate.tables import to_dict, write_csv, write_json
+
+    if not evaluations:
+        return []
+    if len(evaluations) > 1:
+        _print(summed(evaluations), console)
+    if as_json:
+        typer.echo(json.dumps(to_dict(evaluations), allow_nan=False))
+    if outputs.json is not None:
+        write_json(evaluations, outputs.json)
+    if outputs.csv is not None:
+        write_csv(evaluations, outputs.csv)
+    return [path for path in (outputs.json, outputs.csv) if path is not None]
+
+
+def _picture_of(pair: "FilePair", overlay: Path | None, *, several: bool) -> Path | None:
+    """Return the picture of a pair: one of several has the name of its pair."""
+    return overlay.with_stem(f"{overlay.stem}-{pair.name}") if overlay is not None and several else overlay
+
+
+def _compared(pair: "FilePair", options: "EvaluationOptions", picture: Path | None) -> "Evaluation":
+    from wsi_parse.evaluate import compare
+    from wsi_parse.pictures.differences import draw_disagreements
+
     comparison = compare(*pair.read(), options, pair.name)
     evaluation = comparison.evaluation()
     if picture is not None and not evaluation.is_empty():
@@ -85,20 +192,20 @@ def _compared(pair: FilePair, options: EvaluationOptions, picture: Path | None) 
     return evaluation
 
 
-def _try_outputs(paths: list[Path]) -> None:
-    """Refuse paths that nothing can be written to."""
+def _try_outputs(paths: Iterable[Path]) -> None:
+    """Refuse paths that cannot be written."""
     for path in paths:
         if path.is_dir():
-            raise UsageError(f"{path} is a folder.", "Name a file in it.")
+            raise UsageError(f"{path} is a folder.", "Give the name of a file.")
         try:
             try_writing(path.parent)
         except OSError as error:
             reason = error.strerror or str(error)
-            remedy = "Make its folder first, or name another."
+            remedy = "Create its folder first, or choose another file."
             raise UsageError(f"{path} cannot be written: {reason}.", remedy) from error
 
 
-def _print(one: Evaluation, console: Console) -> None:
+def _print(one: "Evaluation", console: Console) -> None:
     console.print(f"[bold]{escape(one.name)}[/bold]", highlight=False)
     if one.is_empty():
         for line in one.notes:
@@ -112,15 +219,15 @@ def _print(one: Evaluation, console: Console) -> None:
     console.print()
 
 
-def _objects(one: Evaluation) -> Table:
+def _objects(one: "Evaluation") -> Table:
     return _table(
         one,
-        ("objects", "truth", "pred", "error", "prec.", "recall", "F1", "near F1"),
+        ("objects", "truth", "pred", "error", "prec.", "recall", "F1", "centre F1"),
         ("truth", "pred", "count_error", "precision", "recall", "f1", "centre_f1"),
     )
 
 
-def _outlines(one: Evaluation) -> Table:
+def _outlines(one: "Evaluation") -> Table:
     return _table(
         one,
         ("outlines", "SQ", "PQ", "AJI", "Dice", "IoU", "area error"),
@@ -128,14 +235,15 @@ def _outlines(one: Evaluation) -> Table:
     )
 
 
-def _table(one: Evaluation, titles: tuple[str, ...], keys: tuple[str, ...]) -> Table:
+def _table(one: "Evaluation", titles: tuple[str, ...], keys: tuple[str, ...]) -> Table:
+    from wsi_parse.evaluate.tables import ALL
+
     table = Table(show_edge=False, pad_edge=False)
     for number, title in enumerate(titles):
         table.add_column(title, justify="right" if number else "left", no_wrap=True)
-    rows: list[tuple[str, Figures]] = [*one.classes.items(), (ALL, one.everything)]
-    for name, figures in rows:
-        told = figures.to_dict()
-        table.add_row(escape(name), *(_number(key, told[key]) for key in keys))
+    for name, figures in [*one.classes.items(), (ALL, one.everything)]:
+        values = figures.to_dict()
+        table.add_row(escape(name), *(_number(key, values[key]) for key in keys))
     return table
 
 
@@ -147,7 +255,9 @@ def _number(key: str, value: float | None) -> str:
     return f"{value:+.2%}" if key.endswith("_error") else f"{value:.3f}"
 
 
-def _confused(one: Evaluation) -> list[str]:
+def _confused(one: "Evaluation") -> list[str]:
+    from wsi_parse.evaluate.evaluation import EXTRA, MISSED
+
     other = [
         (count, truth, pred)
         for (truth, pred), count in one.confusion.items()
@@ -160,10 +270,12 @@ def _confused(one: Evaluation) -> list[str]:
     return [*lines, *(["  …"] if len(other) > _MAX_LINES else [])]
 
 
-def _reviewed(one: Evaluation) -> list[str]:
+def _reviewed(one: "Evaluation") -> list[str]:
     if one.review is None:
         return []
     counts = one.review.counts()
-    told = " · ".join(f"{counts[name]:,} {name}" for name in ("kept", "reshaped", "reclassified", "deleted", "added"))
+    changes = " · ".join(
+        f"{counts[name]:,} {name}" for name in ("kept", "reshaped", "reclassified", "deleted", "added")
+    )
     both = counts["reshaped_and_reclassified"]
-    return [f"By id: {told}{f' ({both:,} reshaped and reclassified)' if both else ''}"]
+    return [f"By id: {changes}{f' ({both:,} reshaped and reclassified)' if both else ''}"]

@@ -1,10 +1,11 @@
-"""What a person sees while a run goes: a bar a stage, with rate and time left."""
+"""What a person sees while the work goes on: bars with rate and time left, and a line for each slide of a cohort."""
 
 from collections.abc import Collection
 from types import TracebackType
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import (
     BarColumn,
     MofNCompleteColumn,
@@ -17,12 +18,17 @@ from rich.progress import (
 )
 from rich.text import Text
 
+from wsi_parse.cli.text import counted, duration
+
+if TYPE_CHECKING:
+    from wsi_parse.cohort import Outcome
+
 _UNITS = {"tissue": "pass", "predict": "tiles", "outline": "chunks", "export": "chunks"}
 
 
 class _Rate(ProgressColumn):
     def render(self, task: Task) -> Text:
-        """Steps a second."""
+        """Show the steps per second."""
         speed = task.finished_speed or task.speed
         return Text(f"{speed:,.1f} {task.fields['unit']}/s" if speed else "", style="cyan")
 
@@ -59,25 +65,25 @@ class Bars:
 
 
 class Screen(Bars):
-    """Progress on the terminal's error stream; a context manager.
+    """Progress of one slide on the terminal's error stream; a context manager.
 
     Parameters
     ----------
     console : Console
     title : str
         Name of the slide.
-    said : collection of str
+    shown : collection of str
         Notes that were printed for all slides, and are not printed again.
     """
 
-    def __init__(self, console: Console, title: str, said: Collection[str] = ()) -> None:
+    def __init__(self, console: Console, title: str, shown: Collection[str] = ()) -> None:
         super().__init__(console, _Rate())
-        self._said = said
+        self._shown = shown
         self._title = title
         self._tasks: dict[str, TaskID] = {}
 
     def __enter__(self) -> Self:
-        self._console.print(f"[bold]{self._title}[/bold]", highlight=False)
+        self._console.print(f"[bold]{escape(self._title)}[/bold]", highlight=False)
         return super().__enter__()
 
     def start(self, stage: str, total: int) -> None:
@@ -90,6 +96,54 @@ class Screen(Bars):
 
     def note(self, text: str) -> None:
         """Print a line above the bars."""
-        if text in self._said:
+        if text not in self._shown:
+            self._bars.console.print(f"  {escape(text)}", highlight=False)
+
+
+class CohortScreen(Bars):
+    """A bar of slides and a bar of tiles on the terminal's error stream; a context manager."""
+
+    def __init__(self, console: Console) -> None:
+        super().__init__(console)
+        self._slides = self._bars.add_task("slides", total=None, visible=False)
+        self._tiles = self._bars.add_task("tiles", total=0, visible=False)
+
+    def note(self, text: str) -> None:
+        """Print a line above the bars."""
+        self._console.print(text, highlight=False, markup=False)
+
+    def checked(self, todo: int, problems: "list[Outcome]") -> None:
+        """Print all problems together."""
+        for problem in problems:
+            self._failed(problem)
+        if problems:
+            self.note(
+                f"{counted(len(problems), 'slide')} cannot be processed; continuing with {counted(todo, 'slide')}."
+            )
+        self._bars.update(self._slides, total=todo, visible=True)
+
+    def tiles(self, count: int, *, found: bool) -> None:
+        """Move the bar of tiles."""
+        if found:
+            task = self._bars.tasks[self._tiles]
+            self._bars.update(self._tiles, total=(task.total or 0) + count, visible=True)
+        else:
+            self._bars.advance(self._tiles, count)
+
+    def ended(self, outcome: "Outcome") -> None:
+        """Print the line of a slide."""
+        self._bars.advance(self._slides)
+        if outcome.state == "failed":
+            self._failed(outcome)
             return
-        self._bars.console.print(f"  {text}", highlight=False)
+        counts = ", ".join(f"{count:,} {escape(prompt)}" for prompt, count in outcome.counts.items())
+        self._console.print(
+            f"[green]done[/green]   {escape(outcome.id)}: {counts} · {duration(outcome.seconds or 0)}", highlight=False
+        )
+
+    def _failed(self, outcome: "Outcome") -> None:
+        self._console.print(
+            f"[red]failed[/red] {escape(outcome.id)} ({outcome.where}): {escape(outcome.error or '')}",
+            highlight=False,
+            soft_wrap=True,
+        )

@@ -146,7 +146,7 @@ def evaluate(
     Objects match one to one if their IoU is above ``options.iou``. If objects of one file overlap one another, as many
     as possible are matched, with the largest sum of IoU. :class:`Figures` defines the scores.
 
-    With a region (``rules.within``, ``rules.within_class``) objects count whose centroid lies in it, on their whole
+    With a region (``options.roi``, ``options.roi_class``) objects count whose centroid lies in it, on their whole
     outline; the areas of Dice and IoU are those of all objects, clipped to it. In the review an object that both files
     have counts where it does so in either.
 
@@ -183,12 +183,12 @@ def compare(
             "Give --mpp, or a --radius in px."
         )
     region = None
-    if options.within is not None:
-        region, more = _region_of(options.within, truth)
+    if options.roi is not None:
+        region, more = _region_of(options.roi, truth)
         notes += more
-    elif options.within_class is not None:
-        region = region_of_class(truth, options.within_class)
-        truth, pred = (without_class(one, options.within_class) for one in (truth, pred))
+    elif options.roi_class is not None:
+        region = region_of_class(truth, options.roi_class)
+        truth, pred = (without_class(one, options.roi_class) for one in (truth, pred))
     truth, pred, more = without_tissue(truth, pred)
     by_nucleus, hint = nuclei_alone(truth, pred, options.objects)
     notes += more + hint

@@ -26,9 +26,9 @@ class EvaluationOptions:
     objects : {"all", "cells", "nuclei", "regions"} or None
         "cells" are detections and cells, "nuclei" the same by their nucleus where they have one, "regions" annotations.
         None is "all", with cells by their nucleus if one file has cells with nuclei, and the other only detections.
-    within : Path or None
+    roi : Path or None
         GeoJSON; only objects whose centroid lies in its polygons count, and areas are clipped to them.
-    within_class : str or None
+    roi_class : str or None
         The same with the annotations of this class in the truth; they are no objects themselves.
     keep_unsure : bool
         Whether "X: Unsure" is a separate class; else it counts as X.
@@ -38,8 +38,8 @@ class EvaluationOptions:
     radius: str = "6um"
     iou: float = 0.5
     objects: Objects | None = None
-    within: Path | None = None
-    within_class: str | None = None
+    roi: Path | None = None
+    roi_class: str | None = None
     keep_unsure: bool = False
 
     def __post_init__(self) -> None:
@@ -49,8 +49,8 @@ class EvaluationOptions:
             raise UsageError(f"{self.mpp:g} µm per pixel is not a valid pixel size.", "Give for example --mpp 0.25.")
         if not 0 < self.iou < 1:
             raise UsageError(f"{self.iou:g} is not a valid IoU.", "Give a number above 0 and below 1.")
-        if self.within is not None and self.within_class is not None:
-            raise UsageError("--within and --within-class exclude each other.", "Give one of them.")
+        if self.roi is not None and self.roi_class is not None:
+            raise UsageError("--roi and --roi-class cannot be used together.", "Give one of them.")
         self.radius_number()
 
     def radius_number(self) -> tuple[float, Literal["um", "px"]]:

@@ -1,0 +1,151 @@
+"""The models commands: list the models, show one, get its weights, verify them."""
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from wsi_parse.cli.options import Json, Weights
+from wsi_parse.registry import MODELS
+
+if TYPE_CHECKING:
+    from wsi_parse.models.weights import Weights as InstalledWeights
+
+models = typer.Typer(invoke_without_command=True)
+
+_AnyModel = Annotated[
+    str, typer.Argument(metavar="NAME", help="Name of a model; wsi-parse models lists them.", show_default=False)
+]
+_ModelWithWeights = Annotated[
+    str, typer.Argument(metavar="NAME", help="Name of a model that needs weights: biomedparse.", show_default=False)
+]
+
+
+@models.callback()
+def list_models(context: typer.Context, as_json: Json = False) -> None:
+    """List the models, what they find, and their licences; get and verify weights.
+
+    Without a command, all models are listed.
+    """
+    if context.invoked_subcommand is not None:
+        return
+    if as_json:
+        typer.echo(json.dumps([_facts(name) for name in MODELS.names()]))
+        return
+    console = Console()
+    for name in MODELS.names():
+        console.print(_summary(name))
+
+
+@models.command("show")
+def show_model(name: _AnyModel, as_json: Json = False) -> None:
+    """Show one model: what it was trained on, how good it is, and where it fails."""
+    card = MODELS.get(name).card()
+    if as_json:
+        typer.echo(json.dumps({**_facts(name), "card": card}))
+        return
+    console = Console()
+    console.print(_summary(name))
+    if card:
+        console.print(f"\n{card}", highlight=False, markup=False)
+
+
+@models.command("get")
+def get_weights(
+    name: _ModelWithWeights,
+    file: Annotated[
+        Path | None,
+        typer.Option("--from", metavar="FILE", help="Use this checkpoint, and download nothing."),
+    ] = None,
+    revision: Annotated[
+        str, typer.Option("--revision", metavar="NAME", help="Branch, tag or commit of the repository.")
+    ] = "main",
+) -> None:
+    """Download the weights of a model, check them, and install them."""
+    model = MODELS.get(name)
+    spec, console = model.spec, Console(stderr=True)
+    console.print(
+        f"{spec.name}: {spec.summary}\nLicence {spec.licence}; {spec.purpose}.", highlight=False, soft_wrap=True
+    )
+    size = f" ({spec.download})" if spec.download else ""
+    with console.status("Checking and converting …" if file else f"Downloading{size}, checking and converting …"):
+        weights = model.install(file, revision)
+    console.print(
+        f"Installed in {weights.folder}\nsha256 {weights.sha256}"
+        + (f" · revision {weights.revision}" if weights.revision else ""),
+        highlight=False,
+        soft_wrap=True,
+    )
+    console.print(f"Next: wsi-parse models verify {name}", highlight=False)
+
+
+@models.command("verify")
+def verify_weights(
+    name: _ModelWithWeights,
+    weights: Weights = None,
+    labelled: Annotated[
+        Path | None,
+        typer.Option(
+            "--labelled", metavar="FOLDER", help="Folder with tiles in images/ and their masks in masks/, same names."
+        ),
+    ] = None,
+    prompt: Annotated[
+        str, typer.Option("--prompt", "-p", metavar="TEXT", help="What the masks show.")
+    ] = "neoplastic cells",
+    mpp: Annotated[
+        float, typer.Option("--mpp", metavar="µm", min=0.01, help="Microns per pixel of the labelled tiles.")
+    ] = 0.25,
+    as_json: Json = False,
+) -> None:
+    """Check installed weights: names, hash, one prediction, and Dice on labelled tiles."""
+    from wsi_parse.evaluate.verify import verify
+
+    spec = MODELS.get(name).spec
+    facts = verify(name, weights, labelled, prompt, mpp)
+    if as_json:
+        typer.echo(json.dumps({**facts, "licence": spec.licence, "purpose": spec.purpose}))
+        return
+    console = Console()
+    console.print("The weights are complete, and the file is the one that was installed.", highlight=False)
+    for key, value in facts.items():
+        text = "unknown" if value is None else f"{value:,}" if isinstance(value, int) else value
+        console.print(f"  {key.replace('_', ' '):<28} {text}", highlight=False, soft_wrap=True)
+    if "dice_mean" in facts and spec.published:
+        console.print(spec.published, highlight=False)
+    console.print(f"{spec.licence}; {spec.purpose}.", highlight=False)
+
+
+def _facts(name: str) -> dict[str, Any]:
+    from wsi_parse.run.provenance import model_provenance
+
+    spec, (weights, missing) = MODELS.get(name).spec, _installed(name)
+    return {**model_provenance(spec, weights), "prompts": list(spec.prompts), "missing": missing or None}
+
+
+def _summary(name: str) -> Table:
+    spec, (weights, missing) = MODELS.get(name).spec, _installed(name)
+    finds = ", ".join(spec.prompts) + (", and free text" if spec.free_text else "")
+    state = missing or (f"installed, sha256 {weights.sha256[:12]}…" if weights else "none needed")
+    table = Table(title=f"[bold]{spec.name}[/bold]", title_justify="left", show_header=False, box=None)
+    for title, text in (
+        ("", spec.summary),
+        ("finds", finds),
+        ("licence", f"{spec.licence}; {spec.purpose}"),
+        ("weights", state),
+    ):
+        table.add_row(title, text)
+    return table
+
+
+def _installed(name: str) -> "tuple[InstalledWeights | None, str]":
+    """Return the weights of a model, or the reason why there are none."""
+    from wsi_parse.errors import WeightsError
+    from wsi_parse.settings import ModelSettings
+
+    try:
+        return MODELS.get(name).find_weights(ModelSettings()), ""
+    except WeightsError as error:
+        return None, str(error)

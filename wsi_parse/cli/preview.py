@@ -1,0 +1,128 @@
+"""The preview command: a picture of tissue and tiles, and what a run would cost."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import typer
+
+from wsi_parse.cli.options import (
+    Config,
+    FieldUm,
+    Json,
+    Model,
+    Mpp,
+    OneSlide,
+    Organ,
+    Out,
+    OverrideMpp,
+    Overrides,
+    Prompts,
+    Roi,
+    Weights,
+)
+from wsi_parse.cli.text import describe_estimate
+
+if TYPE_CHECKING:
+    from wsi_parse.compute.plan import PassPlan
+    from wsi_parse.geometry import Box
+    from wsi_parse.run.prepared import PreparedRun
+    from wsi_parse.settings import RunSettings
+    from wsi_parse.tissue.mask import TissueMask
+
+
+def preview(
+    slide: OneSlide,
+    prompt: Prompts = None,
+    model: Model = None,
+    weights: Weights = None,
+    organ: Organ = None,
+    field_um: FieldUm = None,
+    out: Out = Path("wsi-parse-out"),
+    mpp: Mpp = None,
+    override_mpp: OverrideMpp = False,
+    roi: Roi = None,
+    config: Config = None,
+    overrides: Overrides = None,
+    as_json: Json = False,
+) -> None:
+    """Draw tissue and tiles as a picture, and estimate how long a run takes.
+
+    No model runs. Without --prompt, nuclei are assumed.
+    """
+    from wsi_parse.settings import RunSettings
+
+    settings = RunSettings.load(
+        config,
+        overrides or (),
+        prompts=tuple(prompt or ("nuclei",)),
+        slide={"mpp": mpp, "override_mpp": override_mpp or None, "roi": roi},
+        model={"name": model, "weights": weights, "organ": organ, "field_um": field_um},
+    )
+    figures = _draw_and_estimate(slide, out, settings)
+    if as_json:
+        typer.echo(json.dumps(figures))
+    else:
+        _print(figures)
+
+
+def _draw_and_estimate(path: Path, out: Path, settings: "RunSettings") -> dict[str, Any]:
+    """Draw the picture; return what a run would cost, as chosen and with each field that the model allows."""
+    from wsi_parse.pictures.overlay import draw_preview
+    from wsi_parse.run.estimate import estimate_cost
+    from wsi_parse.run.folders import output_folders
+    from wsi_parse.run.prepared import resolve_run
+
+    prepared = resolve_run(path, settings, require_weights=False)
+    folder = output_folders([path], out)[0]
+    with prepared.slide:
+        tissue = prepared.tissue()
+        passes = prepared.passes(tissue)
+        folder.mkdir(parents=True, exist_ok=True)
+        picture = folder / "preview.png"
+        draw_preview(prepared.slide, tissue, [box for item in passes for box in _cores_level0(item)], picture)
+        fields = {f"{field_um:g}": _at_field(prepared, tissue, field_um) for field_um in prepared.spec.fields_um}
+    return {
+        "tissue_mm2": round(tissue.area_mm2, 4),
+        **estimate_cost(prepared, passes),
+        "fields_um": fields,
+        "chosen_fields_um": [item.scale_pass.field_um for item in passes],
+        "notes": list(prepared.notes),
+        "picture": str(picture),
+    }
+
+
+def _print(figures: dict[str, Any]) -> None:
+    for note in figures["notes"]:
+        typer.echo(note)
+    typer.echo(f"tissue {figures['tissue_mm2']:.3g} mm² · {describe_estimate(figures)}\n→ {figures['picture']}")
+    for field_um, choice in figures["fields_um"].items():
+        typer.echo(f"  --field-um {field_um:<4} {describe_estimate(choice)}")
+    if figures["fields_um"]:
+        chosen = ", ".join(f"{field_um:g} µm" for field_um in figures["chosen_fields_um"])
+        typer.echo(f"Smaller fields need more tiles and show finer objects. Chosen now: {chosen}.")
+
+
+def _at_field(prepared: "PreparedRun", tissue: "TissueMask", field_um: float) -> dict[str, Any]:
+    """Estimate a run in which every tile covers `field_um`."""
+    from wsi_parse.registry import MODELS
+    from wsi_parse.run.estimate import estimate_cost
+
+    model = prepared.settings.model.model_copy(update={"field_um": field_um})
+    scale_passes = MODELS.get(prepared.spec.name).plan(prepared.prompts, model)
+    other = replace(prepared, scale_passes=scale_passes)
+    return estimate_cost(other, other.passes(tissue))
+
+
+def _cores_level0(item: "PassPlan") -> list["Box"]:
+    from wsi_parse.geometry import Box
+
+    grid = item.selection.grid
+    boxes = []
+    for tile in grid.tiles():
+        if item.selection.chosen[tile.row, tile.column]:
+            corners = grid.frame.to_level0([(tile.core.x, tile.core.y), (tile.core.right, tile.core.bottom)])
+            (left, top), (right, bottom) = corners.round().astype(int).tolist()
+            boxes.append(Box.from_corners(left, top, right, bottom))
+    return boxes
