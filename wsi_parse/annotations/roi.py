@@ -17,7 +17,8 @@ def read_roi(path: Path, offset_level0: tuple[int, int]) -> Any:  # noqa: ANN401
     path : Path
         Any file that :func:`read_annotations` reads.
     offset_level0 : (int, int)
-        Added to every point: the origin of the slide's bounds where the file counts from there, as QuPath's do.
+        (x, y) that is added to every point: the origin of the slide's bounds if the file's coordinates start there, as
+        in exports of QuPath.
 
     Returns
     -------
@@ -27,7 +28,7 @@ def read_roi(path: Path, offset_level0: tuple[int, int]) -> Any:  # noqa: ANN401
     Raises
     ------
     UsageError
-        Where the file cannot be read or holds no polygon.
+        The file cannot be read, has damaged coordinates or contains no polygon.
     """
     found = read_annotations(path)
     if DAMAGED in found.skipped:
