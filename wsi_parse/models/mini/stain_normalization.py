@@ -1,4 +1,4 @@
-"""How light and how strongly stained a slide is: estimated once, and taken out before the network looks."""
+"""StainNormalization: light and staining of a slide, estimated once and removed before the network."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-# Darkest that counts as white, and bounds of a plausible staining, in natural optical density.
+# The darkest white, and bounds of a plausible staining, in natural optical density.
 _DARKEST_WHITE = 0.7
 _STRENGTHS = (0.12, 1.2)
 _STAINED = 0.15
@@ -21,9 +21,9 @@ class StainNormalization:
     Parameters
     ----------
     white : three floats
-        Natural optical density of what is white, in each colour.
+        Natural optical density of white, in each colour.
     strength : float
-        Mean density of what is stained, over white and over the colours.
+        Mean density of stained pixels above white, over the colours.
     """
 
     white: tuple[float, float, float] = (0.05, 0.05, 0.05)
@@ -31,7 +31,7 @@ class StainNormalization:
 
     @classmethod
     def of(cls, images: Sequence[NDArray[np.uint8]]) -> "StainNormalization":
-        """Estimate from samples, uint8 (H, W, 3) each; the default where nothing is stained."""
+        """Estimate from samples, uint8 (H, W, 3) each; the default if nothing is stained."""
         if not images:
             return cls()
         density = np.concatenate([density_of(image[::4, ::4]).reshape(-1, 3) for image in images])
@@ -44,5 +44,5 @@ class StainNormalization:
 
 
 def density_of(image: NDArray[np.uint8]) -> NDArray[np.float32]:
-    """Natural optical density against full light."""
+    """Return the natural optical density relative to full light."""
     return _DENSITY[image]
