@@ -1,4 +1,4 @@
-"""Synthetic slides: the same pixels from anywhere, truth that fits them, files that readers open."""
+"""Synthetic slides: pixels do not depend on how they are read, the truth fits them, and readers open the files."""
 
 import json
 import tracemalloc
@@ -31,10 +31,10 @@ from wsi_parse.synthetic import (
     write_svs_like,
     write_truth,
 )
-from wsi_parse.synthetic.layout import CELL
+from wsi_parse.synthetic.layout import SQUARE_PX
 from wsi_parse.synthetic.noise import smooth_noise, upsample
 from wsi_parse.synthetic.nuclei import SHAPES, shape_of, stamp_of
-from wsi_parse.synthetic.placement import nuclei_of_cell
+from wsi_parse.synthetic.placement import nuclei_of_square
 from wsi_parse.synthetic.pyramid import Pyramid
 
 SLIDE = SyntheticSlide(3001, 2503, seed=5, tissue=0.75)
@@ -63,7 +63,7 @@ class TestLattice:
         assert (SLIDE.pixels(box) == picture[box.relative_to(BUSY).slices]).all()
 
     def test_pixels_do_not_depend_on_the_order(self, picture: np.ndarray) -> None:
-        nuclei_of_cell.cache_clear()
+        nuclei_of_square.cache_clear()
         twin = SyntheticSlide(3001, 2503, seed=5, tissue=0.75)
         strips = [twin.pixels(strip) for strip in reversed(list(BUSY.strips(170)))]
         assert (np.concatenate(strips[::-1]) == picture).all()
@@ -83,7 +83,7 @@ class TestLattice:
 
     def test_truth_streams_in_bounded_pieces(self) -> None:
         pieces = list(SLIDE.iterate_nuclei())
-        assert len(pieces) == SLIDE.box.covering(CELL).area
+        assert len(pieces) == SLIDE.box.covering(SQUARE_PX).area
         assert max(map(len, pieces)) < 600
         assert (np.concatenate(pieces) == SLIDE.nuclei(SLIDE.box)).all()
 
@@ -178,7 +178,7 @@ class TestTruth:
         counts = Counter(slide.nuclei(slide.box)["kind"].tolist())
         assert min(counts[kind] for kind in Kind) > 150
 
-    def test_tissue_share_is_as_asked(self) -> None:
+    def test_tissue_covers_the_requested_share(self) -> None:
         for share in (0.3, 0.7):
             slide = SyntheticSlide(4000, 3000, seed=1, tissue=share)
             assert slide.tissue_mask(slide.box).mean() == pytest.approx(share, abs=0.12)
@@ -228,7 +228,7 @@ class TestPlain:
         assert red.sum() == square.area
         assert red[square.slices].all()
 
-    def test_nonsense_is_refused(self) -> None:
+    def test_invalid_parameters_are_refused(self) -> None:
         with pytest.raises(ValueError, match="positive"):
             SyntheticSlide(0, 10)
         with pytest.raises(ValueError, match="seed"):
@@ -344,7 +344,7 @@ class TestWriters:
             assert set(opened.associated_images) == {"macro"}
 
     @pytest.mark.parametrize("downsamples", [(2, 4), (1, 4, 6), (1, 32)])
-    def test_levels_that_cannot_be_are_refused(self, downsamples: tuple[int, ...], tmp_path: Path) -> None:
+    def test_invalid_downsamples_are_refused(self, downsamples: tuple[int, ...], tmp_path: Path) -> None:
         with pytest.raises(ValueError, match="downsample"):
             write_svs_like(tmp_path / "a.svs", SyntheticSlide(99, 99), downsamples=downsamples)
         assert not list(tmp_path.iterdir())

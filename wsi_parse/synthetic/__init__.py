@@ -1,4 +1,4 @@
-"""Slides with known truth, any size, from a seed: for the demo, the tests and the benchmarks."""
+"""Synthetic slides with known truth, of any size, from a seed: for the demo, the tests and the benchmarks."""
 
 from wsi_parse.synthetic.demo import demo_slide
 from wsi_parse.synthetic.nuclei import NUCLEUS, Kind

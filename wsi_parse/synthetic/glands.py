@@ -1,4 +1,4 @@
-"""Glands: rings of epithelium round a white lumen, on a jittered lattice of their own."""
+"""Glands: rings of epithelium around a white lumen, on a jittered lattice of their own."""
 
 import math
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ JITTER_UM = 36.0
 APART_UM = 6.0
 REGION_UM = 620.0
 REGION_SALT = 20
-"""The noise that tells where glands are (low) and where tumour is (high)."""
+"""Salt of the noise that decides where glands (low) and tumour (high) are."""
 
 FAR_UM = 1000.0
 _SPACING_UM = 6.6
@@ -35,7 +35,7 @@ class Gland:
         Height of the cells between outer border and lumen.
     ripples : tuple of (order, amplitude, phase)
     key : int
-        Seeds what the gland draws for its nuclei.
+        Seed of the random numbers for the nuclei of the gland.
     """
 
     x_um: float
@@ -46,14 +46,14 @@ class Gland:
     key: int
 
     def border_um(self, theta: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Return the outer radius in a direction."""
+        """Return the outer radius in microns in directions `theta` in radians."""
         factor = np.ones_like(theta)
         for order, amplitude, phase in self.ripples:
             factor += amplitude * np.cos(order * theta + phase)
         return self.radius_um * factor
 
     def extent_um(self, toward: float) -> float:
-        """Return the largest outer radius at and beside a direction; plain numbers, for it is asked often."""
+        """Return the largest outer radius at and beside a direction; with plain floats, because it is called often."""
         return self.radius_um * max(
             1.0 + sum(size * math.cos(order * (toward + aside) + phase) for order, size, phase in self.ripples)
             for aside in (-0.6, 0.0, 0.6)
@@ -85,20 +85,20 @@ class Gland:
         length = np.concatenate([[0.0], np.cumsum(np.hypot(np.diff(x), np.diff(y)))])
         count = int(length[-1] // _SPACING_UM)
         along = (np.arange(count) + random.uniform(-0.12, 0.12, count)) * (length[-1] / count)
-        place = np.interp(along % length[-1], length, theta)
+        angle = np.interp(along % length[-1], length, theta)
         second = random.random(count) < 0.22
         inward = np.where(second, 12.5, 6.8) + random.normal(0.0, 0.8, count)
         tangent_x, tangent_y = (
-            np.interp(place, theta, np.gradient(x)),
-            np.interp(place, theta, np.gradient(y)),
+            np.interp(angle, theta, np.gradient(x)),
+            np.interp(angle, theta, np.gradient(y)),
         )
         norm = np.hypot(tangent_x, tangent_y)
         normal_x, normal_y = tangent_y / norm, -tangent_x / norm
-        radius = self.border_um(place)
+        radius = self.border_um(angle)
         return np.stack(
             [
-                self.x_um + radius * np.cos(place) - inward * normal_x,
-                self.y_um + radius * np.sin(place) - inward * normal_y,
+                self.x_um + radius * np.cos(angle) - inward * normal_x,
+                self.y_um + radius * np.sin(angle) - inward * normal_y,
                 np.arctan2(normal_y, normal_x) + random.normal(0.0, 0.12, count),
             ],
             axis=1,
@@ -107,8 +107,8 @@ class Gland:
 
 @lru_cache(maxsize=4096)
 def _candidate(seed: int, column: int, row: int) -> Gland | None:
-    """Return the gland that a lattice place proposes, if its region has glands."""
-    # SeedSequence takes no negative numbers; the lattice reaches left of and above the slide.
+    """Return the gland that belongs to a lattice index, if its region has glands."""
+    # The lattice reaches left of and above the slide, but SeedSequence does not take negative numbers.
     random = np.random.default_rng((seed, column + 2**20, row + 2**20))
     x_um = (column + 0.5) * PITCH_UM + random.uniform(-JITTER_UM, JITTER_UM)
     y_um = (row + 0.5) * PITCH_UM + random.uniform(-JITTER_UM, JITTER_UM)
@@ -132,7 +132,7 @@ def _candidate(seed: int, column: int, row: int) -> Gland | None:
 
 @lru_cache(maxsize=4096)
 def gland_at(seed: int, column: int, row: int) -> Gland | None:
-    """Return the gland of one lattice place, unless a stronger neighbour needs the room."""
+    """Return the gland of one lattice index, unless a stronger neighbour needs the room."""
     gland = _candidate(seed, column, row)
     if gland is None:
         return None
@@ -157,7 +157,7 @@ def _glands_in(seed: int, columns: range, rows: range) -> tuple[Gland, ...]:
 
 
 def glands_near(seed: int, x_um: NDArray[np.float64], y_um: NDArray[np.float64]) -> list[Gland]:
-    """Return the glands that can reach into the rectangle spanned by two axes."""
+    """Return the glands that can reach into the rectangle spanned by two sorted axes in microns."""
     reach = _REACH_UM + PITCH_UM
     columns = range(math.floor((x_um[0] - reach) / PITCH_UM), math.floor((x_um[-1] + reach) / PITCH_UM) + 1)
     rows = range(math.floor((y_um[0] - reach) / PITCH_UM), math.floor((y_um[-1] + reach) / PITCH_UM) + 1)
@@ -169,15 +169,16 @@ def glands_near(seed: int, x_um: NDArray[np.float64], y_um: NDArray[np.float64])
     ]
 
 
-def gland_depths(
+def gland_distances(
     glands: list[Gland], x_um: NDArray[np.float64], y_um: NDArray[np.float64]
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Return how deep places are inside a gland, and inside its lumen, in microns; negative outside.
+    """Return the signed distances to the borders of glands, and of their lumens, in microns; negative outside.
 
     Parameters
     ----------
     glands : list of Gland
     x_um, y_um : float array (columns,), (rows,)
+        Positions in microns.
 
     Returns
     -------
@@ -187,7 +188,7 @@ def gland_depths(
     lumen = outer.copy()
     for gland in glands:
         x, y = x_um[np.newaxis] - gland.x_um, y_um[:, np.newaxis] - gland.y_um
-        depth = gland.border_um(np.arctan2(y, x)) - np.hypot(x, y)
-        np.maximum(outer, depth, out=outer)
-        np.maximum(lumen, depth - gland.epithelium_um, out=lumen)
+        distance = gland.border_um(np.arctan2(y, x)) - np.hypot(x, y)
+        np.maximum(outer, distance, out=outer)
+        np.maximum(lumen, distance - gland.epithelium_um, out=lumen)
     return outer, lumen

@@ -1,4 +1,4 @@
-"""Where everything lies: tissue outline, tumour nests, glands, crowds of lymphocytes, fibres."""
+"""Layout: where tissue, tumour nests, glands, crowds of lymphocytes and fibres lie."""
 
 import math
 from dataclasses import dataclass
@@ -7,34 +7,34 @@ from functools import lru_cache
 import numpy as np
 from numpy.typing import NDArray
 
-from wsi_parse.synthetic.glands import REGION_SALT, REGION_UM, gland_depths, glands_near
+from wsi_parse.synthetic.glands import REGION_SALT, REGION_UM, gland_distances, glands_near
 from wsi_parse.synthetic.noise import smooth_noise
 
-CELL = 512
-"""Side in pixels of the lattice on which nuclei and pixels are made."""
+SQUARE_PX = 512
+"""Side in pixels of a square: nuclei and pixels are made square by square."""
 
 STEP = 16
 """Pixels between two nodes of a field."""
 
 MARGIN_UM = 26.0
-"""How far a cell looks around itself: more than two nuclei that keep apart can reach."""
+"""Margin around a square in which nuclei are considered: farther than two nuclei can influence each other."""
 
 DISTANCE_LIMIT_UM = 60.0
 
 
 @dataclass(frozen=True)
 class Fields:
-    """The smooth fields of one cell and its surroundings, as nodes STEP pixels apart.
+    """The smooth fields of one square and its surroundings, as nodes STEP pixels apart.
 
     Signed distances in microns, positive inside; approximate away from the edge.
 
     Parameters
     ----------
     values : dict of str to float32 array (rows, columns)
-        tissue, tumour, gland, lumen : distances. lymphocytes : 0..1, chance of one. flow : the stream function
+        tissue, tumour, gland, lumen : distances. lymphocytes : 0..1, probability of one. flow : the stream function
         in microns, whose level lines are the fibres. strength : -1..1, unevenness of the stain.
     margin : int
-        Nodes before the first pixel of the cell; node [margin, margin] stands on its corner.
+        Nodes before the first pixel of the square; node [margin, margin] lies on its top left corner.
     """
 
     values: dict[str, NDArray[np.float32]]
@@ -42,16 +42,16 @@ class Fields:
 
     @property
     def blank(self) -> bool:
-        """Whether there is no tissue in or close to the cell."""
+        """Whether there is no tissue in or close to the square."""
         return bool(self.values["tissue"].max() <= 0.0)
 
-    def cell_nodes(self, name: str) -> NDArray[np.float32]:
-        """Return the nodes of the cell alone, as `upsample` wants them."""
-        part = slice(self.margin - 1, self.margin + 2 + CELL // STEP)
+    def square_nodes(self, name: str) -> NDArray[np.float32]:
+        """Return the nodes of the square without its margin, in the form that `upsample` needs."""
+        part = slice(self.margin - 1, self.margin + 2 + SQUARE_PX // STEP)
         return self.values[name][part, part]
 
     def at(self, name: str, x: NDArray[np.float64], y: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Return a field at places (bilinear), in pixels from the corner of the cell."""
+        """Return a field at positions (bilinear) that are given in pixels from the corner of the square."""
         column, row = x / STEP + self.margin, y / STEP + self.margin
         left, top = np.floor(column).astype(np.int64), np.floor(row).astype(np.int64)
         right_weight, bottom_weight = column - left, row - top
@@ -63,7 +63,7 @@ class Fields:
 
 @dataclass(frozen=True)
 class Layout:
-    """Tissue and nuclei as pure functions of place, seed and slide size.
+    """Tissue and nuclei as pure functions of position, seed and slide size.
 
     Parameters
     ----------
@@ -75,7 +75,7 @@ class Layout:
     tissue : float
         Share of the slide that is tissue before holes and tears, 0..1.
     density : float
-        Share of the possible nuclei that are there, 0..1.
+        Share of the possible nuclei that exist, 0..1.
     touching : bool
         Whether neighbouring nuclei may touch and overlap a little.
     """
@@ -99,7 +99,7 @@ class Layout:
         return smooth_noise(x_um, y_um, wavelength_um, self.seed * 1000 + salt)
 
     def outline(self, x_um: NDArray[np.float64], y_um: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Return how far inside the tissue a place is, in microns, up to a constant."""
+        """Return how far inside the tissue positions are, in microns, up to a constant."""
         width_um, height_um = self.size_um
         side_um = min(width_um, height_um)
         x = (x_um / width_um - 0.5)[np.newaxis] * 2.1
@@ -109,8 +109,8 @@ class Layout:
             outline += 0.45 * share * side_um * self._noise(x_um, y_um, share * side_um, salt)
         return outline
 
-    def tissue_depth(self, x_um: NDArray[np.float64], y_um: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Return the signed distance to the edge of the tissue, tears and holes cut out."""
+    def tissue_distance(self, x_um: NDArray[np.float64], y_um: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Return the signed distance to the edge of the tissue in microns, with tears and holes cut out."""
         if self.tissue <= 0.0:
             return np.full((len(y_um), len(x_um)), -DISTANCE_LIMIT_UM)
         if self.tissue >= 1.0:
@@ -120,7 +120,7 @@ class Layout:
             return np.full(distance.shape, -DISTANCE_LIMIT_UM)
         noise = self._noise
         distance += 16.0 * noise(x_um, y_um, 90.0, 4) + 5.0 * noise(x_um, y_um, 28.0, 5)
-        # Tears: thin slits along the zero line of one noise, where another is high; vessels and holes: a third.
+        # Tears are thin slits along the zero line of one noise where another is high; a third makes vessels and holes.
         slit = 9.0 - 170.0 * np.abs(noise(x_um, y_um, 420.0, 6))
         tears = np.minimum(slit, 60.0 * (noise(x_um, y_um, 330.0, 7) - 0.45))
         holes = 80.0 * (noise(x_um, y_um, 190.0, 8) - 0.92) + 4.0 * noise(x_um, y_um, 25.0, 9)
@@ -129,10 +129,10 @@ class Layout:
     def architecture(
         self, x_um: NDArray[np.float64], y_um: NDArray[np.float64], tissue: NDArray[np.float64]
     ) -> dict[str, NDArray[np.float64]]:
-        """Return the fields that `Fields` lists."""
+        """Return the fields that :class:`Fields` lists, for axes in microns and the distance to the tissue's edge."""
         noise, limit = self._noise, DISTANCE_LIMIT_UM
         region = noise(x_um, y_um, REGION_UM, REGION_SALT)
-        gland, lumen = gland_depths(glands_near(self.seed, x_um, y_um), x_um, y_um)
+        gland, lumen = gland_distances(glands_near(self.seed, x_um, y_um), x_um, y_um)
         nests = noise(x_um, y_um, 130.0, 21) + 0.45 * noise(x_um, y_um, 60.0, 22) + 0.9 * region
         tumour = 60.0 * (nests - 0.2) + 3.0 * noise(x_um, y_um, 24.0, 23)
         # Septa of stroma cut the tumour into nests.
@@ -147,7 +147,7 @@ class Layout:
         across = math.cos(angle) * y_um[:, np.newaxis] - math.sin(angle) * x_um[np.newaxis]
         flow = across + 190.0 * noise(x_um, y_um, 520.0, 26) + 26.0 * noise(x_um, y_um, 110.0, 27)
         flow += 4.0 * noise(x_um, y_um, 36.0, 30)
-        # Fibres wrap round nests and glands: their distance bends the stream near them.
+        # Fibres wrap around nests and glands, because the distance to these bends the stream function near them.
         flow -= 0.9 * np.clip(np.maximum(tumour, gland), -40.0, 0.0)
         return {
             "tissue": tissue,
@@ -162,20 +162,20 @@ class Layout:
 
 @lru_cache(maxsize=32)
 def _threshold(layout: Layout) -> float:
-    """Return the value of the outline that leaves the wanted share of the slide inside."""
+    """Return the value of `Layout.outline` above which the requested share of the slide lies."""
     width_um, height_um = layout.size_um
-    places = (np.arange(96) + 0.5) / 96
-    return float(np.quantile(layout.outline(places * width_um, places * height_um), 1.0 - layout.tissue))
+    shares = (np.arange(96) + 0.5) / 96
+    return float(np.quantile(layout.outline(shares * width_um, shares * height_um), 1.0 - layout.tissue))
 
 
 @lru_cache(maxsize=256)
-def fields_of_cell(layout: Layout, column: int, row: int) -> Fields:
-    """Evaluate the fields of one cell; kept for a while, for nuclei need them before pixels do."""
+def fields_of_square(layout: Layout, column: int, row: int) -> Fields:
+    """Evaluate the fields of one square; they are cached, because nuclei and pixels both need them."""
     margin = 2 + math.ceil(MARGIN_UM / (STEP * min(layout.mpp)))
-    nodes = np.arange(-margin, CELL // STEP + margin + 1, dtype=np.float64) * STEP
-    x_um = (column * CELL + nodes) * layout.mpp[0]
-    y_um = (row * CELL + nodes) * layout.mpp[1]
-    tissue = layout.tissue_depth(x_um, y_um)
+    nodes = np.arange(-margin, SQUARE_PX // STEP + margin + 1, dtype=np.float64) * STEP
+    x_um = (column * SQUARE_PX + nodes) * layout.mpp[0]
+    y_um = (row * SQUARE_PX + nodes) * layout.mpp[1]
+    tissue = layout.tissue_distance(x_um, y_um)
     if tissue.max() <= 0.0:
         return Fields({"tissue": tissue.astype(np.float32)}, margin)
     fields = layout.architecture(x_um, y_um, tissue)

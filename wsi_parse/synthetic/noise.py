@@ -1,4 +1,4 @@
-"""Random numbers, smooth fields and textures that are pure functions of a place and a seed."""
+"""Random numbers, smooth fields and textures that are pure functions of a position and a seed."""
 
 from collections.abc import Sequence
 from functools import lru_cache
@@ -18,7 +18,7 @@ are exact in any order, so the pixels do not depend on which linear algebra libr
 
 
 def hash_lattice(column: NDArray[np.int64], row: NDArray[np.int64], salt: int) -> NDArray[np.uint64]:
-    """Return 64 random bits for each lattice place (SplitMix64 finaliser, Steele et al. 2014)."""
+    """Return 64 random bits for each lattice index (SplitMix64 finaliser, Steele et al. 2014)."""
     bits = (column.astype(np.uint64) * np.uint64(0x9E3779B97F4A7C15)) ^ (
         row.astype(np.uint64) * np.uint64(0xD1B54A32D192ED03)
     )
@@ -37,19 +37,19 @@ def fraction(bits: NDArray[np.uint64], part: int) -> NDArray[np.float64]:
 
 
 def spline_weights(position: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return the four cubic B-spline weights (..., 4) of a place between two nodes (0..1)."""
+    """Return the four cubic B-spline weights (..., 4) of positions between two nodes (0..1)."""
     t = position[..., np.newaxis]
     return (
         np.concatenate([(1 - t) ** 3, 3 * t**3 - 6 * t**2 + 4, -3 * t**3 + 3 * t**2 + 3 * t + 1, t**3], axis=-1) / 6.0
     )
 
 
-def _spline_matrix(places: NDArray[np.float64], first: int, count: int) -> NDArray[np.float64]:
-    """Return the matrix (places, nodes) that evaluates a cubic B-spline; node k stands at first + k."""
-    base = np.floor(places).astype(np.int64)
-    matrix = np.zeros((len(places), count))
+def _spline_matrix(positions: NDArray[np.float64], first: int, count: int) -> NDArray[np.float64]:
+    """Return the matrix (positions, nodes) that evaluates a cubic B-spline; node k lies at first + k."""
+    base = np.floor(positions).astype(np.int64)
+    matrix = np.zeros((len(positions), count))
     columns = (base - 1 - first)[:, np.newaxis] + np.arange(4)
-    np.put_along_axis(matrix, columns, spline_weights(places - base), axis=1)
+    np.put_along_axis(matrix, columns, spline_weights(positions - base), axis=1)
     return matrix
 
 
@@ -61,11 +61,11 @@ def smooth_noise(
     Parameters
     ----------
     x_um, y_um : float array (columns,), (rows,)
-        Sorted places in microns.
+        Sorted positions in microns.
     wavelength_um : float
-        Distance of the random nodes.
+        Distance between the random nodes.
     salt : int
-        Which of the endless noises.
+        Selects one of many independent noises.
 
     Returns
     -------
@@ -73,11 +73,11 @@ def smooth_noise(
         About -1..1, mean 0; twice continuously differentiable.
     """
     axes = []
-    for places_um in (x_um, y_um):
-        places = places_um / wavelength_um
-        first = int(np.floor(places[0])) - 1
-        count = int(np.floor(places[-1])) + 3 - first
-        axes.append((_spline_matrix(places, first, count), np.arange(first, first + count)))
+    for positions_um in (x_um, y_um):
+        positions = positions_um / wavelength_um
+        first = int(np.floor(positions[0])) - 1
+        count = int(np.floor(positions[-1])) + 3 - first
+        axes.append((_spline_matrix(positions, first, count), np.arange(first, first + count)))
     (matrix_x, nodes_x), (matrix_y, nodes_y) = axes
     nodes = fraction(hash_lattice(nodes_x[np.newaxis], nodes_y[:, np.newaxis], salt), 1) * 2.0 - 1.0
     # The spline averages its nodes; 1.8 brings the spread back to about -1..1.
@@ -99,7 +99,7 @@ def upsample(nodes: NDArray[np.floating[Any]], step: int) -> NDArray[np.float32]
     Parameters
     ----------
     nodes : float array (rows + 3, columns + 3)
-        Node [1, 1] stands on the top left corner of the pixels. Rounded to integers, which must stay below 2**13.
+        Node [1, 1] lies on the top left corner of the pixels. Rounded to integers, which must stay below 2**13.
     step : int
         Pixels between two nodes.
 
@@ -111,7 +111,7 @@ def upsample(nodes: NDArray[np.floating[Any]], step: int) -> NDArray[np.float32]
     rows, columns = nodes.shape[0] - 3, nodes.shape[1] - 3
     weights = _upsampling_weights(step)
     exact = np.rint(nodes).astype(np.float32)
-    # Many small products instead of a large one: linear algebra libraries start threads for large ones.
+    # Many small products are used instead of a large one, for which linear algebra libraries would start threads.
     across = (sliding_window_view(exact, 4, axis=1) @ weights.T).reshape(rows + 3, columns * step)
     across *= np.float32(1.0 / WEIGHT_ONE)
     np.rint(across, out=across)

@@ -1,4 +1,4 @@
-"""The library of nucleus shapes: outline, size and a rendered stamp of each."""
+"""The library of nucleus shapes: the outline, the size and a rendered stamp of each."""
 
 import math
 from dataclasses import dataclass
@@ -30,7 +30,7 @@ NUCLEUS = np.dtype(
     ]
 )
 """Truth of one nucleus: centroid in level-0 pixels; semi-axes of its ellipse in microns; angle of the major
-axis in radians from x towards y (down), measured in microns; `shape` and `turn` name its stamp."""
+axis in radians from x towards y (down), measured in microns; `shape` and `turn` identify its stamp."""
 
 
 class Kind(IntEnum):
@@ -104,8 +104,8 @@ class Shape:
         across += self.bend * along**2 / self.semi_major_um
         return np.stack([along - self.shift_um[0], across - self.shift_um[1]], axis=1)
 
-    def depth_um(self, along: NDArray[np.float64], across: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Return the distance to the outline at places in microns, positive inside (first order)."""
+    def distance_um(self, along: NDArray[np.float64], across: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Return the distance to the outline at positions in microns, positive inside (first order)."""
         along = along + self.shift_um[0]
         across = across + self.shift_um[1] - self.bend * along**2 / self.semi_major_um
         x, y = along / self.semi_major_um, across / self.semi_minor_um
@@ -162,7 +162,7 @@ def outline_px(kind: Kind, index: int, turn: int, mpp: tuple[float, float]) -> N
 
 @dataclass(frozen=True)
 class Stamp:
-    """A rendered nucleus, its centroid in the middle of the middle pixel.
+    """A rendered nucleus whose centroid lies in the middle of the middle pixel.
 
     Parameters
     ----------
@@ -181,7 +181,7 @@ class Stamp:
 
 @cache
 def stamp_of(kind: Kind, index: int, turn: int, mpp: tuple[float, float]) -> Stamp:
-    """Render a nucleus once; every slide of that pixel size shares it."""
+    """Render a nucleus once; all slides with the same pixel size share it."""
     look, shape = _LOOKS[kind], shape_of(kind, index)
     reach = np.abs(outline_px(kind, index, turn, mpp)).max(axis=0) + 1.0 / np.asarray(mpp)
     half_width, half_height = (math.ceil(side) for side in reach)
@@ -189,17 +189,17 @@ def stamp_of(kind: Kind, index: int, turn: int, mpp: tuple[float, float]) -> Sta
         np.arange(-half_width, half_width + 1) * mpp[0], np.arange(-half_height, half_height + 1) * mpp[1]
     )
     cosine, sine = math.cos(turn_angle(turn)), math.sin(turn_angle(turn))
-    depth = shape.depth_um(x_um * cosine + y_um * sine, -x_um * sine + y_um * cosine)
+    distance = shape.distance_um(x_um * cosine + y_um * sine, -x_um * sine + y_um * cosine)
 
     random = np.random.default_rng((29, int(kind), index, turn))
     sigma = (look.grain_um / mpp[1], look.grain_um / mpp[0])
-    chromatin = gaussian_filter(random.standard_normal(depth.shape), sigma)
+    chromatin = gaussian_filter(random.standard_normal(distance.shape), sigma)
     chromatin *= look.chromatin / chromatin.std()
-    amount = 1.0 + look.rim * np.exp(-((depth / 0.6) ** 2)) + chromatin
+    amount = 1.0 + look.rim * np.exp(-((distance / 0.6) ** 2)) + chromatin
     for _ in range(random.integers(0, look.nucleoli + 1)):
         x0, y0 = random.uniform(-0.4, 0.4, 2) * shape.semi_minor_um
         amount += 0.7 * np.exp(-((x_um - x0) ** 2 + (y_um - y0) ** 2) / (2 * random.uniform(0.5, 0.85) ** 2))
-    amount *= shape.density / (1.0 + np.exp(-depth / 0.16))
+    amount *= shape.density / (1.0 + np.exp(-distance / 0.16))
     amount = gaussian_filter(amount, (OPTICS_SIGMA_UM / mpp[1], OPTICS_SIGMA_UM / mpp[0]))
     stain = np.clip(np.rint(amount * (255 / FULL_OPTICAL_DENSITY)), 0, 255).astype(np.uint8)
-    return Stamp(stain, depth > 0, half_width, half_height)
+    return Stamp(stain, distance > 0, half_width, half_height)

@@ -1,4 +1,4 @@
-"""Pixels of one cell: tissue by Beer-Lambert mixing of two stains, nuclei as stamps, noise."""
+"""Painting the pixels of one square: tissue by Beer-Lambert mixing of two stains, nuclei as stamps, and noise."""
 
 import math
 from collections.abc import Iterator
@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from wsi_parse.synthetic.glands import glands_near
-from wsi_parse.synthetic.layout import CELL, STEP, Fields, Layout, fields_of_cell
+from wsi_parse.synthetic.layout import SQUARE_PX, STEP, Fields, Layout, fields_of_square
 from wsi_parse.synthetic.noise import TEXTURE_SIZE, texture, upsample
 from wsi_parse.synthetic.nuclei import FULL_OPTICAL_DENSITY, Kind, Stamp, stamp_of
 
@@ -48,83 +48,83 @@ def colour_table() -> NDArray[np.uint32]:
 
 @lru_cache(maxsize=1)
 def sensor_noise() -> NDArray[np.uint8]:
-    """Return the noise (CELL, CELL, 4) that is added to each cell, as wrapped uint8; -6..6."""
+    """Return the noise (SQUARE_PX, SQUARE_PX, 4) that is added to each square, as wrapped uint8; -6..6."""
     random = np.random.default_rng(3)
-    noise = np.clip(np.rint(random.normal(0.0, 1.5, (CELL, CELL, 4))), -6, 6).astype(np.int8).view(np.uint8)
+    noise = np.clip(np.rint(random.normal(0.0, 1.5, (SQUARE_PX, SQUARE_PX, 4))), -6, 6).astype(np.int8).view(np.uint8)
     noise.flags.writeable = False
     return noise
 
 
 @lru_cache(maxsize=1)
-def blank_cell() -> NDArray[np.uint8]:
-    """Return the pixels of a cell without tissue; always the same array, so that writers can tell."""
+def blank_square() -> NDArray[np.uint8]:
+    """Return the pixels of a square without tissue; always the same array, so that writers recognise it."""
     pixels = np.array(WHITE, np.uint8) + sensor_noise()[..., :3]
     pixels.flags.writeable = False
     return pixels
 
 
-def stained_cell(layout: Layout, column: int, row: int, nuclei: NDArray[np.void]) -> NDArray[np.uint8]:
-    """Paint one cell as haematoxylin and eosin.
+def stained_square(layout: Layout, column: int, row: int, nuclei: NDArray[np.void]) -> NDArray[np.uint8]:
+    """Paint one square as haematoxylin and eosin.
 
     Parameters
     ----------
     layout : Layout
     column, row : int
-        Which cell.
+        Index of the square.
     nuclei : structured array
-        All nuclei that can reach into the cell, in level-0 pixels.
+        All nuclei that can reach into the square, in level-0 pixels.
 
     Returns
     -------
-    uint8 array (CELL, CELL, 3)
-        Read-only `blank_cell()` itself where there is no tissue.
+    uint8 array (SQUARE_PX, SQUARE_PX, 3)
+        Read-only `blank_square()` itself where there is no tissue.
     """
-    fields = fields_of_cell(layout, column, row)
+    fields = fields_of_square(layout, column, row)
     if fields.blank:
-        return blank_cell()
+        return blank_square()
     haematoxylin, eosin = _ground(layout, fields, column, row)
     _lay_drops(haematoxylin, eosin, layout, column, row)
     for stamp, x, y, _ in _stamps(layout, column, row, nuclei):
-        # The darker one wins where nuclei overlap, so their order is no matter.
+        # Where nuclei overlap, the darker one wins, so their order does not matter.
         _lay(np.maximum, haematoxylin, stamp.stain, x, y)
     index = haematoxylin.astype(np.uint16)
     index <<= 8
     index |= eosin
-    packed = colour_table().take(index).view(np.uint8).reshape(CELL, CELL, 4)
+    packed = colour_table().take(index).view(np.uint8).reshape(SQUARE_PX, SQUARE_PX, 4)
     packed += sensor_noise()
-    pixels = np.empty((CELL, CELL, 3), np.uint8)
-    # Channel by channel: four times as fast as one copy of [..., :3].
+    pixels = np.empty((SQUARE_PX, SQUARE_PX, 3), np.uint8)
+    # Copying channel by channel is four times as fast as one copy of [..., :3].
     for channel in range(3):
         pixels[..., channel] = packed[..., channel]
     return pixels
 
 
-def plain_cell(layout: Layout, column: int, row: int, nuclei: NDArray[np.void]) -> NDArray[np.uint8]:
-    """Paint one cell in flat colours: PLAIN_TISSUE, and for each nucleus exactly the colour of its kind.
+def plain_square(layout: Layout, column: int, row: int, nuclei: NDArray[np.void]) -> NDArray[np.uint8]:
+    """Paint one square in flat colours: PLAIN_TISSUE, and for each nucleus exactly the colour of its kind.
 
-    Parameters and result are those of `stained_cell`, without noise.
+    Parameters and result are those of `stained_square`, without noise.
     """
     palette = np.array([(255, 255, 255), PLAIN_TISSUE, *(PLAIN_COLOURS[kind] for kind in Kind)], np.uint8)
-    index = tissue_of_cell(layout, column, row).astype(np.uint8)
+    index = tissue_of_square(layout, column, row).astype(np.uint8)
     for stamp, x, y, kind in _stamps(layout, column, row, nuclei):
         _lay(np.maximum, index, stamp.inside * np.uint8(kind + 2), x, y)
     return palette[index]
 
 
-def tissue_of_cell(layout: Layout, column: int, row: int) -> NDArray[np.bool_]:
-    """Return which pixels (CELL, CELL) of a cell are tissue, at least half covered; the lumen of a gland is."""
-    fields = fields_of_cell(layout, column, row)
+def tissue_of_square(layout: Layout, column: int, row: int) -> NDArray[np.bool_]:
+    """Return which pixels (SQUARE_PX, SQUARE_PX) are at least half covered by tissue; lumens of glands are tissue."""
+    fields = fields_of_square(layout, column, row)
     if fields.blank:
-        return np.zeros((CELL, CELL), bool)
-    if fields.cell_nodes("tissue").min() >= _EDGE_UM:
-        return np.ones((CELL, CELL), bool)
+        return np.zeros((SQUARE_PX, SQUARE_PX), bool)
+    if fields.square_nodes("tissue").min() >= _EDGE_UM:
+        return np.ones((SQUARE_PX, SQUARE_PX), bool)
     return _tissue_weight(fields, _cloud(layout, column, row)) >= 64
 
 
 def _stamps(layout: Layout, column: int, row: int, nuclei: NDArray[np.void]) -> Iterator[tuple[Stamp, int, int, Kind]]:
-    """Yield each nucleus' stamp, where in the cell its top left pixel goes, and its kind."""
-    left = np.floor(nuclei["x"]).astype(int) - column * CELL
-    top = np.floor(nuclei["y"]).astype(int) - row * CELL
+    """Yield each nucleus' stamp, where in the square its top left pixel goes, and its kind."""
+    left = np.floor(nuclei["x"]).astype(int) - column * SQUARE_PX
+    top = np.floor(nuclei["y"]).astype(int) - row * SQUARE_PX
     names = nuclei["kind"].tolist(), nuclei["shape"].tolist(), nuclei["turn"].tolist()
     for x, y, number, shape, turn in zip(left.tolist(), top.tolist(), *names, strict=True):
         kind = _KINDS[number]
@@ -135,7 +135,7 @@ def _stamps(layout: Layout, column: int, row: int, nuclei: NDArray[np.void]) -> 
 def _lay(combine: np.ufunc, target: NDArray[np.uint8], stamp: NDArray[np.uint8], x: int, y: int) -> None:
     """Combine a stamp whose top left pixel is at (x, y) into `target`, as far as it reaches inside."""
     right, bottom = x + stamp.shape[1], y + stamp.shape[0]
-    if right <= 0 or bottom <= 0 or x >= CELL or y >= CELL:
+    if right <= 0 or bottom <= 0 or x >= SQUARE_PX or y >= SQUARE_PX:
         return
     cut_x, cut_y = max(0, -x), max(0, -y)
     part = target[y + cut_y : bottom, x + cut_x : right]
@@ -148,14 +148,14 @@ def _lay_drops(
     """Clear the mucin drops of goblet cells."""
     mpp = layout.mpp
     axes = [
-        np.array([start * size, (start + CELL) * size])
-        for start, size in ((column * CELL, mpp[0]), (row * CELL, mpp[1]))
+        np.array([start * size, (start + SQUARE_PX) * size])
+        for start, size in ((column * SQUARE_PX, mpp[0]), (row * SQUARE_PX, mpp[1]))
     ]
     for gland in glands_near(layout.seed, *axes):
         for x_um, y_um, radius_um in gland.vacuoles().tolist():
             drop = _drop(round(radius_um * 4) / 4, mpp)
-            x = int(x_um // mpp[0]) - column * CELL - drop.shape[1] // 2
-            y = int(y_um // mpp[1]) - row * CELL - drop.shape[0] // 2
+            x = int(x_um // mpp[0]) - column * SQUARE_PX - drop.shape[1] // 2
+            y = int(y_um // mpp[1]) - row * SQUARE_PX - drop.shape[0] // 2
             _lay(np.minimum, eosin, drop, x, y)
             _lay(np.minimum, haematoxylin, drop, x, y)
 
@@ -164,7 +164,7 @@ def _weight(
     fields: Fields, name: str, softness_um: float, ragged_um: NDArray[np.float32] | None = None
 ) -> NDArray[np.int16]:
     """Return how much a pixel belongs to a region, 0..128, from its signed distance."""
-    distance = upsample(fields.cell_nodes(name) * _UNITS_PER_UM, STEP)
+    distance = upsample(fields.square_nodes(name) * _UNITS_PER_UM, STEP)
     if ragged_um is not None:
         distance += ragged_um * np.float32(_UNITS_PER_UM)
     distance *= np.float32(64.0 / (softness_um * _UNITS_PER_UM))
@@ -185,17 +185,17 @@ def _scale(layout: Layout) -> float:
 def _window(
     layers_um: tuple[tuple[float, float], ...], spread: float, layout: Layout, column: int, row: int
 ) -> NDArray[np.int16]:
-    """Return the part of a periodic texture over a cell: mean 0; layers are (sigma in microns, weight)."""
+    """Return the part of a periodic texture over a square: mean 0; layers are (sigma in microns, weight)."""
     scale = _scale(layout)
     layers = tuple((sigma * scale, sigma * scale, weight) for sigma, weight in layers_um)
-    x, y = column * CELL % TEXTURE_SIZE, row * CELL % TEXTURE_SIZE
-    part = texture(61 + len(layers), layers, 128.0, spread)[y : y + CELL, x : x + CELL].astype(np.int16)
+    x, y = column * SQUARE_PX % TEXTURE_SIZE, row * SQUARE_PX % TEXTURE_SIZE
+    part = texture(61 + len(layers), layers, 128.0, spread)[y : y + SQUARE_PX, x : x + SQUARE_PX].astype(np.int16)
     part -= 128
     return part
 
 
 def _cloud(layout: Layout, column: int, row: int) -> NDArray[np.int16]:
-    """Return the soft unevenness of eosin over a cell, -40..40 or so."""
+    """Return the soft unevenness of eosin over a square, about -40..40."""
     return _window(((1.0, 0.6), (3.0, 1.0), (10.0, 1.0)), 7.0, layout, column, row)
 
 
@@ -204,45 +204,45 @@ def _fibre_texture(scale: float) -> NDArray[np.int16]:
     """Return the eosin of fibres: rows across them in half pixels, columns along them in pixels."""
     layers = ((0.35 * _HALVES * scale, 9.0 * scale, 1.0), (1.4 * _HALVES * scale, 22.0 * scale, 1.1))
     raw = texture(51, layers, 128.0, 40.0)
-    # Most of it is even pink; the rare lows are clefts between bundles, the rare highs dense collagen.
+    # Most of it is even pink; the rare low values are clefts between bundles, the rare high ones dense collagen.
     curve = np.interp(np.arange(256), (0, 25, 60, 128, 200, 255), (1, 5, 36, 47, 60, 74))
     return np.rint(curve).astype(np.int16)[raw].reshape(-1)
 
 
 def _fibres(layout: Layout, fields: Fields, column: int, row: int) -> NDArray[np.int16]:
     """Return the eosin of collagen: a texture drawn out along the level lines of the stream function."""
-    nodes = fields.cell_nodes("flow") * np.float32(_HALVES * _scale(layout))
+    nodes = fields.square_nodes("flow") * np.float32(_HALVES * _scale(layout))
     base = int(np.round(nodes[nodes.shape[0] // 2, nodes.shape[1] // 2]))
     index = upsample(nodes - base, STEP).astype(np.int32)
     index += base
     index &= TEXTURE_SIZE - 1
     index *= TEXTURE_SIZE
-    x = np.arange(CELL, dtype=np.int32) + column * CELL
-    y = np.arange(CELL, dtype=np.int32) + row * CELL
+    x = np.arange(SQUARE_PX, dtype=np.int32) + column * SQUARE_PX
+    y = np.arange(SQUARE_PX, dtype=np.int32) + row * SQUARE_PX
     index += ((x[np.newaxis] + y[:, np.newaxis]) >> 1) & (TEXTURE_SIZE - 1)
     return _fibre_texture(_scale(layout)).take(index)
 
 
 def _ground(layout: Layout, fields: Fields, column: int, row: int) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
-    """Return haematoxylin and eosin (CELL, CELL) of everything but nuclei; 255 = FULL_OPTICAL_DENSITY."""
+    """Return haematoxylin and eosin (SQUARE_PX, SQUARE_PX) of everything but nuclei; 255 = FULL_OPTICAL_DENSITY."""
     fine = _window(((0.3, 1.0), (1.1, 0.8)), 5.0, layout, column, row)
     cloud = _cloud(layout, column, row)
     grain = fine + cloud
     eosin = _fibres(layout, fields, column, row)
     eosin += grain >> 1
-    haematoxylin = np.full((CELL, CELL), 9, np.int16)
+    haematoxylin = np.full((SQUARE_PX, SQUARE_PX), 9, np.int16)
     for name, softness_um, eosin_here, haematoxylin_here in (
         ("tumour", 2.0, grain + 45, (cloud >> 1) + 19),
         ("gland", 1.2, grain + 38, (cloud >> 1) + 15),
         ("lumen", 1.0, (cloud >> 2) + 3, np.int16(1)),
     ):
-        if fields.cell_nodes(name).max() > -softness_um:
+        if fields.square_nodes(name).max() > -softness_um:
             weight = _weight(fields, name, softness_um)
             eosin += ((eosin_here - eosin) * weight) >> 7
             haematoxylin += ((haematoxylin_here - haematoxylin) * weight) >> 7
-    strength = 112.0 + 14.0 * np.clip(fields.cell_nodes("strength"), -1.0, 1.0)
+    strength = 112.0 + 14.0 * np.clip(fields.square_nodes("strength"), -1.0, 1.0)
     cover = (upsample(strength * 16.0, STEP) * np.float32(1.0 / 16.0)).astype(np.int16)
-    if fields.cell_nodes("tissue").min() < _EDGE_UM:
+    if fields.square_nodes("tissue").min() < _EDGE_UM:
         cover *= _tissue_weight(fields, cloud)
         cover >>= 7
     return _covered(haematoxylin, cover), _covered(eosin, cover)
@@ -257,7 +257,7 @@ def _covered(stain: NDArray[np.int16], cover: NDArray[np.int16]) -> NDArray[np.u
 
 @lru_cache(maxsize=256)
 def _drop(radius_um: float, mpp: tuple[float, float]) -> NDArray[np.uint8]:
-    """Render what a round mucin drop leaves of the eosin under it (upper limit), 255 outside."""
+    """Render a round mucin drop as the upper limit of the eosin under it, 255 outside."""
     half_width, half_height = (int(np.ceil((radius_um + 1.5) / size)) for size in mpp)
     x = np.arange(-half_width, half_width + 1) * mpp[0]
     y = np.arange(-half_height, half_height + 1) * mpp[1]

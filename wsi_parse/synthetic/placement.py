@@ -1,4 +1,4 @@
-"""Where the nuclei are: candidates on jittered lattices, of which those too close to a stronger one go."""
+"""Placement of nuclei: candidates on jittered lattices, of which those too close to a stronger one are dropped."""
 
 import math
 from functools import lru_cache
@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
 from wsi_parse.synthetic.glands import glands_near
-from wsi_parse.synthetic.layout import CELL, MARGIN_UM, Fields, Layout, fields_of_cell
+from wsi_parse.synthetic.layout import MARGIN_UM, SQUARE_PX, Fields, Layout, fields_of_square
 from wsi_parse.synthetic.noise import fraction, hash_lattice
 from wsi_parse.synthetic.nuclei import NUCLEUS, SHAPES, TURNS, Kind, shape_of
 
@@ -22,29 +22,29 @@ _LATTICE = {
     Kind.INFLAMMATORY: (6.8, 2.6),
     Kind.CONNECTIVE: (13.5, 5.0),
 }
-# Glands are whole, lymphocytes and stroma make room.
+# Nuclei of glands are always kept; lymphocytes and stroma make room for them.
 _RANK = {Kind.EPITHELIAL: 3.0, Kind.NEOPLASTIC: 2.0, Kind.INFLAMMATORY: 1.0, Kind.CONNECTIVE: 0.0}
 
 _CANDIDATE = np.dtype([*NUCLEUS.descr, ("strength", "<f8")])
 
 
 @lru_cache(maxsize=1024)
-def nuclei_of_cell(layout: Layout, column: int, row: int) -> NDArray[np.void]:
-    """Return the nuclei (dtype NUCLEUS) whose centre lies in one cell, in order of y, then x; none lie past the slide.
+def nuclei_of_square(layout: Layout, column: int, row: int) -> NDArray[np.void]:
+    """Return the nuclei (dtype NUCLEUS) whose centre lies in one square and on the slide, in order of y, then x.
 
-    A cell looks MARGIN_UM around itself, so that neighbours agree on who keeps a place without asking.
+    Candidates up to MARGIN_UM around the square are considered too, so that neighbouring squares agree which are kept.
     """
     if min(column, row) < 0:
         return np.empty(0, NUCLEUS)
-    fields = fields_of_cell(layout, column, row)
+    fields = fields_of_square(layout, column, row)
     if fields.blank or layout.density <= 0.0:
         return np.empty(0, NUCLEUS)
     candidates = np.concatenate(
         [_scattered(layout, column, row, fields, kind) for kind in _LATTICE] + [_in_glands(layout, column, row, fields)]
     )
-    kept = candidates[_keeps_its_place(candidates, layout)]
-    inside = (kept["x"] >= column * CELL) & (kept["x"] < min((column + 1) * CELL, layout.width))
-    inside &= (kept["y"] >= row * CELL) & (kept["y"] < min((row + 1) * CELL, layout.height))
+    kept = candidates[_is_kept(candidates, layout)]
+    inside = (kept["x"] >= column * SQUARE_PX) & (kept["x"] < min((column + 1) * SQUARE_PX, layout.width))
+    inside &= (kept["y"] >= row * SQUARE_PX) & (kept["y"] < min((row + 1) * SQUARE_PX, layout.height))
     nuclei = kept[inside]
     nuclei = nuclei[np.lexsort((nuclei["x"], nuclei["y"]))]
     result = nuclei[list(NUCLEUS.names or ())].astype(NUCLEUS)
@@ -55,8 +55,8 @@ def nuclei_of_cell(layout: Layout, column: int, row: int) -> NDArray[np.void]:
 def _scattered(layout: Layout, column: int, row: int, fields: Fields, kind: Kind) -> NDArray[np.void]:
     """Return the candidates of one kind on its staggered, jittered lattice."""
     pitch, jitter = _LATTICE[kind]
-    left, top = column * CELL * layout.mpp[0] - MARGIN_UM, row * CELL * layout.mpp[1] - MARGIN_UM
-    right, bottom = left + CELL * layout.mpp[0] + 2 * MARGIN_UM, top + CELL * layout.mpp[1] + 2 * MARGIN_UM
+    left, top = column * SQUARE_PX * layout.mpp[0] - MARGIN_UM, row * SQUARE_PX * layout.mpp[1] - MARGIN_UM
+    right, bottom = left + SQUARE_PX * layout.mpp[0] + 2 * MARGIN_UM, top + SQUARE_PX * layout.mpp[1] + 2 * MARGIN_UM
     columns, rows = (
         axis.reshape(-1)
         for axis in np.meshgrid(
@@ -69,7 +69,7 @@ def _scattered(layout: Layout, column: int, row: int, fields: Fields, kind: Kind
     y_um = rows * pitch + (2 * fraction(bits, 1) - 1) * jitter
     near = (x_um > left) & (x_um < right) & (y_um > top) & (y_um < bottom)
     x_um, y_um, bits = x_um[near], y_um[near], bits[near]
-    x, y = x_um / layout.mpp[0] - column * CELL, y_um / layout.mpp[1] - row * CELL
+    x, y = x_um / layout.mpp[0] - column * SQUARE_PX, y_um / layout.mpp[1] - row * SQUARE_PX
     chance = _chance(fields, kind, x, y) * layout.density
     chosen = fraction(bits, 2) < chance
     x, y, bits = x[chosen], y[chosen], bits[chosen]
@@ -77,30 +77,33 @@ def _scattered(layout: Layout, column: int, row: int, fields: Fields, kind: Kind
     angle = fraction(shape_bits, 0) * math.pi
     if kind is Kind.CONNECTIVE:
         angle = _along_fibres(fields, x, y, layout.mpp) + 0.5 * (fraction(shape_bits, 0) - 0.5)
-    return _candidates(kind, x + column * CELL, y + row * CELL, angle, shape_bits)
+    return _candidates(kind, x + column * SQUARE_PX, y + row * SQUARE_PX, angle, shape_bits)
 
 
 def _in_glands(layout: Layout, column: int, row: int, fields: Fields) -> NDArray[np.void]:
     """Return the candidates of the rings of epithelium."""
     axes = [
-        np.array([start * size - MARGIN_UM, (start + CELL) * size + MARGIN_UM])
-        for start, size in ((column * CELL, layout.mpp[0]), (row * CELL, layout.mpp[1]))
+        np.array([start * size - MARGIN_UM, (start + SQUARE_PX) * size + MARGIN_UM])
+        for start, size in ((column * SQUARE_PX, layout.mpp[0]), (row * SQUARE_PX, layout.mpp[1]))
     ]
     rings = [gland.nuclei() for gland in glands_near(layout.seed, *axes)]
     if not rings:
         return np.empty(0, _CANDIDATE)
-    places = np.concatenate(rings)
+    nuclei = np.concatenate(rings)
     (left, right), (top, bottom) = axes
-    near = (places[:, 0] > left) & (places[:, 0] < right) & (places[:, 1] > top) & (places[:, 1] < bottom)
-    x_um, y_um, angle = places[near].T
+    near = (nuclei[:, 0] > left) & (nuclei[:, 0] < right) & (nuclei[:, 1] > top) & (nuclei[:, 1] < bottom)
+    x_um, y_um, angle = nuclei[near].T
     x, y = x_um / layout.mpp[0], y_um / layout.mpp[1]
     bits = hash_lattice(np.round(x_um * 1024).astype(np.int64), np.round(y_um * 1024).astype(np.int64), 8)
-    chosen = fraction(bits, 3) < _chance(fields, Kind.EPITHELIAL, x - column * CELL, y - row * CELL) * layout.density
+    chosen = (
+        fraction(bits, 3)
+        < _chance(fields, Kind.EPITHELIAL, x - column * SQUARE_PX, y - row * SQUARE_PX) * layout.density
+    )
     return _candidates(Kind.EPITHELIAL, x[chosen], y[chosen], angle[chosen], bits[chosen])
 
 
 def _chance(fields: Fields, kind: Kind, x: NDArray[np.float64], y: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return how likely a candidate of a kind is at places of the cell, 0..1."""
+    """Return the probability (0..1) of a candidate of a kind at positions in the square."""
     tissue = (fields.at("tissue", x, y) > 5.0).astype(np.float64)
     if kind is Kind.EPITHELIAL:
         return tissue * (fields.at("lumen", x, y) < -3.0)
@@ -143,20 +146,20 @@ def _candidates(
     return result
 
 
-def _keeps_its_place(candidates: NDArray[np.void], layout: Layout) -> NDArray[np.bool_]:
-    """Return which candidates have no stronger one too close (Matérn's second hard-core process)."""
+def _is_kept(candidates: NDArray[np.void], layout: Layout) -> NDArray[np.bool_]:
+    """Return which candidates have no stronger one too close (Matérn's type II hard-core process)."""
     if layout.touching:
         reach = 0.9 * np.sqrt(candidates["semi_major_um"] * candidates["semi_minor_um"])
     else:
-        # Ripples reach past the ellipse, and a pixel of background must stay between two.
+        # Ripples reach past the ellipse, and a pixel of background must stay between two nuclei.
         reach = 1.12 * candidates["semi_major_um"] + max(layout.mpp)
-    places_um = np.stack([candidates["x"], candidates["y"]], axis=1) * layout.mpp
+    centres_um = np.stack([candidates["x"], candidates["y"]], axis=1) * layout.mpp
     kept = np.ones(len(candidates), bool)
     if len(candidates) < 2:
         return kept
-    pairs = cKDTree(places_um).query_pairs(2 * float(reach.max()), output_type="ndarray")
+    pairs = cKDTree(centres_um).query_pairs(2 * float(reach.max()), output_type="ndarray")
     first, second = pairs[:, 0], pairs[:, 1]
-    apart = np.hypot(*(places_um[first] - places_um[second]).T)
+    apart = np.hypot(*(centres_um[first] - centres_um[second]).T)
     close = apart < reach[first] + reach[second]
     first, second = first[close], second[close]
     strength = candidates["strength"]

@@ -1,4 +1,4 @@
-"""Encoded tiles of all levels of a slide in one pass over its cells; memory does not grow with its height."""
+"""Pyramid: encoded tiles of all levels, made square by square; memory does not grow with the slide's height."""
 
 import os
 import struct
@@ -16,8 +16,8 @@ import imagecodecs
 import numpy as np
 from numpy.typing import NDArray
 
-from wsi_parse.synthetic.layout import CELL
-from wsi_parse.synthetic.painting import blank_cell
+from wsi_parse.synthetic.layout import SQUARE_PX
+from wsi_parse.synthetic.painting import blank_square
 from wsi_parse.synthetic.slide import SyntheticSlide
 
 TILE = 256
@@ -27,7 +27,7 @@ _Result = TypeVar("_Result")
 
 
 def encode(tile: NDArray[np.uint8], compression: Compression, quality: int) -> bytes:
-    """Encode one whole tile (TILE, TILE, 3) as a TIFF reader wants it."""
+    """Encode one whole tile (TILE, TILE, 3) for a TIFF."""
     pixels = np.ascontiguousarray(tile)
     if compression == "deflate":
         return bytes(imagecodecs.zlib_encode(pixels.tobytes(), level=4))
@@ -37,7 +37,7 @@ def encode(tile: NDArray[np.uint8], compression: Compression, quality: int) -> b
 
 
 class _Spool:
-    """Encoded tiles kept in a file until it is their turn."""
+    """Encoded tiles that are kept in a file until their level is written."""
 
     def __init__(self, folder: Path) -> None:
         self._file: IO[bytes] = tempfile.TemporaryFile(dir=folder)  # noqa: SIM115
@@ -56,7 +56,7 @@ class _Spool:
 
 @dataclass(frozen=True)
 class _Sums:
-    """Sums of pixels of the level above, and the place (column, row) of the first of them."""
+    """Sums of pixels of the next larger level, and the index (column, row) of the first sum."""
 
     sums: NDArray[np.uint16]
     column: int
@@ -64,18 +64,18 @@ class _Sums:
 
 
 class _Level:
-    """One reduced level: adds up pixels of the level above, encodes a row of tiles when whole, passes it on.
+    """One reduced level: it averages pixels of the next larger level, and encodes each row of tiles that is complete.
 
     Parameters
     ----------
     width, height : int
-        Size of this level; a rest of the level above that fills no whole pixel is left out, as Aperio does.
+        Size of this level; pixels of the larger level that do not fill a whole pixel are left out, as Aperio does.
     ratio : int
-        Pixels of the level above per pixel of this one; at most 16, so that a sum of bytes fits 16 bits.
+        Pixels of the larger level per pixel of this one; at most 16, so that a sum of bytes fits into 16 bits.
     encoder : callable
         Encodes one tile.
     folder : Path
-        Where encoded tiles wait.
+        Folder of the temporary file with encoded tiles.
     """
 
     def __init__(
@@ -85,23 +85,23 @@ class _Level:
         self.below: _Level | None = None
         self.spool = _Spool(folder)
         self._encoder = encoder
-        self._sums = np.zeros((TILE + CELL // ratio + 2, width, 3), np.uint16)
+        self._sums = np.zeros((TILE + SQUARE_PX // ratio + 2, width, 3), np.uint16)
         self._first = 0
 
-    def partial_sums(self, block: NDArray[np.uint8], x: int, y: int) -> _Sums:
-        """Add up a block of the level above, whose corner is (x, y) there."""
-        rows = np.add.reduceat(block, _starts(y, block.shape[0], self.ratio), axis=0, dtype=np.uint16)
-        sums = np.add.reduceat(rows, _starts(x, block.shape[1], self.ratio), axis=1, dtype=np.uint16)
+    def partial_sums(self, pixels: NDArray[np.uint8], x: int, y: int) -> _Sums:
+        """Add up pixels of the larger level, whose corner is (x, y) there."""
+        rows = np.add.reduceat(pixels, _starts(y, pixels.shape[0], self.ratio), axis=0, dtype=np.uint16)
+        sums = np.add.reduceat(rows, _starts(x, pixels.shape[1], self.ratio), axis=1, dtype=np.uint16)
         return _Sums(sums, x // self.ratio, y // self.ratio)
 
-    def add(self, block: _Sums) -> None:
-        """Take the sums of a block; parts past the edge of this level are dropped."""
-        top = block.row - self._first
-        part = self._sums[top : top + block.sums.shape[0], block.column : block.column + block.sums.shape[1]]
-        part += block.sums[: part.shape[0], : part.shape[1]]
+    def add(self, partial: _Sums) -> None:
+        """Add partial sums; parts past the edge of this level are dropped."""
+        top = partial.row - self._first
+        part = self._sums[top : top + partial.sums.shape[0], partial.column : partial.column + partial.sums.shape[1]]
+        part += partial.sums[: part.shape[0], : part.shape[1]]
 
     def advance(self, rows_above: int, last: bool) -> None:
-        """Encode what is whole, now that all blocks of the first `rows_above` rows above were added."""
+        """Encode the rows of tiles that are complete, after the first `rows_above` rows of the larger level."""
         whole = self.height if last else min(self.height, rows_above // self.ratio)
         while self._first < whole and (last or whole - self._first >= TILE):
             rows = min(TILE, self.height - self._first)
@@ -118,13 +118,13 @@ class _Level:
 
 
 def _starts(first: int, size: int, ratio: int) -> NDArray[np.int64]:
-    """Return where, in `size` pixels from `first` on, the pixels of a lattice `ratio` times coarser begin."""
+    """Return the starts, within `size` pixels from `first` on, of the pixels of a lattice `ratio` times coarser."""
     starts = np.arange(first // ratio, -(-(first + size) // ratio)) * ratio - first
     return np.maximum(starts, 0)
 
 
 def _cut(strip: NDArray[np.uint8]) -> Iterator[NDArray[np.uint8]]:
-    """Cut a row of tiles, at most TILE high; the last ones are filled up with their last row and column."""
+    """Cut a strip of at most TILE rows into tiles; the last tiles are padded with their last row and column."""
     height, width = strip.shape[:2]
     missing = (-height % TILE, -width % TILE)
     padded = np.pad(strip, ((0, missing[0]), (0, missing[1]), (0, 0)), mode="edge") if any(missing) else strip
@@ -133,26 +133,26 @@ def _cut(strip: NDArray[np.uint8]) -> Iterator[NDArray[np.uint8]]:
 
 
 @dataclass(frozen=True)
-class _CellResult:
-    """A cell, encoded: rows of tiles, and its sums for the first reduced level."""
+class _EncodedSquare:
+    """An encoded square: rows of tiles, and its sums for the first reduced level."""
 
     tiles: list[list[bytes]]
     sums: _Sums | None
 
 
 class Pyramid:
-    """All encoded tiles of a slide, largest level first; use it as a context manager, and take levels in order.
+    """All encoded tiles of a slide, largest level first; use it as a context manager, and take the levels in order.
 
     Parameters
     ----------
     slide : SyntheticSlide
     downsamples : sequence of int
-        1 first; each a multiple of the one before, by 16 at most.
+        The first is 1; each is 2 to 16 times the one before.
     compression : "jpeg" or "deflate"
     quality : int
-        Of JPEG.
+        Quality of JPEG, 0..100.
     folder : Path
-        Where encoded tiles of the smaller levels wait for their turn.
+        Folder of temporary files with the encoded tiles of the smaller levels.
     """
 
     def __init__(
@@ -178,7 +178,7 @@ class Pyramid:
         ]
         for above, below in pairwise(self._levels):
             above.below = below
-        self._blank: dict[tuple[int, int], _CellResult] = {}
+        self._blank: dict[tuple[int, int], _EncodedSquare] = {}
 
     def __enter__(self) -> "Pyramid":
         return self
@@ -188,11 +188,11 @@ class Pyramid:
             level.spool.close()
 
     def tiles(self, level: int) -> Iterator[bytes]:
-        """Yield the encoded tiles of a level, row by row; level 0 makes them all."""
+        """Yield the encoded tiles of a level, row by row; level 0 must be taken first, because it makes all tiles."""
         return self._base_tiles() if level == 0 else self._levels[level - 1].spool.tiles()
 
     def thumbnail(self, largest: int = 1024) -> NDArray[np.uint8]:
-        """Return the smallest level, thinned out to at most `largest` pixels a side; after level 0 was taken."""
+        """Return every n-th pixel of the smallest level, at most `largest` per side; call it after taking level 0."""
         width, height = self.sizes[-1]
         step = -(-max(width, height) // largest)
         columns = -(-width // TILE)
@@ -210,44 +210,44 @@ class Pyramid:
         return np.frombuffer(imagecodecs.zlib_decode(data), np.uint8).reshape(TILE, TILE, 3)
 
     def _base_tiles(self) -> Iterator[bytes]:
-        cells = self.slide.box.covering(CELL)
-        places = ((column, row) for row in range(cells.height) for column in range(cells.width))
-        results = _in_order(lambda place: self._cell(*place), places)
-        for row in range(cells.height):
-            tile_rows: list[list[bytes]] = [[] for _ in range(CELL // TILE)]
-            for _ in range(cells.width):
+        squares = self.slide.box.covering(SQUARE_PX)
+        indices = ((column, row) for row in range(squares.height) for column in range(squares.width))
+        results = _in_order(lambda index: self._encoded_square(*index), indices)
+        for row in range(squares.height):
+            tile_rows: list[list[bytes]] = [[] for _ in range(SQUARE_PX // TILE)]
+            for _ in range(squares.width):
                 result = next(results)
                 for tiles, more in zip(tile_rows, result.tiles, strict=False):
                     tiles.extend(more)
                 if result.sums is not None:
                     self._levels[0].add(result.sums)
-            # Before the last tile is handed out: who counts tiles never asks for another.
+            # This comes before the last tile is yielded, because a writer that counts tiles asks for no further one.
             if self._levels:
-                self._levels[0].advance((row + 1) * CELL, row == cells.height - 1)
+                self._levels[0].advance((row + 1) * SQUARE_PX, row == squares.height - 1)
             for tiles in tile_rows:
                 yield from tiles
 
-    def _cell(self, column: int, row: int) -> _CellResult:
-        pixels = self.slide.cell(column, row)
-        x, y = column * CELL, row * CELL
-        whole = x + CELL <= self.slide.width and y + CELL <= self.slide.height
-        if not (whole and pixels is blank_cell()):
-            return self._encode_cell(pixels[: self.slide.height - y, : self.slide.width - x], x, y)
+    def _encoded_square(self, column: int, row: int) -> _EncodedSquare:
+        pixels = self.slide.square(column, row)
+        x, y = column * SQUARE_PX, row * SQUARE_PX
+        whole = x + SQUARE_PX <= self.slide.width and y + SQUARE_PX <= self.slide.height
+        if not (whole and pixels is blank_square()):
+            return self._encode(pixels[: self.slide.height - y, : self.slide.width - x], x, y)
         ratio = self._levels[0].ratio if self._levels else 1
         phase = x % ratio, y % ratio
         if phase not in self._blank:
-            self._blank[phase] = self._encode_cell(pixels, x, y)
+            self._blank[phase] = self._encode(pixels, x, y)
         blank = self._blank[phase]
-        return _CellResult(blank.tiles, blank.sums and _Sums(blank.sums.sums, x // ratio, y // ratio))
+        return _EncodedSquare(blank.tiles, blank.sums and _Sums(blank.sums.sums, x // ratio, y // ratio))
 
-    def _encode_cell(self, block: NDArray[np.uint8], x: int, y: int) -> _CellResult:
-        strips = (block[top : top + TILE] for top in range(0, block.shape[0], TILE))
+    def _encode(self, pixels: NDArray[np.uint8], x: int, y: int) -> _EncodedSquare:
+        strips = (pixels[top : top + TILE] for top in range(0, pixels.shape[0], TILE))
         tiles = [[self._encoder(tile) for tile in _cut(strip)] for strip in strips]
-        return _CellResult(tiles, self._levels[0].partial_sums(block, x, y) if self._levels else None)
+        return _EncodedSquare(tiles, self._levels[0].partial_sums(pixels, x, y) if self._levels else None)
 
 
 def _in_order(function: Callable[[_Item], _Result], items: Iterable[_Item]) -> Iterator[_Result]:
-    """Map with threads; results in order, and only a few of them ahead."""
+    """Map with threads; results come in order, and only a few are computed ahead."""
     workers = min(4, os.cpu_count() or 1)
     with ThreadPoolExecutor(workers) as executor:
         ahead: deque[Future[_Result]] = deque()

@@ -1,4 +1,4 @@
-"""SyntheticSlide: pixels and truth of a slide that exists only as a few numbers."""
+"""SyntheticSlide: the pixels and the truth of a slide that is defined by a few numbers."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -8,20 +8,20 @@ import numpy as np
 from numpy.typing import NDArray
 
 from wsi_parse.geometry import Box
-from wsi_parse.synthetic.layout import CELL, Layout
+from wsi_parse.synthetic.layout import SQUARE_PX, Layout
 from wsi_parse.synthetic.nuclei import NUCLEUS, Kind, outline_px
-from wsi_parse.synthetic.painting import plain_cell, stained_cell, tissue_of_cell
-from wsi_parse.synthetic.placement import nuclei_of_cell
+from wsi_parse.synthetic.painting import plain_square, stained_square, tissue_of_square
+from wsi_parse.synthetic.placement import nuclei_of_square
 
 Scalar = TypeVar("Scalar", bound=np.generic)
 
 
 @dataclass(frozen=True)
 class SyntheticSlide:
-    """An H&E-like slide with known truth, of any size; every pixel is a pure function of place and seed.
+    """An H&E-like slide with known truth, of any size; every pixel is a pure function of its position and the seed.
 
-    Nothing of the size of the slide is ever held: pixels and nuclei are made cell by cell (CELL pixels a side),
-    and a cell asks only its eight neighbours.
+    Nothing as large as the slide is ever held in memory: pixels and nuclei are made square by square (SQUARE_PX pixels
+    per side), and a square depends only on its eight neighbours.
 
     Parameters
     ----------
@@ -32,15 +32,15 @@ class SyntheticSlide:
     seed : int
         Not negative.
     tissue : float
-        Share of the slide inside the tissue outline, before tears and holes. 0: an empty slide.
+        Share of the slide inside the tissue outline, before tears and holes; 0 gives an empty slide.
     density : float
-        Share of the possible nuclei that are there, 0..1.
+        Share of the possible nuclei that exist, 0..1.
     touching : bool
-        False: a gap of at least a pixel stays between any two nuclei.
+        If False, a gap of at least one pixel stays between any two nuclei.
     style : "stained" or "plain"
-        Plain: flat tissue and nuclei of exact colours (PLAIN_TISSUE, PLAIN_COLOURS), no noise.
+        In the plain style, tissue and nuclei have exact colours (PLAIN_TISSUE, PLAIN_COLOURS) without noise.
     rectangles : tuple of (Box, (red, green, blue))
-        Painted over everything at exact level-0 places, later ones last.
+        Boxes in level-0 pixels that are painted over everything, in this order.
 
     Examples
     --------
@@ -78,60 +78,60 @@ class SyntheticSlide:
         """Where tissue, nests, glands and fibres lie."""
         return Layout(self.width, self.height, self.mpp_xy, self.seed, self.tissue, self.density, self.touching)
 
-    def cell(self, column: int, row: int) -> NDArray[np.uint8]:
-        """Return the pixels (CELL, CELL, 3) of one cell; do not write into them.
+    def square(self, column: int, row: int) -> NDArray[np.uint8]:
+        """Return the pixels (SQUARE_PX, SQUARE_PX, 3) of one square; do not write into them.
 
-        Empty cells are one and the same array, so that a writer need encode it only once.
+        All empty squares are the same array, so that a writer needs to encode it only once.
         """
         layout = self.layout
         near = np.concatenate(
             [
-                nuclei_of_cell(layout, near_column, near_row)
+                nuclei_of_square(layout, near_column, near_row)
                 for near_row in (row - 1, row, row + 1)
                 for near_column in (column - 1, column, column + 1)
             ]
         )
-        paint = stained_cell if self.style == "stained" else plain_cell
+        paint = stained_square if self.style == "stained" else plain_square
         pixels = paint(layout, column, row, near)
-        cell_level0 = Box(column * CELL, row * CELL, CELL, CELL)
+        square_level0 = Box(column * SQUARE_PX, row * SQUARE_PX, SQUARE_PX, SQUARE_PX)
         for box_level0, colour in self.rectangles:
-            common = box_level0.intersection(cell_level0)
+            common = box_level0.intersection(square_level0)
             if common.area:
                 pixels = pixels if pixels.flags.writeable else pixels.copy()
-                pixels[common.relative_to(cell_level0).slices] = colour
+                pixels[common.relative_to(square_level0).slices] = colour
         return pixels
 
     def pixels(self, box_level0: Box) -> NDArray[np.uint8]:
         """Return the RGB pixels of a box, uint8 (rows, columns, 3); it may reach past the slide."""
-        return _gather(box_level0, np.empty((*box_level0.shape, 3), np.uint8), self.cell)
+        return _gather(box_level0, np.empty((*box_level0.shape, 3), np.uint8), self.square)
 
     def tissue_mask(self, box_level0: Box) -> NDArray[np.bool_]:
-        """Return which pixels of a box are tissue, bool (rows, columns); a gland's lumen is, a hole is not."""
+        """Return which pixels of a box are tissue, bool (rows, columns); lumens of glands are tissue, holes are not."""
         layout = self.layout
         return _gather(
             box_level0,
             np.empty(box_level0.shape, bool),
-            lambda column, row: tissue_of_cell(layout, column, row),
+            lambda column, row: tissue_of_square(layout, column, row),
         )
 
     def nuclei(self, box_level0: Box) -> NDArray[np.void]:
-        """Return the nuclei (dtype NUCLEUS) whose centre lies in a box, cell by cell."""
+        """Return the nuclei (dtype NUCLEUS) whose centre lies in a box, square by square."""
         parts = list(self.iterate_nuclei(box_level0))
         return np.concatenate(parts) if parts else np.empty(0, NUCLEUS)
 
     def iterate_nuclei(self, box_level0: Box | None = None) -> Iterator[NDArray[np.void]]:
-        """Yield the nuclei of a box (the whole slide when None), one array a cell, row by row."""
+        """Yield the nuclei of a box (None is the whole slide), one array per square, row by row."""
         box = self.box if box_level0 is None else box_level0.intersection(self.box)
-        cells = box.covering(CELL)
-        for row in range(cells.y, cells.bottom):
-            for column in range(cells.x, cells.right):
-                nuclei = nuclei_of_cell(self.layout, column, row)
+        squares = box.covering(SQUARE_PX)
+        for row in range(squares.y, squares.bottom):
+            for column in range(squares.x, squares.right):
+                nuclei = nuclei_of_square(self.layout, column, row)
                 inside = (nuclei["x"] >= box.x) & (nuclei["x"] < box.right)
                 inside &= (nuclei["y"] >= box.y) & (nuclei["y"] < box.bottom)
                 yield nuclei[inside]
 
     def outlines(self, nuclei: NDArray[np.void]) -> NDArray[np.float64]:
-        """Return the true outlines (N, points, 2) as (x, y) in level-0 pixels, rings left open."""
+        """Return the true outlines (N, points, 2) as (x, y) in level-0 pixels; the rings are not closed."""
         shapes = zip(nuclei["kind"].tolist(), nuclei["shape"].tolist(), nuclei["turn"].tolist(), strict=True)
         rings = [outline_px(Kind(kind), shape, turn, self.mpp_xy) for kind, shape, turn in shapes]
         if not rings:
@@ -141,11 +141,11 @@ class SyntheticSlide:
 
 
 def _gather(box: Box, result: NDArray[Scalar], make: Callable[[int, int], NDArray[Scalar]]) -> NDArray[Scalar]:
-    """Fill `result`, whose pixels are those of `box`, from the cells it touches."""
-    cells = box.covering(CELL)
-    for row in range(cells.y, cells.bottom):
-        for column in range(cells.x, cells.right):
-            cell = Box(column * CELL, row * CELL, CELL, CELL)
-            common = cell.intersection(box)
-            result[common.relative_to(box).slices] = make(column, row)[common.relative_to(cell).slices]
+    """Fill `result`, whose pixels are those of `box`, from the squares it touches."""
+    squares = box.covering(SQUARE_PX)
+    for row in range(squares.y, squares.bottom):
+        for column in range(squares.x, squares.right):
+            square = Box(column * SQUARE_PX, row * SQUARE_PX, SQUARE_PX, SQUARE_PX)
+            common = square.intersection(box)
+            result[common.relative_to(box).slices] = make(column, row)[common.relative_to(square).slices]
     return result

@@ -1,4 +1,4 @@
-"""The true nuclei as GeoJSON that QuPath takes, streamed."""
+"""The true nuclei of a synthetic slide as GeoJSON for QuPath, streamed."""
 
 import json
 import uuid
@@ -23,9 +23,9 @@ _NAMESPACE = uuid.UUID("6d0f3b0e-4f0e-5a51-9f7d-0b6f0d1f2c33")
 
 
 def truth_features(slide: SyntheticSlide) -> Iterator[dict[str, Any]]:
-    """Yield one GeoJSON feature (a QuPath detection) for each nucleus, in level-0 pixels, cell by cell.
+    """Yield one GeoJSON feature (a QuPath detection) for each nucleus, in level-0 pixels, square by square.
 
-    The class is the name of the kind; outlines stand on QuPath's quarter-pixel grid.
+    The class is the name of the kind; outlines lie on the quarter-pixel grid.
     """
     for nuclei in slide.iterate_nuclei():
         if not len(nuclei):

@@ -24,7 +24,7 @@ IDENTIFIERS = {
     "Barcode": "planted-barcode",
     "Filename": "planted-accession",
 }
-"""What a scanner might leave in a file and no output may repeat; the words "planted-" find them."""
+"""Identifiers as a scanner might leave them in a file; no output may repeat them. Tests search for "planted-"."""
 
 _SCN_NAMESPACE = "http://www.leica-microsystems.com/scn/2010/10/01"
 _NM_PER_UM = 1000
@@ -60,7 +60,7 @@ class _TiffLevels:
 
 
 def _needs_bigtiff(slide: SyntheticSlide) -> bool:
-    # Tissue compresses to less than a byte a pixel, the pyramid adds a fifteenth; 4 GiB is the limit.
+    # Tissue compresses to less than a byte per pixel, and the pyramid adds a fifteenth; the limit is 4 GiB.
     return slide.box.area > 2**32
 
 
@@ -82,16 +82,16 @@ def write_svs_like(
     slide : SyntheticSlide
         Aperio knows one pixel size; x and y must agree.
     downsamples : sequence of int
-        1 first; a level's size is rounded down, so its true downsample may be no whole number.
+        The first is 1. A level's size is rounded down, so its true downsample may not be a whole number.
     compression : "jpeg" or "deflate"
         Deflate keeps exact colours.
     quality : int
-        Of JPEG.
+        Quality of JPEG, 0..100.
     identifiers : mapping, optional
         Keys and values for the ImageDescription, such as IDENTIFIERS; adds a label image that shows them.
     """
     if slide.mpp_xy[0] != slide.mpp_xy[1]:
-        raise ValueError("an Aperio file has one number for the pixel size of x and y")
+        raise ValueError("the pixel size must be the same in x and y, because an Aperio file has one number for both")
     mpp = slide.mpp_xy[0]
     keys = {"AppMag": f"{10 / mpp:g}", "MPP": f"{mpp:g}", **(identifiers or {})}
     size = f"{slide.width}x{slide.height} [0,0 {slide.width}x{slide.height}] ({TILE}x{TILE}) JPEG/RGB Q={quality}"
@@ -104,7 +104,7 @@ def write_svs_like(
         levels = _TiffLevels(writer, pyramid, compression)
         levels.write(0, description=description)
         if len(pyramid.sizes) > 1:
-            # Aperio's second page; readers that count pages, tifffile among them, expect it there.
+            # The thumbnail is Aperio's second page; readers that count pages, such as tifffile, expect it there.
             _write_picture(writer, pyramid.thumbnail(), "Aperio Synthetic v1\nthumbnail")
         for level in range(1, len(pyramid.sizes)):
             levels.write(level, description=description)
@@ -121,9 +121,9 @@ def write_generic_tiff(
     quality: int = 85,
     resolution: bool = True,
 ) -> None:
-    """Write a tiled pyramidal TIFF without a vendor; the pixel size is in the resolution tags, if at all.
+    """Write a tiled pyramidal TIFF without a vendor; the pixel size is in the resolution tags.
 
-    Parameters are those of `write_svs_like`; with `resolution=False` the file does not tell its pixel size.
+    Parameters are those of `write_svs_like`; with `resolution=False` the file has no pixel size.
     """
     with (
         atomic(path) as temporary,
@@ -192,7 +192,7 @@ def write_leica_scn(
     Raises
     ------
     ValueError
-        A side or an offset is no multiple of the largest downsample: the format has one size in nanometres for
+        A side or an offset is not a multiple of the largest downsample: the format has one size in nanometres for
         all levels, so rounded levels would be misplaced.
     """
     if any(length % downsamples[-1] for length in (slide.width, slide.height, *offset)):
@@ -230,7 +230,7 @@ def _scn_xml(
             "</illuminationSettings></scanSettings></image>"
         )
 
-    # This version of the format has its barcode in base64.
+    # This version of the format stores its barcode in base64.
     barcode = base64.b64encode(identifiers.get("Barcode", "").encode()).decode()
     values = {key: escape(value) for key, value in identifiers.items()}
     dimensions = "".join(
