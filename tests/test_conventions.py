@@ -133,12 +133,12 @@ class TestFrame:
         self, width: int, height: int, mpp_x: float, mpp_y: float, mpp: float
     ) -> None:
         frame = Frame.of(width, height, (mpp_x, mpp_y), mpp)
-        for cells, length, scale in (
+        for pixels, length, scale in (
             (frame.width, width, frame.scale_x),
             (frame.height, height, frame.scale_y),
         ):
-            assert cells * scale >= length - 1e-5 * scale
-            assert cells == 1 or (cells - 1) * scale < length
+            assert pixels * scale >= length - 1e-5 * scale
+            assert pixels == 1 or (pixels - 1) * scale < length
         assert frame.scale_x * mpp_x == pytest.approx(mpp)
         assert frame.scale_y * mpp_y == pytest.approx(mpp)
 
@@ -518,4 +518,4 @@ class TestPrompts:
 
 def test_errors_read_as_message_and_remedy() -> None:
     assert str(SettingsError("It is wrong.", "Do it right.")) == "It is wrong. Do it right."
-    assert str(UnknownNameError.of("model", "x", ["b", "a"])) == "No model is called 'x'. Known: a, b."
+    assert str(UnknownNameError.of("model", "x", ["b", "a"])) == "There is no model called 'x'. Use one of: a, b."

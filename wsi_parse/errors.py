@@ -1,26 +1,26 @@
-"""The tree of errors. Each says what is wrong and what to do.
+"""The errors of this package; each says what is wrong and what to do.
 
 ::
 
     WsiParseError
     ├── UsageError (ValueError)             the call is wrong: options, settings, prompts
     │   ├── SettingsError
-    │   ├── UnknownNameError (KeyError)     no reader, model, exporter of that name
+    │   ├── UnknownNameError (KeyError)     no reader, model, exporter or cluster has that name
     │   ├── MissingPackageError (ImportError)  an output format needs a package that is not installed
-    │   └── UnknownPromptError              the model does not know the words
+    │   └── UnknownPromptError              the model does not know a prompt
     ├── SlideError                          the slide cannot be used
-    │   ├── SlideOpenError (OSError)        no reader opens it
-    │   ├── SlideReadError (OSError)        it opened, but pixels cannot be read
-    │   ├── UnsupportedSlideError           opened, but not something we process
-    │   └── PixelSizeError (ValueError)     the microns per pixel are missing or disagree
-    ├── ModelError (RuntimeError)           a model failed, or answered out of contract
+    │   ├── SlideOpenError (OSError)        no reader opens the file
+    │   ├── SlideReadError (OSError)        the slide opened, but its pixels cannot be read
+    │   ├── UnsupportedSlideError           the file opened, but is not a slide that we process
+    │   └── PixelSizeError (ValueError)     the pixel size is missing, not valid, or contradicted
+    ├── ModelError (RuntimeError)           a model failed, or broke its contract
     ├── WeightsError (OSError)              weights are missing, damaged, or of another network
-    │   └── DownloadError                   they could not be fetched
-    │       └── MissingFileError            the repository does not hold them
-    ├── StoreError (OSError)                an intermediate result is damaged
-    ├── ClusterError (RuntimeError)         the place where tasks run cannot be had, or is gone
-    ├── ClaimedError (RuntimeError)         another process is doing this slide
-    └── StageError (RuntimeError)           where a run failed: slide, stage and place
+    │   └── DownloadError                   the weights could not be downloaded
+    │       └── MissingFileError            the repository does not contain the file
+    ├── StoreError (OSError)                an intermediate result is missing or damaged
+    ├── ClusterError (RuntimeError)         workers are not available, or were lost
+    ├── ClaimedError (RuntimeError)         another process works on this slide
+    └── StageError (RuntimeError)           a run failed: names slide, stage and position
 """
 
 from collections.abc import Iterable
@@ -34,19 +34,19 @@ class WsiParseError(Exception):
     message : str
         What is wrong, in one sentence.
     remedy : str, optional
-        What the user can do about it.
+        What the user can do about it, as an imperative sentence.
     stage : str, optional
-        Of a run: "tissue", "prediction", "outlining", "export", …
-    place : str, optional
-        On the slide, in level-0 pixels.
+        The stage of the run: "tissue", "prediction", "outlining", "export", …
+    place_description : str, optional
+        Where on the slide, in level-0 pixels: "x 0-512, y 1024-1536".
     """
 
-    def __init__(self, message: str, remedy: str = "", stage: str = "", place: str = "") -> None:
+    def __init__(self, message: str, remedy: str = "", stage: str = "", place_description: str = "") -> None:
         super().__init__(message, remedy)
         self.message = message
         self.remedy = remedy
         self.stage = stage
-        self.place = place
+        self.place_description = place_description
 
     def __str__(self) -> str:
         return f"{self.message} {self.remedy}".strip()
@@ -57,16 +57,16 @@ class UsageError(WsiParseError, ValueError):
 
 
 class SettingsError(UsageError):
-    """A setting is unknown or has a value that cannot be."""
+    """A setting is unknown or has a value that is not valid."""
 
 
 class UnknownNameError(UsageError, KeyError):
-    """No plug-in of that name is registered."""
+    """No plug-in with that name is registered."""
 
     @classmethod
     def of(cls, kind: str, name: str, known: Iterable[str]) -> "UnknownNameError":
-        """Build the error for `name`, listing what is `known`."""
-        return cls(f"No {kind} is called {name!r}.", f"Known: {', '.join(sorted(known))}.")
+        """Build the error for `name`, with the `known` names as remedy."""
+        return cls(f"There is no {kind} called {name!r}.", f"Use one of: {', '.join(sorted(known))}.")
 
 
 class MissingPackageError(UsageError, ImportError):
@@ -74,7 +74,7 @@ class MissingPackageError(UsageError, ImportError):
 
 
 class UnknownPromptError(UsageError):
-    """The chosen model does not know the words of a prompt."""
+    """The chosen model does not know a prompt."""
 
 
 class SlideError(WsiParseError):
@@ -90,27 +90,27 @@ class SlideReadError(SlideError, OSError):
 
 
 class UnsupportedSlideError(SlideError):
-    """The file opened, but is not something this package processes (fluorescence, stacks, 16 bit)."""
+    """The file opened, but it is a kind of image that this package does not process (fluorescence, stacks, 16 bit)."""
 
 
 class PixelSizeError(SlideError, ValueError):
-    """The microns per pixel are missing, absurd, or disagree with what the user said."""
+    """The pixel size is missing or not valid, or the user's number differs from the file's."""
 
 
 class ModelError(WsiParseError, RuntimeError):
-    """A model failed or answered out of contract."""
+    """A model failed, or its result broke the contract."""
 
 
 class WeightsError(WsiParseError, OSError):
-    """Weights of a model are missing, damaged, or of another network."""
+    """The weights of a model are missing, damaged, or belong to another network."""
 
 
 class DownloadError(WeightsError):
-    """Weights could not be fetched; the message says why, the remedy what to do."""
+    """Weights could not be downloaded; the message says why."""
 
 
 class MissingFileError(DownloadError):
-    """The repository is there, the file is not."""
+    """The repository exists, but does not contain the file."""
 
 
 class StoreError(WsiParseError, OSError):
@@ -118,12 +118,12 @@ class StoreError(WsiParseError, OSError):
 
 
 class ClusterError(WsiParseError, RuntimeError):
-    """Workers cannot be had, cannot do the work, or their scheduler is gone."""
+    """Workers are not available or cannot do the work, or the connection to their scheduler was lost."""
 
 
 class ClaimedError(WsiParseError, RuntimeError):
-    """Another process is doing this slide."""
+    """Another process works on this slide."""
 
 
 class StageError(WsiParseError, RuntimeError):
-    """A run failed: the message names slide, stage and place; `__cause__` says why."""
+    """A run failed; the message names slide, stage and position, and `__cause__` is the reason."""

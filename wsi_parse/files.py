@@ -1,4 +1,4 @@
-"""Outputs appear whole or not at all: a temporary name, fsync, rename."""
+"""Files and folders that appear whole or not at all (temporary name, fsync, rename), and their hashes."""
 
 import hashlib
 import os
@@ -8,22 +8,28 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-# The manifest of a run, in the folder of its results: the last file that is written.
+# The manifest of a run, in the folder of its results; it is the last file that is written.
 MANIFEST_NAME = "run.json"
 
 
 @contextmanager
 def atomic(path: Path) -> Iterator[Path]:
-    """Give a temporary path beside `path`; move it there when the body ends well, else remove it.
+    """Give a temporary path beside `path`, and rename it to `path` when the body succeeds; else remove it.
 
-    The body makes a file or a folder of it. A folder that is replaced is away for the moment between two renames.
+    The body creates a file or a folder at the temporary path. A folder that is replaced is missing for the moment
+    between two renames.
+
+    Raises
+    ------
+    OSError
+        The file cannot be written, or a file would replace a folder.
     """
     temporary = path.with_name(f".{path.name}.{_this_process()}.part")
     earlier = path.with_name(f".{path.name}.{_this_process()}.earlier.part")
     try:
         yield temporary
         _sync(temporary)
-        # Only a folder takes a folder's place: a file that meets one is an error.
+        # Only a folder may replace a folder; for a file, `replace` below raises.
         if temporary.is_dir() and path.is_dir():
             path.replace(earlier)
         temporary.replace(path)
@@ -34,7 +40,7 @@ def atomic(path: Path) -> Iterator[Path]:
 
 
 def remove(path: Path) -> None:
-    """Remove a file, or a folder with all it holds; nothing where there is none."""
+    """Remove a file, a link, or a folder with its contents; a path that does not exist is ignored."""
     if path.is_dir() and not path.is_symlink():
         shutil.rmtree(path)
     else:
@@ -42,26 +48,32 @@ def remove(path: Path) -> None:
 
 
 def write_text(path: Path, text: str) -> None:
-    """Write a text file whole or not at all."""
+    """Write a UTF-8 text file whole or not at all."""
     with atomic(path) as temporary:
         temporary.write_text(text, encoding="utf-8")
 
 
 def try_writing(folder: Path) -> None:
-    """Write a file into a folder, and take it away again; raises OSError where that cannot be."""
+    """Create a file in a folder and remove it again; raises OSError if the folder is not writable."""
     trial = folder / f".trial-{_this_process()}"
     trial.touch()
     trial.unlink(missing_ok=True)
 
 
 def file_sha256(path: Path) -> str:
-    """Hash a file; raises OSError where it cannot be read."""
+    """Return the SHA-256 of a file as hexadecimal text; raises OSError if it cannot be read."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def tree_sha256(path: Path) -> str:
-    """Hash a file, or the names and contents of all files of a folder; raises OSError where one cannot be read."""
+    """Return the SHA-256 of a file, or of the names and contents of all files in a folder.
+
+    Raises
+    ------
+    OSError
+        A file cannot be read.
+    """
     if not path.is_dir():
         return file_sha256(path)
     lines = [f"{file_sha256(file)}  {file.relative_to(path).as_posix()}\n" for file in _files(path)]
@@ -79,7 +91,7 @@ def _sync(path: Path) -> None:
 
 
 def sync_folder(folder: Path) -> None:
-    """Make renames in a folder durable, where the system can."""
+    """Make renames in a folder durable, if the system supports that."""
     try:
         handle = os.open(folder, os.O_RDONLY)
     except (OSError, PermissionError):
@@ -93,5 +105,5 @@ def sync_folder(folder: Path) -> None:
 
 
 def _this_process() -> str:
-    """Name this process; hosts that share a folder may also share a number."""
+    """Return a name of this process; it includes the host, because hosts that share a folder may use equal numbers."""
     return f"{socket.gethostname()}-{os.getpid()}"

@@ -1,4 +1,4 @@
-"""Box and Frame: whole-pixel rectangles, and the only place that converts between frames.
+"""Box and Frame: whole-pixel rectangles, and the only code that converts between frames.
 
 Points are (x, y), sizes (width, height), arrays (rows, columns). Pixel (0, 0) covers [0, 1) x [0, 1).
 """
@@ -13,9 +13,9 @@ from numpy.typing import ArrayLike, NDArray
 
 @dataclass(frozen=True, slots=True, order=True)
 class Box:
-    """Whole-pixel rectangle, half-open: covers [x, x + width) x [y, y + height).
+    """Whole-pixel rectangle, half-open: it covers [x, x + width) x [y, y + height).
 
-    The frame it lives in is named by the variable that holds it.
+    The name of the variable that holds a box names the frame of its coordinates (`box_frame`, `box_level0`).
 
     >>> Box(0, 0, 4, 4).intersection(Box(2, 1, 10, 10))
     Box(x=2, y=1, width=2, height=3)
@@ -28,11 +28,11 @@ class Box:
 
     def __post_init__(self) -> None:
         if self.width < 0 or self.height < 0:
-            raise ValueError(f"a box cannot have a negative size: {self.width} x {self.height}")
+            raise ValueError(f"the size of a box must not be negative: {self.width} x {self.height}")
 
     @classmethod
     def from_corners(cls, left: int, top: int, right: int, bottom: int) -> "Box":
-        """Return the box between two corners; empty where they cross."""
+        """Return the box between two corners; it is empty (area 0) if right < left or bottom < top."""
         return cls(left, top, max(0, right - left), max(0, bottom - top))
 
     @property
@@ -57,11 +57,11 @@ class Box:
 
     @property
     def slices(self) -> tuple[slice, slice]:
-        """Index of the box in an array of (rows, columns) whose origin is the frame's."""
+        """Index of the box in an array (rows, columns) that begins at the origin of the frame."""
         return slice(self.y, self.bottom), slice(self.x, self.right)
 
     def intersection(self, other: "Box") -> "Box":
-        """Return the common part; empty (area 0) where there is none."""
+        """Return the common part of two boxes; it is empty (area 0) if they do not overlap."""
         return Box.from_corners(
             max(self.x, other.x),
             max(self.y, other.y),
@@ -70,7 +70,7 @@ class Box:
         )
 
     def contains(self, other: "Box") -> bool:
-        """Return whether `other` lies wholly inside."""
+        """Return whether `other` lies completely inside."""
         return self.intersection(other) == other
 
     def expanded(self, margin: int) -> "Box":
@@ -78,7 +78,7 @@ class Box:
         return Box(self.x - margin, self.y - margin, self.width + 2 * margin, self.height + 2 * margin)
 
     def relative_to(self, origin: "Box") -> "Box":
-        """Return the same box counted from the top left corner of `origin`."""
+        """Return the same box, with coordinates counted from the top left corner of `origin`."""
         return Box(self.x - origin.x, self.y - origin.y, self.width, self.height)
 
     def multiplied(self, factor: int) -> "Box":
@@ -90,7 +90,7 @@ class Box:
         return Box.from_corners(self.x // factor, self.y // factor, -(-self.right // factor), -(-self.bottom // factor))
 
     def strips(self, height: int) -> Iterator["Box"]:
-        """Cut into strips of full width and at most `height` rows, top to bottom."""
+        """Yield strips of the full width and at most `height` rows, from top to bottom."""
         for y in range(self.y, self.bottom, height):
             yield Box(self.x, y, self.width, min(height, self.bottom - y))
 
@@ -102,7 +102,7 @@ class Frame:
     Parameters
     ----------
     width, height : int
-        Size in frame pixels; the last ones may reach past the edge of the slide (white there).
+        Size in frame pixels; the last row and column may reach past the edge of the slide, which is white there.
     mpp_x, mpp_y : float
         Microns per frame pixel.
     scale_x, scale_y : float
@@ -118,7 +118,7 @@ class Frame:
 
     @classmethod
     def of(cls, width_level0: int, height_level0: int, level0_mpp: tuple[float, float], mpp: float) -> "Frame":
-        """Lay a frame of `mpp` microns per pixel over a slide.
+        """Return the frame of `mpp` microns per pixel of a slide with the given level-0 size and pixel size.
 
         >>> Frame.of(1000, 500, (0.25, 0.5), 0.5)
         Frame(width=500, height=500, mpp_x=0.5, mpp_y=0.5, scale_x=2.0, scale_y=1.0)
@@ -162,7 +162,7 @@ class Frame:
         return np.asarray(points_level0, np.float64) / (self.scale_x, self.scale_y)
 
     def box_in(self, box_frame: Box, other: "Frame") -> Box:
-        """Return the smallest box of `other`'s pixels that covers `box_frame` of this frame."""
+        """Return the smallest box in pixels of `other` that covers `box_frame`, a box of this frame."""
         ratio_x, ratio_y = self.scale_x / other.scale_x, self.scale_y / other.scale_y
         return Box.from_corners(
             math.floor(box_frame.x * ratio_x + _TINY),
@@ -172,7 +172,7 @@ class Frame:
         )
 
 
-# Rounding noise of a product of two floats must not add a row of pixels.
+# The rounding error of a product of two floats must not add a row of pixels.
 _TINY = 1e-6
 
 

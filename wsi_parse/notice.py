@@ -1,3 +1,3 @@
-"""The sentences that every output carries."""
+"""The notice that every output carries."""
 
 RESEARCH_ONLY = "research use only, not for clinical decisions"

@@ -1,4 +1,4 @@
-"""How a run goes: whom it tells, how long each stage took, and which one failed."""
+"""The progress of a run: the Progress protocol that receives it, and the seconds and errors of its stages."""
 
 import time
 from collections.abc import Iterator
@@ -10,20 +10,20 @@ from wsi_parse.errors import StageError, WsiParseError
 
 
 class Progress(Protocol):
-    """Who wants to know how a run goes."""
+    """Receives the progress of a run, to show it."""
 
     def start(self, stage: str, total: int) -> None:
         """Begin a stage of `total` steps."""
 
     def advance(self, stage: str, steps: int = 1) -> None:
-        """Go on by some steps."""
+        """Advance a stage by some steps."""
 
     def note(self, text: str) -> None:
-        """Say something once."""
+        """Show a text."""
 
 
 class Silent:
-    """Tells nobody."""
+    """Ignores all progress."""
 
     def start(self, stage: str, total: int) -> None:
         """Ignore."""
@@ -37,13 +37,13 @@ class Silent:
 
 @dataclass
 class Clock:
-    """Seconds of each stage."""
+    """Measures the seconds that each stage takes."""
 
     seconds: dict[str, float] = field(default_factory=dict)
 
     @contextmanager
     def stage(self, name: str) -> Iterator[None]:
-        """Add what the body takes to a stage."""
+        """Add the time that the body takes to a stage."""
         started = time.perf_counter()
         try:
             yield
@@ -63,6 +63,6 @@ def stage_named(slide: str, stage: str) -> Iterator[None]:
         reason = error.strerror or str(error)
         raise StageError(
             f"{slide}: {stage} failed: {reason}",
-            "Mend that and run again: what is done is kept.",
+            "Fix the cause and run again; finished work is kept.",
             stage,
         ) from error

@@ -1,4 +1,4 @@
-"""Prompt, and the pathology targets known by name: synonyms, kind, class name and colour in QuPath."""
+"""Prompts, and the known pathology targets with their synonyms, kinds, and class names and colours in QuPath."""
 
 import re
 from dataclasses import dataclass, replace
@@ -12,20 +12,20 @@ UNSURE = ": Unsure"
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """Something that a model may be asked for.
+    """A kind of object that a model can be asked for.
 
     Parameters
     ----------
     name : str
-        The canonical words, plural.
+        The canonical name, in the plural.
     kind : {"cell", "region"}
-        Cells are split apart and counted; regions keep their holes.
+        Cells are split and counted; regions keep their holes.
     class_name : str
-        QuPath's class.
+        Name of the class in QuPath.
     colour : tuple of int
-        RGB, 0..255.
+        Colour of the class, RGB, 0..255.
     synonyms : tuple of str
-        Other words for the same, normalised.
+        Other names of the same target, normalised.
     """
 
     name: str
@@ -87,23 +87,23 @@ TARGETS: tuple[Target, ...] = (
 
 @dataclass(frozen=True, slots=True)
 class Prompt:
-    """What the user asks for.
+    """A request of the user.
 
     Parameters
     ----------
     text : str
-        The user's words, white space folded.
+        The user's words, without white space at both ends.
     name : str
-        The canonical words; equals `text` where no target is known.
+        The canonical name of the target; the normalised words if they name no known target.
     kind : {"cell", "region"}
     class_name : str
-        QuPath's class.
+        Name of the class in QuPath.
     colour : tuple of int
-        RGB, 0..255.
+        Colour of the class, RGB, 0..255.
     known : bool
         Whether the words name a target of :data:`TARGETS`.
     site : str or None
-        The organ, where the words name it: "glands in colon pathology".
+        The organ, if the words name one: "glands in colon pathology".
     """
 
     text: str
@@ -116,7 +116,7 @@ class Prompt:
 
     @property
     def unsure(self) -> "Prompt":
-        """The same for objects of which a model is not sure: a class derived of this one, paler.
+        """The same prompt for objects whose class is unsure: its class is derived from this one, and paler.
 
         >>> Prompt.parse("tumour cells").unsure.class_name
         'Tumor: Unsure'
@@ -126,7 +126,7 @@ class Prompt:
 
     @classmethod
     def parse(cls, text: str) -> "Prompt":
-        """Resolve words to a prompt: synonyms and plural forms meet in one name.
+        """Turn words into a prompt; synonyms, singular and plural forms have the same name.
 
         >>> Prompt.parse("Lymphocytes").name
         'inflammatory cells'
@@ -136,22 +136,22 @@ class Prompt:
         False
         """
         words = normalise(text)
-        placed = _AT_SITE.fullmatch(words)
-        bare, site = (placed[1], placed[2]) if placed and singular(placed[1]) in _BY_WORDS else (words, None)
+        match = _AT_SITE.fullmatch(words)
+        bare, site = (match[1], match[2]) if match and singular(match[1]) in _BY_WORDS else (words, None)
         target = _BY_WORDS.get(singular(bare))
         if target is not None:
             return cls(text.strip(), target.name, target.kind, target.class_name, target.colour, True, site)
-        kind: Kind = "cell" if _CELLS.search(bare) else "region"
+        kind: Kind = "cell" if _CELL_WORDS.search(bare) else "region"
         return cls(text.strip(), words, kind, words.capitalize(), _UNKNOWN_COLOUR, False, site)
 
 
 _UNKNOWN_COLOUR: Rgb = (255, 200, 0)
 _AT_SITE = re.compile(r"(.+?) in (.+?)(?: pathology)?")
-_CELLS = re.compile(r"\b(?:cells?|nuclei|nucleus|mitos[ie]s|mitotic figures?|\w+(?:cyte|blast|phage|phil)s?)$")
+_CELL_WORDS = re.compile(r"\b(?:cells?|nuclei|nucleus|mitos[ie]s|mitotic figures?|\w+(?:cyte|blast|phage|phil)s?)$")
 
 
 def normalise(text: str) -> str:
-    """Lower case, white space folded, without a full stop at the end.
+    """Return words in lower case, with single spaces and without punctuation at the end.
 
     >>> normalise("  Neoplastic   Cells. ")
     'neoplastic cells'
@@ -161,7 +161,7 @@ def normalise(text: str) -> str:
 
 
 def singular(words: str) -> str:
-    """Bring each word to its singular, and British spelling to American: what synonyms are compared by.
+    """Return words in the singular and in American spelling, in which synonyms are compared.
 
     >>> singular("tumours"), singular("all nuclei"), singular("lymphocytes"), singular("connective tissue cells")
     ('tumor', 'all nucleus', 'lymphocyte', 'connective tissue cell')

@@ -1,4 +1,4 @@
-"""Name -> plug-in, imported when asked for: a built-in is one line here, others come by entry point."""
+"""Registries of plug-ins by name, imported on demand: built-in ones are listed here, others use entry points."""
 
 import importlib
 from importlib.metadata import entry_points
@@ -8,18 +8,18 @@ from wsi_parse.errors import UnknownNameError
 
 
 class Registry:
-    """Names of one kind of plug-in.
+    """The plug-ins of one kind, by name.
 
     Parameters
     ----------
     kind : str
-        What the plug-ins are, for messages: "model", "exporter".
+        The kind, as messages name it: "model", "exporter".
     builtin : dict of str to str
         Name -> "module:attribute". Nothing is imported before :meth:`get`.
 
     Notes
     -----
-    Packages outside add their own under the entry point group ``wsi_parse.<kind>s``.
+    Other packages add their plug-ins in the entry point group ``wsi_parse.<kind>s``.
     """
 
     def __init__(self, kind: str, builtin: dict[str, str]) -> None:
@@ -28,15 +28,15 @@ class Registry:
         self._added: dict[str, Any] = {}
 
     def names(self) -> list[str]:
-        """Known names, sorted."""
+        """Return all known names, sorted."""
         return sorted({*self._builtin, *self._added, *(point.name for point in self._outside())})
 
     def add(self, name: str, plugin: Any) -> None:  # noqa: ANN401 - any plug-in type
-        """Register an object made in this process (a model of a script or of a test)."""
+        """Register an object of this process, such as a model that a script or a test defines."""
         self._added[name] = plugin
 
     def remove(self, name: str) -> None:
-        """Forget an object that was added."""
+        """Remove an object that was added."""
         del self._added[name]
 
     def get(self, name: str) -> Any:  # noqa: ANN401 - any plug-in type
@@ -45,7 +45,7 @@ class Registry:
         Raises
         ------
         UnknownNameError
-            Lists the known names.
+            No plug-in has that name; the remedy lists the known names.
         """
         if name in self._added:
             return self._added[name]

@@ -217,7 +217,7 @@ class TestLosses:
                 segment_slide(bad, tmp_path / "out", settings_of(model="deadly", cluster=processes.address))
         assert caught.value.stage == "prediction"
         # Only blocks around the black square of 512 px show black to the model.
-        left, right = (int(number) for number in caught.value.place.split()[1].rstrip(",").split("-"))
+        left, right = (int(number) for number in caught.value.place_description.split()[1].rstrip(",").split("-"))
         assert left < 1024
         assert right > 512
         assert (tmp_path / "out" / ".work").exists()

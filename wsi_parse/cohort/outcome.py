@@ -89,7 +89,7 @@ class Outcome(BaseModel):
             state="failed",
             error=without_folders(str(error), row.path, folder, row.roi),
             error_stage=error.stage or OPENING,
-            error_place=error.place or None,
+            error_place=error.place_description or None,
         )
 
     @classmethod
