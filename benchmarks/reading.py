@@ -81,7 +81,7 @@ def per_tile(path: Path, slide: Slide, opened: Callable[[Path], object]) -> floa
 def measured(path: Path, slide: Slide) -> tuple[dict[str, float], float, float]:
     """Return rates in Mpx a second of one core, decodes of each stored tile, and the peak memory in MB."""
     mpp = slide.pixel_size.x_um
-    cells = slide._reader.cells[0]  # type: ignore[attr-defined]
+    tiles = slide._reader.tiles[0]  # type: ignore[attr-defined]
     ways: dict[str, Callable[[], float]] = {
         ALONE: lambda: decode_once(path),
         OURS: lambda: ours(slide, mpp),
@@ -95,11 +95,11 @@ def measured(path: Path, slide: Slide) -> tuple[dict[str, float], float, float]:
     for name, work in ways.items():
         rates[name] = 0.0
         for _ in range(ROUNDS):
-            before, started = cells.reads, time.process_time()
+            before, started = tiles.reads, time.process_time()
             pixels = work()
             rates[name] = max(rates[name], pixels / (time.process_time() - started) / 1e6)
         if name == OURS:
-            decodes = (cells.reads - before) / cells.count
+            decodes = (tiles.reads - before) / tiles.count
             peak_mb = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     return rates, decodes, peak_mb
 

@@ -337,7 +337,7 @@ class TestRegistry:
 
 
 class TestSettings:
-    def test_all_problems_are_told_together(self) -> None:
+    def test_all_problems_are_reported_together(self) -> None:
         with pytest.raises(SettingsError) as caught:
             RunSettings.load(overrides=["tiles.overlp=0.2", "colour=red", "objects.threshold=7"])
         assert isinstance(caught.value, ValueError)
@@ -407,11 +407,11 @@ class TestSettings:
         assert settings.prompts == ("nuclei",)
 
     @pytest.mark.parametrize(
-        "said", ["{nuclei: {colour: [1, 2]}}", "{nuclei: {colour: [1, 2, 256]}}", "{a: {name: ''}}"]
+        "classes", ["{nuclei: {colour: [1, 2]}}", "{nuclei: {colour: [1, 2, 256]}}", "{a: {name: ''}}"]
     )
-    def test_classes_that_qupath_would_refuse(self, said: str) -> None:
+    def test_classes_that_qupath_would_refuse(self, classes: str) -> None:
         with pytest.raises(SettingsError, match=r"export\.classes"):
-            RunSettings.load(overrides=[f"export.classes={said}"])
+            RunSettings.load(overrides=[f"export.classes={classes}"])
 
     def test_frozen(self) -> None:
         with pytest.raises(ValueError, match="frozen"):

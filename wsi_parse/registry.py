@@ -29,7 +29,7 @@ class Registry:
 
     def names(self) -> list[str]:
         """Return all known names, sorted."""
-        return sorted({*self._builtin, *self._added, *(point.name for point in self._outside())})
+        return sorted({*self._builtin, *self._added, *(point.name for point in self._entry_points())})
 
     def add(self, name: str, plugin: Any) -> None:  # noqa: ANN401 - any plug-in type
         """Register an object of this process, such as a model that a script or a test defines."""
@@ -52,12 +52,12 @@ class Registry:
         if name in self._builtin:
             module, _, attribute = self._builtin[name].partition(":")
             return getattr(importlib.import_module(module), attribute)
-        for point in self._outside():
+        for point in self._entry_points():
             if point.name == name:
                 return point.load()
         raise UnknownNameError.of(self.kind, name, self.names())
 
-    def _outside(self) -> Any:  # noqa: ANN401 - importlib's own collection
+    def _entry_points(self) -> Any:  # noqa: ANN401 - importlib's own collection
         return entry_points(group=f"wsi_parse.{self.kind}s")
 
 

@@ -280,7 +280,7 @@ values = st.recursive(
     bare=st.booleans(),
     raw=st.booleans(),
 )
-def test_features_are_cut_at_the_same_places_however_the_file_is_read(
+def test_features_are_the_same_however_the_file_is_cut(
     tmp_path_factory: pytest.TempPathFactory,
     extra: list[dict[str, Any]],
     around: dict[str, Any],

@@ -359,7 +359,7 @@ def test_12_extra_members_stay(tmp_path: Path) -> None:
     assert written["wsi_parse"]["frame"] == "qupath"
 
 
-def test_what_the_fast_parser_cannot_write_is_written_too(tmp_path: Path) -> None:
+def test_values_that_the_fast_parser_cannot_write_are_written_too(tmp_path: Path) -> None:
     text = json.dumps(feature(measurements={"a": float("nan")}, large=1 << 70, half="\ud800"))
     features, _ = fixed(tmp_path / "a.geojson", text)
     assert features[0]["properties"]["large"] == 1 << 70

@@ -84,7 +84,7 @@ def rule_8_the_id_is_a_uuid_on_the_feature(collection: Collection, count: int) -
     assert len(set(ids)) == count
 
 
-def rule_9_no_nucleus_among_the_properties(collection: Collection, count: int) -> None:
+def rule_9_no_nucleus_in_the_properties(collection: Collection, count: int) -> None:
     assert not any("nucleusGeometry" in feature["properties"] for feature in collection["features"])
 
 
@@ -115,7 +115,7 @@ RULES: tuple[Callable[[Collection, int], None], ...] = (
     rule_6_nothing_is_null,
     rule_7_every_class_has_a_colour,
     rule_8_the_id_is_a_uuid_on_the_feature,
-    rule_9_no_nucleus_among_the_properties,
+    rule_9_no_nucleus_in_the_properties,
     rule_10_measurements_are_finite_numbers,
     rule_11_cells_are_detections,
     rule_12_provenance_beside_the_features,

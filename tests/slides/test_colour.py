@@ -133,7 +133,7 @@ def test_large_pictures_are_read_without_a_warning_and_too_large_ones_refused(
 # ---- bright-field or not ------------------------------------------------------------------------------------------
 
 
-def test_no_picture_of_tissue_is_taken_for_fluorescence() -> None:
+def test_pictures_of_tissue_are_not_mistaken_for_fluorescence() -> None:
     pictures = [path for path in (shared_data_root() / "tissue").rglob("*.*g") if "mask" not in path.name]
     assert len(pictures) > 30
     for path in pictures:

@@ -246,7 +246,7 @@ def test_the_mask_is_never_finer_than_the_slide() -> None:
 
 
 @given(st.integers(0, 60), st.integers(0, 60), st.integers(1, 80), st.integers(1, 80))
-def test_area_counts_what_lies_in_the_region(x: int, y: int, width: int, height: int) -> None:
+def test_area_is_that_of_tissue_in_the_region(x: int, y: int, width: int, height: int) -> None:
     mask = np.zeros((10, 12), bool)
     mask[2:8, 3:9] = True
     frame = Frame(12, 10, 8.0, 8.0, 4.0, 4.0)

@@ -201,7 +201,7 @@ class _Reading:
         geometry = feature.get("geometry")
         areas = areas_of(geometry)
         if not areas:
-            self._skipped[_kind(geometry)] += 1
+            self._skipped[_geometry_type(geometry)] += 1
             return
         name, kind = class_of(feature), type_of(feature)
         self._areas.append(areas)
@@ -232,7 +232,7 @@ class _Reading:
         return Annotations(shapes[kept], ids, classes, types, nuclear, dict(self._skipped), provenance)
 
 
-def _kind(geometry: Any) -> str:  # noqa: ANN401 - parsed JSON
+def _geometry_type(geometry: Any) -> str:  # noqa: ANN401 - parsed JSON
     if not isinstance(geometry, dict):
         return "no geometry"
     kind = str(geometry.get("type"))

@@ -129,11 +129,11 @@ class TileGrid:
         """Indices of the tiles whose read boxes overlap a box."""
         rows, columns = self.shape
         return GridRange(
-            self._reading(box_frame.y, box_frame.bottom, rows),
-            self._reading(box_frame.x, box_frame.right, columns),
+            self._range_reading(box_frame.y, box_frame.bottom, rows),
+            self._range_reading(box_frame.x, box_frame.right, columns),
         )
 
-    def _reading(self, start: int, stop: int, count: int) -> range:
+    def _range_reading(self, start: int, stop: int, count: int) -> range:
         first = (start + self.margin - self.tile_px) // self.step + 1
         last = -(-(stop + self.margin) // self.step)
         return range(max(0, first), max(0, min(count, last)))

@@ -84,10 +84,12 @@ class CachedTiles:
             for column in range(box.x // width, -(-box.right // width)):
                 tile = Box(column * width, row * height, width, height).intersection(self.level)
                 common = tile.intersection(box)
-                out[common.relative_to(box).slices] = self._get(row, column, tile)[common.relative_to(tile).slices]
+                out[common.relative_to(box).slices] = self._tile_pixels(row, column, tile)[
+                    common.relative_to(tile).slices
+                ]
         return out
 
-    def _get(self, row: int, column: int, tile: Box) -> NDArray[np.uint8]:
+    def _tile_pixels(self, row: int, column: int, tile: Box) -> NDArray[np.uint8]:
         key = (self, row, column)
         pixels = self._cache.get(key)
         if pixels is None:
