@@ -19,8 +19,8 @@ def read_roi(path: Path, bounds_origin_level0: tuple[int, int]) -> Any:  # noqa:
     path : Path
         Any file that :func:`read_annotations` reads.
     bounds_origin_level0 : (int, int)
-        Origin of the slide's bounds, from which QuPath counts; (0, 0) where the slide has none. It is added to every
-        point, unless the file states itself what was subtracted, as the files that this package writes do.
+        (x, y) of the origin of the slide's bounds, at which coordinates of QuPath start; (0, 0) if the slide has none.
+        It is added to every point, unless the file states the offset that was subtracted, as our own files do.
 
     Returns
     -------
@@ -30,7 +30,7 @@ def read_roi(path: Path, bounds_origin_level0: tuple[int, int]) -> Any:  # noqa:
     Raises
     ------
     UsageError
-        Where the file cannot be read or holds no polygon.
+        The file cannot be read, has damaged coordinates or contains no polygon.
     """
     found = read_annotations(path)
     if DAMAGED in found.skipped:
