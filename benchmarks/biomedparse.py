@@ -19,7 +19,7 @@ from wsi_parse.models.biomedparse.names import published_shapes
 from wsi_parse.models.biomedparse.network import BiomedParse
 from wsi_parse.models.biomedparse.sizes import RELEASED
 from wsi_parse.models.biomedparse.targets import CELLS
-from wsi_parse.models.device import choose_device, choose_precision, computing_in, device_name
+from wsi_parse.models.device import choose_device, choose_precision, compute_in, device_name
 from wsi_parse.models.weights import Weights
 
 # Of one 1024 x 1024 tile and one prompt as published: facts/biomedparse.md.
@@ -83,7 +83,7 @@ def tile_seconds(network: BiomedParse, device: torch.device, prompts: int, batch
     words = network.encode_text(CELLS[:prompts])
 
     def work() -> None:
-        with computing_in(precision, device, None):
+        with compute_in(precision, device, None):
             network(pixels, words)
 
     return least_seconds(work, device) / batch

@@ -8,9 +8,9 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from benchmarks.timing import least_seconds
 from wsi_parse.geometry import Box, Frame
-from wsi_parse.models.device import choose_device, choose_precision, computing_in, device_name
+from wsi_parse.models.device import choose_device, choose_precision, compute_in, device_name
 from wsi_parse.models.mini.facts import CLASSES, EMBEDDED
-from wsi_parse.models.mini.network import fused
+from wsi_parse.models.mini.network import fuse
 from wsi_parse.models.mini.postprocess import channels_of
 from wsi_parse.models.mini.stain_normalization import StainNormalization
 from wsi_parse.models.mini.weights import load_network
@@ -27,7 +27,7 @@ LIMITS = {"float32": 0.59, "bfloat16": 0.24, "splitting": 0.3}
 def main() -> None:
     """Print a table; exit code 1 where a limit is missed."""
     device = choose_device("auto")
-    network = fused(load_network(EMBEDDED)).to(device)
+    network = fuse(load_network(EMBEDDED)).to(device)
     tile = SyntheticSlide(SIDE * 3, SIDE * 3, mpp=0.5, seed=17, tissue=1.0).pixels(Box(SIDE, SIDE, SIDE, SIDE))
     images = torch.from_numpy(tile[None]).to(device)
     print(f"{device_name(device)}, {torch.get_num_threads()} threads, torch {torch.__version__}")
@@ -38,7 +38,7 @@ def main() -> None:
             given = channels_of(network, images, StainNormalization())
         operations = counter.get_total_flops()
         for precision in precisions:
-            with computing_in(precision, device, None):
+            with compute_in(precision, device, None):
                 seconds = least_seconds(lambda: channels_of(network, images, StainNormalization()), device)
             print(f"  {operations / 1e9:.0f} GFLOP at {operations / seconds / 1e9:.0f} GFLOP/s", end="; ")
             held &= within(f"a tile, {precision}", seconds, LIMITS[precision])

@@ -75,7 +75,7 @@ def test_lines_classes_and_areas_come_back(tmp_path: Path) -> None:
         )
 
 
-def test_grown_nuclei_stay_nuclei_and_their_cells_are_told_as_such(tmp_path: Path) -> None:
+def test_expanded_nuclei_stay_nuclei_and_their_cells_are_a_separate_group(tmp_path: Path) -> None:
     nuclei = np.array([shapely.box(10, 10, 20, 20), shapely.box(40, 10, 50, 20)], object)
     bodies = shapely.buffer(nuclei, 5, join_style="mitre")
     groups = groups_of(written(tmp_path / "a.dcm", replace(plain(list(bodies)), nuclei=nuclei)))
@@ -87,7 +87,7 @@ def test_grown_nuclei_stay_nuclei_and_their_cells_are_told_as_such(tmp_path: Pat
     assert len(kinds) == 2
 
 
-def test_holes_and_parts_are_told_and_nothing_of_the_area_is_lost(tmp_path: Path) -> None:
+def test_holes_and_parts_are_written_and_no_area_is_lost(tmp_path: Path) -> None:
     ring = shapely.box(0, 0, 40, 30).difference(shapely.box(5, 5, 10, 10)).difference(shapely.box(20, 20, 24, 22))
     island = shapely.box(100, 0, 110, 10).difference(shapely.box(102, 2, 103, 4))
     several = shapely.MultiPolygon([island, shapely.box(60, 60, 70, 61)])
@@ -165,7 +165,7 @@ PLANTED = {
 
 @pytest.fixture(scope="module")
 def patient(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The DICOM slide of the shared data, with a patient of ours in it."""
+    """The DICOM slide of the shared data, with a planted patient."""
     folder = tmp_path_factory.mktemp("patient")
     for file in (shared_data_root() / "slides" / "dicom" / "CMU-1-Small-Region").iterdir():
         image = pydicom.dcmread(file)

@@ -73,12 +73,14 @@ class TestMissing:
         monkeypatch.setattr(formats, "find_spec", lambda wanted: None if wanted == package else find_spec(wanted))
         with pytest.raises(MissingPackageError) as caught:
             segment_slide(slide[0], tmp_path / "out", settings_of(["geojson", name]))
-        expected = f'The format {name} needs {package}, not installed here. pip install "wsi-parse[{name}]"'
+        expected = (
+            f'The format {name} needs {package}, which is not installed. Install it: pip install "wsi-parse[{name}]"'
+        )
         assert str(caught.value) == expected
         assert isinstance(caught.value, ImportError)
         assert not (tmp_path / "out").exists()
 
-    def test_an_unknown_format_is_told_before_anything_is_done(
+    def test_an_unknown_format_is_an_error_before_anything_is_done(
         self, slide: tuple[Path, np.ndarray], tmp_path: Path
     ) -> None:
         with pytest.raises(UnknownNameError, match="ome-zarr"):
@@ -95,7 +97,8 @@ class TestMissing:
         done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=False)
         assert done.returncode == 2
         assert done.stderr.splitlines() == [
-            'wsi-parse: The format dicom needs highdicom, not installed here. pip install "wsi-parse[dicom]"'
+            "wsi-parse: The format dicom needs highdicom, which is not installed. "
+            'Install it: pip install "wsi-parse[dicom]"'
         ]
         assert not (tmp_path / "out").exists()
 
@@ -130,7 +133,7 @@ class TestMaps:
         assert scale["scale"] == [1, 0.5, 0.5]
         assert np.allclose(translation["translation"], 0)
 
-    def test_what_was_not_looked_at_is_told_from_nothing_found(
+    def test_pixels_without_prediction_differ_from_nothing_found(
         self, slide: tuple[Path, np.ndarray], tmp_path: Path
     ) -> None:
         square = shapely.box(700, 600, 1300, 1100)

@@ -45,9 +45,9 @@ def test_same_frame_as_the_geojson(tmp_path: Path) -> None:
     table = written_table(tmp_path / "a.parquet", batch, offset=(300, 20))
     collection = json.loads(written(tmp_path / "a.geojson", batch, offset=(300, 20)))
     assert (shapely.from_wkb(table["geometry"].to_pylist()) == shapes_of(collection)).all()
-    told = json.loads(table.schema.metadata[b"wsi_parse"])
-    assert told["offset_level0_px"] == [300, 20]
-    assert told.items() >= PROVENANCE.items()
+    provenance = json.loads(table.schema.metadata[b"wsi_parse"])
+    assert provenance["offset_level0_px"] == [300, 20]
+    assert provenance.items() >= PROVENANCE.items()
     # A column's name carries its frame: these are where a slide reader finds the object.
     assert table["centroid_x_level0"][0].as_py() == batch.geometry[0].centroid.x
 

@@ -29,7 +29,7 @@ class FakeClassModel(Segmenter):
         recipes = []
         for prompt in prompts:
             if prompt.name not in cls.spec.prompts:
-                raise UnknownPromptError(f"fake does not know {prompt.text}", "It knows nuclei.")
+                raise UnknownPromptError(f"The fake model does not know {prompt.text}.", "Use nuclei.")
             answer = _CLASSES.get(prompt.name)
             classes = tuple(_CLASSES.values()) if answer else ()
             recipes.append(Recipe(prompt, "nucleus", "distance", classes, answer))

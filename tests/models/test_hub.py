@@ -1,4 +1,4 @@
-"""Downloads against a stand-in of the hub on this machine: what it answers, and what is said where it refuses."""
+"""Downloads against a stand-in of the hub on this machine: its answers, and the messages when it refuses."""
 
 import hashlib
 import json
@@ -131,51 +131,51 @@ def get(
 
 
 def test_no_token(hub: Hub, tmp_path: Path) -> None:
-    said = get(hub, tmp_path, token=None)
-    assert said.returncode == 1
-    assert "no valid token" in said.stderr
-    assert "hf auth login" in said.stderr
-    assert "CC-BY-NC-SA-4.0; research use only, non-commercial, not for clinical use" in said.stderr
-    assert "Traceback" not in said.stderr
+    result = get(hub, tmp_path, token=None)
+    assert result.returncode == 1
+    assert "no valid token" in result.stderr
+    assert "hf auth login" in result.stderr
+    assert "CC-BY-NC-SA-4.0; research use only, non-commercial, not for clinical use" in result.stderr
+    assert "Traceback" not in result.stderr
 
 
 def test_a_token_that_is_not_valid(hub: Hub, tmp_path: Path) -> None:
-    said = get(hub, tmp_path, token="hf_wrong")
-    assert said.returncode == 1
-    assert "not valid" in said.stderr or "refuses your token" in said.stderr
-    assert "huggingface.co/settings/tokens" in said.stderr
-    assert "Traceback" not in said.stderr
+    result = get(hub, tmp_path, token="hf_wrong")
+    assert result.returncode == 1
+    assert "not valid" in result.stderr or "refuses your token" in result.stderr
+    assert "huggingface.co/settings/tokens" in result.stderr
+    assert "Traceback" not in result.stderr
 
 
 def test_a_token_without_the_right(hub: Hub, tmp_path: Path) -> None:
     hub.forbids = True
-    said = get(hub, tmp_path)
-    assert said.returncode == 1
-    assert "read access to gated repositories" in said.stderr
+    result = get(hub, tmp_path)
+    assert result.returncode == 1
+    assert "read access to gated repositories" in result.stderr
 
 
 def test_conditions_not_accepted(hub: Hub, tmp_path: Path) -> None:
     hub.accepted = False
-    said = get(hub, tmp_path)
-    assert said.returncode == 1
-    assert "not accepted its conditions" in said.stderr
-    assert "huggingface.co/microsoft/BiomedParse" in said.stderr
+    result = get(hub, tmp_path)
+    assert result.returncode == 1
+    assert "not accepted its conditions" in result.stderr
+    assert "huggingface.co/microsoft/BiomedParse" in result.stderr
 
 
 def test_offline(tmp_path: Path) -> None:
     for more in ({}, {"HF_HUB_OFFLINE": "1"}):
-        said = get(None, tmp_path, **more)
-        assert said.returncode == 1
-        assert "cannot be reached" in said.stderr
-        assert "--from FILE" in said.stderr
-        assert "Traceback" not in said.stderr
+        result = get(None, tmp_path, **more)
+        assert result.returncode == 1
+        assert "cannot be reached" in result.stderr
+        assert "--from FILE" in result.stderr
+        assert "Traceback" not in result.stderr
 
 
 def test_a_hub_in_trouble(hub: Hub, tmp_path: Path) -> None:
     hub.broken = True
-    said = get(hub, tmp_path)
-    assert said.returncode == 1
-    assert "Traceback" not in said.stderr
+    result = get(hub, tmp_path)
+    assert result.returncode == 1
+    assert "Traceback" not in result.stderr
 
 
 def test_a_revision_and_a_file_that_are_not_there(hub: Hub, tmp_path: Path) -> None:
@@ -185,9 +185,9 @@ def test_a_revision_and_a_file_that_are_not_there(hub: Hub, tmp_path: Path) -> N
 
 def test_a_wrong_file(hub: Hub, tmp_path: Path) -> None:
     hub.files["biomedparse_v1.pt"] = b"not what it says" * 1000
-    said = get(hub, tmp_path)
-    assert said.returncode == 1
-    assert "biomedparse_v1.pt" in said.stderr
+    result = get(hub, tmp_path)
+    assert result.returncode == 1
+    assert "biomedparse_v1.pt" in result.stderr
     assert not list(tmp_path.rglob("*.safetensors"))
     assert not list(tmp_path.rglob("weights.json"))
 
@@ -195,9 +195,9 @@ def test_a_wrong_file(hub: Hub, tmp_path: Path) -> None:
 def test_bytes_that_changed_on_the_way(hub: Hub, tmp_path: Path) -> None:
     hub.files["biomedparse_v1.pt"] = b"x" * 5000
     hub.lies = True
-    said = get(hub, tmp_path)
-    assert said.returncode == 1
-    assert "arrived damaged" in said.stderr
+    result = get(hub, tmp_path)
+    assert result.returncode == 1
+    assert "arrived damaged" in result.stderr
     assert not list(tmp_path.rglob("*.pt"))
 
 
@@ -213,12 +213,12 @@ def test_a_full_disk_is_said_before_anything_is_fetched(hub: Hub, tmp_path: Path
         "HF_TOKEN": TOKEN,
         "WSI_PARSE_CACHE": str(tmp_path),
     }
-    said = subprocess.run(
+    result = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, env={**os.environ, **own}, timeout=300
     )
-    assert said.returncode == 1
-    assert "1.4 GB are needed" in said.stderr
-    assert "WSI_PARSE_CACHE" in said.stderr
+    assert result.returncode == 1
+    assert "1.4 GB are needed" in result.stderr
+    assert "WSI_PARSE_CACHE" in result.stderr
     assert [method for method, path in hub.asked if REPOSITORY in path] == ["HEAD"]
 
 
@@ -226,9 +226,9 @@ def test_a_disk_that_fills_up_on_the_way(hub: Hub, tmp_path: Path) -> None:
     import errno
 
     from wsi_parse.errors import DownloadError
-    from wsi_parse.models.hub import explained
+    from wsi_parse.models.hub import explain_errors
 
-    with pytest.raises(DownloadError, match=r"disk is full.*WSI_PARSE_CACHE"), explained("a/b", "c"):
+    with pytest.raises(DownloadError, match=r"disk is full.*WSI_PARSE_CACHE"), explain_errors("a/b", "c"):
         raise OSError(errno.ENOSPC, "No space left on device")
 
 
@@ -250,8 +250,8 @@ def test_the_right_file_is_fetched_checked_and_installed(
         "HF_HUB_DISABLE_XET": "1",
     }
     environment = {**os.environ, **own}
-    said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=environment, timeout=300)
-    assert said.returncode == 0, said.stderr
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=environment, timeout=300)
+    assert result.returncode == 0, result.stderr
     folder = tmp_path / "cache" / "models" / "biomedparse"
     assert sorted(path.name for path in folder.iterdir()) == ["target_dist.json", "weights.json", "weights.safetensors"]
     card = json.loads((folder / "weights.json").read_text())
@@ -260,8 +260,8 @@ def test_the_right_file_is_fetched_checked_and_installed(
     assert card["source_sha256"] == hashlib.sha256(hub.files["biomedparse_v1.pt"]).hexdigest()
     assert card["sha256"] == hashlib.sha256((folder / "weights.safetensors").read_bytes()).hexdigest()
     command = [sys.executable, "-m", "wsi_parse.cli.main", "models", "--json"]
-    told = json.loads(subprocess.run(command, capture_output=True, text=True, env=environment, timeout=300).stdout)
-    mine = next(one for one in told if one["name"] == "biomedparse")
+    models = json.loads(subprocess.run(command, capture_output=True, text=True, env=environment, timeout=300).stdout)
+    mine = next(one for one in models if one["name"] == "biomedparse")
     assert mine["weights_sha256"] == card["sha256"]
     assert mine["weights_revision"] == COMMIT
 

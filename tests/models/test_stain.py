@@ -1,4 +1,4 @@
-"""The stain model: honest, deterministic, and decent on labelled tiles and on the mosaic."""
+"""The stain model: deterministic, and of moderate quality on labelled tiles and on the mosaic."""
 
 import json
 from pathlib import Path

@@ -29,7 +29,7 @@ from workflows.train_mini.settings import SetSettings, TrainingSettings
 from workflows.train_mini.tiles import TILE_MPP, UNKNOWN, Tile, held_out
 from wsi_parse.geometry import Box
 from wsi_parse.models.mini.facts import CLASSES, EMBEDDED, READ_MPP
-from wsi_parse.models.mini.network import MiniNetwork, fused
+from wsi_parse.models.mini.network import MiniNetwork, fuse
 from wsi_parse.models.mini.stain_normalization import density_of
 from wsi_parse.models.mini.weights import load_network
 from wsi_parse.synthetic import SyntheticSlide
@@ -248,7 +248,7 @@ class TestLosses:
 class TestMeasured:
     def scores(self, tiles: list[Tile]) -> list[Scores]:
         torch.manual_seed(0)
-        return [score(fused(MiniNetwork((8, 8, 8, 8)).eval()), tile) for tile in tiles]
+        return [score(fuse(MiniNetwork((8, 8, 8, 8)).eval()), tile) for tile in tiles]
 
     def test_what_one_group_tells_has_no_interval(self, tiles: list[Tile]) -> None:
         scores = self.scores(tiles)
@@ -262,7 +262,7 @@ class TestMeasured:
         assert class_figures(scores[:1]) == {}
 
     def test_dice_is_of_masks(self, tiles: list[Tile]) -> None:
-        network = fused(load_network(EMBEDDED))
+        network = fuse(load_network(EMBEDDED))
         one = score(network, tiles[0])
         tile = tiles[0].at(READ_MPP)
         found, known = predict(network, tile.image)["nucleus"] >= 128, tile.nuclei > 0
@@ -270,7 +270,7 @@ class TestMeasured:
 
     @pytest.mark.parametrize("count", [0, 1, 4])
     def test_few_tiles_of_normal_tissue_are_drawn_as_many(self, tiles: list[Tile], count: int, tmp_path: Path) -> None:
-        draw_failures(fused(load_network(EMBEDDED)), tiles[:count], tmp_path / "f.png")
+        draw_failures(fuse(load_network(EMBEDDED)), tiles[:count], tmp_path / "f.png")
         assert (tmp_path / "f.png").exists() == (count > 0)
 
 

@@ -17,7 +17,7 @@ from workflows.train_mini.tiles import Tile, described, guessed, held_out, sha25
 from wsi_parse.files import file_sha256, write_text
 from wsi_parse.models.device import choose_device
 from wsi_parse.models.mini.facts import EMBEDDED
-from wsi_parse.models.mini.network import fused
+from wsi_parse.models.mini.network import fuse
 from wsi_parse.models.mini.weights import load_network, save_network
 
 _SETTINGS = Path(__file__).with_name("train.yaml")
@@ -40,12 +40,12 @@ def main() -> None:
         save_network(network, weights)
     draw_curves(given.out / "curve.jsonl", given.out / "curve.png")
     device = choose_device("auto")
-    network = fused(load_network(weights)).to(device)
+    network = fuse(load_network(weights)).to(device)
     normal = [name for name, one in settings.sets.items() if one.normal]
     figures = measure_all(network, kept, normal, weights)
     print_figures("After", figures)
     if start:
-        figures["before"] = measure_all(fused(load_network(start)).to(device), kept, normal, start)
+        figures["before"] = measure_all(fuse(load_network(start)).to(device), kept, normal, start)
         print_figures("Before, with the weights it began with", figures["before"])
     write_figures(figures, given.out / "figures.json")
     draw_failures(network, [tile for tile in kept if settings.sets[tile.set_name].normal], given.out / "failures.jpg")

@@ -7,7 +7,7 @@ from torch.nn import functional
 from workflows.train_mini.settings import TrainingSettings
 from workflows.train_mini.tiles import DOUBTFUL, UNKNOWN
 from wsi_parse.models.mini.facts import CLASSES
-from wsi_parse.models.mini.network import Answer
+from wsi_parse.models.mini.network import Outputs
 
 
 class TensorBatch:
@@ -20,12 +20,12 @@ class TensorBatch:
         self.images = self.images.to(memory_format=torch.channels_last)
 
 
-def losses(answer: Answer, batch: TensorBatch, weights: Tensor, settings: TrainingSettings) -> dict[str, Tensor]:
+def losses(answer: Outputs, batch: TensorBatch, weights: Tensor, settings: TrainingSettings) -> dict[str, Tensor]:
     """Each part of the loss, weighted.
 
     Parameters
     ----------
-    answer : Answer
+    answer : Outputs
     batch : TensorBatch
     weights : float tensor (5,)
         Of the classes.

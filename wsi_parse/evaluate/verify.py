@@ -59,7 +59,7 @@ def verify(name: str, file: Path | None, labelled: Path | None, text: str, mpp: 
     facts: dict[str, Any] = {}
     if weights is not None:
         weights.check()
-        facts |= model_class.describe_weights(weights)
+        facts |= model_class.weights_info(weights)
         facts |= {"sha256": weights.sha256, "revision": weights.revision}
     model = model_class(settings, weights)
     scale_pass = model_class.plan([Prompt.parse(text)], settings)[0]

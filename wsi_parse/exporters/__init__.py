@@ -1,1 +1,1 @@
-"""Exporters: finished objects in, files out that QuPath, tables and people read; each whole or not at all."""
+"""Exporters: write finished objects as files for QuPath, tables and people; each file is written atomically."""

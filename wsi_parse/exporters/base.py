@@ -1,4 +1,4 @@
-"""The contract of an exporter: batches of objects in, one file out, whole or not at all."""
+"""The contract of an exporter: batches of objects in, one file out, written atomically."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
@@ -23,15 +23,15 @@ class ExportContext:
     ----------
     prompts : tuple of Prompt
     offset_level0 : (int, int)
-        Subtracted from every x and y: the bounds' origin in the `qupath` frame, else (0, 0).
+        Subtracted from every x and y: the origin of the bounds in the `qupath` frame, else (0, 0).
     provenance : mapping
-        JSON-able, no clock, no patient data, no paths: written into the file where the format has a place.
+        Can be written as JSON; without times, patient data and paths. Written into the file if the format allows it.
     max_part_bytes, max_part_objects : int
-        A file of more (uncompressed) is written in parts, by formats that can.
+        A larger file (uncompressed) is written in parts, by formats that support it.
     maps : tuple of ProbabilityMap
-        One a pass of the run.
+        One per pass of the run.
     source : Path or None
-        The slide, for formats that refer to it; never told.
+        The slide, for formats that refer to it; its path is never written.
     """
 
     prompts: tuple[Prompt, ...]
@@ -44,18 +44,18 @@ class ExportContext:
 
 
 class Exporter(Protocol):
-    """Streams objects into one file. A context manager: left normally, the file appears; by an error, nothing does.
+    """Streams objects into one file. A context manager: the file appears when it exits without an error.
 
-    :class:`StreamingExporter` does the second half of that.
+    :class:`StreamingExporter` implements this.
 
     Attributes
     ----------
     file_name : str
-        What the file (or folder) is called in a run folder.
+        Name of the file (or folder) in a run folder.
     packages : tuple of str, optional
-        What must be importable beyond what is always installed; asked before a run begins.
+        Optional packages that must be importable; checked before a run begins.
     extra : str, optional
-        What installs them: ``pip install "wsi-parse[extra]"``.
+        The extra that installs them: ``pip install "wsi-parse[extra]"``.
     """
 
     file_name: ClassVar[str]
@@ -66,18 +66,18 @@ class Exporter(Protocol):
 
     @property
     def written(self) -> Sequence[Path]:
-        """What there is when it was left normally."""
+        """The files that exist after an exit without an error."""
         ...
 
     def write(self, batch: ObjectBatch) -> None:
-        """Add a batch; memory does not grow with their number."""
+        """Add a batch; memory does not grow with the number of batches."""
         ...
 
     def __exit__(self, error_type: type[BaseException] | None, *_: object) -> None: ...
 
 
 class StreamingExporter(ABC):
-    """An exporter that opens, streams and finishes; the file appears under its name only when all of that went well.
+    """An exporter that opens, streams and finishes; the file gets its name only when all of that succeeded.
 
     Parameters
     ----------
@@ -95,12 +95,12 @@ class StreamingExporter(ABC):
 
     @property
     def written(self) -> Sequence[Path]:
-        """What there is when it was left normally."""
+        """The files that exist after an exit without an error."""
         return (self.path,)
 
     @property
     def provenance(self) -> dict[str, Any]:
-        """What the file says of its making; never without the words on its purpose."""
+        """The provenance of the file, always with the research-use notice."""
         return {"notice": RESEARCH_ONLY, **self.context.provenance}
 
     def __enter__(self) -> Self:
@@ -123,11 +123,11 @@ class StreamingExporter(ABC):
 
     @abstractmethod
     def _open(self, temporary: Path, stack: ExitStack) -> None:
-        """Begin the file; what must be closed goes on the stack."""
+        """Begin the file; push what must be closed on the stack."""
 
     @abstractmethod
     def write(self, batch: ObjectBatch) -> None:
-        """Add a batch; memory does not grow with their number."""
+        """Add a batch; memory does not grow with the number of batches."""
 
     @abstractmethod
     def _finish(self) -> None:

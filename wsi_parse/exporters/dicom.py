@@ -1,4 +1,4 @@
-"""DICOM Microscopy Bulk Simple Annotations of the same objects, by highdicom: one annotation group a class."""
+"""DICOM Microscopy Bulk Simple Annotations of the objects, by highdicom: one annotation group per class."""
 
 import hashlib
 from contextlib import ExitStack
@@ -20,7 +20,8 @@ from wsi_parse.prompts import Prompt
 if TYPE_CHECKING:
     from highdicom.ann import AnnotationGroup
 
-# The standard demands a time; ours would set the same run's outputs apart, and the slide's is nobody's business.
+# The standard requires a time. The current time would make outputs of the same run differ, and the time of the slide
+# could identify a patient.
 _NO_DATE, _NO_TIME = "19700101", "000000"
 _SCHEME = "99WSIPARSE"
 _LABEL_LETTERS, _MEANING_LETTERS = 64, 64
@@ -28,7 +29,7 @@ _LABEL_LETTERS, _MEANING_LETTERS = 64, 64
 
 @dataclass
 class _Rings:
-    """Closed lines of one annotation group, a batch an item."""
+    """Closed lines of one annotation group, one item per batch."""
 
     points: list[NDArray[np.float64]] = field(default_factory=list)
     sizes: list[NDArray[np.int64]] = field(default_factory=list)
@@ -44,13 +45,13 @@ class DicomExporter(StreamingExporter):
     Coordinates are 2D, from the top left corner of the whole pixel matrix: the slide's bounds are not subtracted.
     float32 where that is exact (quarter pixels are, up to 4,194,304 px), else float64.
 
-    DICOM's POLYGON is one closed line, without holes. So each part of an object is an annotation of its outer line;
-    its holes are annotations of a group of their own, called as the class with " (holes)" behind. The area of a part
-    is without its holes. ``object_row`` tells which lines are of one object. Where nuclei were grown to cells, a group
-    is of nuclei, and their cells are in another, "CLASS (cells)".
+    A POLYGON of DICOM is one closed line without holes. So each part of an object is an annotation with its outer line;
+    holes are annotations in a separate group named "CLASS (holes)". The area of a part excludes its holes.
+    ``object_row`` tells which lines belong to one object. If nuclei were expanded to cells, a group holds the nuclei,
+    and "CLASS (cells)" their cells.
 
     Patient and study are left empty; of a DICOM slide only the UIDs are kept that a viewer needs to find it. The date
-    is 1970-01-01, for files of the same run are equal. A run that found nothing has no group.
+    is 1970-01-01, so that files of the same run are equal. A run that found nothing has no group.
 
     Memory: highdicom takes all objects at once: 1.5 GB for a million cells of 24 points.
     """
@@ -62,7 +63,7 @@ class DicomExporter(StreamingExporter):
     def __init__(self, path: Path, context: ExportContext) -> None:
         super().__init__(path, context)
         self._named = variants(context.prompts)
-        # By the variant of a prompt, and what of the object: nothing more, or "cells", "holes", "holes of cells".
+        # By the variant of a prompt, and the part of the object: "" (the outline), "cells", "holes", "holes of cells".
         self._rings: dict[tuple[int, str], _Rings] = {}
         self._count = 0
         slide = context.provenance["slide"]
@@ -71,7 +72,7 @@ class DicomExporter(StreamingExporter):
     def _open(self, temporary: Path, stack: ExitStack) -> None:
         del stack
         self._temporary = temporary
-        # Before the work: a slide that cannot be referred to is told at once.
+        # At the beginning, so that a slide that cannot be referred to is reported at once.
         self._source = source_image(self.context.source, self.context.provenance["slide"])
 
     def write(self, batch: ObjectBatch) -> None:
@@ -100,7 +101,7 @@ class DicomExporter(StreamingExporter):
         self, group: tuple[int, str], rings: NDArray[Any], areas_px: NDArray[np.float64], rows: NDArray[np.int64]
     ) -> None:
         points, ring = shapely.get_coordinates(rings, return_index=True)
-        # The last point is the first again, which DICOM does not want.
+        # The last point repeats the first, which DICOM does not allow.
         last = np.append(ring[1:] != ring[:-1], True)
         kept = self._rings.setdefault(group, _Rings())
         kept.points.append(points[~last])
@@ -146,7 +147,7 @@ class DicomExporter(StreamingExporter):
         from highdicom.sr import CodedConcept
         from pydicom.sr.codedict import codes
 
-        # Taken out, so that it is not held twice.
+        # Removed, so that it is not held twice.
         rings, prompt = self._rings.pop(key), self._named[key[0]]
         points = _exact(np.concatenate(rings.points))
         sizes, areas = np.concatenate(rings.sizes), np.concatenate(rings.areas_um2)
@@ -176,13 +177,13 @@ class DicomExporter(StreamingExporter):
         from highdicom import AlgorithmIdentificationSequence
         from pydicom.sr.codedict import codes
 
-        told = self.context.provenance
-        model = told.get("model", {})
+        provenance = self.context.provenance
+        model = provenance.get("model", {})
         facts = {
             "model": model.get("name"),
             "weights_sha256": model.get("weights_sha256"),
-            "digest": told.get("digest"),
-            "slide": told["slide"].get("name"),
+            "digest": provenance.get("digest"),
+            "slide": provenance["slide"].get("name"),
         }
         return AlgorithmIdentificationSequence(
             "wsi-parse",
@@ -193,7 +194,7 @@ class DicomExporter(StreamingExporter):
 
 
 def _exact(points: NDArray[np.float64]) -> NDArray[np.float32] | NDArray[np.float64]:
-    """Halve the size where nothing is lost by it."""
+    """Convert to float32 if no precision is lost."""
     single = points.astype(np.float32)
     return single if np.array_equal(single, points) else points
 
@@ -204,7 +205,7 @@ def _label(prompt: Prompt, what: str) -> str:
 
 
 def _type_of(prompt: Prompt, what: str) -> Any:  # noqa: ANN401 - a code of pydicom or highdicom
-    """Code what is annotated: the standard's code for nuclei, our own for what it has none for."""
+    """Return the code of what is annotated: that of the standard for nuclei, else one of our own scheme."""
     from highdicom.sr import CodedConcept
     from pydicom.sr.codedict import codes
 

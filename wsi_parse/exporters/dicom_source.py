@@ -1,4 +1,4 @@
-"""The image that DICOM annotations refer to: identifiers of the slide, and nothing that tells of a patient."""
+"""The image that DICOM annotations refer to: identifiers of the slide, and no patient data."""
 
 import uuid
 from collections.abc import Mapping
@@ -21,7 +21,7 @@ _IDENTIFIERS = (
     "FrameOfReferenceUID",
 )
 _SIZES = ("TotalPixelMatrixColumns", "TotalPixelMatrixRows")
-# Required to be there, allowed to be empty.
+# Required by the standard, but may be empty.
 _EMPTY = (
     "PatientID",
     "PatientName",
@@ -35,9 +35,9 @@ _EMPTY = (
 )
 
 
-def uid_of(*words: str) -> str:
-    """Make a DICOM UID of words; the same words give the same UID."""
-    return f"2.25.{uuid.uuid5(_NAMESPACE, chr(0).join(words)).int}"
+def uid_of(*parts: str) -> str:
+    """Make a DICOM UID from texts; the same texts give the same UID."""
+    return f"2.25.{uuid.uuid5(_NAMESPACE, chr(0).join(parts)).int}"
 
 
 def source_image(path: Path | None, slide: Mapping[str, Any]) -> "Dataset":
@@ -48,18 +48,18 @@ def source_image(path: Path | None, slide: Mapping[str, Any]) -> "Dataset":
     path : Path or None
         The slide; of a DICOM slide, any of its files.
     slide : mapping
-        What is told of it: fingerprint, width_px, height_px.
+        Its provenance: fingerprint, width_px, height_px.
 
     Returns
     -------
     pydicom Dataset
-        Of a DICOM slide: the identifiers of the instance that holds level 0, which a viewer finds it by. Of any other:
-        identifiers made of its content. Patient, study and specimen are empty: they are not copied.
+        For a DICOM slide: the identifiers of the instance that holds level 0, by which a viewer finds it. For any other
+        slide: identifiers made from its content. Patient, study and specimen stay empty.
 
     Raises
     ------
     SlideReadError
-        Where a DICOM slide has no such instance.
+        If a DICOM slide has no such instance.
     """
     from pydicom import Dataset
 
@@ -92,6 +92,6 @@ def _level0(path: Path, width: int, height: int) -> "Dataset":
     if not found:
         raise SlideReadError(
             f"No instance of the series of {path.name} is a volume image of {width} x {height} px.",
-            "Write other formats than dicom.",
+            "Choose other formats than dicom.",
         )
     return min(found, key=lambda image: str(image.SOPInstanceUID))

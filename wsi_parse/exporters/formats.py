@@ -1,4 +1,4 @@
-"""Whether every format that is asked for can be written, said before a run begins."""
+"""Checks, before a run begins, that every requested format can be written."""
 
 from collections.abc import Iterable
 from importlib.util import find_spec
@@ -8,7 +8,7 @@ from wsi_parse.registry import EXPORTERS
 
 
 def check_formats(names: Iterable[str]) -> None:
-    """Refuse formats that nobody knows, or whose packages are not installed.
+    """Refuse unknown formats, and formats whose packages are not installed.
 
     Raises
     ------
@@ -24,5 +24,6 @@ def check_formats(names: Iterable[str]) -> None:
             extra = getattr(kind, "extra", "")
             wanted = f'"wsi-parse[{extra}]"' if extra else " ".join(missing)
             raise MissingPackageError(
-                f"The format {name} needs {', '.join(missing)}, not installed here.", f"pip install {wanted}"
+                f"The format {name} needs {', '.join(missing)}, which is not installed.",
+                f"Install it: pip install {wanted}",
             )

@@ -1,6 +1,6 @@
-"""GeoJSON for QuPath, streamed: whole batches become text at once, and what is parsed back is exact.
+"""GeoJSON for QuPath, streamed: whole batches are converted to text at once, and parsing it back is exact.
 
-Text is built by Arrow: a table of decimals for the quarter pixels that occur, joined to points, rings, parts and
+Arrow builds the text: a table of decimals for the quarter pixels that occur is joined to points, rings, parts and
 features. There is no Python loop over objects or vertices.
 """
 
@@ -25,17 +25,17 @@ from wsi_parse.qupath.features import GRID_STEPS_PER_PIXEL, OBJECT_TYPE, classif
 
 TISSUE = Prompt("tissue", "tissue", "region", "Tissue", (110, 140, 150), known=True)
 _TISSUE_IDS = uuid.UUID("5f0c7f0e-6f0b-5d3a-9c53-0d4b7a1f5c11")
-# Enough for a measurement (QuPath keeps seven), and a third shorter than all of them.
+# Enough for a measurement (QuPath keeps seven digits), and a third shorter than all digits.
 _DIGITS = 5
-# Bounds the text held at once; the bytes written do not depend on it.
+# Limits the text held at once; the bytes written do not depend on it.
 OBJECTS_AT_ONCE = 5_000
-# Two and a half times as fast as the usual 6, for files 7 % larger.
+# Two and a half times as fast as the default 6; files are 7 % larger.
 _GZIP_LEVEL = 4
 _FRACTIONS = pa.array(["", ".25", ".5", ".75"])
 
 
 class GeoJsonExporter(StreamingExporter):
-    """A FeatureCollection, one feature a line; compressed where the path ends in ``.gz``.
+    """A FeatureCollection, one feature per line; compressed if the path ends in ``.gz``.
 
     Parameters
     ----------
@@ -44,13 +44,13 @@ class GeoJsonExporter(StreamingExporter):
     locked : bool
         Whether objects are locked against editing in QuPath.
     gzipped : bool, optional
-        Whether it is compressed; None goes by the path.
+        Whether to compress; None decides by the path.
 
     Notes
     -----
     Coordinates are level-0 pixels minus the context's offset. The member ``wsi_parse`` holds the provenance.
     Nuclei are detections, cells that have a nucleus are cells, regions annotations. Measurements have 5 significant
-    digits; what is not finite is left out.
+    digits; values that are not finite are left out.
     """
 
     file_name: ClassVar[str] = "annotations.geojson"
@@ -63,7 +63,7 @@ class GeoJsonExporter(StreamingExporter):
         named = variants(context.prompts)
         self._tails = pa.array([_tail(prompt, OBJECT_TYPE[prompt.kind], locked) for prompt in named], pa.string())
         self._tails_of_cells = pa.array([_tail(prompt, "cell", locked) for prompt in named], pa.string())
-        #: Uncompressed bytes so far.
+        #: Uncompressed bytes written so far.
         self.size = 0
         self._empty = True
         self._file: IO[bytes]
@@ -71,10 +71,10 @@ class GeoJsonExporter(StreamingExporter):
     def _open(self, temporary: Path, stack: ExitStack) -> None:
         self._file = stack.enter_context(temporary.open("wb"))
         if self._gzipped:
-            # Neither name nor time, so that the same objects give the same bytes.
+            # Without name and time, so that the same objects give the same bytes.
             self._file = stack.enter_context(gzip.GzipFile("", "wb", _GZIP_LEVEL, self._file, mtime=0))  # type: ignore[arg-type]
-        told = json.dumps(self.provenance, separators=(",", ":"), allow_nan=False)
-        self._put(f'{{"type":"FeatureCollection","wsi_parse":{told},"features":['.encode())
+        provenance = json.dumps(self.provenance, separators=(",", ":"), allow_nan=False)
+        self._put(f'{{"type":"FeatureCollection","wsi_parse":{provenance},"features":['.encode())
 
     def write(self, batch: ObjectBatch) -> None:
         """Add a batch of objects."""
@@ -82,7 +82,7 @@ class GeoJsonExporter(StreamingExporter):
             self.add(self.features(part))
 
     def features(self, batch: ObjectBatch) -> pa.StringArray:
-        """Write each object of a batch as a feature."""
+        """Convert each object of a batch to the text of a feature."""
         require_valid(batch.geometry, batch.ids)
         offset, tails = self.context.offset_level0, self._tails
         shapes = geometry_text(batch.geometry, offset)
@@ -123,9 +123,9 @@ def write_tissue(path: Path, polygons: NDArray[np.object_], context: ExportConte
     ----------
     path : Path
     polygons : object array (N,)
-        In level-0 pixels, fit for QuPath.
+        In level-0 pixels, valid for QuPath.
     context : ExportContext
-        Its prompts are not looked at.
+        Its prompts are not used.
     """
     ids = [str(uuid.uuid5(_TISSUE_IDS, shape.hex())) for shape in shapely.to_wkb(polygons)]
     batch = ObjectBatch(polygons, np.zeros(len(polygons), np.int16), np.array(ids, object), {})
@@ -134,7 +134,7 @@ def write_tissue(path: Path, polygons: NDArray[np.object_], context: ExportConte
 
 
 def geometry_text(geometry: NDArray[np.object_], offset_level0: tuple[int, int]) -> pa.StringArray:
-    """Write polygons as the inside of GeoJSON's geometry, from the type on.
+    """Convert polygons to the text inside a GeoJSON geometry, from the type on.
 
     Parameters
     ----------
@@ -145,8 +145,8 @@ def geometry_text(geometry: NDArray[np.object_], offset_level0: tuple[int, int])
     """
     kind, points, offsets = shapely.to_ragged_array(geometry, include_z=False)
     several = shapely.get_num_geometries(geometry) > 1
-    cells = grid_steps(points, offset_level0)
-    xy = pc.binary_join_element_wise(_decimals(cells[:, 0]), _decimals(cells[:, 1]), ",")
+    steps = grid_steps(points, offset_level0)
+    xy = pc.binary_join_element_wise(_decimals(steps[:, 0]), _decimals(steps[:, 1]), ",")
     parts = pc.binary_join(_lists(pc.binary_join(_lists(xy, offsets[0]), "],["), offsets[1]), "]],[[")
     if kind == shapely.GeometryType.MULTIPOLYGON:
         parts = pc.binary_join(_lists(parts, offsets[2]), "]]],[[[")
@@ -156,9 +156,9 @@ def geometry_text(geometry: NDArray[np.object_], offset_level0: tuple[int, int])
 
 
 def measurements_text(measurements: dict[str, NDArray[np.float64]], count: int) -> pa.StringArray:
-    """Write the inside of each object's measurements: ``"name":number``, leaving out what is not finite."""
+    """Convert measurements to text, ``"name":number`` for each object, without values that are not finite."""
     columns = [
-        # Null where the number is missing; a row without any is empty, not null.
+        # Null if the number is missing; a row without any number is empty, not null.
         pc.binary_join_element_wise(f",{json.dumps(name)}:", _rounded(values), "").fill_null("")
         for name, values in measurements.items()
     ]
@@ -175,19 +175,19 @@ def _tail(prompt: Prompt, object_type: str, locked: bool) -> str:
     return f'}},"properties":{text.removesuffix("}}")}'
 
 
-def _decimals(cells: NDArray[np.int32]) -> pa.StringArray:
-    """Write whole quarter pixels as decimals of pixels, through a table where they lie close together."""
-    lowest, highest = int(cells.min()) // GRID_STEPS_PER_PIXEL, int(cells.max())
-    if lowest < 0 or highest - lowest * GRID_STEPS_PER_PIXEL > len(cells):
-        return pa.array(cells / GRID_STEPS_PER_PIXEL).cast(pa.string())
+def _decimals(steps: NDArray[np.int32]) -> pa.StringArray:
+    """Convert quarter pixels to decimals of pixels, by a table if the numbers lie close together."""
+    lowest, highest = int(steps.min()) // GRID_STEPS_PER_PIXEL, int(steps.max())
+    if lowest < 0 or highest - lowest * GRID_STEPS_PER_PIXEL > len(steps):
+        return pa.array(steps / GRID_STEPS_PER_PIXEL).cast(pa.string())
     wholes = pa.array(np.arange(lowest, highest // GRID_STEPS_PER_PIXEL + 1)).cast(pa.string())
-    place = np.arange(len(wholes) * GRID_STEPS_PER_PIXEL)
+    number = np.arange(len(wholes) * GRID_STEPS_PER_PIXEL)
     table = pc.binary_join_element_wise(
-        wholes.take(pa.array(place // GRID_STEPS_PER_PIXEL)),
-        _FRACTIONS.take(pa.array(place % GRID_STEPS_PER_PIXEL)),
+        wholes.take(pa.array(number // GRID_STEPS_PER_PIXEL)),
+        _FRACTIONS.take(pa.array(number % GRID_STEPS_PER_PIXEL)),
         "",
     )
-    return table.take(pa.array(cells - lowest * GRID_STEPS_PER_PIXEL))
+    return table.take(pa.array(steps - lowest * GRID_STEPS_PER_PIXEL))
 
 
 def _rounded(values: NDArray[np.float64]) -> pa.StringArray:

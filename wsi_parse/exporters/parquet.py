@@ -1,4 +1,4 @@
-"""GeoParquet 1.1 of the same objects: one row each, for tables and notebooks (pandas, geopandas, DuckDB, R)."""
+"""GeoParquet 1.1 of the objects: one row each, for tables and notebooks (pandas, geopandas, DuckDB, R)."""
 
 import json
 from contextlib import ExitStack
@@ -30,13 +30,13 @@ _COORDINATES = (
 
 
 class ParquetExporter(StreamingExporter):
-    """One row an object: id, prompt, class, kind, centroid, outline (WKB), a float32 column a measurement.
+    """One row per object: id, prompt, class, kind, centroid, outline (WKB), one float32 column per measurement.
 
-    Cells that have a nucleus have its outline too: `nucleus_geometry`.
+    Cells that have a nucleus also have its outline: `nucleus_geometry`.
 
     Notes
     -----
-    Rows are in the order of the batches, in groups of 20,000 however the batches were cut. A measurement that only
+    Rows are in the order of the batches, in groups of 20,000 whatever the size of batches. A measurement that only
     later objects have is null in the rows before. The file's key ``wsi_parse`` holds the provenance.
     """
 
@@ -96,7 +96,7 @@ class ParquetExporter(StreamingExporter):
         return pa.table(columns)
 
     def _widen(self, schema: pa.Schema) -> None:
-        """Take in columns that come late: what is written so far is copied, group by group, under the wider schema."""
+        """Add new columns: the rows written so far are copied, group by group, to the wider schema."""
         wider = pa.unify_schemas([self._schema, schema])
         if len(wider) == len(self._schema):
             return
@@ -125,11 +125,15 @@ class ParquetExporter(StreamingExporter):
         geo["geometry_types"] = [name for key, name in _TYPE_NAMES.items() if key in self._types]
         if self._types:
             geo["bbox"] = self._box.tolist()
-        told = {**self.provenance, "coordinates": _COORDINATES, "offset_level0_px": list(self.context.offset_level0)}
+        provenance = {
+            **self.provenance,
+            "coordinates": _COORDINATES,
+            "offset_level0_px": list(self.context.offset_level0),
+        }
         self._writer.add_key_value_metadata(
             {
                 "geo": json.dumps({"version": "1.1.0", "primary_column": "geometry", "columns": {"geometry": geo}}),
-                "wsi_parse": json.dumps(told, allow_nan=False),
+                "wsi_parse": json.dumps(provenance, allow_nan=False),
             }
         )
 

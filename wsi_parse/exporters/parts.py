@@ -1,6 +1,6 @@
-"""GeoJSON in parts that QuPath can open: one file while it is small, else strips of the slide with an index.
+"""GeoJSON in parts that QuPath can open: one file if it is small, else strips of the slide with an index.
 
-Objects come in lattice order, row by row of chunks: so a part is a strip, and no object is in two.
+Objects come in lattice order, row by row of chunks, so that a part is a strip and each object is in one part.
 """
 
 import json
@@ -28,16 +28,16 @@ _HEAP_PER_BYTE = 14
 
 @dataclass(frozen=True)
 class Part:
-    """What the index tells of a part.
+    """What the index holds of a part.
 
     Parameters
     ----------
     file : str
     objects : int
     bytes : int
-        Uncompressed: what QuPath's memory goes by.
+        Uncompressed; the memory that QuPath needs depends on it.
     bounds_px : (float, float, float, float) or None
-        x and y of the least and the largest corner, in the frame of the file; None where it is empty.
+        Left, top, right, bottom in the frame of the file; None if the part is empty.
     sha256 : str
     """
 
@@ -49,13 +49,13 @@ class Part:
 
 
 class GeoJsonParts:
-    """The files of :class:`GeoJsonExporter`, none larger than the context says. A context manager, as exporters are.
+    """Files of :class:`GeoJsonExporter`, none larger than the context allows. A context manager, as exporters are.
 
     Parameters
     ----------
     path : Path
-        Of the one file where one will do; parts are named ``_01``, ``_02``, … before its endings, beside an index.
-        Files of an earlier run by any of these names are gone when the new ones are there.
+        Of the file, if one is enough; parts are named ``_01``, ``_02``, … before its endings, beside an index. Files of
+        an earlier run with any of these names are removed when the new ones are complete.
     context : ExportContext
     """
 
@@ -83,11 +83,11 @@ class GeoJsonParts:
         return self
 
     def write(self, batch: ObjectBatch) -> None:
-        """Add a batch of objects; where parts end does not depend on how objects come in batches."""
+        """Add a batch of objects; the ends of parts do not depend on the batches."""
         for piece in batch.parts(OBJECTS_AT_ONCE):
             features = self._exporter.features(piece)
             corners = shapely.bounds(piece.geometry) - np.tile(self.context.offset_level0, 2)
-            # Features are parted by a comma and a line's end.
+            # Features are separated by a comma and a newline.
             ends = np.cumsum(pc.binary_length(features).to_numpy() + 2)
             start = 0
             while start < len(piece):
@@ -96,11 +96,11 @@ class GeoJsonParts:
                 stop = min(
                     int(np.searchsorted(ends, room, "right")), start + self.context.max_part_objects - part.objects
                 )
-                # Something must be in a part, however large.
+                # A part holds at least one object, however large.
                 stop = max(stop, start + 1) if not part.objects else stop
                 if stop > start:
                     self._exporter.add(features.slice(start, stop - start))
-                    self._parts[-1] = _grown(part, corners[start:stop])
+                    self._parts[-1] = _extended(part, corners[start:stop])
                 if stop < len(piece):
                     self._end()
                     self._begin()
@@ -108,7 +108,7 @@ class GeoJsonParts:
 
     def _begin(self) -> None:
         self._parts.append(Part(self._numbered(len(self._parts) + 1)))
-        # Under a name that is nobody's result: only at the end is it known how many there are.
+        # Under a hidden name, because the number of parts is only known at the end.
         hidden = self._hidden(self._parts[-1])
         self._exporter = GeoJsonExporter(hidden, self.context, gzipped=self.path.suffix == ".gz")
         self._exporter.__enter__()
@@ -143,8 +143,8 @@ class GeoJsonParts:
             for part in self._parts:
                 self._hidden(part).replace(self.path.with_name(part.file))
             index = self.path.with_name(INDEX_NAME)
-            told = {**self._exporter.provenance, "parts": [asdict(part) for part in self._parts]}
-            write_text(index, json.dumps(told, indent=1, allow_nan=False) + "\n")
+            content = {**self._exporter.provenance, "parts": [asdict(part) for part in self._parts]}
+            write_text(index, json.dumps(content, indent=1, allow_nan=False) + "\n")
             self.written = [*(self.path.with_name(part.file) for part in self._parts), index]
         stem = re.escape(self.path.name.partition(".")[0])
         ours = re.compile(rf"{stem}(_\d{{2,}})?\.geojson(\.gz)?|{re.escape(INDEX_NAME)}")
@@ -157,12 +157,12 @@ class GeoJsonParts:
         return f"{stem}_{number:02d}{dot}{endings}"
 
     def _hidden(self, part: Part) -> Path:
-        # Names of this form are swept away where a process was killed.
+        # Files with such names are removed by the next run if a process was killed.
         return self.path.with_name(f".{part.file}.part")
 
 
-def _grown(part: Part, corners: NDArray[np.float64]) -> Part:
-    """Tell of a part that takes in objects with these bounds (N, 4)."""
+def _extended(part: Part, corners: NDArray[np.float64]) -> Part:
+    """Return the part with more objects, which have these bounds (N, 4)."""
     if part.bounds_px:
         corners = np.vstack([corners, part.bounds_px])
     low, high = corners[:, :2].min(axis=0).tolist(), corners[:, 2:].max(axis=0).tolist()

@@ -1,4 +1,4 @@
-"""SpatialData of a run: outlines, their measurements and the probability maps in one Zarr store, by spatialdata."""
+"""SpatialData of a run: outlines, measurements and probability maps in one Zarr store, by spatialdata."""
 
 import warnings
 from contextlib import ExitStack
@@ -11,7 +11,7 @@ import zarr
 from numpy.typing import NDArray
 
 from wsi_parse.exporters.base import ExportContext, StreamingExporter
-from wsi_parse.exporters.ome_zarr import SEEN, level_shapes, write_pyramid
+from wsi_parse.exporters.ome_zarr import COVERAGE, level_shapes, write_pyramid
 from wsi_parse.files import remove
 from wsi_parse.objects.batch import ObjectBatch, variants
 from wsi_parse.objects.measure import joined
@@ -26,14 +26,14 @@ class SpatialDataExporter(StreamingExporter):
 
     Notes
     -----
-    Where nuclei were grown to cells, objects are the cells, and ``nuclei`` are shapes beside them.
+    If nuclei were expanded to cells, objects are the cells, and ``nuclei`` are separate shapes.
 
     The coordinate system ``global`` is level-0 pixels minus the offset, as in the GeoJSON; ``um`` is the same in
-    microns. Objects are called by their UUIDs, which are the instances of the table; its X holds the measurements,
-    NaN where an object has none. A run that found nothing has neither shapes nor table. Provenance: ``attrs``.
+    microns. Objects are named by their UUIDs, which are the instances of the table; its X holds the measurements,
+    NaN if an object has none. A run that found nothing has neither shapes nor table. Provenance: ``attrs``.
 
-    Memory: maps pass through in squares, but spatialdata takes all shapes at once: 3.4 GB for a million cells of 24
-    points. Above some millions, take ``objects.parquet``.
+    Memory: maps are written shard by shard, but spatialdata takes all shapes at once: 3.4 GB for a million cells of 24
+    points. For several million objects, use ``objects.parquet``.
     """
 
     file_name: ClassVar[str] = "spatialdata.zarr"
@@ -48,7 +48,7 @@ class SpatialDataExporter(StreamingExporter):
 
     def _open(self, temporary: Path, stack: ExitStack) -> None:
         self._temporary = temporary
-        # Named so that what a killed process leaves is found and removed.
+        # With a name that the next run finds and removes if the process is killed.
         self._maps = temporary.with_name(f".maps{temporary.name}")
         stack.callback(remove, self._maps)
 
@@ -62,9 +62,9 @@ class SpatialDataExporter(StreamingExporter):
         from pandas import option_context
 
         with warnings.catch_warnings():
-            # Of libraries to one another; nothing that we could heed.
+            # Warnings of libraries about one another do not concern us.
             warnings.simplefilter("ignore")
-            # The run's cluster may be elsewhere; and anndata up to 0.12 cannot write the strings of pandas 3.
+            # The cluster of the run may be on other machines; anndata up to 0.12 cannot write the strings of pandas 3.
             with dask.config.set(scheduler="threads"), option_context("future.infer_string", False):
                 self._write()
 
@@ -76,7 +76,7 @@ class SpatialDataExporter(StreamingExporter):
             folder = self._maps / one.name
             write_pyramid(folder, one, self.context, {})
             images[f"probability_{one.name}"] = self._raster(folder, one, [prompt.name for prompt in one.prompts])
-            labels[f"{SEEN}_{one.name}"] = self._raster(folder / "labels" / SEEN, one, None)
+            labels[f"{COVERAGE}_{one.name}"] = self._raster(folder / "labels" / COVERAGE, one, None)
         objects = _joined(self._batches)
         self._batches = []
         shapes = {SHAPES: self._shapes(objects, objects.geometry)} if objects else {}
@@ -87,7 +87,7 @@ class SpatialDataExporter(StreamingExporter):
         SpatialData(images=images, labels=labels, shapes=shapes, tables=tables, attrs=attributes).write(self._temporary)
 
     def _raster(self, folder: Path, one: ProbabilityMap, channels: list[str] | None) -> Any:  # noqa: ANN401 - a DataTree
-        """Take the pyramid as it lies on disk, without reading it."""
+        """Refer to the pyramid on disk, without reading it."""
         from dask.array import from_array
         from spatialdata.models import Image2DModel, Labels2DModel
         from spatialdata.transformations import set_transformation
@@ -108,7 +108,7 @@ class SpatialDataExporter(StreamingExporter):
         return tree
 
     def _systems(self, scale: tuple[float, float], offset: tuple[int, int] = (0, 0)) -> dict[str, Any]:
-        """From an element's own pixels to level-0 pixels less an offset, and the same in microns."""
+        """Return transformations from an element's pixels to level-0 pixels minus an offset, and to microns."""
         from spatialdata.transformations import Scale, Sequence, Translation
 
         pixels = Sequence([Scale(list(scale), _XY), Translation([float(-by) for by in offset], _XY)])
@@ -118,7 +118,7 @@ class SpatialDataExporter(StreamingExporter):
         from geopandas import GeoDataFrame
         from spatialdata.models import ShapesModel
 
-        # Regions among cells have no nucleus.
+        # Regions have no nucleus.
         known = ~shapely.is_missing(outlines)
         points = shapely.get_coordinates(outlines[known]) - self.context.offset_level0
         shapes = shapely.set_coordinates(outlines[known], points)
@@ -145,14 +145,14 @@ class SpatialDataExporter(StreamingExporter):
         return TableModel.parse(table, region=SHAPES, region_key="region", instance_key="object_id")
 
     def _names(self, objects: ObjectBatch, name: str) -> NDArray[np.object_]:
-        words = [
+        names = [
             prompt.name if name == "prompt" else getattr(prompt, name) for prompt in variants(self.context.prompts)
         ]
-        return np.array(words, object)[objects.variant]
+        return np.array(names, object)[objects.variant]
 
 
 def _joined(batches: list[ObjectBatch]) -> ObjectBatch | None:
-    """Make one batch of all; a measurement that some lack is NaN there."""
+    """Join all batches; a measurement that is missing in some is NaN there."""
     if not batches:
         return None
     return ObjectBatch(

@@ -1,1 +1,1 @@
-"""Models: what answers a prompt; each is one small module or package."""
+"""Models: they turn tiles into channels for prompts; each is one small module or package."""

@@ -1,10 +1,10 @@
-"""The contract of a model: channels per tile, and how prompts make objects of channels.
+"""The contract of a model: channels for each tile, and recipes that make objects from channels.
 
-A model is asked in three steps. `plan(prompts, settings)` needs no weights: it says at which scales tiles are read and
-which channels come back, one :class:`ScalePass` a scale. `prepare(slide, tissue)` looks at a slide once and returns
-a small JSON-able state (a stain estimate); it is kept in the manifest. `predict(images, scale_pass, state)` turns a
-batch of tiles into channels. Tiles know nothing of prompts: a prompt chooses among the channels when objects
-are made, by its :class:`Recipe`.
+A model works in three steps. `plan(prompts, settings)` needs no weights: it decides at which scales tiles are read and
+which channels come back, one :class:`ScalePass` per scale. `prepare(slide, tissue)` looks at a slide once and returns
+a small state for JSON (a stain estimate), which is kept in the manifest. `predict(images, scale_pass, state)` turns a
+batch of tiles into channels. Tiles do not depend on prompts: a prompt selects channels when objects are made, by its
+:class:`Recipe`.
 """
 
 from abc import ABC, abstractmethod
@@ -36,21 +36,21 @@ class ModelSpec:
     ----------
     name, summary : str
     prompts : tuple of str
-        Canonical names of the targets it answers (see :mod:`wsi_parse.prompts`).
+        Canonical names of the targets it knows (see :mod:`wsi_parse.prompts`).
     free_text : bool
-        Whether it also takes words outside `prompts`.
+        Whether it also accepts other texts than `prompts`.
     licence, purpose : str
         Licence of the weights, and what they may be used for.
     cpu_seconds_per_tile : float
         Core-seconds; for estimates.
     fields_um : tuple of float
-        Fields to choose among, for models whose cost depends on it.
+        Fields that a user may choose from, for models whose cost depends on it.
     rank : int
-        Of the installed models that know every prompt, `auto` takes the one of the highest rank; never one of rank 0.
+        Of the installed models that know every prompt, `auto` takes the one with the highest rank; never rank 0.
     download : str
-        What is downloaded by `models get`, in words; empty where nothing is.
+        Size of what `models get` downloads; empty if nothing is.
     published : str
-        What the authors report of their weights, in a sentence.
+        Results that the authors report for their weights, in a sentence.
     """
 
     name: str
@@ -77,11 +77,11 @@ class Segmenter(ABC):
     """
 
     spec: ClassVar[ModelSpec]
-    #: Tiles a call of `predict`, where the settings do not say; one shape for a whole run.
+    #: Tiles per call of `predict`, unless the settings decide; one shape for a whole run.
     batch: int = 1
-    #: What memory turned out to hold.
+    #: The largest batch that fits into memory, once known.
     largest_batch: int | None = None
-    #: Blocks that a process predicts at once; None: one a thread.
+    #: Blocks that a process predicts at once; None: one per thread.
     at_once: int | None = None
 
     def __init__(self, settings: ModelSettings | None = None, weights: Weights | None = None) -> None:
@@ -95,7 +95,7 @@ class Segmenter(ABC):
         Raises
         ------
         WeightsError
-            Where they are not installed; says how to get them.
+            If they are not installed; the remedy says how to get them.
         """
         del settings
         return None
@@ -107,67 +107,67 @@ class Segmenter(ABC):
         Parameters
         ----------
         file : Path, optional
-            A checkpoint that is here already; without one it is downloaded.
+            A local checkpoint; without it one is downloaded.
         revision : str
-            Branch, tag or commit of the repository that it is downloaded from.
+            Branch, tag or commit of the repository to download from.
 
         Raises
         ------
         UsageError
-            Where the model has no weights to install.
+            If the model has no weights to install.
         """
         del file, revision
         raise UsageError(
-            f"{cls.spec.name} needs no weights from elsewhere: there is nothing to install.",
-            "It runs as it is.",
+            f"The model {cls.spec.name} needs no other weights: there is nothing to install.",
+            f"Run it with --model {cls.spec.name}.",
         )
 
     @classmethod
-    def describe_weights(cls, weights: Weights) -> dict[str, Any]:
-        """Say what is in a file of weights, read whole and checked name by name; JSON-able."""
+    def weights_info(cls, weights: Weights) -> dict[str, Any]:
+        """Describe a file of weights for JSON; the file is read completely and its tensors are checked by name."""
         del weights
         return {}
 
     @classmethod
     def card(cls) -> str:
-        """In short, what the model learnt from and how well it does; empty where nobody wrote it."""
+        """Return a short model card: training data and performance; empty if there is none."""
         return ""
 
     @classmethod
     def targets(cls, settings: ModelSettings) -> tuple[str, ...]:
-        """Names of all targets that can be asked for at once: what `--prompt all` means."""
+        """Return the names of all targets of `--prompt all`."""
         del settings
         return cls.spec.prompts
 
     @classmethod
     @abstractmethod
     def plan(cls, prompts: Sequence[Prompt], settings: ModelSettings) -> tuple[ScalePass, ...]:
-        """Say how `prompts` are answered: one pass a scale, every prompt in exactly one recipe.
+        """Plan how to predict `prompts`: one pass per scale, every prompt in exactly one recipe.
 
         Parameters
         ----------
         prompts : sequence of Prompt
         settings : ModelSettings
-            Among them what a tile shall cover, where the user says so.
+            Among them the field of a tile, if the user sets it.
 
         Raises
         ------
         UnknownPromptError
-            Lists what the model knows, and which models know more.
+            Lists what the model knows, and a model that knows more.
         """
 
     def prepare(self, slide: Slide, tissue: TissueMask) -> State:
-        """Look at a slide once; deterministic on one kind of device. Returns a small JSON-able state."""
+        """Look at a slide once; return a small state for JSON. Deterministic on one kind of device."""
         del slide, tissue
         return {}
 
     def warm_up(self, scale_pass: ScalePass, state: State) -> None:
-        """Load, and whatever else only the first prediction would wait for; what it takes counts to no tile."""
+        """Load the network and do what else the first prediction would wait for; its time counts to no tile."""
         del scale_pass, state
 
     @abstractmethod
     def predict(self, images: NDArray[np.uint8], scale_pass: ScalePass, state: State) -> Mapping[str, NDArray[Any]]:
-        """Answer a batch of tiles.
+        """Predict the channels of a batch of tiles.
 
         Parameters
         ----------
@@ -184,25 +184,25 @@ class Segmenter(ABC):
         """
 
     def observe(
-        self, images: NDArray[np.uint8], answers: Mapping[str, NDArray[np.uint8]], scale_pass: ScalePass
+        self, images: NDArray[np.uint8], predictions: Mapping[str, NDArray[np.uint8]], scale_pass: ScalePass
     ) -> Mapping[str, NDArray[np.float64]]:
-        """Note a few numbers of each tile, for :meth:`summarise`.
+        """Return a few numbers for each tile, for :meth:`summarise`.
 
         Parameters
         ----------
         images : uint8 array (B, tile_px, tile_px, 3)
-        answers : mapping of channel name to uint8 array (B, tile_px / stride, tile_px / stride)
+        predictions : mapping of channel name to uint8 array (B, tile_px / stride, tile_px / stride)
         scale_pass : ScalePass
 
         Returns
         -------
         mapping of channel name to float array (B, K)
         """
-        del images, answers, scale_pass
+        del images, predictions, scale_pass
         return {}
 
     def summarise(self, noted: Mapping[str, NDArray[np.float64]], scale_pass: ScalePass) -> dict[str, Any]:
-        """Say what the numbers noted of all tiles mean for the slide.
+        """Summarise the numbers of :meth:`observe` over all tiles of a slide.
 
         Parameters
         ----------
@@ -212,20 +212,20 @@ class Segmenter(ABC):
         Returns
         -------
         dict of prompt name to dict
-            JSON-able facts, for the manifest. What a person should read stands as a whole sentence under "sentence";
-            the command line prints it after the name of the prompt.
+            Facts for JSON, for the manifest. The member "sentence" holds a whole sentence for the user; the command
+            line prints it after the name of the prompt.
         """
         del noted, scale_pass
         return {}
 
 
 def to_uint8(name: str, values: NDArray[Any]) -> NDArray[np.uint8]:
-    """Bring a channel to its form on disk: [0, 1] -> 0..255, rounded.
+    """Convert a channel to its form on disk: [0, 1] to 0..255, rounded.
 
     Raises
     ------
     ModelError
-        Where values are not finite or leave [0, 1]: a failing model must not look like "nothing found".
+        If values are not finite or leave [0, 1]: a failing model must not look like "nothing found".
     """
     if values.dtype == np.uint8:
         return values
@@ -233,6 +233,6 @@ def to_uint8(name: str, values: NDArray[Any]) -> NDArray[np.uint8]:
     if not (np.isfinite(low) and np.isfinite(high) and low >= -1e-3 and high <= 1 + 1e-3):
         raise ModelError(
             f"Channel {name!r} of the model leaves [0, 1]: {low:.3g} to {high:.3g}.",
-            "This is a defect of the model (or of its weights), not of the slide.",
+            "Report this defect of the model or of its weights; the slide is not the cause.",
         )
     return np.clip(np.rint(values * np.float32(255)), 0, 255).astype(np.uint8)

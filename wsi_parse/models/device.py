@@ -1,4 +1,4 @@
-"""Where a network runs, and in which numbers."""
+"""The device and the numerical precision of a network."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,31 +14,33 @@ _BFLOAT16_CAPABILITY = 8
 
 
 def choose_device(name: str) -> torch.device:
-    """Resolve "auto" (a GPU where there is one), or check what was asked for.
+    """Resolve "auto" (a GPU if there is one), or check the requested device.
 
     Raises
     ------
     SettingsError
-        Where the device is not there.
+        If the device does not exist.
     """
     if name == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     try:
         device = torch.device(name)
     except RuntimeError as error:
-        raise SettingsError(f"No device is called {name!r}.", "Say cpu, cuda, or cuda:1.") from error
+        raise SettingsError(
+            f"{name!r} is not the name of a device.", "Use cpu, cuda, or for example cuda:1."
+        ) from error
     if device.type not in {"cpu", "cuda"}:
-        raise SettingsError(f"Device {name!r} is not supported.", "Say cpu, cuda, or cuda:1.")
+        raise SettingsError(f"The device {name!r} is not supported.", "Use cpu, cuda, or for example cuda:1.")
     if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
         raise SettingsError(
-            f"Device {name!r} is not there: {torch.cuda.device_count()} GPUs are visible.",
-            "Check the driver (nvidia-smi), or say --set model.device=cpu.",
+            f"The device {name!r} does not exist: {torch.cuda.device_count()} GPUs are visible.",
+            "Check the driver (nvidia-smi), or use --set model.device=cpu.",
         )
     return device
 
 
 def choose_precision(wanted: str, device: torch.device) -> Precision:
-    """Resolve "auto": bfloat16 where the device multiplies it in hardware, else float32."""
+    """Resolve "auto": bfloat16 if the hardware multiplies it, else float32."""
     if wanted == "float32":
         return "float32"
     if wanted == "bfloat16":
@@ -52,11 +54,11 @@ def choose_precision(wanted: str, device: torch.device) -> Precision:
 
 
 @contextmanager
-def computing_in(precision: str, device: torch.device, threads: int | None) -> Iterator[None]:
-    """Compute in a precision, the same way each time.
+def compute_in(precision: str, device: torch.device, threads: int | None) -> Iterator[None]:
+    """Compute in a precision, in the same way each time.
 
-    float32 is exact: no TensorFloat-32, which cuDNN else uses for convolutions; the number of threads decides in which
-    order sums are taken. Not for several callers at once.
+    float32 is exact, without the TensorFloat-32 that cuDNN otherwise uses for convolutions. The number of threads
+    decides the order of sums. Not for several callers at once.
     """
     if threads is not None and threads != torch.get_num_threads():
         torch.set_num_threads(threads)
@@ -69,14 +71,14 @@ def computing_in(precision: str, device: torch.device, threads: int | None) -> I
 
 
 def device_name(device: torch.device) -> str:
-    """Name the hardware, for the manifest."""
+    """Return the name of the hardware, for the manifest."""
     if device.type == "cuda":
         return torch.cuda.get_device_name(device)
     return str(torch.cpu.get_capabilities().get("cpu_name", "cpu"))
 
 
 def memory_bytes(device: torch.device) -> int | None:
-    """All memory of a GPU; None for the CPU."""
+    """Return the total memory of a GPU; None for the CPU."""
     if device.type != "cuda":
         return None
     return int(torch.cuda.get_device_properties(device).total_memory)

@@ -1,6 +1,6 @@
-"""Files of a gated repository on the Hugging Face hub; each way it can fail is told in words.
+"""Files of a gated repository on the Hugging Face hub; every kind of failure has its own message.
 
-The user's token is found as always: `HF_TOKEN`, or what `hf auth login` stored. `HF_ENDPOINT` names another hub.
+The token of the user is taken from `HF_TOKEN`, or from `hf auth login`. `HF_ENDPOINT` names another hub.
 """
 
 import errno
@@ -17,7 +17,7 @@ from wsi_parse.files import file_sha256
 
 @dataclass(frozen=True)
 class RemoteFile:
-    """A file of the hub, before it is fetched.
+    """A file of the hub, before it is downloaded.
 
     Parameters
     ----------
@@ -26,7 +26,7 @@ class RemoteFile:
         Commit.
     bytes : int
     sha256 : str or None
-        Where the hub tells it (it does for large files).
+        If the hub states it (it does for large files).
     """
 
     repository: str
@@ -37,19 +37,20 @@ class RemoteFile:
 
 
 def look_up(repository: str, name: str, revision: str) -> RemoteFile:
-    """Ask for size, hash and commit of a file.
+    """Request size, hash and commit of a file.
 
     Raises
     ------
     DownloadError
-        No token, a token that is refused, conditions not accepted, no such file, no connection.
+        If there is no token, the token is refused, the conditions are not accepted, the file does not exist, or the hub
+        cannot be reached.
     """
     from huggingface_hub import get_hf_file_metadata, hf_hub_url
 
-    with explained(repository, name):
+    with explain_errors(repository, name):
         facts = get_hf_file_metadata(hf_hub_url(repository, name, revision=revision))
     if facts.size is None or facts.commit_hash is None:
-        raise DownloadError(f"The hub tells no size or revision of {name}.", "Try again later.")
+        raise DownloadError(f"The hub does not state the size or revision of {name}.", "Try again later.")
     etag = facts.etag or ""
     return RemoteFile(repository, name, facts.commit_hash, facts.size, etag if len(etag) == _SHA256_DIGITS else None)
 
@@ -58,19 +59,19 @@ _SHA256_DIGITS = 64
 
 
 def fetch(file: RemoteFile, folder: Path, *, spare_bytes: int = 0) -> Path:
-    """Download a file, going on where an earlier try was interrupted.
+    """Download a file, resuming an interrupted download.
 
     Parameters
     ----------
     file : RemoteFile
     folder : Path
     spare_bytes : int
-        What must be free besides the file.
+        Disk space that must be free besides the file.
 
     Raises
     ------
     DownloadError
-        As for :func:`look_up`, and a full disk, or a file that is not what the hub says.
+        As in :func:`look_up`; also if the disk is full, or the file differs from what the hub states.
     """
     from huggingface_hub import hf_hub_download
 
@@ -78,7 +79,7 @@ def fetch(file: RemoteFile, folder: Path, *, spare_bytes: int = 0) -> Path:
     free, needed = shutil.disk_usage(folder).free, max(0, file.bytes - arrived) + spare_bytes
     if free < needed:
         raise no_space(f"{needed / 1e9:.1f} GB are needed and {free / 1e9:.1f} GB are free in {folder}.")
-    with explained(file.repository, file.name):
+    with explain_errors(file.repository, file.name):
         path = Path(hf_hub_download(file.repository, file.name, revision=file.revision, local_dir=folder))
     if path.stat().st_size != file.bytes or (file.sha256 and file_sha256(path) != file.sha256):
         path.unlink()
@@ -87,23 +88,23 @@ def fetch(file: RemoteFile, folder: Path, *, spare_bytes: int = 0) -> Path:
 
 
 @contextmanager
-def explained(repository: str, name: str) -> Iterator[None]:
-    """Turn what the hub's library raises into one sentence and a remedy."""
+def explain_errors(repository: str, name: str) -> Iterator[None]:
+    """Convert errors of the hub's library to one sentence and a remedy."""
     try:
         yield
     except Exception as error:
-        told = _refusal(error, repository) or _absence(error, repository, name) or _failure(error, name)
-        if told is None:
+        explanation = _refusal(error, repository) or _absence(error, repository, name) or _failure(error, name)
+        if explanation is None:
             raise
-        raise told from error
+        raise explanation from error
 
 
 def _refusal(error: Exception, repository: str) -> DownloadError | None:
-    """The hub answers, and will not give it to this user."""
+    """Explain an error if the hub refuses the file to this user."""
     from huggingface_hub import errors
 
     page = f"{_HUB}/{repository}"
-    token = f"Make one at {_HUB}/settings/tokens, then: hf auth login. Accept the conditions at {page}."
+    token = f"Make a token at {_HUB}/settings/tokens, then: hf auth login. Accept the conditions at {page}."
     if isinstance(error, errors.GatedRepoError):
         if _status(error) == _UNAUTHORISED:
             return DownloadError(f"{repository} is gated, and no valid token was sent.", token)
@@ -112,52 +113,52 @@ def _refusal(error: Exception, repository: str) -> DownloadError | None:
             f"Accept them at {page}, then run the command again.",
         )
     if isinstance(error, errors.RepositoryNotFoundError):
-        return DownloadError(f"The hub does not show you {repository}: no token, or one that is not valid.", token)
+        return DownloadError(f"The hub does not show you {repository}: you have no token, or it is not valid.", token)
     if isinstance(error, errors.HfHubHTTPError) and _status(error) in {_UNAUTHORISED, _FORBIDDEN}:
         return DownloadError(
             f"The hub refuses your token: {_first(error)}.",
-            f"It needs read access to gated repositories. {token}",
+            f"Use a token with read access to gated repositories. {token}",
         )
     return None
 
 
 def _absence(error: Exception, repository: str, name: str) -> DownloadError | None:
-    """It cannot be asked, or does not have it."""
+    """Explain an error if the hub cannot be reached, or does not have the file."""
     from huggingface_hub import errors
 
     check = "Leave --revision out, or check it."
     if isinstance(error, errors.RevisionNotFoundError):
-        return DownloadError(f"{repository} has no such revision.", check)
+        return DownloadError(f"{repository} does not have this revision.", check)
     if isinstance(error, errors.OfflineModeIsEnabled | errors.LocalEntryNotFoundError):
-        return DownloadError(f"The hub cannot be reached for {name}.", _ELSEWHERE)
+        return DownloadError(f"The hub cannot be reached for {name}.", _DOWNLOAD_ELSEWHERE)
     if isinstance(error, errors.EntryNotFoundError):
-        return MissingFileError(f"{repository} holds no {name}.", check)
+        return MissingFileError(f"{repository} does not have the file {name}.", check)
     return None
 
 
 def _failure(error: Exception, name: str) -> DownloadError | None:
-    """The network or the disk gave up; None where it is none of these."""
+    """Explain an error of the network or the disk; None for other errors."""
     from huggingface_hub import errors
 
     if isinstance(error, errors.HfHubHTTPError):
         return DownloadError(f"The hub answered with an error: {_first(error)}.", "Try again later.")
     if isinstance(error, OSError) and error.errno in {errno.ENOSPC, errno.EDQUOT}:
         return no_space("The disk is full.")
-    # The hub's library hands on what its HTTP client raises, and changes that client between versions.
+    # The hub's library passes on errors of its HTTP client, which changes between versions.
     if isinstance(error, OSError) or type(error).__module__.partition(".")[0] in _HTTP_CLIENTS:
-        return DownloadError(f"The hub cannot be reached for {name}: {_first(error)}.", _ELSEWHERE)
+        return DownloadError(f"The hub cannot be reached for {name}: {_first(error)}.", _DOWNLOAD_ELSEWHERE)
     return None
 
 
 _HUB = "https://huggingface.co"
-_ELSEWHERE = "Connect, or download it elsewhere and say --from FILE."
+_DOWNLOAD_ELSEWHERE = "Check the connection, or download it on another machine and use --from FILE."
 _UNAUTHORISED, _FORBIDDEN = 401, 403
 _HTTP_CLIENTS = {"httpcore", "httpcore2", "httpx", "httpx2", "requests", "urllib3"}
 
 
 def no_space(reason: str) -> DownloadError:
-    """Build the error of a disk that is too full."""
-    return DownloadError(reason, "Free some space, or name another folder in WSI_PARSE_CACHE.")
+    """Return the error of a full disk."""
+    return DownloadError(reason, "Free some space, or set WSI_PARSE_CACHE to another folder.")
 
 
 def _status(error: Any) -> int | None:  # noqa: ANN401 - of several libraries

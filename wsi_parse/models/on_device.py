@@ -1,4 +1,4 @@
-"""What models with a network share: the device they run on, batches by its memory, and what their numbers depend on."""
+"""DeviceSegmenter: what models with a network share: device, batch size, and what the results depend on."""
 
 from functools import cached_property
 from typing import Any
@@ -7,9 +7,9 @@ from wsi_parse.models.contract import Segmenter
 
 
 class DeviceSegmenter(Segmenter):
-    """A model that runs a network on the CPU or a GPU; importing it loads no torch."""
+    """A model that runs a network on the CPU or a GPU; importing it does not load torch."""
 
-    #: What a tile of a batch needs on a GPU; too large a batch is halved.
+    #: Memory of a GPU for each tile of a batch; a batch that is too large is halved.
     gpu_bytes_per_tile: int
     max_tiles: int
 
@@ -22,7 +22,7 @@ class DeviceSegmenter(Segmenter):
 
     @cached_property
     def batch(self) -> int:  # type: ignore[override]
-        """On a GPU what its memory holds, a power of two; one on the CPU, where more gains nothing."""
+        """On a GPU the largest power of two that fits its memory; 1 on the CPU, where more is not faster."""
         from wsi_parse.models.device import memory_bytes
 
         memory = memory_bytes(self.device)
@@ -33,12 +33,12 @@ class DeviceSegmenter(Segmenter):
 
     @cached_property
     def at_once(self) -> int:  # type: ignore[override]
-        """Two on a GPU, so that one block is read while the other is computed; one on the CPU, which does both."""
+        """2 on a GPU, so that one block is read while the other is computed; 1 on the CPU, which does both."""
         return 2 if self.device.type == "cuda" else 1
 
     @cached_property
-    def computed_on(self) -> dict[str, Any]:
-        """What the numbers depend on besides the weights; a run that is resumed on something else starts anew."""
+    def numerics(self) -> dict[str, Any]:
+        """What results depend on besides the weights; a run that is resumed with anything else starts anew."""
         from wsi_parse.models.device import choose_precision, device_name
 
         return {

@@ -1,4 +1,4 @@
-"""ScalePass: at which scale a model reads tiles, which channels it gives, and how prompts make objects of these."""
+"""ScalePass: at which scale a model reads tiles, which channels it returns, and how prompts make objects of them."""
 
 from dataclasses import dataclass, replace
 from typing import Literal
@@ -10,15 +10,15 @@ ChannelKind = Literal["probability", "distance", "class"]
 
 @dataclass(frozen=True, slots=True)
 class Channel:
-    """One map that a model gives for each tile.
+    """One map that a model returns for each tile.
 
     Parameters
     ----------
     name : str
     kind : {"probability", "distance", "class"}
-        "probability": of being the target. "distance" (optional): higher towards the middle of a cell, 0 at its
-        border; two maxima part touching cells where the lower one is a tenth of the range above their saddle.
-        "class": probability of one class, given a cell.
+        "probability": of the target. "distance" (optional): higher towards the middle of a cell, 0 at its border; two
+        maxima separate touching cells if the lower one is a tenth of the range above their saddle. "class":
+        probability of one class, given a cell.
     stride : int
         Read pixels per output pixel; divides the tile and the overlap.
     """
@@ -30,25 +30,25 @@ class Channel:
 
 @dataclass(frozen=True, slots=True)
 class Recipe:
-    """How the objects of one prompt are made of channels.
+    """How the objects of one prompt are made from channels.
 
     Parameters
     ----------
     prompt : Prompt
     probability : str
-        Channel whose 0.5 level is the outline.
+        The channel whose contour at 0.5 is the outline.
     distance : str or None
-        Channel that splits touching cells; without one the distance to the outline does it.
+        The channel that splits touching cells; None: the distance to the outline does.
     classes : tuple of str
-        Class channels that vote over each cell; empty where the prompt takes all cells.
+        Class channels that vote over each cell; empty if the prompt takes all cells.
     class_channel : str or None
-        The class channel of this prompt: a cell is its object where this channel wins the vote.
+        The class channel of this prompt: a cell belongs to the prompt if this channel wins the vote.
     competing : tuple of str
-        Probability channels that claim the same cells: these are outlined where the highest of all is above 0.5.
+        Probability channels that compete for the same cells; these are outlined where the highest is above 0.5.
     model_prompt : str
-        What the model is told, where it reads words.
+        The text for the model, if it reads text.
     min_class_probability : float or None
-        A cell whose class has a lower probability is "unsure"; None: none is.
+        A cell whose class has a lower probability is "unsure"; None: no cell is.
     """
 
     prompt: Prompt
@@ -63,21 +63,21 @@ class Recipe:
 
 @dataclass(frozen=True, slots=True)
 class ScalePass:
-    """One grid of tiles over a slide: the scale read at, and what comes back.
+    """One grid of tiles over a slide at one scale, with its channels and recipes.
 
     Parameters
     ----------
     name : str
-        Short, unique among the passes of a plan; names files.
+        Short, and unique among the passes of a plan; used in file names.
     field_um : float
-        What a tile covers.
+        Side of a tile.
     read_mpp : float
-        Microns per pixel at which tiles are read and handed to the model.
+        Microns per pixel at which tiles are read and given to the model.
     channels : tuple of Channel
     recipes : tuple of Recipe
-        One a prompt.
+        One per prompt.
     notes : tuple of str
-        What the user should know of how the prompts are answered.
+        What the user should know about the results of these prompts.
     """
 
     name: str
@@ -97,14 +97,14 @@ class ScalePass:
         return round(self.field_um / self.read_mpp)
 
     def channel(self, name: str) -> Channel:
-        """Return the channel called `name`."""
+        """Return the channel named `name`."""
         return next(channel for channel in self.channels if channel.name == name)
 
 
 def exclusive_classes(scale_pass: ScalePass) -> ScalePass:
     """Let the cell prompts of a pass compete: a cell is outlined once and belongs to the most probable of them.
 
-    Recipes that vote over classes already do so, and are left as they are.
+    Recipes that vote over classes already do so, and stay unchanged.
     """
     competing = tuple(r.probability for r in scale_pass.recipes if r.prompt.kind == "cell" and not r.classes)
     if len(competing) < 2:
@@ -119,7 +119,7 @@ def exclusive_classes(scale_pass: ScalePass) -> ScalePass:
 
 
 def min_class_probability(scale_pass: ScalePass, probability: float) -> ScalePass:
-    """Call cells unsure whose class is less probable, in every recipe whose cells vote."""
+    """Mark cells with a less probable class as unsure, in every recipe that votes over classes."""
     return replace(
         scale_pass,
         recipes=tuple(replace(r, min_class_probability=probability) if r.classes else r for r in scale_pass.recipes),

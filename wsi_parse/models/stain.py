@@ -1,4 +1,4 @@
-"""The stain model: nuclei by colour deconvolution. Weight-free: it runs anywhere, and is the fallback."""
+"""The stain model: nuclei by colour deconvolution. It has no weights, runs anywhere, and is the fallback."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -21,27 +21,27 @@ from wsi_parse.tissue.samples import read_samples
 
 READ_MPP = 0.5
 FIELD_UM = 512.0
-# Optical density of haematoxylin, eosin: Ruifrok and Johnston, Anal Quant Cytol Histol 23 (2001) 291.
+# Optical density of haematoxylin and eosin: Ruifrok and Johnston, Anal Quant Cytol Histol 23 (2001) 291.
 RUIFROK = np.array([[0.65, 0.70, 0.29], [0.07, 0.99, 0.11]])
 _MIN_DENSITY = 0.15
 _PERCENTILE = 1.0
 _MIN_PIXELS = 2_000
 _SMOOTH_UM = 0.6
-# The local level a nucleus must stand out from is a mean over this; less than half a tile's overlap (64 px).
+# A nucleus must stand out from the local mean over this width, which is less than half a tile's overlap (64 px).
 _AROUND_PX = 41
 _BOUNDS = (0.10, 0.60)
 _SOFTNESS = 0.05
 
 
 class StainModel(Segmenter):
-    """Nuclei are where the haematoxylin density, smoothed, exceeds a threshold estimated once a slide.
+    """Nuclei are where the smoothed haematoxylin density exceeds a threshold, which is estimated once per slide.
 
-    Runs on the CPU whatever the settings say.
+    It always runs on the CPU.
     """
 
     spec: ClassVar[ModelSpec] = ModelSpec(
         name="stain",
-        summary="Nuclei by colour deconvolution of H&E; no weights, no training. A fallback: decent, not more.",
+        summary="Nuclei by colour deconvolution of H&E; no weights, no training. A fallback of moderate quality.",
         prompts=("nuclei",),
         cpu_seconds_per_tile=0.35,
         rank=10,
@@ -49,12 +49,12 @@ class StainModel(Segmenter):
 
     @classmethod
     def plan(cls, prompts: Sequence[Prompt], settings: ModelSettings) -> tuple[ScalePass, ...]:
-        """Answer "nuclei"; see :class:`wsi_parse.models.contract.Segmenter`."""
+        """Plan the prompt "nuclei"; see :class:`wsi_parse.models.contract.Segmenter`."""
         for prompt in prompts:
             if prompt.name not in cls.spec.prompts:
                 raise UnknownPromptError(
-                    f"The stain model does not know {prompt.text!r}: it knows nuclei (or: cells).",
-                    "BiomedParse knows classes of cells, glands and free text: wsi-parse models get biomedparse.",
+                    f"The stain model does not know {prompt.text!r}: it knows nuclei (or cells) only.",
+                    "Get BiomedParse for classes of cells, glands and free text: wsi-parse models get biomedparse.",
                 )
         recipes = tuple(Recipe(prompt, "nucleus") for prompt in prompts)
         return (
@@ -91,7 +91,7 @@ class StainModel(Segmenter):
     ) -> NDArray[np.uint8]:
         density = haematoxylin(image, white, stains)
         around = ndimage.uniform_filter(density, _AROUND_PX, mode="nearest")
-        # In crowded fields everything is dark: a nucleus must then stand out from what is around it.
+        # In crowded fields everything is dark, so a nucleus must stand out from its surroundings.
         level = np.maximum(threshold, 0.55 * threshold + 0.5 * around)
         excess = (density - level) / _SOFTNESS
         np.clip(excess, -20, 20, out=excess)
@@ -99,13 +99,13 @@ class StainModel(Segmenter):
 
 
 def white_level(images: Sequence[NDArray[np.uint8]]) -> NDArray[np.float64]:
-    """Brightest colour that is common: the 99th percentile of each channel; at least mid-grey."""
+    """Return the 99th percentile of each colour channel, but at least mid-grey."""
     pixels = np.concatenate([image[::4, ::4].reshape(-1, 3) for image in images])
     return np.maximum(np.percentile(pixels, 99, axis=0), 128.0)
 
 
 def density_over(image: NDArray[np.uint8], white: NDArray[Any]) -> NDArray[np.float32]:
-    """Base-10 optical density against white, by a table of 256 entries a channel."""
+    """Return the base-10 optical density relative to white, by a table of 256 entries per channel."""
     levels = np.arange(256, dtype=np.float64)
     table = np.maximum(optical_density(levels[:, None], white), 0).astype(np.float32)
     return np.stack([table[image[..., channel], channel] for channel in range(3)], axis=-1)
@@ -121,7 +121,7 @@ def estimate_stains(density: NDArray[np.float32]) -> tuple[NDArray[np.float64], 
     Returns
     -------
     stains : float array (2, 3)
-        Unit vectors; those of Ruifrok and Johnston where the estimate is not plausible.
+        Unit vectors; those of Ruifrok and Johnston if the estimate is not plausible.
     source : str
     """
     reference = RUIFROK / np.linalg.norm(RUIFROK, axis=1, keepdims=True)
@@ -134,7 +134,7 @@ def estimate_stains(density: NDArray[np.float32]) -> tuple[NDArray[np.float64], 
     angle = np.arctan2(*(dense @ plane).T[::-1])
     low, high = np.percentile(angle, [_PERCENTILE, 100 - _PERCENTILE])
     ends = np.stack([np.cos([low, high]), np.sin([low, high])], axis=1) @ plane.T
-    # Haematoxylin takes more red than eosin does.
+    # Haematoxylin absorbs more red than eosin does.
     stains = ends[np.argsort(-ends[:, 0] / np.linalg.norm(ends, axis=1))]
     stains /= np.linalg.norm(stains, axis=1, keepdims=True)
     off = np.degrees(np.arccos(np.clip((stains * reference).sum(axis=1), -1, 1)))
@@ -145,9 +145,9 @@ def estimate_stains(density: NDArray[np.float32]) -> tuple[NDArray[np.float64], 
 
 
 def haematoxylin(image: NDArray[np.uint8], white: NDArray[Any], stains: NDArray[Any]) -> NDArray[np.float32]:
-    """Density of haematoxylin, smoothed.
+    """Return the smoothed density of haematoxylin.
 
-    The third direction is the cross product of both stains, and takes what is neither.
+    The third direction is the cross product of both stains, and takes the rest.
     """
     basis = np.vstack([stains, np.cross(stains[0], stains[1])])
     basis[2] /= np.linalg.norm(basis[2])

@@ -1,4 +1,4 @@
-"""Weights of a model: where they lie, what they are, and whether they still are what was installed."""
+"""Weights of a model: where the file is, its hash, and whether it still is what was installed."""
 
 import json
 import os
@@ -27,7 +27,7 @@ class Weights:
     sha256 : str
         Of the file.
     revision : str or None
-        Of the repository it came from, where known.
+        Of the repository it came from, if known.
     """
 
     path: Path
@@ -36,16 +36,16 @@ class Weights:
 
     @classmethod
     def of_file(cls, path: Path) -> "Weights":
-        """Take any file.
+        """Describe any file of weights.
 
         Raises
         ------
         WeightsError
-            Where it cannot be read.
+            If it cannot be read.
         """
         try:
-            facts = path.stat()
-            return cls(path.absolute(), _hash_of(path.absolute(), facts.st_size, facts.st_mtime_ns))
+            status = path.stat()
+            return cls(path.absolute(), _hash_of(path.absolute(), status.st_size, status.st_mtime_ns))
         except OSError as error:
             raise WeightsError(
                 f"The weights {path.name} cannot be read: {error.strerror or error}.", "Check --weights."
@@ -53,7 +53,7 @@ class Weights:
 
     @property
     def folder(self) -> Path:
-        """Where the file lies, and what came with it."""
+        """The folder of the file, and of other files that came with it."""
         return self.path.parent
 
     def check(self) -> None:
@@ -62,23 +62,23 @@ class Weights:
         Raises
         ------
         WeightsError
-            Where it is not what it was.
+            If it has changed.
         """
         if Weights.of_file(self.path).sha256 != self.sha256:
             raise WeightsError(
-                f"The weights {self.path.name} are not what they were when the run was planned.",
+                f"The weights {self.path.name} have changed since the run was planned.",
                 "Install them again, or run again.",
             )
 
 
 def cache_folder() -> Path:
-    """Folder of downloaded models: `WSI_PARSE_CACHE`, else the user's cache folder."""
+    """Return the folder of downloaded models: `WSI_PARSE_CACHE`, else the user's cache folder."""
     named = os.environ.get(CACHE_VARIABLE)
     return Path(named) if named else platformdirs.user_cache_path("wsi-parse", appauthor=False)
 
 
 def model_folder(name: str) -> Path:
-    """Folder of one model in the cache."""
+    """Return the folder of one model in the cache."""
     return cache_folder() / "models" / name
 
 
@@ -88,7 +88,7 @@ def installed(name: str) -> Weights:
     Raises
     ------
     WeightsError
-        Where they are not installed, or not whole.
+        If they are not installed, or incomplete.
     """
     folder = model_folder(name)
     remedy = f"Get them: wsi-parse models get {name}"
@@ -96,18 +96,18 @@ def installed(name: str) -> Weights:
     if card is None:
         raise WeightsError(f"The weights of {name} are not installed.", remedy)
     try:
-        whole = (folder / _FILE).stat().st_size == card["bytes"]
+        complete = (folder / _FILE).stat().st_size == card["bytes"]
         weights = Weights(folder / _FILE, str(card["sha256"]), card.get("revision"))
     except (OSError, KeyError) as error:
-        # Not the error's own words: they hold the path of a user's home.
+        # Without the text of the error, which holds the path of a user's home.
         raise WeightsError(f"The installed weights of {name} are damaged.", remedy) from error
-    if not whole:
-        raise WeightsError(f"The installed weights of {name} are not whole.", remedy)
+    if not complete:
+        raise WeightsError(f"The installed weights of {name} are incomplete.", remedy)
     return weights
 
 
 def read_card(name: str) -> dict[str, Any] | None:
-    """Read what is known of installed weights (source, revision, licence, hashes); None where there are none."""
+    """Read the card of installed weights (source, revision, licence, hashes); None if there is none."""
     try:
         card = json.loads((model_folder(name) / _CARD).read_text(encoding="utf-8"))
     except (OSError, ValueError):
@@ -116,28 +116,28 @@ def read_card(name: str) -> dict[str, Any] | None:
 
 
 def weights_path(name: str) -> Path:
-    """Where the weights of a model are to be put before :func:`write_card` makes them count."""
+    """Return the path for the weights of a model; :func:`write_card` then declares them installed."""
     return model_folder(name) / _FILE
 
 
 def write_card(name: str, facts: dict[str, Any]) -> Weights:
-    """Declare the weights in place installed: last step of an installation.
+    """Declare the weights installed: the last step of an installation.
 
     Parameters
     ----------
     name : str
     facts : dict
-        Source, revision, licence, purpose: JSON-able. Size and hash are added.
+        Source, revision, licence, purpose, for JSON. Size and hash are added.
     """
     path = weights_path(name)
     weights = Weights.of_file(path)
-    told = {**facts, "sha256": weights.sha256, "bytes": path.stat().st_size}
-    write_text(path.with_name(_CARD), json.dumps(told, indent=2) + "\n")
+    card = {**facts, "sha256": weights.sha256, "bytes": path.stat().st_size}
+    write_text(path.with_name(_CARD), json.dumps(card, indent=2) + "\n")
     return Weights(path, weights.sha256, facts.get("revision"))
 
 
 def forget(name: str) -> None:
-    """Take the card away: what lies there is no longer installed."""
+    """Remove the card, so that the weights no longer count as installed."""
     (model_folder(name) / _CARD).unlink(missing_ok=True)
 
 

@@ -18,7 +18,7 @@ from safetensors.torch import save_file
 from tests.models.biomedparse.reference import checkpoint, keys, sizes_of
 from wsi_parse.errors import WeightsError
 from wsi_parse.models.biomedparse.convert import convert, read_converted
-from wsi_parse.models.biomedparse.names import UNUSED, ours, published_shapes
+from wsi_parse.models.biomedparse.names import UNUSED, published_shapes, to_network_names
 from wsi_parse.models.biomedparse.network import BiomedParse
 from wsi_parse.models.biomedparse.sizes import RELEASED
 
@@ -41,7 +41,7 @@ def test_every_parameter_of_ours_has_one_published_tensor() -> None:
     with torch.device("meta"):
         network = BiomedParse(sizes)
         published = {name: torch.empty(shape) for name, shape in published_shapes(sizes).items()}
-    placed = ours(published)
+    placed = to_network_names(published)
     expected = network.state_dict()
     assert placed.keys() == expected.keys()
     assert all(placed[name].shape == expected[name].shape for name in placed)
@@ -190,7 +190,7 @@ def test_converted_weights_that_are_damaged_are_refused(tiny_file: Path, tmp_pat
     with pytest.raises(WeightsError, match="--from FILE"):
         read_converted(path)
     save_file({"a": torch.zeros(1)}, path)
-    with pytest.raises(WeightsError, match="does not tell the sizes"):
+    with pytest.raises(WeightsError, match="does not state the sizes"):
         read_converted(path)
     length = struct.unpack("<Q", data[:8])[0]
     header = json.loads(data[8 : 8 + length])

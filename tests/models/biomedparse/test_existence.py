@@ -14,8 +14,8 @@ PARAMETERS = np.array([[20.0, 3.0], [8.0, 5.0], [5.0, 6.0], [9.0, 4.0]])
 
 
 def published(path: Path, **changed: object) -> Path:
-    told = {"CT-Abdomen": {"liver": [[1, 1]] * 4}, "Pathology": {"neoplastic cells": PARAMETERS.tolist(), **changed}}
-    path.write_text(json.dumps(told))
+    content = {"CT-Abdomen": {"liver": [[1, 1]] * 4}, "Pathology": {"neoplastic cells": PARAMETERS.tolist(), **changed}}
+    path.write_text(json.dumps(content))
     return path
 
 
@@ -49,11 +49,11 @@ def test_means_are_over_the_mask(stride: int) -> None:
 def test_a_slide_is_told_by_its_tiles_with_a_mask() -> None:
     likely = 256 * PARAMETERS[:, 0] / PARAMETERS.sum(axis=1)
     noted = np.array([[0, 0, 0, 0, 0], [50, *likely], [9, *likely], [7, 130, 255, 255, 1]])
-    told = summarise(noted, PARAMETERS)
-    assert (told["tiles"], told["tiles_with_mask"]) == (4, 3)
-    assert told["share_below_0.05"] == pytest.approx(1 / 3, abs=1e-4)
-    assert told["p_median"] > 0.5
-    assert told["sentence"].startswith("The masks of 33% of 3 tiles are unlike those of the training data (p < 0.05).")
+    summary = summarise(noted, PARAMETERS)
+    assert (summary["tiles"], summary["tiles_with_mask"]) == (4, 3)
+    assert summary["share_below_0.05"] == pytest.approx(1 / 3, abs=1e-4)
+    assert summary["p_median"] > 0.5
+    assert summary["sentence"].startswith("The masks of 33% of 3 tiles are unlike those of the training data (p < 0.05).")
     assert summarise(noted[:1], PARAMETERS)["p_median"] is None
     assert summarise(noted[:1], PARAMETERS)["sentence"] == ""
 

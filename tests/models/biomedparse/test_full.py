@@ -45,9 +45,9 @@ def wsi_parse(cache: Path, *arguments: object, check: int = 0) -> subprocess.Com
 def cache(tmp_path_factory: pytest.TempPathFactory, full_checkpoint: Path) -> Path:
     """A cache with the full-size network in it, put there by the command."""
     folder = tmp_path_factory.mktemp("cache")
-    said = wsi_parse(folder, "models", "get", "biomedparse", "--from", full_checkpoint).stderr
-    assert "CC-BY-NC-SA-4.0; research use only, non-commercial, not for clinical use" in said
-    assert "sha256" in said
+    stderr = wsi_parse(folder, "models", "get", "biomedparse", "--from", full_checkpoint).stderr
+    assert "CC-BY-NC-SA-4.0; research use only, non-commercial, not for clinical use" in stderr
+    assert "sha256" in stderr
     return folder
 
 
@@ -62,11 +62,11 @@ def test_the_whole_file_is_installed_and_verified(cache: Path) -> None:
     for kind in ("images", "masks"):
         (small / kind).mkdir(parents=True)
         (small / kind / "01_1.png").write_bytes((labelled / kind / "01_1.png").read_bytes())
-    told = json.loads(wsi_parse(cache, "models", "verify", "biomedparse", "--labelled", small, "--json").stdout)
-    assert told["parameters"] == 340_360_952
-    assert told["network"] == "as released"
-    assert told["sha256"] == card["sha256"]
-    assert told["labelled_fields"] == 4
+    result = json.loads(wsi_parse(cache, "models", "verify", "biomedparse", "--labelled", small, "--json").stdout)
+    assert result["parameters"] == 340_360_952
+    assert result["network"] == "as released"
+    assert result["sha256"] == card["sha256"]
+    assert result["labelled_fields"] == 4
 
 
 @pytest.mark.parametrize("harm", ["missing", "extra", "shape", "truncated", "code"])
@@ -86,10 +86,10 @@ def test_a_full_file_that_is_wrong_is_refused(full_checkpoint: Path, tmp_path: P
         else:
             state[SOME] = torch.zeros(513)
         torch.save(state, bad)
-    said = wsi_parse(tmp_path / "cache", "models", "get", "biomedparse", "--from", bad, check=1).stderr
+    stderr = wsi_parse(tmp_path / "cache", "models", "get", "biomedparse", "--from", bad, check=1).stderr
     words = {"missing": f"1 missing: {SOME}", "extra": "1 unknown: backbone.extra", "shape": "(513,), not (512,)"}
-    assert words.get(harm, "biomedparse_v1.pt") in said
-    assert "Traceback" not in said
+    assert words.get(harm, "biomedparse_v1.pt") in stderr
+    assert "Traceback" not in stderr
     assert not (tmp_path / "ran").exists()
     assert not [path for path in (tmp_path / "cache").rglob("*") if path.is_file()]
 

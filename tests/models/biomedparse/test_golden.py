@@ -42,7 +42,7 @@ def compare(network: BiomedParse, name: str) -> dict[str, float]:
     seen = network.vision(pixels)
     image = network.pixel_decoder([features.clone() for features in seen])
     queries = network.grounding(image, joint(words))
-    choice = network.grounding.resolve(queries, words.sentences)
+    choice = network.grounding.select(queries, words.sentences)
     logits = network.pixel_decoder.draw(choice.vector, image.finest)[0]
     assert choice.query[0].tolist() == expected["query_index"].tolist()
 

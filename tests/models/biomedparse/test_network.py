@@ -40,7 +40,7 @@ def test_in_one_call_prompts_would_change_one_another(tiny: BiomedParse) -> None
     image = tiny.encode_image(pixels(1, 128, 128))
     words = tiny.encode_text(PROMPTS)
     queries = tiny.grounding(image, words.concatenated)
-    joint = tiny.pixel_decoder.draw(tiny.grounding.resolve(queries, words.sentences).vector, image.finest)
+    joint = tiny.pixel_decoder.draw(tiny.grounding.select(queries, words.sentences).vector, image.finest)
     assert (joint - tiny.segment(image, words).mask_logits).abs().max() > 100 * CLOSE
 
 
@@ -83,11 +83,11 @@ def test_a_focal_block_equals_timms(batch: int, height: int, width: int, channel
         assert torch.allclose(fast, block(x), atol=1e-4, rtol=1e-4)
 
 
-def test_shrunk_mask_features_are_the_interpolated_ones(tiny: BiomedParse) -> None:
+def test_downsampled_mask_features_are_the_interpolated_ones(tiny: BiomedParse) -> None:
     decoder = tiny.pixel_decoder
     finest = torch.randn(2, tiny.sizes.width, 32, 48)
     whole = decoder.mask_features(finest)
-    for shrunk, stride in zip(decoder.shrunk_mask_features(finest), (8, 4, 2), strict=True):
+    for shrunk, stride in zip(decoder.downsampled_mask_features(finest), (8, 4, 2), strict=True):
         expected = functional.interpolate(whole, (32 // stride, 48 // stride), mode="bilinear")
         assert torch.allclose(shrunk, expected, atol=1e-5)
 
@@ -151,7 +151,7 @@ def test_bfloat16_chooses_the_same_queries_and_stays_close(tiny: BiomedParse, na
 
 @pytest.mark.slow
 def test_bfloat16_at_full_size_is_reported(full: BiomedParse) -> None:
-    """How far it is apart at full size is told, not demanded; a mean of a tenth would be another answer."""
+    """How far it is apart at full size is reported, not required; a mean of a tenth would be another result."""
     same, apart = bfloat16_against_float32(full, "full256_p4")
     print(f"same queries: {same}; probabilities apart by {apart.max():.4f}, mean {apart.mean():.5f}")  # noqa: T201
     assert apart.mean() < 0.1

@@ -132,9 +132,12 @@ def test_all_gives_each_cell_one_class_and_keeps_the_runner_up(
     names = {"Epithelial": "probability_epithelial_cells", "Tumor": "probability_neoplastic_cells"}
     for feature in found:
         properties = feature["properties"]
-        told, name = properties["measurements"], properties["classification"]["name"]  # type: ignore[index]
-        assert told[names[name]] == told["class_probability"] >= told["runner_up_probability"]
-        assert {told[column] for column in names.values()} == {told["class_probability"], told["runner_up_probability"]}
+        values, name = properties["measurements"], properties["classification"]["name"]  # type: ignore[index]
+        assert values[names[name]] == values["class_probability"] >= values["runner_up_probability"]
+        assert {values[column] for column in names.values()} == {
+            values["class_probability"],
+            values["runner_up_probability"],
+        }
 
 
 def test_interrupted_and_resumed_gives_the_same_bytes(slide: Path, tiny_file: Path, roi: Path, tmp_path: Path) -> None:
@@ -171,10 +174,12 @@ def test_existence_is_told_in_the_manifest_and_drops_nothing(
     (tmp_path / "with").mkdir()
     copy = Path(shutil.copy(tiny_file, tmp_path / "with" / "w.safetensors"))
     published(tmp_path / "with" / "target_dist.json")
-    told = segment_slide(slide, tmp_path / "told", settings_of(copy, "neoplastic cells", roi=roi, field_um=256.0))
-    assert told.existence["neoplastic cells"]["tiles"] == told.passes[0]["tiles"]
-    assert told.counts == plain.counts
-    assert told.outputs[GeoJsonExporter.file_name] == plain.outputs[GeoJsonExporter.file_name]
+    observed = segment_slide(
+        slide, tmp_path / "observed", settings_of(copy, "neoplastic cells", roi=roi, field_um=256.0)
+    )
+    assert observed.existence["neoplastic cells"]["tiles"] == observed.passes[0]["tiles"]
+    assert observed.counts == plain.counts
+    assert observed.outputs[GeoJsonExporter.file_name] == plain.outputs[GeoJsonExporter.file_name]
 
 
 def test_cells_and_glands_in_one_field_keep_their_own_objects(
@@ -223,13 +228,13 @@ def test_weights_for_a_model_that_has_none_are_refused(slide: Path, tiny_file: P
 def test_preview_shows_what_each_field_costs_without_weights(slide: Path, tmp_path: Path) -> None:
     command = [sys.executable, "-m", "wsi_parse.cli.main", "preview", slide, "-p", "neoplastic cells"]
     command += ["--model", "biomedparse", "-o", tmp_path]
-    said = subprocess.run(list(map(str, command)), capture_output=True, text=True, timeout=300, check=True).stdout
+    stdout = subprocess.run(list(map(str, command)), capture_output=True, text=True, timeout=300, check=True).stdout
     for field_um in (64, 128, 256):
-        assert f"--field-um {field_um}" in said
-    told = subprocess.run(
+        assert f"--field-um {field_um}" in stdout
+    as_json = subprocess.run(
         [*map(str, command), "--json"], capture_output=True, text=True, timeout=300, check=True
     ).stdout
-    tiles = {name: facts["tiles"] for name, facts in json.loads(told)["fields_um"].items()}
+    tiles = {name: facts["tiles"] for name, facts in json.loads(as_json)["fields_um"].items()}
     assert tiles["64"] > tiles["128"] > tiles["256"] > 0
 
 

@@ -107,7 +107,7 @@ def test_precision_is_chosen_once_and_kept_to(tiny_file: Path, images: np.ndarra
 
 def test_devices_that_are_not_there_are_refused() -> None:
     assert choose_device("cpu") == torch.device("cpu")
-    for name, words in (("nonsense", "No device"), ("meta", "not supported"), ("cuda:99", "not there")):
+    for name, words in (("nonsense", "no device named"), ("meta", "not supported"), ("cuda:99", "does not exist")):
         with pytest.raises(SettingsError, match=words):
             choose_device(name)
 
@@ -205,12 +205,12 @@ def chosen(*texts: str) -> tuple[str, tuple[str, ...]]:
 
 @pytest.mark.usefixtures("with_biomedparse")
 def test_the_best_installed_model_that_knows_the_words_is_taken() -> None:
-    said = ("Using biomedparse.",)
-    assert chosen("neoplastic cells", "glandular structures in colon") == ("biomedparse", said)
+    note = ("Using biomedparse.",)
+    assert chosen("neoplastic cells", "glandular structures in colon") == ("biomedparse", note)
     assert chosen("nuclei") == ("mini", ("Using mini.",))
-    assert chosen("purple haze") == ("biomedparse", said)
-    assert chosen("lymphocytes") == ("biomedparse", (*said, "'lymphocytes' is understood as 'inflammatory cells'."))
-    assert chosen("nuclei", "glandular structure") == ("biomedparse", said)
+    assert chosen("purple haze") == ("biomedparse", note)
+    assert chosen("lymphocytes") == ("biomedparse", (*note, "'lymphocytes' is understood as 'inflammatory cells'."))
+    assert chosen("nuclei", "glandular structure") == ("biomedparse", note)
 
 
 @pytest.mark.usefixtures("with_biomedparse")
@@ -238,7 +238,7 @@ def test_installed_weights_are_whole_or_not_installed(with_biomedparse: Weights)
     assert installed("biomedparse") == with_biomedparse
     with_biomedparse.check()
     with_biomedparse.path.write_bytes(with_biomedparse.path.read_bytes()[:-1])
-    with pytest.raises(WeightsError, match="not whole"):
+    with pytest.raises(WeightsError, match="incomplete"):
         installed("biomedparse")
     with_biomedparse.path.unlink()
     with pytest.raises(WeightsError, match="damaged"):

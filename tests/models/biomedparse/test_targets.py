@@ -1,4 +1,4 @@
-"""Words become the network's words at their trained scale; what is odd about them is said."""
+"""Prompts become texts for the network at their trained scale; unusual prompts are noted."""
 
 import pytest
 

@@ -13,7 +13,7 @@ from workflows.train_mini.settings import TrainingSettings
 from wsi_parse.evaluate import f1_score, match_centres
 from wsi_parse.geometry import Box
 from wsi_parse.models.mini.facts import EMBEDDED, READ_MPP
-from wsi_parse.models.mini.network import fused
+from wsi_parse.models.mini.network import fuse
 from wsi_parse.models.mini.weights import load_network
 from wsi_parse.run.pipeline import segment_slide
 from wsi_parse.settings import RunSettings
@@ -70,7 +70,7 @@ def test_the_whole_pipeline(folder: Path, placed: list[tuple[str, tuple[int, int
     # Issue 4 asks for 0.05; the aim is not reached yet.
     assert f1["mini"] >= f1["stain"] + 0.03
     # The slide's pixels, not the original tiles': it was compressed again, and that alone costs 0.007.
-    network = fused(load_network(EMBEDDED))
+    network = fuse(load_network(EMBEDDED))
     with open_slide(folder / "tnbc_mosaic_40x.svs") as slide:
         frame, side = slide.frame(READ_MPP), SIDE_PX // 2
         of_tile = [

@@ -9,7 +9,7 @@ from safetensors.torch import load_file, save_file
 
 from wsi_parse.errors import ModelError, WeightsError
 from wsi_parse.models.mini.facts import CLASS_STRIDE, CLASSES, EMBEDDED
-from wsi_parse.models.mini.network import MiniNetwork, fused
+from wsi_parse.models.mini.network import MiniNetwork, fuse
 from wsi_parse.models.mini.postprocess import channels_of, relative_density
 from wsi_parse.models.mini.stain_normalization import StainNormalization
 from wsi_parse.models.mini.weights import load_network, save_network
@@ -38,7 +38,7 @@ def test_folding_the_normalisation_changes_nothing(network: MiniNetwork) -> None
     image = torch.rand(1, 3, 64, 64)
     with torch.inference_mode():
         before = network(image)
-        after = fused(network)(image)
+        after = fuse(network)(image)
     for one, other in zip(before, after, strict=True):
         assert torch.allclose(one, other, atol=1e-4)
     assert not any(isinstance(part, torch.nn.BatchNorm2d) for part in network.modules())
@@ -57,7 +57,7 @@ def test_what_is_saved_is_loaded_in_half_precision(network: MiniNetwork, tmp_pat
 
 def test_an_answer_moves_with_the_image() -> None:
     """Shifting an image by the deepest stride shifts the answer, away from the edges."""
-    big = fused(load_network(EMBEDDED))
+    big = fuse(load_network(EMBEDDED))
     image = 2 * torch.rand(1, 3, 320, 320)
     with torch.inference_mode():
         whole, part = big(image), big(image[..., 16:, 16:])

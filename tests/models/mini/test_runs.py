@@ -66,8 +66,8 @@ class TestMissionsLine:
         assert words.count(CAUTION) == 1
         assert CAUTION in RunManifest.load(folder).notes
         assert CAUTION in json.loads((folder / "annotations.geojson").read_text())["wsi_parse"]["cautions"]
-        told = pq.read_schema(folder / "objects.parquet").metadata[b"wsi_parse"]
-        assert CAUTION in json.loads(told)["cautions"]
+        provenance = pq.read_schema(folder / "objects.parquet").metadata[b"wsi_parse"]
+        assert CAUTION in json.loads(provenance)["cautions"]
 
     def test_the_caution_is_told_again_of_a_result_that_was_there(
         self, missions_line: tuple[str, Path], cmu1: Path
@@ -205,26 +205,26 @@ class TestCard:
         assert figures()["weights_sha256"] == Weights.of_file(EMBEDDED).sha256
 
     def test_the_caution_tells_the_measured_share(self) -> None:
-        told = re.search(r"calls (\d+) % neoplastic", CAUTION)
-        assert told is not None
-        assert int(told[1]) / 100 == pytest.approx(figures()["sets"]["nuinsseg"]["neoplastic"]["called"][0], abs=0.005)
+        found = re.search(r"calls (\d+) % neoplastic", CAUTION)
+        assert found is not None
+        assert int(found[1]) / 100 == pytest.approx(figures()["sets"]["nuinsseg"]["neoplastic"]["called"][0], abs=0.005)
 
     def test_the_caution_tells_what_was_seen_on_skin(self, cmu1: Path, tmp_path: Path) -> None:
         settings = RunSettings.load(None, ["export.overlay_px=0"], prompts=("all",), model={"name": "mini"})
         counts = segment_slide(cmu1, tmp_path, settings).counts
-        told = re.search(r"(\d+) % on a slide of skin", CAUTION)
-        assert told is not None
+        found = re.search(r"(\d+) % on a slide of skin", CAUTION)
+        assert found is not None
         # Processors with and without bfloat16 differ by a few nuclei.
         share = counts["neoplastic cells"] / sum(counts.values())
-        assert int(told[1]) / 100 == pytest.approx(share, abs=0.01)
+        assert int(found[1]) / 100 == pytest.approx(share, abs=0.01)
 
     def test_show(self) -> None:
         words = " ".join(wsi_parse("models", "show", "mini").stdout.split())
         share = figures()["sets"]["nuinsseg"]["neoplastic"]["called"][0]
         for words in ("colon", "16 patients", "three fields", f"{share:.2f}", "Unsure", "Apache-2.0", "research use"):
             assert words in words
-        told = json.loads(wsi_parse("models", "show", "mini", "--json").stdout)
-        assert told["weights_sha256"] == figures()["weights_sha256"]
+        shown = json.loads(wsi_parse("models", "show", "mini", "--json").stdout)
+        assert shown["weights_sha256"] == figures()["weights_sha256"]
         assert "stain" in wsi_parse("models", "show", "stain").stdout
 
     def test_the_tables_of_the_card_are_these_figures(self) -> None:

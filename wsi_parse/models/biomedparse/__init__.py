@@ -1,1 +1,1 @@
-"""BiomedParse v1 (Zhao et al., Nature Methods 2024): words choose what is segmented. From maintained parts."""
+"""BiomedParse v1 (Zhao et al., Nature Methods 2024): segmentation by text prompts, built from maintained libraries."""

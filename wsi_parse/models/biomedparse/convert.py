@@ -1,4 +1,4 @@
-"""The published checkpoint -> one safetensors file that can be mapped into memory; checked name by name."""
+"""Converts the published checkpoint to a safetensors file that can be mapped into memory; checks every tensor."""
 
 import json
 import pickle
@@ -19,37 +19,37 @@ from wsi_parse.models.biomedparse.sizes import SIZES_KEY, Sizes, read_sizes
 from wsi_parse.models.weights import CACHE_VARIABLE
 
 _SHOWN = 5
-_REMEDY = "Take biomedparse_v1.pt of microsoft/BiomedParse, and download it again if it is damaged."
+_REMEDY = "Use biomedparse_v1.pt of microsoft/BiomedParse; download it again if it is damaged."
 
 
 def read_checkpoint(path: Path) -> dict[str, Tensor]:
-    """Read a published checkpoint: tensors only, mapped into memory, no code is run.
+    """Read a published checkpoint: only tensors, mapped into memory; no code is run.
 
     Parameters
     ----------
     path : Path
-        What `torch.save` wrote of a dict of tensors.
+        A dict of tensors, written by `torch.save`.
 
     Returns
     -------
     dict of published name to tensor
-        Without those that inference does not use.
+        Without the tensors that inference does not use.
 
     Raises
     ------
     WeightsError
-        Where the file is missing, truncated, holds code, or no dict of tensors.
+        If the file is missing, truncated, holds code, or is not a dict of tensors.
     """
     try:
         found = _load(path)
     except pickle.UnpicklingError as error:
         raise WeightsError(
-            f"{path.name} is no checkpoint, or holds more than tensors; it is not opened.", _REMEDY
+            f"{path.name} is not a checkpoint, or holds more than tensors, and is not opened.", _REMEDY
         ) from error
     except OSError as error:
         raise WeightsError(f"{path.name} cannot be read: {error.strerror or error}.", "Check the path.") from error
     except Exception as error:
-        raise WeightsError(f"{path.name} is no checkpoint, or is damaged or truncated.", _REMEDY) from error
+        raise WeightsError(f"{path.name} is not a checkpoint, or is damaged or truncated.", _REMEDY) from error
     if not isinstance(found, dict) or not all(isinstance(value, Tensor) for value in found.values()):
         raise WeightsError(f"{path.name} is not a plain set of tensors.", _REMEDY)
     return {name: value for name, value in found.items() if not UNUSED.fullmatch(name)}
@@ -57,7 +57,7 @@ def read_checkpoint(path: Path) -> dict[str, Tensor]:
 
 def _load(path: Path) -> object:
     with warnings.catch_warnings():
-        # What torch finds odd is refused below, or loads.
+        # What torch warns about either loads or is refused below.
         warnings.simplefilter("ignore")
         try:
             return torch.load(path, map_location="cpu", weights_only=True, mmap=True)
@@ -78,7 +78,7 @@ def check(tensors: Mapping[str, Tensor], sizes: Sizes, name: str) -> None:
     Raises
     ------
     WeightsError
-        Lists what is missing, what is there too much, and what has another shape.
+        Lists missing and unknown tensors, and those with another shape.
     """
     expected = published_shapes(sizes)
     problems = {
@@ -93,9 +93,9 @@ def check(tensors: Mapping[str, Tensor], sizes: Sizes, name: str) -> None:
             key for key, value in tensors.items() if key in expected and value.dtype != torch.float32
         ),
     }
-    told = [f"{len(keys)} {what}: {_listed(keys)}" for what, keys in problems.items() if keys]
-    if told:
-        raise WeightsError(f"{name} is not this network: {'; '.join(told)}.", _REMEDY)
+    differences = [f"{len(keys)} {what}: {_listed(keys)}" for what, keys in problems.items() if keys]
+    if differences:
+        raise WeightsError(f"{name} does not match the network: {'; '.join(differences)}.", _REMEDY)
 
 
 def _listed(keys: list[str]) -> str:
@@ -104,20 +104,20 @@ def _listed(keys: list[str]) -> str:
 
 
 def convert(checkpoint: Path, target: Path, sizes: Sizes) -> None:
-    """Write the tensors that inference uses under their published names, and the sizes of the network beside them.
+    """Write the tensors for inference under their published names, together with the sizes of the network.
 
     Parameters
     ----------
     checkpoint : Path
-        Of `torch.save`.
+        Written by `torch.save`.
     target : Path
-        Appears whole or not at all.
+        Written atomically.
     sizes : Sizes
-        What the checkpoint must be.
+        The sizes that the checkpoint must have.
     """
     tensors = read_checkpoint(checkpoint)
     check(tensors, sizes, checkpoint.name)
-    # What shares memory or lies crosswise is written out; that is rare.
+    # Tensors that share memory or are not contiguous are copied; they are rare.
     seen: set[int] = set()
     for name, value in tensors.items():
         if not value.is_contiguous() or value.untyped_storage().data_ptr() in seen:
@@ -129,12 +129,12 @@ def convert(checkpoint: Path, target: Path, sizes: Sizes) -> None:
     except (OSError, SafetensorError) as error:
         raise StoreError(
             f"The converted weights could not be written: {_first(error)}.",
-            f"Free some space, or name another folder in {CACHE_VARIABLE}.",
+            f"Free some space, or set {CACHE_VARIABLE} to another folder.",
         ) from error
 
 
 def read_converted(path: Path) -> tuple[Sizes, dict[str, Tensor]]:
-    """Map what :func:`convert` wrote into memory; pages are read when they are used.
+    """Map a file of :func:`convert` into memory; pages are read when they are used.
 
     Returns
     -------
@@ -144,7 +144,7 @@ def read_converted(path: Path) -> tuple[Sizes, dict[str, Tensor]]:
     Raises
     ------
     WeightsError
-        Where the file is damaged, or not of this package.
+        If the file is damaged, or was not written by this package.
     """
     sizes = read_sizes(path)
     try:

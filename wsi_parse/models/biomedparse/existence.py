@@ -1,9 +1,9 @@
-"""Is the target there at all? The published statistic of BiomedParse, as a measurement: it never drops anything.
+"""Existence: the published statistic on whether a target is present, as a measurement; it never removes objects.
 
-The network always draws a mask. `target_dist.json`, published beside the weights, holds for each target the Beta
-distributions, over the training images, of four means over the mask's pixels: probability, red, green and blue, each
-0..255 and scaled by 1/256. An image whose means are unlikely (p below 0.05) is, to the authors, one without the target.
-It looks at colour, so another stain or scanner makes it small too.
+The network always returns a mask. `target_dist.json`, published with the weights, holds for each target the Beta
+distributions, over the training images, of four means over the pixels of the mask: probability, red, green and blue,
+each 0..255 and scaled by 1/256. The authors regard an image whose means are unlikely (p below 0.05) as one without the
+target. The statistic depends on colour, so another stain or scanner makes p small too.
 """
 
 import json
@@ -39,62 +39,62 @@ class TargetDistributions:
 
     @classmethod
     def load(cls, path: Path) -> "TargetDistributions":
-        """Read `target_dist.json`; all sites of pathology.
+        """Read the targets of all pathology sites from `target_dist.json`.
 
         Raises
         ------
         WeightsError
-            Where it is not such a file.
+            If the file has another content.
         """
         try:
-            told = json.loads(path.read_text(encoding="utf-8"))
+            content = json.loads(path.read_text(encoding="utf-8"))
             found = {
                 target: np.array(values, np.float64)
-                for modality, targets in told.items()
+                for modality, targets in content.items()
                 if _MODALITY in modality.lower()
                 for target, values in targets.items()
             }
         except (OSError, ValueError, AttributeError, TypeError) as error:
-            raise WeightsError(f"{path.name} cannot be read.", "Get it again, or remove it.") from error
+            raise WeightsError(f"{path.name} cannot be read.", "Download it again, or remove it.") from error
         odd = [name for name, values in found.items() if values.shape != (_MEANS, 2) or not (values > 0).all()]
         if odd:
             raise WeightsError(
-                f"{path.name}: {odd[0]!r} has no four Beta distributions.", "Get it again, or remove it."
+                f"{path.name} has no four Beta distributions for {odd[0]!r}.", "Download it again, or remove it."
             )
         return cls(found)
 
     def of(self, target: str) -> NDArray[np.float64] | None:
-        """Parameters of a target, (4, 2); None where none are published."""
+        """Return the parameters of a target, (4, 2); None if none are published."""
         return self.parameters.get(target)
 
 
 def mask_means(images: NDArray[np.uint8], probability: NDArray[np.uint8]) -> NDArray[np.float64]:
-    """Means over the pixels of each mask.
+    """Compute means over the pixels of each mask.
 
     Parameters
     ----------
     images : uint8 array (B, H, W, 3)
         RGB.
     probability : uint8 array (B, H / s, W / s)
-        0..255; at least 128 is mask.
+        0..255; the mask is at least 128.
 
     Returns
     -------
     float array (B, 5)
-        Pixels of the mask; then the means of probability, red, green and blue, all 0..255; 0 without a mask.
+        Number of pixels of the mask; then the means of probability, red, green and blue, 0..255; 0 without a mask.
     """
     batch, height, width = probability.shape
     stride = images.shape[1] // height
     colour = images.reshape(batch, height, stride, width, stride, 3).mean(axis=(2, 4), dtype=np.float32)
-    told = np.concatenate([probability[..., None], colour], axis=3, dtype=np.float32).reshape(batch, -1, _MEANS)
+    values = np.concatenate([probability[..., None], colour], axis=3, dtype=np.float32).reshape(batch, -1, _MEANS)
     mask = (probability >= _INSIDE).reshape(batch, 1, -1)
-    sums = (mask.astype(np.float32) @ told)[:, 0].astype(np.float64)
+    sums = (mask.astype(np.float32) @ values)[:, 0].astype(np.float64)
     count = mask.sum(axis=2).astype(np.float64)
     return np.concatenate([count, (sums / np.maximum(count, 1)).round(3)], axis=1)
 
 
 def likelihood(means: NDArray[np.float64], parameters: NDArray[np.float64]) -> NDArray[np.float64]:
-    """How well masks fit what was seen in training: the geometric mean of four two-sided p values.
+    """Return how well masks fit the training data: the geometric mean of four two-sided p values.
 
     Parameters
     ----------
@@ -112,19 +112,19 @@ def likelihood(means: NDArray[np.float64], parameters: NDArray[np.float64]) -> N
 
 
 def summarise(noted: NDArray[np.float64], parameters: NDArray[np.float64]) -> dict[str, Any]:
-    """Say of a slide how well its tiles' masks fit.
+    """Summarise how well the masks of a slide's tiles fit.
 
     Parameters
     ----------
     noted : float array (tiles, 5)
-        Of :func:`mask_means`.
+        Results of :func:`mask_means`.
     parameters : float array (4, 2)
 
     Returns
     -------
     dict
-        Tiles with a mask, the median of their p, the share the authors would call "absent", and that in a sentence;
-        no sentence where no tile has a mask.
+        Tiles with a mask, the median of their p, the share that the authors would call "absent", and a sentence about
+        it, which is empty if no tile has a mask.
     """
     found = noted[noted[:, 0] > 0]
     p = likelihood(found[:, 1:], parameters)

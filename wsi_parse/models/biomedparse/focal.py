@@ -1,8 +1,8 @@
-"""A block of timm's FocalNet, computed in two thirds of the time: the same numbers to rounding.
+"""A block of timm's FocalNet, computed in two thirds of the time, with the same results up to rounding.
 
-Linear layers run as matrix products over pixels in channels-last order, on as many pixels at once as a processor's
-cache holds; what follows them happens in place, and layer scale is folded into the norm before it. The parameters are
-timm's, and timm's own `forward` is the reference (`tests/models/biomedparse/test_network.py`).
+Linear layers run as matrix products over pixels in channels-last order, on as many pixels at once as the cache of a
+processor holds; later operations run in place, and layer scale is folded into the norm before it. The parameters are
+those of timm, and the `forward` of timm is the reference (`tests/models/biomedparse/test_network.py`).
 """
 
 import torch
@@ -10,7 +10,7 @@ from timm.models.focalnet import FocalModulation, FocalNetBlock
 from torch import Tensor, nn
 from torch.nn import functional
 
-# Numbers of the widest layer that are made at once: 12 MB in float32. Half or twice as many take as long.
+# Values of the widest layer that are computed at once: 12 MB in float32. Half or twice as many are not faster.
 _CACHED = 3 << 20
 
 
@@ -45,7 +45,7 @@ def focal_block(block: FocalNetBlock, x: Tensor) -> Tensor:
 
 
 def gather_context(modulation: FocalModulation, x: Tensor) -> Tensor:
-    """Sum ever wider surroundings of each pixel, gated, and the mean of all; (B, H, W, C) to the same."""
+    """Sum gated contexts of increasing width and the global mean, for each pixel: (B, H, W, C) to the same."""
     dim, levels = modulation.dim, modulation.focal_level
     weight, bias = modulation.f.weight.flatten(1), modulation.f.bias
     context = functional.linear(x, weight[dim : 2 * dim], bias[dim : 2 * dim]).movedim(3, 1)
@@ -56,8 +56,8 @@ def gather_context(modulation: FocalModulation, x: Tensor) -> Tensor:
         context = functional.conv2d(context, convolution.weight, padding=convolution.padding, groups=dim)
         context = torch.ops.aten.gelu_(context.contiguous(memory_format=torch.channels_last))
         total.addcmul_(context.movedim(1, 3), gates[..., level, None])
-    everywhere = functional.gelu(context.mean((2, 3)))[:, None, None]
-    return total.addcmul_(everywhere, gates[..., levels, None])
+    global_context = functional.gelu(context.mean((2, 3)))[:, None, None]
+    return total.addcmul_(global_context, gates[..., levels, None])
 
 
 def _pointwise(convolution: nn.Conv2d, pixels: Tensor) -> Tensor:

@@ -1,8 +1,8 @@
-"""The grounding decoder: queries look at an image and at the words, and the query closest to the words draws the mask.
+"""The grounding decoder: queries attend to the image and the text, and the query most similar to the text is the mask.
 
-Each prompt has queries of its own, which see its own words only. Those of all prompts share one pass over the image: in
-cross-attention queries do not see one another, so prompts stand side by side along the axis of queries, and keys
-and values are made once.
+Each prompt has its own queries, which attend to its own text only. The queries of all prompts share one pass over the
+image: in cross-attention queries do not interact, so prompts are concatenated along the axis of queries, and keys and
+values are computed once.
 """
 
 from dataclasses import dataclass
@@ -22,16 +22,16 @@ _LEVELS = 3
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """The query chosen for each prompt.
+    """The query selected for each prompt.
 
     Parameters
     ----------
     similarity : float32 tensor (B, N, Q)
-        Cosine of each query's vector with the prompt's.
+        Cosine similarity of each query's vector with the prompt's.
     query : int64 tensor (B, N)
-        Where it is largest.
+        Index of the largest similarity.
     vector : float tensor (B, N, C)
-        What its mask is drawn with.
+        The vector that gives its mask.
     """
 
     similarity: Tensor
@@ -40,7 +40,7 @@ class Choice:
 
 
 class GroundingDecoder(nn.Module):
-    """Image features and words to one mask a prompt.
+    """Turns image features and text embeddings into one mask vector per prompt.
 
     Parameters
     ----------
@@ -62,14 +62,14 @@ class GroundingDecoder(nn.Module):
             nn.Linear(width, width), nn.ReLU(), nn.Linear(width, width), nn.ReLU(), nn.Linear(width, width)
         )
 
-    def forward(self, image: ImageFeatures, words: TextEmbeddings) -> Tensor:
-        """Let the queries of every prompt look at images and at its words.
+    def forward(self, image: ImageFeatures, text: TextEmbeddings) -> Tensor:
+        """Let the queries of every prompt attend to images and to its text.
 
         Parameters
         ----------
         image : ImageFeatures
             Of B images.
-        words : TextEmbeddings
+        text : TextEmbeddings
             Of N prompts.
 
         Returns
@@ -77,44 +77,44 @@ class GroundingDecoder(nn.Module):
         float tensor (B, N, Q, C)
             The queries, normalised.
         """
-        batch, prompts = len(image.finest), len(words.tokens)
+        batch, prompts = len(image.finest), len(text.tokens)
         keys, values = zip(*map(self._memory, range(_LEVELS), image.levels), strict=True)
-        looks = [features.flatten(2) for features in image.looks]
+        mask_features = [features.flatten(2) for features in image.mask_features]
         dtype = image.finest.dtype
-        tokens = words.tokens.to(dtype).expand(batch, -1, -1, -1).flatten(0, 1)
-        places = self.query_embed.weight.to(dtype)
-        token_places = torch.cat([places.expand(len(tokens), -1, -1), tokens], dim=1)
-        # What a prompt's queries and tokens see in self-attention: all but the padding of shorter prompts.
-        seen = torch.cat([words.is_token.new_ones(prompts, len(places)), words.is_token], dim=1)
-        seen = seen.expand(batch, -1, -1).flatten(0, 1)[:, None, None]
+        tokens = text.tokens.to(dtype).expand(batch, -1, -1, -1).flatten(0, 1)
+        positions = self.query_embed.weight.to(dtype)
+        all_positions = torch.cat([positions.expand(len(tokens), -1, -1), tokens], dim=1)
+        # In self-attention, queries and tokens attend to all but the padding of shorter prompts.
+        attend = torch.cat([text.is_token.new_ones(prompts, len(positions)), text.is_token], dim=1)
+        attend = attend.expand(batch, -1, -1).flatten(0, 1)[:, None, None]
         queries = self.query_feat.weight.to(dtype).expand(batch, prompts, -1, -1)
         for number, layer in enumerate(self.layers):
             level = number % _LEVELS
-            where = self._where_to_look(queries, looks[level])
-            queries = layer.cross_attend(queries, places, keys[level], values[level], where)
-            queries, tokens = layer.self_attend(queries, tokens, token_places, seen)
+            inside = self._inside_mask(queries, mask_features[level])
+            queries = layer.cross_attend(queries, positions, keys[level], values[level], inside)
+            queries, tokens = layer.self_attend(queries, tokens, all_positions, attend)
         return self.decoder_norm(queries)
 
     def _memory(self, level: int, features: Tensor) -> tuple[Tensor, Tensor]:
-        """Keys' and values' sources of a level: two tensors (B, H W, C)."""
+        """Return the sources of keys and values of a level: two tensors (B, H W, C)."""
         source = features.flatten(2).transpose(1, 2) + self.level_embed.weight[level].to(features.dtype)
         height, width = features.shape[2:]
         return source + sine_positions(height, width, source.shape[2], source.device, source.dtype), source
 
-    def _where_to_look(self, queries: Tensor, features: Tensor) -> Tensor:
-        """Where each query's present mask is: bool tensor (B, 1, N Q, H W); everywhere where it is nowhere."""
+    def _inside_mask(self, queries: Tensor, features: Tensor) -> Tensor:
+        """Return each query's current mask, bool (B, 1, N Q, H W); an empty mask becomes True everywhere."""
         vectors = self.mask_embed(self.decoder_norm(queries)).flatten(1, 2)
         inside = torch.bmm(vectors, features).float().sigmoid() >= 0.5
         return (inside | ~inside.any(dim=2, keepdim=True))[:, None]
 
-    def choose(self, queries: Tensor, sentences: Tensor) -> Choice:
-        """Choose for each prompt the query whose vector is closest to its words'.
+    def select(self, queries: Tensor, sentences: Tensor) -> Choice:
+        """Select for each prompt the query whose vector is most similar to its text.
 
         Parameters
         ----------
         queries : float tensor (B, N, Q, C)
         sentences : float tensor (N, C)
-            One vector a prompt; where the queries' N is 1 they are shared by any number of prompts.
+            One vector per prompt; if N of the queries is 1, they are shared by any number of prompts.
         """
         with torch.autocast(queries.device.type, enabled=False):
             vectors = functional.normalize(queries.float() @ self.class_embed.float(), dim=3)
@@ -122,12 +122,12 @@ class GroundingDecoder(nn.Module):
             similarity = (vectors * sentences[:, None]).sum(dim=3)
             query = similarity.argmax(dim=2)
         index = query[:, :, None, None].expand(-1, -1, -1, queries.shape[3])
-        chosen = queries.expand(-1, len(sentences), -1, -1).gather(2, index).squeeze(2)
-        return Choice(similarity, query, self.mask_embed(chosen))
+        selected = queries.expand(-1, len(sentences), -1, -1).gather(2, index).squeeze(2)
+        return Choice(similarity, query, self.mask_embed(selected))
 
 
 class DecoderLayer(nn.Module):
-    """Queries look at the image, then talk with one another and with the words, then think.
+    """Cross-attention to the image, self-attention of queries and text tokens, then a perceptron.
 
     Parameters
     ----------
@@ -142,31 +142,31 @@ class DecoderLayer(nn.Module):
         self.self_norm = nn.LayerNorm(width)
         self.feed_forward = FeedForward(width, hidden)
 
-    def cross_attend(self, queries: Tensor, places: Tensor, key: Tensor, value: Tensor, where: Tensor) -> Tensor:
+    def cross_attend(self, queries: Tensor, positions: Tensor, key: Tensor, value: Tensor, attend: Tensor) -> Tensor:
         """Cross-attention.
 
         Parameters
         ----------
         queries : float tensor (B, N, Q, C)
-        places : float tensor (Q, C)
+        positions : float tensor (Q, C)
         key, value : float tensor (B, H W, C)
-        where : bool tensor (B, 1, N Q, H W)
+        attend : bool tensor (B, 1, N Q, H W)
         """
-        seen = self.cross_attention((queries + places).flatten(1, 2), key, value, where)
-        return self.cross_norm(queries + seen.view(queries.shape))
+        attended = self.cross_attention((queries + positions).flatten(1, 2), key, value, attend)
+        return self.cross_norm(queries + attended.view(queries.shape))
 
-    def self_attend(self, queries: Tensor, tokens: Tensor, places: Tensor, seen: Tensor) -> tuple[Tensor, Tensor]:
-        """Self-attention of queries and words, and the perceptron.
+    def self_attend(self, queries: Tensor, tokens: Tensor, positions: Tensor, attend: Tensor) -> tuple[Tensor, Tensor]:
+        """Self-attention of queries and text tokens, and the perceptron.
 
         Parameters
         ----------
         queries : float tensor (B, N, Q, C)
         tokens : float tensor (B N, T, C)
-        places : float tensor (B N, Q + T, C)
-        seen : bool tensor (B N, 1, 1, Q + T)
+        positions : float tensor (B N, Q + T, C)
+        attend : bool tensor (B N, 1, 1, Q + T)
         """
         count = queries.shape[2]
         x = torch.cat([queries.flatten(0, 1), tokens], dim=1)
-        placed = x + places
-        x = self.feed_forward(self.self_norm(x + self.self_attention(placed, placed, x, seen)))
+        positioned = x + positions
+        x = self.feed_forward(self.self_norm(x + self.self_attention(positioned, positioned, x, attend)))
         return x[:, :count].view(queries.shape), x[:, count:]

@@ -1,4 +1,4 @@
-"""Install BiomedParse: from the hub, or from a checkpoint that is here already."""
+"""Installs BiomedParse from the hub, or from a local checkpoint."""
 
 import shutil
 from contextlib import suppress
@@ -19,12 +19,12 @@ CONVERTED_BYTES = 1_370_000_000
 
 
 def install_file(file: Path, spec: ModelSpec) -> Weights:
-    """Check, convert and install a checkpoint; `target_dist.json` beside it comes along.
+    """Check, convert and install a checkpoint, with `target_dist.json` if it is in the same folder.
 
     Raises
     ------
     WeightsError
-        Where it is not the released network; what was installed before stays.
+        If it is not the released network; an earlier installation stays.
     """
     folder = _make_folder(spec.name)
     if (free := shutil.disk_usage(folder).free) < CONVERTED_BYTES:
@@ -46,9 +46,9 @@ def install_download(spec: ModelSpec, revision: str) -> Weights:
     Raises
     ------
     DownloadError
-        Says which of the ways it failed.
+        Says why the download failed.
     WeightsError
-        Where what came is not the released network.
+        If the downloaded file is not the released network.
     """
     folder = _make_folder(spec.name)
     checkpoint = look_up(REPOSITORY, CHECKPOINT, revision)
@@ -59,7 +59,7 @@ def install_download(spec: ModelSpec, revision: str) -> Weights:
     try:
         _convert(path, spec)
     except WeightsError:
-        # It arrived as the hub has it, and is of no use.
+        # The file is as on the hub, but of no use.
         shutil.rmtree(incoming, ignore_errors=True)
         raise
     facts = {
@@ -73,7 +73,7 @@ def install_download(spec: ModelSpec, revision: str) -> Weights:
 
 
 def _optional(incoming: Path, revision: str) -> Path | None:
-    """Fetch the existence statistic; a repository without it is complete all the same."""
+    """Download the existence statistic; it is optional."""
     try:
         file = look_up(REPOSITORY, existence.FILE_NAME, revision)
     except MissingFileError:
@@ -87,13 +87,14 @@ def _make_folder(name: str) -> Path:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise StoreError(
-            f"{folder} cannot be made: {error.strerror or error}.", f"Name another folder in {CACHE_VARIABLE}."
+            f"The folder {folder} cannot be created: {error.strerror or error}.",
+            f"Set {CACHE_VARIABLE} to another folder.",
         ) from error
     return folder
 
 
 def _convert(checkpoint: Path, spec: ModelSpec) -> None:
-    # Here, so that a download that cannot be is said without loading torch.
+    # Imported here, so that a failed download is reported without loading torch.
     from wsi_parse.models.biomedparse.convert import convert
 
     convert(checkpoint, _new(spec.name), RELEASED)
@@ -111,7 +112,7 @@ def _checked(statistic: Path | None) -> Path | None:
 
 
 def _declare(spec: ModelSpec, statistic: Path | None, facts: dict[str, Any]) -> Weights:
-    """Put what is new in the place of what was there; the card is written last."""
+    """Replace the earlier installation; the card is written last."""
     path = weights_path(spec.name)
     forget(spec.name)
     _new(spec.name).replace(path)

@@ -1,4 +1,4 @@
-"""What both decoders are made of: attention, and the two-layer perceptron of a transformer; named as published."""
+"""Layers of both decoders: attention, and the two-layer perceptron of a transformer; named as published."""
 
 import torch
 from torch import Tensor, nn
@@ -21,14 +21,14 @@ class Attention(nn.Module):
         self.out_proj = nn.Linear(width, width)
 
     def forward(self, query: Tensor, key: Tensor, value: Tensor, attend: Tensor | None = None) -> Tensor:
-        """Attend.
+        """Compute attention.
 
         Parameters
         ----------
         query : float tensor (B, L, C)
         key, value : float tensor (B, S, C)
         attend : bool tensor, broadcast to (B, heads, L, S)
-            True where a query may look.
+            True where a query may attend.
 
         Returns
         -------

@@ -1,4 +1,4 @@
-"""Names of the published tensors, and where each goes in our network: views only, nothing is copied."""
+"""Names of the published tensors, and their names in our network; tensors are views, not copies."""
 
 import re
 from collections.abc import Iterator, Mapping
@@ -8,7 +8,7 @@ from torch import Tensor
 
 from wsi_parse.models.biomedparse.sizes import FOCAL_LEVELS, FOCAL_WINDOW, Sizes
 
-# In the published file and unused at inference: a BERT, spatial prompts, a loss's weights.
+# In the published file, but not used for inference: a BERT, spatial prompts, weights of a loss.
 UNUSED = re.compile(
     r"dilation_kernel|criterion\.empty_weight|"
     r"sem_seg_head\.predictor\.(?:pn_indicator\.weight|mask_sptial_embed\.\d+|spatial_embed\.weight|"
@@ -59,7 +59,7 @@ _CLIP_NAMES = (
 
 @lru_cache(maxsize=4)
 def published_shapes(sizes: Sizes) -> dict[str, tuple[int, ...]]:
-    """Name and shape of every tensor that a network of these sizes uses, as published."""
+    """Return published name and shape of every tensor that a network of these sizes uses."""
     width, text, hidden = sizes.width, sizes.text_width, sizes.text_feedforward
     decoder, predictor = "sem_seg_head.pixel_decoder.", "sem_seg_head.predictor."
     shapes = _backbone_shapes(sizes)
@@ -141,8 +141,8 @@ def _perceptron(prefix: str, width: int, hidden: int) -> _Shapes:
     return _with_bias(f"{prefix}linear1", (hidden, width)) | _with_bias(f"{prefix}linear2", (width, hidden))
 
 
-def ours(published: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Bring published tensors to the names and shapes of :class:`BiomedParse`.
+def to_network_names(published: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Convert published tensors to the names and shapes of :class:`BiomedParse`.
 
     Parameters
     ----------
@@ -151,13 +151,13 @@ def ours(published: Mapping[str, Tensor]) -> dict[str, Tensor]:
 
     Returns
     -------
-    dict of our name to tensor
+    dict of network name to tensor
         Views of the same memory.
     """
-    return {name: tensor for key, value in published.items() for name, tensor in _placed(key, value)}
+    return {name: tensor for key, value in published.items() for name, tensor in _network_tensors(key, value)}
 
 
-def _placed(key: str, value: Tensor) -> Iterator[tuple[str, Tensor]]:
+def _network_tensors(key: str, value: Tensor) -> Iterator[tuple[str, Tensor]]:
     if key.startswith("backbone."):
         name = _renamed(key, _BACKBONE)
         # timm downsamples at the beginning of a stage, the published code at the end of the one before.

@@ -1,4 +1,4 @@
-"""The network as one: images are looked at once, and answer any number of prompts."""
+"""The whole network: images are encoded once, for any number of prompts."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -15,8 +15,8 @@ from wsi_parse.models.biomedparse.vision import PIXEL_MEAN, Vision
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
-    """Which query answers each prompt, and its mask.
+class Segmentation:
+    """The selected query of each prompt, and its mask.
 
     Parameters
     ----------
@@ -46,7 +46,7 @@ class BiomedParse(nn.Module):
         self.grounding = GroundingDecoder(sizes)
 
     def encode_image(self, pixels: Tensor) -> ImageFeatures:
-        """Look at images, whatever will be asked.
+        """Encode images, independent of prompts.
 
         Parameters
         ----------
@@ -62,26 +62,26 @@ class BiomedParse(nn.Module):
         return self.pixel_decoder(self.vision(pixels))
 
     def encode_text(self, texts: Sequence[str]) -> TextEmbeddings:
-        """Encode N prompts; once a run is enough."""
+        """Encode N prompts; once per run is enough."""
         return self.text(texts)
 
-    def segment(self, image: ImageFeatures, words: TextEmbeddings) -> Answer:
-        """Answer N prompts on B images, each on its own."""
-        choice = self.grounding.choose(self.grounding(image, words), words.sentences)
-        return Answer(choice, self.pixel_decoder.draw(choice.vector, image.finest))
+    def segment(self, image: ImageFeatures, text: TextEmbeddings) -> Segmentation:
+        """Segment B images for N prompts, each prompt on its own."""
+        choice = self.grounding.select(self.grounding(image, text), text.sentences)
+        return Segmentation(choice, self.pixel_decoder.draw(choice.vector, image.finest))
 
-    def forward(self, pixels: Tensor, words: TextEmbeddings) -> Tensor:
-        """Probability of N prompts on B images.
+    def forward(self, pixels: Tensor, text: TextEmbeddings) -> Tensor:
+        """Return the probability of N prompts on B images.
 
         Parameters
         ----------
         pixels : float tensor (B, 3, H, W)
             RGB on the scale 0..255.
-        words : TextEmbeddings
+        text : TextEmbeddings
 
         Returns
         -------
         float32 tensor (B, N, ceil(H / 4), ceil(W / 4))
         """
         height, width = (-(-size // MASK_STRIDE) for size in pixels.shape[2:])
-        return torch.sigmoid(self.segment(self.encode_image(pixels), words).mask_logits[:, :, :height, :width])
+        return torch.sigmoid(self.segment(self.encode_image(pixels), text).mask_logits[:, :, :height, :width])

@@ -1,4 +1,4 @@
-"""Tiles as the network wants them: carried to the device as they were read, and enlarged there as PIL would."""
+"""Tiles as input of the network: copied to the device as they were read, and enlarged there in the way of PIL."""
 
 import numpy as np
 import torch
@@ -8,7 +8,7 @@ from torch.nn import functional
 
 
 def to_device(images: NDArray[np.uint8], device: torch.device) -> Tensor:
-    """Carry tiles to a device.
+    """Copy tiles to a device.
 
     Parameters
     ----------

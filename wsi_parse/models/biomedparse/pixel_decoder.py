@@ -1,9 +1,9 @@
 """The pixel decoder: a transformer over stride 32, then a feature pyramid up to stride 4.
 
-The published network convolves its finest features to "mask features", multiplies those with each query's vector to a
-mask, and shrinks the masks of all queries to say where the queries look. All of that is linear. So here the convolution
-is joined with the shrinking (it is computed at strides 8, 16 and 32 only), and for the one mask that is drawn
-at stride 4, with the query's vector: a twentieth of the whole network's work is never done.
+The published network convolves its finest features to "mask features", multiplies these with the vector of each query
+to get a mask, and downsamples the masks of all queries for their attention. All of this is linear. So here the
+convolution is combined with the downsampling (it is computed at strides 8, 16 and 32 only) and, for the one mask that
+is drawn at stride 4, with the vector of the query. This saves a twentieth of the operations of the whole network.
 """
 
 from dataclasses import dataclass
@@ -21,20 +21,20 @@ _GROUPS = 32
 
 @dataclass(frozen=True, slots=True)
 class ImageFeatures:
-    """What is known of images before any words are.
+    """Features of images, independent of prompts.
 
     Parameters
     ----------
     levels : tuple of three float tensors (B, C, H / s, W / s)
         s = 32, 16, 8.
-    looks : tuple of three float tensors (B, C, H / s, W / s)
-        Mask features shrunk bilinearly; their product with a query's vector is its mask at that stride.
+    mask_features : tuple of three float tensors (B, C, H / s, W / s)
+        Mask features, downsampled bilinearly; their product with a query's vector is its mask at that stride.
     finest : float tensor (B, C, H / 4, W / 4)
-        What masks are drawn from.
+        The features that masks are drawn from.
     """
 
     levels: tuple[Tensor, ...]
-    looks: tuple[Tensor, ...]
+    mask_features: tuple[Tensor, ...]
     finest: Tensor
 
 
@@ -70,13 +70,13 @@ class PixelDecoder(nn.Module):
         """
         fine, middle, coarse, coarsest = features
         level_32 = self.layer_4(self.encode(coarsest)).relu_()
-        level_16 = self.layer_3(_onto(level_32, self.adapter_3(coarse))).relu_()
-        level_8 = self.layer_2(_onto(level_16, self.adapter_2(middle))).relu_()
-        level_4 = self.layer_1(_onto(level_8, self.adapter_1(fine))).relu_()
-        return ImageFeatures((level_32, level_16, level_8), self.shrunk_mask_features(level_4), level_4)
+        level_16 = self.layer_3(_add_upsampled(level_32, self.adapter_3(coarse))).relu_()
+        level_8 = self.layer_2(_add_upsampled(level_16, self.adapter_2(middle))).relu_()
+        level_4 = self.layer_1(_add_upsampled(level_8, self.adapter_1(fine))).relu_()
+        return ImageFeatures((level_32, level_16, level_8), self.downsampled_mask_features(level_4), level_4)
 
     def encode(self, coarsest: Tensor) -> Tensor:
-        """Let every place of stride 32 see every other: (B, C_32, H / 32, W / 32) to (B, C, H / 32, W / 32)."""
+        """Let all positions of stride 32 attend to one another: (B, C_32, H / 32, W / 32) to (B, C, H / 32, W / 32)."""
         x = self.input_proj(coarsest)
         height, width = x.shape[2:]
         positions = sine_positions(height, width, x.shape[1], x.device, x.dtype)
@@ -85,7 +85,7 @@ class PixelDecoder(nn.Module):
             sequence = layer(sequence, positions)
         return sequence.transpose(1, 2).unflatten(2, (height, width))
 
-    def shrunk_mask_features(self, finest: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    def downsampled_mask_features(self, finest: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Mask features at strides 32, 16 and 8, as `interpolate(mode="bilinear")` of those at stride 4 gives them.
 
         Between pixel centres, halving averages 2 x 2 pixels, and quartering the middle 2 x 2 of 4 x 4; a mean of four
@@ -106,7 +106,7 @@ class PixelDecoder(nn.Module):
         )
 
     def draw(self, vectors: Tensor, finest: Tensor) -> Tensor:
-        """Draw masks: each vector's product with the mask features, which are never made.
+        """Draw masks: the product of each vector with the mask features, which are not computed themselves.
 
         Parameters
         ----------
@@ -116,7 +116,7 @@ class PixelDecoder(nn.Module):
         Returns
         -------
         float32 tensor (B, N, H / 4, W / 4)
-            In float32 also under autocast: it is little work, and what a threshold is applied to.
+            In float32 also under autocast: it is cheap, and a threshold is applied to it.
         """
         with torch.autocast(finest.device.type, enabled=False):
             return self._drawn(vectors.float(), finest.float())
@@ -124,7 +124,7 @@ class PixelDecoder(nn.Module):
     def _drawn(self, vectors: Tensor, finest: Tensor) -> Tensor:
         batch, count = vectors.shape[:2]
         size = self.mask_features.kernel_size[0]
-        # Of each vector one kernel; its taps are applied to each pixel first, and what they gave is moved and summed.
+        # One kernel per vector; its taps are applied to each pixel first, then the results are shifted and summed.
         kernels = torch.einsum("bno,oikl->bnkli", vectors, self.mask_features.weight).flatten(1, 3)
         taps = torch.bmm(kernels, finest.flatten(2)).view(batch, count, size * size, *finest.shape[2:])
         padded = functional.pad(taps, (size // 2,) * 4)
@@ -136,8 +136,8 @@ class PixelDecoder(nn.Module):
         return masks
 
 
-def _onto(coarse: Tensor, fine: Tensor) -> Tensor:
-    """Add a map to one of twice its size, each of its pixels to four: writes into `fine`."""
+def _add_upsampled(coarse: Tensor, fine: Tensor) -> Tensor:
+    """Add a map to one of twice its size, in place: each pixel of `coarse` to four of `fine`."""
     fine.unflatten(3, (-1, 2)).unflatten(2, (-1, 2)).add_(coarse[:, :, :, None, :, None])
     return fine
 
@@ -172,6 +172,6 @@ class EncoderLayer(nn.Module):
 
     def forward(self, x: Tensor, positions: Tensor) -> Tensor:
         """Map (B, L, C), with positions (L, C), to (B, L, C)."""
-        placed = x + positions
-        x = self.norm1(x + self.self_attn(placed, placed, x))
+        positioned = x + positions
+        x = self.norm1(x + self.self_attn(positioned, positioned, x))
         return self.norm2(x + self.linear2(self.linear1(x).relu()))

@@ -12,13 +12,13 @@ _EPS = 1e-6
 
 @lru_cache(maxsize=16)
 def sine_positions(height: int, width: int, channels: int, device: torch.device, dtype: torch.dtype) -> Tensor:
-    """Positions of a map's pixels, row by row.
+    """Encode the positions of a map's pixels, row by row.
 
     Parameters
     ----------
     height, width : int
     channels : int
-        Half of them tell y, half x.
+        Half of them encode y, half x.
     device, dtype
         Of the result; computed in float32.
 
@@ -37,8 +37,8 @@ def sine_positions(height: int, width: int, channels: int, device: torch.device,
     pairs = torch.div(torch.arange(half, device=device), 2, rounding_mode="floor")
     wavelength = torch.tensor(_TEMPERATURE, device=device) ** (2 * pairs / half)
 
-    def waves(place: Tensor) -> Tensor:
-        phase = place[:, None] / wavelength
+    def waves(position: Tensor) -> Tensor:
+        phase = position[:, None] / wavelength
         return torch.stack([phase[:, 0::2].sin(), phase[:, 1::2].cos()], dim=2).flatten(1)
 
     down = waves(y)[:, None].expand(height, width, half)

@@ -1,4 +1,4 @@
-"""BiomedParse as a model of this package: prompts at their trained scale, tiles in batches, words encoded once."""
+"""BiomedParse as a Segmenter: prompts at their trained scale, tiles in batches, texts encoded once."""
 
 import threading
 from collections.abc import Mapping, Sequence
@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from wsi_parse.errors import ModelError, SettingsError
 from wsi_parse.models.biomedparse import existence
 from wsi_parse.models.biomedparse.sizes import RELEASED, read_sizes
-from wsi_parse.models.biomedparse.targets import KNOWN, SCALES, Scale, notes_on, targets_of, words_of
+from wsi_parse.models.biomedparse.targets import KNOWN, SCALES, Scale, model_prompt, notes_on, targets_of
 from wsi_parse.models.contract import ModelSpec, State
 from wsi_parse.models.on_device import DeviceSegmenter
 from wsi_parse.models.scale_pass import Channel, Recipe, ScalePass
@@ -25,10 +25,10 @@ from wsi_parse.tissue.mask import TissueMask
 NAME = "biomedparse"
 INPUT_PX = 1024
 OUTPUT_PX = 256
-# A pixel size a little coarser than the trained one is no reason to read four times the pixels.
+# A pixel size that is only a little coarser than the trained one does not justify reading four times the pixels.
 _TOLERANCE = 1.02
 _FIELDS_UM = (16.0, 4096.0)
-# Where a pixel of the answer is 1 um, and a nucleus 6 of them.
+# Here a pixel of the output is 1 µm wide, and a nucleus 6 pixels.
 _COARSE_FIELD_UM = 256.0
 
 
@@ -37,13 +37,13 @@ class BiomedParseModel(DeviceSegmenter):
 
     Notes
     -----
-    A tile is enlarged to 1024 px and answered with 256 x 256 probabilities: that is the channel's resolution, and
-    nothing is enlarged to the input's again. Each prompt is answered on its own; features of the image are shared.
+    A tile is enlarged to 1024 px, and the output has 256 x 256 probabilities: the resolution of the channel, which is
+    not enlarged again. Each prompt is predicted on its own; the features of the image are shared.
     """
 
     spec: ClassVar[ModelSpec] = ModelSpec(
         name=NAME,
-        summary="BiomedParse v1 (Zhao et al., Nature Methods 2024): what your words say, in H&E and beyond.",
+        summary="BiomedParse v1 (Zhao et al., Nature Methods 2024): segments what a prompt names, in H&E and beyond.",
         prompts=KNOWN,
         free_text=True,
         licence="CC-BY-NC-SA-4.0",
@@ -57,7 +57,7 @@ class BiomedParseModel(DeviceSegmenter):
 
     # Estimated for 1024 px, not measured; too large a batch is halved.
     gpu_bytes_per_tile = 3 << 30
-    # Half a block: larger ones would be padded more often than they would be filled.
+    # Half a block: larger batches would be padded more often than filled.
     max_tiles = 8
 
     def __init__(self, settings: ModelSettings | None = None, weights: Weights | None = None) -> None:
@@ -65,7 +65,7 @@ class BiomedParseModel(DeviceSegmenter):
         self._lock = threading.Lock()
         self._computing = threading.Lock()
         self._network: Any = None
-        self._words: dict[tuple[str, ...], Any] = {}
+        self._embeddings: dict[tuple[str, ...], Any] = {}
 
     @classmethod
     def find_weights(cls, settings: ModelSettings) -> Weights:
@@ -84,50 +84,50 @@ class BiomedParseModel(DeviceSegmenter):
         return install_download(cls.spec, revision) if file is None else install_file(file, cls.spec)
 
     @classmethod
-    def describe_weights(cls, weights: Weights) -> dict[str, Any]:
-        """Count what is in the file, and say whether it is the released network."""
+    def weights_info(cls, weights: Weights) -> dict[str, Any]:
+        """Count tensors and parameters, and compare with the released network."""
         from wsi_parse.models.biomedparse.convert import read_converted
 
         sizes, tensors = read_converted(weights.path)
         return {
             "keys": len(tensors),
             "parameters": sum(tensor.numel() for tensor in tensors.values()),
-            "network": "as released" if sizes == RELEASED else "smaller: not BiomedParse's",
+            "network": "as released" if sizes == RELEASED else "smaller than the released BiomedParse",
         }
 
     @classmethod
     def targets(cls, settings: ModelSettings) -> tuple[str, ...]:
-        """All known targets, or those of the organ."""
+        """Return all known targets, or those of the organ."""
         return targets_of(settings.organ)
 
     @classmethod
     def plan(cls, prompts: Sequence[Prompt], settings: ModelSettings) -> tuple[ScalePass, ...]:
-        """One pass a field; see :class:`wsi_parse.models.contract.Segmenter`."""
+        """Plan one pass per field; see :class:`wsi_parse.models.contract.Segmenter`."""
         if settings.field_um is not None and not _FIELDS_UM[0] <= settings.field_um <= _FIELDS_UM[1]:
             raise SettingsError(
-                f"A field of {settings.field_um:g} um makes no sense for BiomedParse.",
-                f"Say {_FIELDS_UM[0]:g} to {_FIELDS_UM[1]:g} um; cells were trained at 64, glands at 480.",
+                f"BiomedParse does not support a field of {settings.field_um:g} µm.",
+                f"Choose {_FIELDS_UM[0]:g} to {_FIELDS_UM[1]:g} µm; cells were trained at 64, glands at 480.",
             )
         by_scale: dict[tuple[float, int], list[Prompt]] = {}
         for prompt in prompts:
             scale = SCALES[prompt.kind]
             if settings.field_um is not None:
-                # One field for all is looked at once, at the finest scale that is asked for.
+                # One field for all prompts is one pass, at the finest of their scales.
                 scale = Scale(settings.field_um, min(SCALES[one.kind].mpp for one in prompts))
             by_scale.setdefault((scale.field_um, read_px(scale.field_um, scale.mpp)), []).append(prompt)
-        return tuple(_pass(field_um, side, asked, settings) for (field_um, side), asked in by_scale.items())
+        return tuple(_pass(field_um, side, group, settings) for (field_um, side), group in by_scale.items())
 
     def prepare(self, slide: Slide, tissue: TissueMask) -> State:
-        """Decide device and precision once, for all workers; the slide plays no part."""
+        """Choose device and precision once, for all workers, independent of the slide."""
         del slide, tissue
         return self.runs_on
 
     @cached_property
     def runs_on(self) -> State:
-        """What the numbers depend on besides the weights; a run that is resumed on something else starts anew."""
+        """What results depend on besides the weights; a run that is resumed with anything else starts anew."""
         statistic = self._statistic_file
         return {
-            **self.computed_on,
+            **self.numerics,
             "existence_sha256": Weights.of_file(statistic).sha256 if statistic.exists() else None,
         }
 
@@ -136,29 +136,29 @@ class BiomedParseModel(DeviceSegmenter):
         import torch
 
         from wsi_parse.models.biomedparse.picture import resized, to_device
-        from wsi_parse.models.device import computing_in
+        from wsi_parse.models.device import compute_in
 
         network = self.network
         with self._computing, torch.inference_mode():
-            words = self._encoded(tuple(recipe.model_prompt for recipe in scale_pass.recipes))
+            text = self._encode(tuple(recipe.model_prompt for recipe in scale_pass.recipes))
             pixels = resized(to_device(images, self.device), INPUT_PX)
-            with computing_in(state["precision"], self.device, state["threads"]):
-                probability = network(pixels, words)
+            with compute_in(state["precision"], self.device, state["threads"]):
+                probability = network(pixels, text)
             if not bool(torch.isfinite(probability).all()):
                 raise ModelError(
-                    "BiomedParse gave numbers that are none (NaN or infinite).",
+                    "BiomedParse returned NaN or infinity.",
                     "Try --set model.precision=float32; see also: wsi-parse models verify biomedparse.",
                 )
-            answers = (probability * 255).round_().to(torch.uint8).cpu().numpy()
-        return {channel.name: answers[:, number] for number, channel in enumerate(scale_pass.channels)}
+            channels = (probability * 255).round_().to(torch.uint8).cpu().numpy()
+        return {channel.name: channels[:, number] for number, channel in enumerate(scale_pass.channels)}
 
     def warm_up(self, scale_pass: ScalePass, state: State) -> None:
-        """Load, encode the words, and on a GPU let its libraries choose their algorithms."""
-        words = tuple(recipe.model_prompt for recipe in scale_pass.recipes)
+        """Load the network, encode the texts, and on a GPU let its libraries choose their algorithms."""
+        texts = tuple(recipe.model_prompt for recipe in scale_pass.recipes)
         with self._computing:
-            if words in self._words:
+            if texts in self._embeddings:
                 return
-            self._encoded(words)
+            self._encode(texts)
         if self.device.type == "cuda":
             self.predict(np.zeros((1, scale_pass.tile_px, scale_pass.tile_px, 3), np.uint8), scale_pass, state)
 
@@ -172,31 +172,31 @@ class BiomedParseModel(DeviceSegmenter):
                 self._network = load(self.weights or self.find_weights(self.settings), self.device)
             return self._network
 
-    def _encoded(self, texts: tuple[str, ...]) -> Any:  # noqa: ANN401 - Words
-        """Words of a pass, encoded in float32 when they are first asked for."""
+    def _encode(self, texts: tuple[str, ...]) -> Any:  # noqa: ANN401 - TextEmbeddings
+        """Return the texts of a pass, encoded in float32 when they are first needed."""
         import torch
 
         network = self.network
         with self._lock, torch.inference_mode():
-            if texts not in self._words:
-                self._words[texts] = network.encode_text(texts)
-            return self._words[texts]
+            if texts not in self._embeddings:
+                self._embeddings[texts] = network.encode_text(texts)
+            return self._embeddings[texts]
 
     def observe(
-        self, images: NDArray[np.uint8], answers: Mapping[str, NDArray[np.uint8]], scale_pass: ScalePass
+        self, images: NDArray[np.uint8], predictions: Mapping[str, NDArray[np.uint8]], scale_pass: ScalePass
     ) -> Mapping[str, NDArray[np.float64]]:
-        """Means over each mask, for the published existence statistic; nothing where it is not there."""
+        """Compute means over each mask, for the published existence statistic, if it is installed."""
         known = self._distributions
         if known is None:
             return {}
         return {
-            recipe.probability: existence.mask_means(images, answers[recipe.probability])
+            recipe.probability: existence.mask_means(images, predictions[recipe.probability])
             for recipe in scale_pass.recipes
             if known.of(recipe.prompt.name) is not None
         }
 
     def summarise(self, noted: Mapping[str, NDArray[np.float64]], scale_pass: ScalePass) -> dict[str, Any]:
-        """How well the masks of each prompt fit those of the training data."""
+        """Summarise how well the masks of each prompt fit those of the training data."""
         known = self._distributions
         if known is None:
             return {}
@@ -217,7 +217,7 @@ class BiomedParseModel(DeviceSegmenter):
 
 
 def read_px(field_um: float, trained_mpp: float) -> int:
-    """Side of a tile as it is read: a multiple of the output's, at the trained scale or finer, at most the input's.
+    """Return the side of a tile when read: a multiple of the output, at the trained scale or finer, at most the input.
 
     >>> read_px(64.0, 0.25), read_px(128.0, 0.25), read_px(480.0, 0.625), read_px(900.0, 0.25)
     (256, 512, 768, 1024)
@@ -226,19 +226,21 @@ def read_px(field_um: float, trained_mpp: float) -> int:
     return times * OUTPUT_PX
 
 
-def _checked(words: str) -> str:
-    """Refuse words that the network would not read to their end."""
-    # A token has at least a character: only long texts need the tokenizer, which takes seconds to load.
-    if len(words) > RELEASED.text_length - 2:
+def _checked(text: str) -> str:
+    """Refuse a text that is longer than the network reads."""
+    # A token has at least one character: only long texts need the tokenizer, which takes seconds to load.
+    if len(text) > RELEASED.text_length - 2:
         from wsi_parse.models.biomedparse.tokens import tokenise
 
-        tokenise(words, RELEASED.text_length)
-    return words
+        tokenise(text, RELEASED.text_length)
+    return text
 
 
 def _pass(field_um: float, side: int, prompts: Sequence[Prompt], settings: ModelSettings) -> ScalePass:
     organ = settings.organ
-    recipes = tuple(Recipe(prompt, prompt.name, model_prompt=_checked(words_of(prompt, organ))) for prompt in prompts)
+    recipes = tuple(
+        Recipe(prompt, prompt.name, model_prompt=_checked(model_prompt(prompt, organ))) for prompt in prompts
+    )
     return ScalePass(
         f"field-{field_um:g}um-{side}px",
         field_um,
@@ -253,9 +255,9 @@ def _notes(field_um: float, prompts: Sequence[Prompt], settings: ModelSettings) 
     notes = [note for prompt in prompts for note in notes_on(prompt, settings.organ, field_um)]
     if field_um > _COARSE_FIELD_UM and any(prompt.kind == "cell" for prompt in prompts):
         notes.append(
-            f"In fields of {field_um:g} um a pixel of the answer is {field_um / OUTPUT_PX:.1f} um wide: "
+            f"In fields of {field_um:g} µm a pixel of the output is {field_um / OUTPUT_PX:.1f} µm wide: "
             "cells are missed or merged."
         )
     if settings.weights is not None and read_sizes(settings.weights) != RELEASED:
-        notes.append("These weights are of a smaller network, not of the released BiomedParse.")
+        notes.append("These weights belong to a smaller network, not to the released BiomedParse.")
     return tuple(notes)

@@ -1,4 +1,4 @@
-"""How large a BiomedParse network is: the released one, or a smaller one of the same build."""
+"""Sizes of a BiomedParse network: the released one, or a smaller one of the same architecture."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -18,7 +18,7 @@ PAD_MULTIPLE = 32
 
 @dataclass(frozen=True, slots=True)
 class Sizes:
-    """The numbers that make one network of the family; the defaults are the released network.
+    """The sizes of one network of the family; the defaults are the released network.
 
     Parameters
     ----------
@@ -27,17 +27,17 @@ class Sizes:
     depths : tuple of int
         Blocks of the backbone's four stages.
     width : int
-        Channels of both decoders, and of the common space of words and queries.
+        Channels of both decoders, and of the common space of text and queries.
     heads : int
-        Attention heads of both decoders; no tensor tells it.
+        Attention heads of both decoders; not known from the tensors.
     encoder_layers, encoder_feedforward : int
         Of the transformer in the pixel decoder.
     decoder_layers, decoder_feedforward, queries : int
         Of the grounding decoder.
     text_width, text_layers, text_heads, text_feedforward : int
-        Of the text tower; no tensor tells `text_heads`.
+        Of the text tower; `text_heads` is not known from the tensors.
     vocabulary, text_length : int
-        Known tokens, and tokens a text.
+        Number of known tokens, and of tokens per text.
     """
 
     vision_width: int = 192
@@ -67,18 +67,18 @@ class Sizes:
 
     @classmethod
     def of_shapes(cls, shapes: Mapping[str, Sequence[int]], *, heads: int = 8, text_heads: int = 8) -> "Sizes":
-        """Read the sizes off the shapes of published tensors.
+        """Derive the sizes from the shapes of published tensors.
 
         Parameters
         ----------
         shapes : mapping of published name to shape
         heads, text_heads : int
-            What no tensor tells.
+            Not known from the tensors.
 
         Raises
         ------
         WeightsError
-            Where a tensor that tells a size is missing or has too few axes.
+            If a tensor is missing or has too few axes.
         """
 
         def size(name: str, axis: int = 0) -> int:
@@ -86,8 +86,8 @@ class Sizes:
                 return int(shapes[name][axis])
             except (KeyError, IndexError):
                 raise WeightsError(
-                    f"These are no BiomedParse weights: {name} is missing or has no axis {axis}.",
-                    "Take biomedparse_v1.pt of microsoft/BiomedParse.",
+                    f"These are not weights of BiomedParse: {name} is missing or has no axis {axis}.",
+                    "Use biomedparse_v1.pt of microsoft/BiomedParse.",
                 ) from None
 
         def count(prefix: str) -> int:
@@ -120,22 +120,22 @@ SIZES_KEY = "sizes"
 
 
 def read_sizes(path: Path) -> Sizes:
-    """Read the sizes that converted weights tell of themselves; no tensor is read.
+    """Read the sizes from the metadata of converted weights; no tensor is read.
 
     Raises
     ------
     WeightsError
-        Where the file is damaged, or not of this package.
+        If the file is damaged, or was not written by this package.
     """
     remedy = "Convert a checkpoint: wsi-parse models get biomedparse --from FILE"
     try:
         with safe_open(path, "np") as file:
-            told = (file.metadata() or {}).get(SIZES_KEY)
-        if told is None:
-            raise WeightsError(f"{path.name} does not tell the sizes of its network.", remedy)
-        values = json.loads(told)
+            text = (file.metadata() or {}).get(SIZES_KEY)
+        if text is None:
+            raise WeightsError(f"{path.name} does not state the sizes of its network.", remedy)
+        values = json.loads(text)
         return Sizes(**{**values, "depths": tuple(values["depths"])})
     except (SafetensorError, OSError, ValueError, TypeError, KeyError) as error:
         if isinstance(error, WeightsError):
             raise
-        raise WeightsError(f"{path.name} is no file of converted weights.", remedy) from error
+        raise WeightsError(f"{path.name} is not a file of converted weights.", remedy) from error

@@ -1,4 +1,4 @@
-"""What BiomedParse was trained to find in pathology, at which scale, and in which words.
+"""Targets that BiomedParse was trained on in pathology, with their scale and prompts.
 
 Scales: its cells are PanNuke's (256 px at 0.25 um/px), its glands GlaS's (775 px at 0.62 um/px, enlarged to 1024).
 Organs: the model card's list.
@@ -36,12 +36,12 @@ _ORGAN_SYNONYMS = {
 
 @dataclass(frozen=True, slots=True)
 class Scale:
-    """At which scale the training images of a kind of target were.
+    """The scale of the training images for a kind of target.
 
     Parameters
     ----------
     field_um : float
-        What an image covered.
+        Side of an image.
     mpp : float
         Microns per pixel of the images, before they were enlarged.
     """
@@ -64,12 +64,12 @@ def organ_name(organ: str) -> str:
 
 
 def targets_of(organ: str | None) -> tuple[str, ...]:
-    """All that can be asked for: all known targets, or those of an organ in the model card's list.
+    """Return all known targets, or those of an organ in the list of the model card.
 
     Raises
     ------
     SettingsError
-        Where the list has no such organ.
+        If the organ is not in the list.
     """
     if organ is None:
         return KNOWN
@@ -77,15 +77,15 @@ def targets_of(organ: str | None) -> tuple[str, ...]:
         return _OF_ORGAN[organ_name(organ)]
     except KeyError:
         raise SettingsError(
-            f"BiomedParse's list has no organ {organ!r}.",
-            f"It has: {', '.join(sorted(_OF_ORGAN))}. Or name the targets one by one.",
+            f"The organ {organ!r} is not in the list of BiomedParse.",
+            f"Use one of: {', '.join(sorted(_OF_ORGAN))}. Or name the targets one by one.",
         ) from None
 
 
-def words_of(prompt: Prompt, organ: str | None) -> str:
-    """Words for the network: as in its training, "{target} in {site} pathology"; free text as it is.
+def model_prompt(prompt: Prompt, organ: str | None) -> str:
+    """Return the text for the network: as in its training "{target} in {site} pathology"; free text unchanged.
 
-    >>> words_of(Prompt.parse("tumour cells"), "breast")
+    >>> model_prompt(Prompt.parse("tumour cells"), "breast")
     'neoplastic cells in breast pathology'
     """
     site = prompt.site or organ
@@ -95,13 +95,13 @@ def words_of(prompt: Prompt, organ: str | None) -> str:
 
 
 def notes_on(prompt: Prompt, organ: str | None, field_um: float) -> list[str]:
-    """Say what the user should know of an answer to this prompt."""
+    """Return what the user should know about the results of this prompt."""
     site = prompt.site or organ
     if prompt.name not in KNOWN:
         return [
-            f"BiomedParse was not trained on {prompt.text!r} in pathology and may answer with something else. "
-            f"It is taken for {'cells' if prompt.kind == 'cell' else 'regions'} (--set objects.free_text_kind=…) in "
-            f"fields of {field_um:g} um (--field-um). Known: {', '.join(KNOWN)}."
+            f"BiomedParse was not trained on {prompt.text!r} in pathology and may find something else. "
+            f"It is treated as {'cells' if prompt.kind == 'cell' else 'regions'} (--set objects.free_text_kind=…) in "
+            f"fields of {field_um:g} µm (--field-um). Known targets: {', '.join(KNOWN)}."
         ]
     if site is None:
         return []
@@ -110,9 +110,9 @@ def notes_on(prompt: Prompt, organ: str | None, field_um: float) -> list[str]:
         near = get_close_matches(organ_name(site), _OF_ORGAN, 1)
         hint = f" Did you mean {near[0]}?" if near else ""
         return [
-            f"BiomedParse's list has no organ {site!r}; the word is used as it is.{hint} It has: "
+            f"The organ {site!r} is not in the list of BiomedParse; the word is used unchanged.{hint} The list has: "
             f"{', '.join(sorted(_OF_ORGAN))}."
         ]
     if prompt.name not in trained:
-        return [f"BiomedParse's list for {organ_name(site)} has {' and '.join(trained)}, not {prompt.name}."]
+        return [f"The list of BiomedParse for {organ_name(site)} has {' and '.join(trained)}, but not {prompt.name}."]
     return []

@@ -1,4 +1,4 @@
-"""The text side: transformers' CLIP text tower, and a projection of every token into the queries' space."""
+"""The text encoder: the CLIP text tower of transformers, and a projection of every token into the space of queries."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -15,16 +15,16 @@ _EPS = 1e-12
 
 @dataclass(frozen=True, slots=True)
 class TextEmbeddings:
-    """Prompts, encoded; the same for every image.
+    """Encoded prompts; the same for every image.
 
     Parameters
     ----------
     tokens : float tensor (N, T, C)
-        From the start token to the end token; T is the longest prompt's.
+        From the start token to the end token; T is the length of the longest prompt.
     is_token : bool tensor (N, T)
-        False where a shorter prompt is padded.
+        False for the padding of shorter prompts.
     sentences : float tensor (N, C)
-        Each prompt's end token.
+        The end token of each prompt.
     """
 
     tokens: Tensor
@@ -33,15 +33,15 @@ class TextEmbeddings:
 
     @property
     def concatenated(self) -> "TextEmbeddings":
-        """All prompts in one call, where they see one another: what the published code does with several prompts.
+        """All prompts in one sequence, as the published code does with several prompts.
 
-        It changes their masks, so it is never used but to compare with published numbers.
+        They then influence one another's masks, so this is used only to compare with published results.
         """
         return TextEmbeddings(self.tokens[self.is_token][None], self.is_token[self.is_token][None], self.sentences)
 
 
 class Text(nn.Module):
-    """Words to vectors.
+    """Turns texts into vectors.
 
     Parameters
     ----------
@@ -67,8 +67,8 @@ class Text(nn.Module):
         )
         self.length = sizes.text_length
 
-    def place_tokens(self) -> None:
-        """Number the places of a text: the one thing that is computed, not stored with the weights."""
+    def set_positions(self) -> None:
+        """Number the positions of tokens, which are not stored with the weights."""
         self.tower.text_model.embeddings.position_ids = torch.arange(self.length)[None]
 
     def forward(self, texts: Sequence[str]) -> TextEmbeddings:
@@ -81,14 +81,14 @@ class Text(nn.Module):
         Raises
         ------
         UnknownPromptError
-            Where a text is longer than the network reads.
+            If a text is longer than the network reads.
         """
         lists = [tokenise(text, self.length) for text in texts]
         longest = max(map(len, lists))
         device = self.tower.text_projection.weight.device
         ids = torch.tensor([[*one, *[END] * (longest - len(one))] for one in lists], device=device)
         size = torch.tensor([len(one) for one in lists], device=device)
-        # Causal: what follows the end token changes nothing before it.
+        # Attention is causal: tokens after the end token change nothing before it.
         hidden = self.tower.text_model(input_ids=ids).last_hidden_state
         tokens = self.tower.text_projection(hidden)
         is_token = torch.arange(longest, device=device) < size[:, None]

@@ -1,4 +1,4 @@
-"""Words to tokens, offline: CLIP's byte pairs, from the vocabulary that the open_clip package carries."""
+"""Tokens of a text, offline: the byte pairs of CLIP, from the vocabulary in the open_clip package."""
 
 from functools import lru_cache
 
@@ -15,18 +15,18 @@ def _tokenizer():  # type: ignore[no-untyped-def]  # noqa: ANN202 - a class of a
 
 
 def tokenise(text: str, length: int) -> list[int]:
-    """Cut a text into tokens, from the start token to the end token.
+    """Split a text into tokens, from the start token to the end token.
 
     Parameters
     ----------
     text : str
     length : int
-        Tokens that the network reads, start and end included.
+        Number of tokens that the network reads, including start and end.
 
     Raises
     ------
     UnknownPromptError
-        Where there are more: the end would be cut off in silence.
+        If there are more, because the end would be cut off silently.
 
     >>> tokenise("neoplastic cells", 77)
     [49406, 557, 36270, 1561, 8890, 49407]
@@ -34,6 +34,6 @@ def tokenise(text: str, length: int) -> list[int]:
     tokens = [START, *_tokenizer().encode(text), END]
     if len(tokens) > length:
         raise UnknownPromptError(
-            f"The prompt has {len(tokens)} tokens; {length} are read.", f"Shorten it: {text[:60]!r} …"
+            f"The prompt has {len(tokens)} tokens, and the network reads {length}.", f"Shorten it: {text[:60]!r} …"
         )
     return tokens

@@ -1,4 +1,4 @@
-"""The image side's backbone: timm's FocalNet-L with four focal levels, and a LayerNorm on each of its four outputs."""
+"""The image encoder: FocalNet-L of timm with four focal levels, and a LayerNorm on each of its four outputs."""
 
 import torch
 from timm.layers import LayerNorm2d
@@ -8,14 +8,14 @@ from torch import Tensor, nn
 from wsi_parse.models.biomedparse.focal import focal_block
 from wsi_parse.models.biomedparse.sizes import FOCAL_LEVELS, FOCAL_WINDOW, STAGES, Sizes
 
-# Of the pixels' 0..255 scale, RGB: the means and deviations of ImageNet.
+# Means and standard deviations of ImageNet on the scale 0..255, RGB.
 PIXEL_MEAN = (123.675, 116.28, 103.53)
 PIXEL_STD = (58.395, 57.12, 57.375)
 _EPS = 1e-5
 
 
 class Vision(nn.Module):
-    """Pixels to features at strides 4, 8, 16 and 32.
+    """Turns pixels into features at strides 4, 8, 16 and 32.
 
     Parameters
     ----------
@@ -39,12 +39,12 @@ class Vision(nn.Module):
             normalize_modulator=True,
             layerscale_value=1e-4,
         )
-        # timm's last norm and its classifier have no part here.
+        # The last norm and the classifier of timm are not used.
         self.stem, self.layers = trunk.stem, trunk.layers
         self.norms = nn.ModuleList(LayerNorm2d(width, eps=_EPS) for width in sizes.vision_widths)
 
     def forward(self, pixels: Tensor) -> list[Tensor]:
-        """Look at images.
+        """Encode images.
 
         Parameters
         ----------

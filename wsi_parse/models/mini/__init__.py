@@ -1,1 +1,1 @@
-"""The embedded model: nuclei, and their classes, on a machine that has nothing."""
+"""The embedded model: nuclei and their classes, with weights inside the package."""

@@ -1,8 +1,8 @@
 """The network of the embedded model: a residual U-Net that never computes at full resolution.
 
-2 x 2 pixels are folded into channels first (strides 2 to 16 follow), and unfolded last: all detail is kept, at a
-quarter of the cost. Three answers: nucleus and distance for each pixel, and the class of a nucleus at stride 2,
-which adds what the pixel looks like to what its neighbourhood is (stride 8).
+First 2 x 2 pixels are folded into channels (strides 2 to 16 follow), at the end they are unfolded: all detail is kept
+at a quarter of the cost. There are three outputs: nucleus and distance for each pixel, and the class of a nucleus at
+stride 2, which is the sum of a class head (stride 2) and a context head (stride 8).
 """
 
 from typing import NamedTuple
@@ -14,25 +14,25 @@ from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from wsi_parse.models.mini.facts import CLASSES
 
-#: Sides of an image divide by this.
+#: The sides of an image must be multiples of this.
 DEEPEST_STRIDE = 16
-#: Relative density is cut to this: 0 is white, 1 the mean of what is stained.
+#: Relative density is clipped to this range: 0 is white, 1 the mean of stained pixels.
 READ_RANGE = (-0.2, 5.0)
 _FOLD = 2
-#: Share of the channels that classes do without, in training: few fields have classes, and are soon known by heart.
+#: Dropout of the channels for classes in training: few fields have classes, and the network would memorise them.
 _DROPPED = 0.2
 
 
-class Answer(NamedTuple):
-    """What the network says of a batch, before sigmoid and softmax.
+class Outputs(NamedTuple):
+    """Outputs of the network for a batch, before sigmoid and softmax.
 
     Parameters
     ----------
     nucleus : float tensor (B, H, W)
     distance : float tensor (B, H, W)
-        Of a pixel to its nucleus' border, as a share of the largest in that nucleus.
+        Distance of a pixel to the border of its nucleus, relative to the largest in that nucleus.
     classes : float tensor (B, 5, H / 2, W / 2)
-        In the order of :data:`CLASSES`; means something in nuclei only.
+        In the order of :data:`CLASSES`; meaningful inside nuclei only.
     """
 
     nucleus: Tensor
@@ -63,8 +63,8 @@ class MiniNetwork(nn.Module):
         self.class_head = nn.Conv2d(first, len(CLASSES), 1)
         self.context_head = nn.Conv2d(third, len(CLASSES), 1)
 
-    def forward(self, images: Tensor) -> Answer:
-        """Answer relative densities (B, 3, H, W) within READ_RANGE; H and W divide by :data:`DEEPEST_STRIDE`."""
+    def forward(self, images: Tensor) -> Outputs:
+        """Map relative densities (B, 3, H, W) within READ_RANGE; H and W divide by :data:`DEEPEST_STRIDE`."""
         at2 = self.stem(functional.pixel_unshuffle(images - 1.0, _FOLD))
         at4 = self.down4(at2)
         at8 = self.down8(at4)
@@ -72,8 +72,8 @@ class MiniNetwork(nn.Module):
         at2 = self.up2(self.up4(at8, at4), at2)
         shape = functional.pixel_shuffle(self.shape(at2), _FOLD)
         at8, at2 = (functional.dropout2d(values, _DROPPED, self.training) for values in (at8, at2))
-        around = functional.interpolate(self.context_head(at8), scale_factor=4, mode="bilinear")
-        return Answer(shape[:, 0], shape[:, 1], self.class_head(at2) + around)
+        context = functional.interpolate(self.context_head(at8), scale_factor=4, mode="bilinear")
+        return Outputs(shape[:, 0], shape[:, 1], self.class_head(at2) + context)
 
 
 class _Convolution(nn.Sequential):
@@ -87,7 +87,7 @@ class _Convolution(nn.Sequential):
 
 
 class _Residual(nn.Module):
-    """Two convolutions beside a way around them."""
+    """Two convolutions with a residual connection."""
 
     def __init__(self, width: int, dilation: int = 1) -> None:
         super().__init__()
@@ -99,7 +99,7 @@ class _Residual(nn.Module):
 
 
 class _Up(nn.Module):
-    """Twice the resolution, joined with what was there on the way down."""
+    """Upsample twice, and add the features of the way down."""
 
     def __init__(self, inputs: int, outputs: int) -> None:
         super().__init__()
@@ -112,8 +112,8 @@ class _Up(nn.Module):
         return joined
 
 
-def fused(network: MiniNetwork) -> MiniNetwork:
-    """Fold the normalisation of a network in evaluation mode into its convolutions; changes it in place."""
+def fuse(network: MiniNetwork) -> MiniNetwork:
+    """Fold the normalisation of a network in evaluation mode into its convolutions, in place."""
     for part in network.modules():
         if isinstance(part, _Convolution):
             part[0] = fuse_conv_bn_eval(part[0], part[1])

@@ -1,4 +1,4 @@
-"""From pixels to what the network reads, and from its answer to channels."""
+"""Postprocess: from pixels to the input of the network, and from its outputs to channels."""
 
 import math
 
@@ -12,13 +12,13 @@ from wsi_parse.models.mini.stain_normalization import StainNormalization
 
 
 def channels_of(network: MiniNetwork, images: Tensor, stain_normalization: StainNormalization) -> dict[str, Tensor]:
-    """Answer a batch of tiles.
+    """Predict the channels of a batch of tiles.
 
     Parameters
     ----------
     network : MiniNetwork
     images : uint8 tensor (B, H, W, 3)
-        RGB at 0.5 um/px.
+        RGB at 0.5 µm/px.
     stain_normalization : StainNormalization
         Of the slide.
 
@@ -27,22 +27,22 @@ def channels_of(network: MiniNetwork, images: Tensor, stain_normalization: Stain
     dict of channel name to uint8 tensor
         "nucleus" and "distance" (B, H, W); the names of CLASSES (B, H / 2, W / 2).
     """
-    answer = network(relative_density(images, stain_normalization))
-    # As whole numbers these would look like "nothing found".
-    if not all(bool(torch.isfinite(part).all()) for part in answer):
+    outputs = network(relative_density(images, stain_normalization))
+    # Converted to integers they would look like "nothing found".
+    if not all(bool(torch.isfinite(part).all()) for part in outputs):
         raise ModelError(
-            "The embedded model (mini) gave numbers that are none (NaN or infinite).",
+            "The embedded model (mini) returned NaN or infinity.",
             "Try --set model.precision=float32.",
         )
-    nucleus = torch.sigmoid(answer.nucleus.float())
-    classes = torch.softmax(answer.classes.float(), dim=1)
-    given = {"nucleus": nucleus, "distance": torch.sigmoid(answer.distance.float())}
-    given |= {name: classes[:, index] for index, name in enumerate(CLASSES)}
-    return {name: (values * 255).round_().to(torch.uint8) for name, values in given.items()}
+    nucleus = torch.sigmoid(outputs.nucleus.float())
+    classes = torch.softmax(outputs.classes.float(), dim=1)
+    channels = {"nucleus": nucleus, "distance": torch.sigmoid(outputs.distance.float())}
+    channels |= {name: classes[:, index] for index, name in enumerate(CLASSES)}
+    return {name: (values * 255).round_().to(torch.uint8) for name, values in channels.items()}
 
 
 def relative_density(images: Tensor, stain_normalization: StainNormalization) -> Tensor:
-    """Optical density over white, as a share of the slide's mean: what the network reads.
+    """Return the optical density over white, relative to the slide's mean: the input of the network.
 
     Parameters
     ----------
@@ -56,5 +56,5 @@ def relative_density(images: Tensor, stain_normalization: StainNormalization) ->
     white = torch.tensor(stain_normalization.white, device=images.device)
     # slides.optical_density against full light, in torch: on the device, and in no more memory than needed.
     density = math.log(256) - torch.log(images.float() + 1)
-    # Rows of pixels, colours together: that is already the memory format that convolutions like best.
+    # This is already channels-last, the fastest memory format for convolutions.
     return density.sub_(white).div_(stain_normalization.strength).clamp_(*READ_RANGE).permute(0, 3, 1, 2)

@@ -1,4 +1,4 @@
-"""The embedded model on the common contract: one pass, whole nuclei, classes by vote."""
+"""The embedded model as a Segmenter: one pass, nuclei, and their classes by vote."""
 
 import threading
 from collections.abc import Mapping, Sequence
@@ -32,12 +32,12 @@ from wsi_parse.tissue.samples import read_samples
 
 FIELD_UM = 512.0
 _FIELDS_UM = (64.0, 2048.0)
-# The network's deepest stride, in microns: tiles are whole multiples of it.
+# The deepest stride of the network, in microns: tiles are multiples of it.
 _STEP_UM = 8.0
 
 
 class MiniModel(DeviceSegmenter):
-    """Nuclei of H&E and their classes, by a network of 1.7 million parameters that lies in the package."""
+    """Nuclei of H&E and their classes, by a network of 1.7 million parameters inside the package."""
 
     spec: ClassVar[ModelSpec] = ModelSpec(
         name="mini",
@@ -58,28 +58,28 @@ class MiniModel(DeviceSegmenter):
 
     @classmethod
     def find_weights(cls, settings: ModelSettings) -> Weights:
-        """Those in the package, or a file; see :class:`wsi_parse.models.contract.Segmenter`."""
+        """Find the weights in the package, or take a file; see :class:`wsi_parse.models.contract.Segmenter`."""
         return Weights.of_file(settings.weights or EMBEDDED)
 
     @classmethod
     def card(cls) -> str:
-        """The model card in short."""
+        """Return the short model card."""
         return short_card()
 
     @classmethod
     def plan(cls, prompts: Sequence[Prompt], settings: ModelSettings) -> tuple[ScalePass, ...]:
-        """One pass for all prompts; see :class:`wsi_parse.models.contract.Segmenter`."""
+        """Plan one pass for all prompts; see :class:`wsi_parse.models.contract.Segmenter`."""
         for prompt in prompts:
             if prompt.name not in cls.spec.prompts:
                 raise UnknownPromptError(
                     f"The embedded model (mini) does not know {prompt.text!r}: it knows {', '.join(cls.spec.prompts)}.",
-                    "BiomedParse takes any words: wsi-parse models get biomedparse.",
+                    "Get BiomedParse for any text: wsi-parse models get biomedparse.",
                 )
         field_um = settings.field_um or FIELD_UM
         if field_um % _STEP_UM or not _FIELDS_UM[0] <= field_um <= _FIELDS_UM[1]:
             raise SettingsError(
-                f"A field of {field_um:g} um cannot be cut for the embedded model (mini).",
-                f"Say a multiple of {_STEP_UM:g} um from {_FIELDS_UM[0]:g} to {_FIELDS_UM[1]:g}, or leave it out.",
+                f"The embedded model (mini) does not support a field of {field_um:g} µm.",
+                f"Choose a multiple of {_STEP_UM:g} µm from {_FIELDS_UM[0]:g} to {_FIELDS_UM[1]:g}, or leave it out.",
             )
         by_class = any(prompt.name in CLASS_OF for prompt in prompts)
         classes = [Channel(name, "class", CLASS_STRIDE) for name in CLASSES] if by_class else []
@@ -89,16 +89,16 @@ class MiniModel(DeviceSegmenter):
         return (ScalePass("mini", field_um, READ_MPP, channels, recipes, (caution,) if by_class else ()),)
 
     def prepare(self, slide: Slide, tissue: TissueMask) -> State:
-        """Estimate light and staining, and decide device and precision, once for all workers."""
+        """Estimate light and staining, and choose device and precision, once for all workers."""
         stain_normalization = StainNormalization.of(read_samples(slide, tissue, READ_MPP))
         return {
             "white": list(stain_normalization.white),
             "strength": stain_normalization.strength,
-            **self.computed_on,
+            **self.numerics,
         }
 
     def warm_up(self, scale_pass: ScalePass, state: State) -> None:
-        """Load; on a GPU let its libraries choose their algorithms."""
+        """Load the network; on a GPU let its libraries choose their algorithms."""
         with self._computing:
             if self._network is not None:
                 return
@@ -109,30 +109,30 @@ class MiniModel(DeviceSegmenter):
         """See :class:`wsi_parse.models.contract.Segmenter`."""
         import torch
 
-        from wsi_parse.models.device import computing_in
+        from wsi_parse.models.device import compute_in
         from wsi_parse.models.mini.postprocess import channels_of
 
         stain_normalization = StainNormalization(tuple(state["white"]), state["strength"])
         with (
             self._computing,
             torch.inference_mode(),
-            computing_in(state["precision"], self.device, state["threads"]),
+            compute_in(state["precision"], self.device, state["threads"]),
         ):
-            given = channels_of(
+            channels = channels_of(
                 self.network, torch.from_numpy(np.ascontiguousarray(images)).to(self.device), stain_normalization
             )
-            return {channel.name: given[channel.name].cpu().numpy() for channel in scale_pass.channels}
+            return {channel.name: channels[channel.name].cpu().numpy() for channel in scale_pass.channels}
 
     @property
     def network(self) -> Any:  # noqa: ANN401 - MiniNetwork; importing torch takes seconds
-        """The network, loaded when it is first needed; its weights are hashed again first."""
-        from wsi_parse.models.mini.network import fused
+        """The network, loaded when it is first needed, after its weights are checked."""
+        from wsi_parse.models.mini.network import fuse
         from wsi_parse.models.mini.weights import load_network
 
         if self._network is None:
             weights = self.weights or self.find_weights(self.settings)
             weights.check()
-            self._network = fused(load_network(weights.path)).requires_grad_(False).to(self.device)
+            self._network = fuse(load_network(weights.path)).requires_grad_(False).to(self.device)
         return self._network
 
 

@@ -1,4 +1,4 @@
-"""How light and how strongly stained a slide is: estimated once, and taken out before the network looks."""
+"""StainNormalization: light and staining of a slide, estimated once and removed before the network."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from wsi_parse.slides.optical_density import optical_density
 
-# Darkest that counts as white, and bounds of a plausible staining, in natural optical density.
+# The darkest white, and bounds of a plausible staining, in natural optical density.
 _DARKEST_WHITE = 0.7
 _STRENGTHS = (0.12, 1.2)
 _STAINED = 0.15
@@ -23,9 +23,9 @@ class StainNormalization:
     Parameters
     ----------
     white : three floats
-        Natural optical density of what is white, in each colour.
+        Natural optical density of white, in each colour.
     strength : float
-        Mean density of what is stained, over white and over the colours.
+        Mean density of stained pixels above white, over the colours.
     """
 
     white: tuple[float, float, float] = (0.05, 0.05, 0.05)
@@ -33,7 +33,7 @@ class StainNormalization:
 
     @classmethod
     def of(cls, images: Sequence[NDArray[np.uint8]]) -> "StainNormalization":
-        """Estimate from samples, uint8 (H, W, 3) each; the default where nothing is stained."""
+        """Estimate from samples, uint8 (H, W, 3) each; the default if nothing is stained."""
         if not images:
             return cls()
         density = np.concatenate([density_of(image[::4, ::4]).reshape(-1, 3) for image in images])
@@ -46,5 +46,5 @@ class StainNormalization:
 
 
 def density_of(image: NDArray[np.uint8]) -> NDArray[np.float32]:
-    """Natural optical density against full light."""
+    """Return the natural optical density relative to full light."""
     return _DENSITY[image]

@@ -1,4 +1,4 @@
-"""The embedded weights: float16 safetensors inside the package, loaded into the network."""
+"""The embedded weights: float16 safetensors inside the package."""
 
 from pathlib import Path
 
@@ -10,11 +10,11 @@ from wsi_parse.errors import WeightsError
 from wsi_parse.files import atomic
 from wsi_parse.models.mini.network import MiniNetwork
 
-_REMEDY = "Install wsi-parse again, or give the weights that workflows/train_mini wrote."
+_REMEDY = "Install wsi-parse again, or give weights that workflows/train_mini wrote."
 
 
 def save_network(network: MiniNetwork, path: Path) -> None:
-    """Write weights in float16, whole or not at all."""
+    """Write weights in float16, atomically."""
     tensors = {
         name: (value.half() if value.is_floating_point() else value).cpu().contiguous()
         for name, value in network.state_dict().items()
@@ -25,30 +25,33 @@ def save_network(network: MiniNetwork, path: Path) -> None:
 
 
 def load_network(path: Path) -> MiniNetwork:
-    """Build the network that a file holds, in float32 and in evaluation mode.
+    """Load a network from a file, in float32 and in evaluation mode.
 
     Raises
     ------
     WeightsError
-        Where the file cannot be read, or holds something else.
+        If the file cannot be read, or holds something else.
     """
     try:
         with safe_open(path, "pt") as file:
-            told = file.metadata() or {}
+            metadata = file.metadata() or {}
             tensors = {name: file.get_tensor(name).float() for name in file.keys()}  # noqa: SIM118 - no mapping
     except (OSError, SafetensorError) as error:
         raise WeightsError(f"Cannot read the weights {path.name}: {error}", _REMEDY) from error
     try:
-        first, second, third, fourth = map(int, told["widths"].split(","))
+        first, second, third, fourth = map(int, metadata["widths"].split(","))
         with torch.device("meta"):
             network = MiniNetwork((first, second, third, fourth))
         left = network.load_state_dict(tensors, strict=False, assign=True)
     except (KeyError, ValueError, RuntimeError) as error:
-        raise WeightsError(f"{path.name} holds no weights of the embedded model.", _REMEDY) from error
+        raise WeightsError(f"{path.name} does not hold weights of the embedded model.", _REMEDY) from error
     missing = [name for name in left.missing_keys if not name.endswith("num_batches_tracked")]
     if missing or left.unexpected_keys:
         wrong = [*missing, *left.unexpected_keys]
-        raise WeightsError(f"{path.name} holds other weights: {wrong[0]} and {len(wrong) - 1} more.", _REMEDY)
+        raise WeightsError(
+            f"{path.name} holds another network: {wrong[0]} and {len(wrong) - 1} more tensors differ.",
+            _REMEDY,
+        )
     for name, buffer in network.named_buffers():
         if buffer.is_meta:
             owner, _, own = name.rpartition(".")
