@@ -1,1 +1,1 @@
-"""What is measured, and how: one module a figure, run as `python -m benchmarks.NAME`."""
+"""Benchmarks: one module per figure, run as `python -m benchmarks.NAME`."""

@@ -1,4 +1,4 @@
-"""All figures of the README, one after the other: `python -m benchmarks`."""
+"""Measures all figures of the README, one after the other: `python -m benchmarks`."""
 
 import subprocess
 import sys
@@ -19,13 +19,13 @@ MODULES = (
 
 
 def main() -> None:
-    """Run each benchmark in a process of its own; exit code 1 where one misses its limit."""
+    """Run each benchmark in a separate process; exit code 1 if one misses its limit."""
     missed = []
     for name in MODULES:
         print(f"== {name}", flush=True)
         if subprocess.run([sys.executable, "-m", f"benchmarks.{name}"], check=False).returncode:
             missed.append(name)
-    print(f"missed: {', '.join(missed)}" if missed else "all within their limits")
+    print(f"limits missed by: {', '.join(missed)}" if missed else "all benchmarks are within their limits")
     sys.exit(bool(missed))
 
 

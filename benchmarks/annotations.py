@@ -1,8 +1,8 @@
 """Reading, checking and repairing 1,000,000 polygons: `python -m benchmarks.annotations [--json] [COUNT]`.
 
-Limits at 1,000,000 (of about 900 bytes and 30 vertices each): read in 60 s, one feature a line or all on one, with
-less than 400 MB beside the polygons themselves; checked in 120 s, repaired (every class without its colour) in 240 s,
-both in less than 400 MB. The limits are on CPU seconds, of one core: they depend less on what else the machine does.
+Limits at 1,000,000 (of about 900 bytes and 30 vertices each): read in 60 s, with one feature per line or all on one
+line, with less than 400 MB besides the polygons themselves; checked in 120 s, repaired (every class without its
+colour) in 240 s, both in less than 400 MB. The limits are CPU seconds of one core, which depend less on other load.
 """
 
 import argparse
@@ -29,7 +29,7 @@ MB = 400
 
 
 def write(count: int, folder: Path) -> tuple[Path, Path, Path]:
-    """Write the file as the writer does, the same on one line, and one of which each feature breaks a rule."""
+    """Write a file with the exporter, the same on one line, and one in which each feature breaks a rule."""
     lines, line, broken = (folder / f"{name}.geojson" for name in ("lines", "one-line", "broken"))
     with GeoJsonExporter(lines, ExportContext(PROMPTS, (0, 0), {"wsi_parse": "benchmark"})) as exporter:
         for batch in batches(count):
@@ -42,34 +42,34 @@ def write(count: int, folder: Path) -> tuple[Path, Path, Path]:
 
 
 def work(name: str, path: Path) -> dict[str, Any]:
-    """Do one thing to a file in this process."""
+    """Do one kind of work on a file in this process."""
     before = psutil.Process().memory_info().rss
     started, processed = time.perf_counter(), time.process_time()
-    beside = 0
+    kept = 0
     if name == "read":
         found = read_annotations(path)
-        features, as_known = len(found), not found.skipped
-        # The polygons are what is asked for; what remains of the peak is the reader's.
-        beside = psutil.Process().memory_info().rss - before
+        features, is_correct = len(found), not found.skipped
+        # The polygons are the result; the rest of the peak is the reader's.
+        kept = psutil.Process().memory_info().rss - before
     elif name == "check":
         report = check_file(path)
-        features, as_known = report.features, report.accepted
+        features, is_correct = report.features, report.accepted
     else:
         result = repair(path, path.with_name("fixed.geojson"))
-        features, as_known = result.features, not result.dropped and sum(result.counts.values()) == result.features
+        features, is_correct = result.features, not result.dropped and sum(result.counts.values()) == result.features
     return {
         "seconds": round(time.perf_counter() - started, 1),
         "cpu_s": round(time.process_time() - processed, 1),
         "features": features,
-        "right": as_known,
-        "kept_mb": round(beside / 1e6),
+        "correct": is_correct,
+        "kept_mb": round(kept / 1e6),
     }
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("count", nargs="?", type=int, default=COUNT)
-    parser.add_argument("--only", nargs=2, help="one thing and a file, in this process")
+    parser.add_argument("--only", nargs=2, help="one kind of work and a file, in this process")
     parser.add_argument("--json", action="store_true")
     chosen = parser.parse_args()
     if chosen.only:
@@ -83,7 +83,7 @@ def main() -> None:
             row: dict[str, Any] = {"work": name, "file": path.stem, "file_mb": round(path.stat().st_size / 1e6)}
             row |= json.loads(measured.stdout) | {"peak_mb": round(measured.peak_mb)}
             row["within"] = (
-                row["right"]
+                row["correct"]
                 and row["features"] == chosen.count
                 and row["cpu_s"] < SECONDS[name]
                 and row["peak_mb"] - row["kept_mb"] < MB
@@ -93,7 +93,7 @@ def main() -> None:
                 json.dumps(row) if chosen.json else "  ".join(f"{key} {value}" for key, value in row.items()),
                 flush=True,
             )
-    print(f"limits {SECONDS} CPU s, {MB} MB beside what is kept", file=sys.stderr)
+    print(f"limits {SECONDS} CPU s, {MB} MB besides the result", file=sys.stderr)
     sys.exit(not all(row["within"] for row in rows))
 
 

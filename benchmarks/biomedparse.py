@@ -1,7 +1,7 @@
-"""BiomedParse's network at full size: seconds a tile against the processor's own rate, prompts, batches, memory.
+"""BiomedParse at full size: seconds per tile against the rate of the processor, prompts, batches, memory.
 
-Weights are random: speed does not depend on their values. `python -m benchmarks.biomedparse`; a GPU is used where there
-is one.
+Weights are random, because speed does not depend on their values. `python -m benchmarks.biomedparse`; a GPU is used if
+there is one.
 """
 
 import sys
@@ -22,7 +22,7 @@ from wsi_parse.models.biomedparse.targets import CELLS
 from wsi_parse.models.device import choose_device, choose_precision, compute_in, device_name
 from wsi_parse.models.weights import Weights
 
-# Of one 1024 x 1024 tile and one prompt as published: facts/biomedparse.md.
+# Operations for one 1024 x 1024 tile and one prompt of the published network.
 TILE_FLOP = 2.39e12
 GPU_TILE_FLOP = 2.36e12
 SIDE = 1024
@@ -30,7 +30,7 @@ LIMITS = {"float32": 1.35, "bfloat16": 0.5, "prompts": 1.15, "memory": 1.3}
 
 
 def main() -> None:
-    """Print a table and the ratios; exit code 1 where one misses its limit."""
+    """Print a table and the ratios; exit code 1 if one misses its limit."""
     device = choose_device("auto")
     with tempfile.TemporaryDirectory() as folder, torch.inference_mode():
         network, memory = load_measured(random_weights(Path(folder)), device)
@@ -41,7 +41,7 @@ def main() -> None:
 
 
 def random_weights(folder: Path) -> Weights:
-    """A full-size checkpoint, converted as a published one would be."""
+    """Make a full-size checkpoint, converted like the published one."""
     generator = torch.Generator().manual_seed(0)
     tensors = {
         name: torch.randn(shape, generator=generator) * (0.02 if len(shape) > 1 else 0.1)
@@ -54,7 +54,7 @@ def random_weights(folder: Path) -> Weights:
 
 
 def load_measured(weights: Weights, device: torch.device) -> tuple[BiomedParse, float]:
-    """Load, touching every parameter; and the most memory that took, in sizes of all parameters."""
+    """Load and touch every parameter; return the peak memory, relative to the size of all parameters."""
     before = total_bytes(psutil.Process())
     with MemorySampler(0.02) as sampler:
         network = load(weights, device)
@@ -66,53 +66,53 @@ def load_measured(weights: Weights, device: torch.device) -> tuple[BiomedParse, 
 
 
 def within(name: str, value: float, limit: float) -> bool:
-    """Print a ratio beside its limit."""
+    """Print a ratio with its limit."""
     print(f"{name}: {value:.2f} (limit {limit:g})", flush=True)
     return value <= limit
 
 
 def matrix_rate(device: torch.device, dtype: torch.dtype, side: int) -> float:
-    """Floating point operations a second of a matrix product."""
+    """Return the floating point operations per second of a matrix product."""
     one, other = (torch.randn(side, side, device=device, dtype=dtype) for _ in range(2))
     return 2 * side**3 / least_seconds(lambda: one @ other, device, 4 * ROUNDS)
 
 
 def tile_seconds(network: BiomedParse, device: torch.device, prompts: int, batch: int, precision: str) -> float:
-    """Seconds of one tile in a batch, computed as a run computes it."""
+    """Return the seconds of one tile in a batch, computed as in a run."""
     pixels = torch.rand(batch, 3, SIDE, SIDE, device=device) * 255
-    words = network.encode_text(CELLS[:prompts])
+    text = network.encode_text(CELLS[:prompts])
 
     def work() -> None:
         with compute_in(precision, device, None):
-            network(pixels, words)
+            network(pixels, text)
 
     return least_seconds(work, device) / batch
 
 
 def on_cpu(network: BiomedParse, device: torch.device) -> bool:
-    """One tile against the rate of a float32 matrix product in the same run."""
+    """Compare one tile with the rate of a float32 matrix product in the same run."""
     rate = max(matrix_rate(device, torch.float32, side) for side in (2048, 4096))
     one = tile_seconds(network, device, 1, 1, "float32")
     four = tile_seconds(network, device, 4, 1, "float32")
     rate = max(rate, *(matrix_rate(device, torch.float32, side) for side in (2048, 4096)))
     floor = TILE_FLOP / rate
     print(f"float32 matrix products: {rate / 1e9:.0f} GFLOP/s; 2.39 TFLOP at that rate: {floor:.1f} s")
-    # Apart from the timing: looking up the memory of a large process stops it for a while.
+    # Separate from the timing, because sampling the memory of a large process stops it for a moment.
     with MemorySampler(0.1) as sampler:
         network(torch.rand(1, 3, SIDE, SIDE) * 255, network.encode_text(CELLS))
-    print(f"a tile: {one:.1f} s with 1 prompt, {four:.1f} s with 4; peak memory {sampler.peak_bytes / 1e9:.2f} GB")
-    held = within("a tile / its operations at that rate", one / floor, LIMITS["float32"])
+    print(f"one tile: {one:.1f} s with 1 prompt, {four:.1f} s with 4; peak memory {sampler.peak_bytes / 1e9:.2f} GB")
+    held = within("one tile / its operations at that rate", one / floor, LIMITS["float32"])
     held &= within("4 prompts / 1 prompt", four / one, LIMITS["prompts"])
     if choose_precision("auto", device) == "bfloat16":
         half = tile_seconds(network, device, 1, 1, "bfloat16")
         held &= within("bfloat16 / float32", half / one, LIMITS["bfloat16"])
     else:
-        print("bfloat16: this processor does not compute in it")
+        print("bfloat16: this processor does not support it")
     return held
 
 
 def on_gpu(network: BiomedParse, device: torch.device) -> bool:
-    """Tiles a second by precision, batch and number of prompts, with the floor of the device's own rate."""
+    """Print tiles per second by precision, batch and number of prompts, with the bound by the device's rate."""
     rate = matrix_rate(device, torch.bfloat16, 8192)
     floor = GPU_TILE_FLOP / rate
     print(f"bfloat16 matrix products: {rate / 1e12:.0f} TFLOP/s; floor {floor * 1e3:.1f} ms, {1 / floor:.0f} tiles/s")

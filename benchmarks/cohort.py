@@ -1,7 +1,7 @@
-"""Memory of the process that runs a cohort, slide after slide: `python -m benchmarks.cohort [SLIDES]`.
+"""Memory of the client process of a cohort, slide after slide: `python -m benchmarks.cohort [SLIDES]`.
 
-Workers are processes of their own, as on a cluster; the client lays out, submits, collects and writes. Limit: after the
-last slide it holds at most 1.1 x what it held after the first quarter.
+Workers are separate processes, as on a cluster; the client lays out, submits, collects and writes. Limit: after the
+last slides it holds at most 1.1 x what it held in the first quarter.
 """
 
 import argparse
@@ -24,7 +24,7 @@ _SIDE = 3000
 
 
 class Watch:
-    """Notes what this process holds when a slide ends."""
+    """Records the memory of this process when a slide ends."""
 
     def __init__(self) -> None:
         self.held_mb: list[float] = []
@@ -39,7 +39,7 @@ class Watch:
         """Ignore."""
 
     def ended(self, outcome: Outcome) -> None:
-        """Look."""
+        """Record the memory."""
         if outcome.state != "done":
             raise SystemExit(f"{outcome.id} failed: {outcome.error}")
         release()

@@ -1,4 +1,4 @@
-"""Objects a second and memory of the exporters at two sizes: `python -m benchmarks.exporters [--json] [COUNT ...]`."""
+"""Objects per second and memory of exporters at two sizes: `python -m benchmarks.exporters [--json] [COUNT ...]`."""
 
 import argparse
 import json
@@ -38,7 +38,7 @@ PROMPTS = (Prompt.parse("neoplastic cells"), Prompt.parse("inflammatory cells"))
 def batches(count: int) -> Iterator[ObjectBatch]:
     """Make `count` cells of about 30 vertices and 8 measurements, chunk by chunk over a slide of 100,000 px.
 
-    A few hundred shapes come again and again at other places, so that making them costs little of the time measured.
+    A few hundred shapes repeat at other positions, so that making them takes little time.
     """
     random = np.random.default_rng(0)
     turn = np.linspace(0, 2 * np.pi, VERTICES, endpoint=False)
@@ -49,14 +49,14 @@ def batches(count: int) -> Iterator[ObjectBatch]:
     for start in range(0, count, BATCH):
         row, column = divmod(start // BATCH, 48)
         size = min(BATCH, count - start)
-        words = random.integers(0, 2**32, (size, 4), np.uint32)
+        numbers = random.integers(0, 2**32, (size, 4), np.uint32)
         yield ObjectBatch(
             shapely.set_coordinates(shapes.copy(), points + np.array([column * 2048, row * 2048]))[:size],
             random.integers(0, len(PROMPTS), size).astype(np.int16),
             np.array(
                 [
                     f"{a:08x}-{b >> 16:04x}-8{b & 0xFFF:03x}-8{c >> 20:03x}-{c & 0xFFFF:04x}{d:08x}"
-                    for a, b, c, d in words.tolist()
+                    for a, b, c, d in numbers.tolist()
                 ],
                 object,
             ),
@@ -65,7 +65,7 @@ def batches(count: int) -> Iterator[ObjectBatch]:
 
 
 def write(name: str, count: int, folder: Path) -> dict[str, Any]:
-    """Write one file; the seconds are those inside the exporter."""
+    """Write one file; only the seconds inside the exporter count."""
     context = ExportContext(PROMPTS, (0, 0), {"wsi_parse": "benchmark"})
     kind = EXPORTERS.get(Path(name).suffix.removeprefix(".").replace("gz", "geojson"))
     seconds = 0.0
@@ -83,15 +83,15 @@ def write(name: str, count: int, folder: Path) -> dict[str, Any]:
         "file": name,
         "objects": count,
         "seconds": round(seconds, 2),
-        "objects_a_second": round(count / seconds),
-        "bytes_an_object": round(size / count, 1),
+        "objects_per_second": round(count / seconds),
+        "bytes_per_object": round(size / count, 1),
     }
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("counts", nargs="*", type=int, default=[20_000, 200_000])
-    parser.add_argument("--only", choices=NAMES, help="write one file in this process, unwatched")
+    parser.add_argument("--only", choices=NAMES, help="write one file in this process, without measuring memory")
     parser.add_argument("--json", action="store_true")
     chosen = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
@@ -101,7 +101,7 @@ def main() -> None:
     rows = []
     for name in NAMES:
         for count in chosen.counts:
-            # A process each: the peak of one must not hide that of the next.
+            # One process each, so that the peak of one does not hide that of the next.
             command = [sys.executable, "-m", "benchmarks.exporters", "--only", name, str(count)]
             measured = run_measured(command)
             rows.append({**json.loads(measured.stdout), "peak_mb": round(measured.peak_mb)})
@@ -110,8 +110,8 @@ def main() -> None:
         return
     for row in rows:
         print(
-            f"{row['file']:<24} {row['objects']:>9,} objects  {row['objects_a_second']:>8,} a second  "
-            f"{row['bytes_an_object']:>6,.0f} bytes each  peak {row['peak_mb']:,} MB"
+            f"{row['file']:<24} {row['objects']:>9,} objects  {row['objects_per_second']:>8,} per second  "
+            f"{row['bytes_per_object']:>6,.0f} bytes each  peak {row['peak_mb']:,} MB"
         )
 
 

@@ -1,4 +1,4 @@
-"""Run a command and watch it: seconds, and the peak of the memory of all its processes (sum of PSS)."""
+"""Runs a command and measures its time, and the peak memory of all its processes (sum of PSS)."""
 
 import subprocess
 import time
@@ -8,21 +8,21 @@ import psutil
 
 from wsi_parse.compute.memory import total_bytes
 
-SAMPLES_A_SECOND = 10
+SAMPLES_PER_SECOND = 10
 
 
 @dataclass(frozen=True)
 class Measured:
-    """What a command took.
+    """Time and memory of a command.
 
     Parameters
     ----------
     seconds : float
     peak_mb : float
-        Largest sum of PSS of the command and all processes below it, sampled ten times a second.
+        Largest sum of PSS of the command and all its child processes, sampled ten times per second.
     stdout : str
     samples : tuple of (float, float)
-        Seconds since the epoch, and MB held.
+        Seconds since the epoch, and MB.
     """
 
     seconds: float
@@ -31,12 +31,12 @@ class Measured:
     samples: tuple[tuple[float, float], ...] = ()
 
     def peak_mb_between(self, start: float, stop: float) -> float:
-        """Largest sum of PSS in a stretch of time (seconds since the epoch)."""
+        """Return the largest sum of PSS in a period (seconds since the epoch)."""
         return max((held for when, held in self.samples if start <= when < stop), default=0.0)
 
 
 def run_measured(command: list[str]) -> Measured:
-    """Run a command to its end and measure it; raises where it fails."""
+    """Run a command to its end and measure it; a failing command raises SystemExit."""
     started = time.perf_counter()
     process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
     samples, watched = [(0.0, 0.0)], psutil.Process(process.pid)
@@ -45,7 +45,7 @@ def run_measured(command: list[str]) -> Measured:
             samples.append((time.time(), total_bytes(watched) / 1e6))
         except psutil.NoSuchProcess:
             break
-        time.sleep(1 / SAMPLES_A_SECOND)
+        time.sleep(1 / SAMPLES_PER_SECOND)
     stdout = process.stdout.read() if process.stdout else ""
     if process.wait():
         raise SystemExit(f"{' '.join(command)} failed with exit code {process.returncode}")

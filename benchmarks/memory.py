@@ -1,6 +1,6 @@
 """Peak memory of whole runs on synthetic slides of two sizes: `python -m benchmarks.memory [--json] [SIDE ...]`.
 
-Limits: below 2 GB, and the peak at the smallest side within 25 % of that at the largest.
+Limits: below 2 GB, and peaks that differ by at most 25 %.
 """
 
 import argparse
@@ -18,7 +18,7 @@ SPREAD = 0.25
 
 
 def measure(side: int, folder: Path, *more: str) -> dict[str, Any]:
-    """Paint a slide of `side` x `side` px in a process of its own, run on it, and measure the run."""
+    """Write a slide of `side` x `side` px in a separate process, then measure a run on it."""
     slide = folder / f"{side}.svs"
     if not slide.exists():
         paint = (
@@ -58,7 +58,7 @@ def measure(side: int, folder: Path, *more: str) -> dict[str, Any]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("sides", nargs="*", type=int, default=[10_000, 40_000])
-    parser.add_argument("--folder", type=Path, help="where slides are kept; default: a temporary one")
+    parser.add_argument("--folder", type=Path, help="folder for the slides; default: a temporary one")
     parser.add_argument("--workers", type=int, default=0)
     parser.add_argument("--json", action="store_true")
     chosen = parser.parse_args()

@@ -1,4 +1,4 @@
-"""The embedded model on the CPU: seconds a tile, and what splitting its nuclei takes; `python -m benchmarks.mini`."""
+"""The embedded model on the CPU: seconds per tile, and for splitting its nuclei; `python -m benchmarks.mini`."""
 
 import sys
 
@@ -20,12 +20,12 @@ from wsi_parse.settings import ObjectSettings
 from wsi_parse.synthetic import SyntheticSlide
 
 SIDE = 1024
-#: Seconds on two cores, as issue 4 states them of its trial: float32, bfloat16, splitting a dense tile.
+#: Seconds on two cores: float32, bfloat16, splitting a dense tile.
 LIMITS = {"float32": 0.59, "bfloat16": 0.24, "splitting": 0.3}
 
 
 def main() -> None:
-    """Print a table; exit code 1 where a limit is missed."""
+    """Print a table; exit code 1 if a limit is missed."""
     device = choose_device("auto")
     network = fuse(load_network(EMBEDDED)).to(device)
     tile = SyntheticSlide(SIDE * 3, SIDE * 3, mpp=0.5, seed=17, tissue=1.0).pixels(Box(SIDE, SIDE, SIDE, SIDE))
@@ -35,31 +35,29 @@ def main() -> None:
     precisions = dict.fromkeys(("float32", choose_precision("auto", device)))
     with torch.inference_mode():
         with FlopCounterMode(display=False) as counter:
-            given = channels_of(network, images, StainNormalization())
+            output = channels_of(network, images, StainNormalization())
         operations = counter.get_total_flops()
         for precision in precisions:
             with compute_in(precision, device, None):
                 seconds = least_seconds(lambda: channels_of(network, images, StainNormalization()), device)
             print(f"  {operations / 1e9:.0f} GFLOP at {operations / seconds / 1e9:.0f} GFLOP/s", end="; ")
-            held &= within(f"a tile, {precision}", seconds, LIMITS[precision])
-    channels = {name: values[0].cpu().numpy() for name, values in given.items()}
-    held &= within(
-        "splitting, and the vote of classes", least_seconds(lambda: split(channels), device), LIMITS["splitting"]
-    )
+            held &= within(f"one tile, {precision}", seconds, LIMITS[precision])
+    channels = {name: values[0].cpu().numpy() for name, values in output.items()}
+    held &= within("splitting and class votes", least_seconds(lambda: split(channels), device), LIMITS["splitting"])
     sys.exit(not held)
 
 
 def split(channels: dict[str, np.ndarray]) -> None:
-    """Split the nuclei of a tile and let them vote, as a chunk does."""
+    """Split the nuclei of a tile and count their class votes, as for a chunk."""
     box, nucleus = Box(0, 0, SIDE, SIDE), channels["nucleus"]
-    rules = ObjectParameters.of(ObjectSettings(), Frame(SIDE, SIDE, 0.5, 0.5, 1.0, 1.0))
-    labels, seeds = label_cells(nucleus, nucleus >= rules.level, channels["distance"], box, box, rules.cell)
+    parameters = ObjectParameters.of(ObjectSettings(), Frame(SIDE, SIDE, 0.5, 0.5, 1.0, 1.0))
+    labels, seeds = label_cells(nucleus, nucleus >= parameters.level, channels["distance"], box, box, parameters.cell)
     for name in CLASSES:
         np.bincount(labels.ravel(), channels[name].repeat(2, 0).repeat(2, 1).ravel(), len(seeds) + 1)
 
 
 def within(name: str, seconds: float, limit: float) -> bool:
-    """Print seconds beside their limit."""
+    """Print seconds with their limit."""
     print(f"{name}: {seconds:.2f} s (limit {limit:g} s)", flush=True)
     return seconds <= limit
 

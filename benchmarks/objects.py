@@ -1,6 +1,6 @@
-"""Blend + outline + measure + write, objects a second on all cores: `python -m benchmarks.objects [--json]`.
+"""Blend, outline, measure and write: objects per second on all cores: `python -m benchmarks.objects [--json]`.
 
-Limit: 10,000 objects/s on 2 cores. The predictions are made first and do not count.
+Limit: 10,000 objects/s on 2 cores. The predictions are computed before and do not count.
 """
 
 import argparse
@@ -25,7 +25,7 @@ from wsi_parse.settings import RunSettings
 from wsi_parse.synthetic import SyntheticSlide, write_svs_like
 
 LIMIT = 10_000
-# Of the painted slide: about 9,000 nuclei per mm2, as in a cellular tumour.
+# Density of the synthetic slide: about 9,000 nuclei per mm², as in a cellular tumour.
 DENSITY = 6.0
 
 
@@ -63,7 +63,7 @@ def measure(side: int, workers: int, folder: Path) -> dict[str, Any]:
         "objects": objects,
         "outline_s": round(outlined - started, 2),
         "write_s": round(written - outlined, 2),
-        "objects_a_second": round(objects / (written - started)),
+        "objects_per_second": round(objects / (written - started)),
         "peak_mb": round(sampler.peak_bytes / 1e6),
     }
 
@@ -71,7 +71,7 @@ def measure(side: int, workers: int, folder: Path) -> dict[str, Any]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--side", type=int, default=12_000)
-    parser.add_argument("--folder", type=Path, help="where the slide is kept; default: a temporary one")
+    parser.add_argument("--folder", type=Path, help="folder for the slide; default: a temporary one")
     parser.add_argument("--json", action="store_true")
     chosen = parser.parse_args()
     with tempfile.TemporaryDirectory() as temporary:
@@ -80,7 +80,7 @@ def main() -> None:
         rows = [measure(chosen.side, workers, folder) for workers in (0, 2)]
     for row in rows:
         print(json.dumps(row) if chosen.json else "  ".join(f"{name} {value:,}" for name, value in row.items()))
-    best = max(row["objects_a_second"] for row in rows)
+    best = max(row["objects_per_second"] for row in rows)
     print(f"limit {LIMIT:,} objects/s; {best / LIMIT:.2f} x the limit", file=sys.stderr)
     sys.exit(best < LIMIT)
 

@@ -1,8 +1,8 @@
-"""Delivered tiles against decoding each stored tile once, one core: `python -m benchmarks.reading [SLIDE] [--json]`.
+"""Reading tiles, compared with decoding each stored tile once: `python -m benchmarks.reading [SLIDE] [--json]`.
 
-Pixels of one core's second; what tiles share counts each time it is delivered. Where a coarser level exists near the
-scale asked for, that one is read. Limits: at least half the rate of decoding alone, and no stored tile decoded more
-than 1.3 times on average.
+Pixels per second of one core; pixels that tiles share count each time. If there is a coarser level near the requested
+scale, that level is read. Limits: at least half the rate of decoding alone, and at most 1.3 decodes of each stored
+tile on average.
 """
 
 import argparse
@@ -24,14 +24,14 @@ from wsi_parse.slides import Slide, open_slide
 from wsi_parse.synthetic import SyntheticSlide, write_svs_like
 
 MIN_SHARE, MAX_DECODES = 0.5, 1.3
-# The best of some rounds: a shared machine only ever makes a round slower.
+# The best of several rounds, because other load can only make a round slower.
 ROUNDS = 3
 TILE, OVERLAP, BLOCK = 1024, 0.125, 4
-ALONE, OURS = "decode each stored tile once", "wsi-parse, blocks cut into tiles"
+DECODE, OURS = "decode each stored tile once", "wsi-parse, blocks divided into tiles"
 
 
 def decode_once(path: Path) -> float:
-    """Decode every stored tile of level 0 once; pixels."""
+    """Decode every stored tile of level 0 once; return the number of pixels."""
     with tifffile.TiffFile(path) as file:
         page = file.pages[0]
         decode, tables = page.decode, page.jpegtables
@@ -42,17 +42,17 @@ def decode_once(path: Path) -> float:
 
 
 def blocks(slide: Slide) -> Iterator[tuple[Box, list[Box]]]:
-    """What a block of tiles reads, and its tiles, at the slide's own scale."""
+    """Yield the box that a block of tiles reads, and its tiles, at the scale of level 0."""
     grid = TileGrid.of(slide.frame(slide.pixel_size.x_um), TILE, OVERLAP, 1, BLOCK)
     rows, columns = grid.block_shape
-    for place in ((row, column) for row in range(rows) for column in range(columns)):
-        tiles = [grid.tile(*tile).read for tile in grid.tiles_of(place)]
+    for index in ((row, column) for row in range(rows) for column in range(columns)):
+        tiles = [grid.tile(*tile).read for tile in grid.tiles_of(index)]
         corners = (min(t.x for t in tiles), min(t.y for t in tiles), max(t.right for t in tiles))
         yield Box.from_corners(*corners, max(t.bottom for t in tiles)), tiles
 
 
-def ours(slide: Slide, mpp: float) -> float:
-    """Read blocks; at the slide's own scale cut tiles in memory. Pixels of tiles, or of the source, delivered."""
+def read_blocks(slide: Slide, mpp: float) -> float:
+    """Read blocks, and at the scale of level 0 slice tiles in memory; return the pixels of tiles, or of the source."""
     frame, ratio = slide.frame(mpp), mpp / slide.pixel_size.x_um
     delivered = 0.0
     for around, tiles in blocks(slide):
@@ -67,26 +67,26 @@ def ours(slide: Slide, mpp: float) -> float:
 
 
 def per_tile(path: Path, slide: Slide, opened: Callable[[Path], object]) -> float:
-    """Read each tile alone, as most programs do; pixels delivered."""
+    """Read each tile alone, as most programs do; return the number of pixels."""
     reader = opened(path)
     delivered = 0.0
     for _, tiles in blocks(slide):
         for tile in tiles:
-            place = (max(0, tile.x), max(0, tile.y))
-            reader.read_region(place, 0, (tile.width, tile.height)).convert("RGB")  # type: ignore[attr-defined]
+            corner = (max(0, tile.x), max(0, tile.y))
+            reader.read_region(corner, 0, (tile.width, tile.height)).convert("RGB")  # type: ignore[attr-defined]
             delivered += tile.area
     return delivered
 
 
 def measured(path: Path, slide: Slide) -> tuple[dict[str, float], float, float]:
-    """Return rates in Mpx a second of one core, decodes of each stored tile, and the peak memory in MB."""
+    """Return rates in Mpx per second of one core, decodes per stored tile, and the peak memory in MB."""
     mpp = slide.pixel_size.x_um
     tiles = slide._reader.tiles[0]  # type: ignore[attr-defined]
     ways: dict[str, Callable[[], float]] = {
-        ALONE: lambda: decode_once(path),
-        OURS: lambda: ours(slide, mpp),
-        "wsi-parse, at half the scale (source pixels)": lambda: ours(slide, 2 * mpp),
-        "wsi-parse, 2.02 times coarser (source pixels)": lambda: ours(slide, 2.02 * mpp),
+        DECODE: lambda: decode_once(path),
+        OURS: lambda: read_blocks(slide, mpp),
+        "wsi-parse, at half the scale (source pixels)": lambda: read_blocks(slide, 2 * mpp),
+        "wsi-parse, 2.02 times coarser (source pixels)": lambda: read_blocks(slide, 2.02 * mpp),
         "openslide, tile by tile": lambda: per_tile(path, slide, openslide.OpenSlide),
         "tiffslide, tile by tile": lambda: per_tile(path, slide, TiffSlide),
     }
@@ -106,23 +106,23 @@ def measured(path: Path, slide: Slide) -> tuple[dict[str, float], float, float]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("slide", nargs="?", type=Path, help="a tiled JPEG slide; default: a painted one")
+    parser.add_argument("slide", nargs="?", type=Path, help="a tiled JPEG slide; default: a synthetic one")
     parser.add_argument("--json", action="store_true")
     chosen = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
-        path = chosen.slide or Path(folder) / "painted.svs"
+        path = chosen.slide or Path(folder) / "synthetic.svs"
         if chosen.slide is None:
             write_svs_like(path, SyntheticSlide(10_000, 8_000, seed=1))
         with open_slide(path) as slide:
             rates, decodes, peak_mb = measured(path, slide)
-    share = rates[OURS] / rates[ALONE]
+    share = rates[OURS] / rates[DECODE]
     if chosen.json:
-        told = {name: round(rate, 1) for name, rate in rates.items()}
+        rounded = {name: round(rate, 1) for name, rate in rates.items()}
         numbers = {"share": round(share, 3), "decodes": round(decodes, 3), "peak_mb": round(peak_mb)}
-        print(json.dumps({"mpx_a_second": told, **numbers}))
+        print(json.dumps({"mpx_per_second": rounded, **numbers}))
     else:
         for name, rate in rates.items():
-            print(f"{rate:>7,.0f} Mpx/s  {rate / rates[ALONE]:>5.2f} x  {name}")
+            print(f"{rate:>7,.0f} Mpx/s  {rate / rates[DECODE]:>5.2f} x  {name}")
         print(f"{share:.2f} x decoding alone (limit {MIN_SHARE}); each stored tile decoded {decodes:.2f} times")
         print(f"(limit {MAX_DECODES}); peak memory {peak_mb:,.0f} MB, Python and libraries included")
     sys.exit(share < MIN_SHARE or decodes > MAX_DECODES)

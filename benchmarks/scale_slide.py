@@ -1,4 +1,4 @@
-"""A slide of any size with cells at known places, painted in one exact hue; written in bands, memory stays flat."""
+"""A slide of any size with cells of one exact hue at known positions; written in bands with constant memory."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -14,8 +14,8 @@ NUCLEUS, TISSUE, WHITE = (np.array(colour, np.float32) for colour in ((90, 40, 1
 MPP = 0.25
 TILE = 512
 _LEVELS = (1, 4, 16)
-# One cell in each square of this; from the middle it strays so far that no two touch.
-_SPACING, _STRAY = 96, 30.0
+# One cell in each square of this size, moved from the middle by at most this, so that no two cells touch.
+_SPACING, _JITTER = 96, 30.0
 _RADII = (7.0, 14.0)
 _MARGIN = 1024
 
@@ -39,18 +39,18 @@ class ScaleSlide:
         return (self.side - 2 * _MARGIN) // _SPACING
 
     def cells(self, row: int) -> NDArray[np.float64]:
-        """Cells of a row of the lattice: (columns, 4) of x, y, and half-axes along x and y, in pixels."""
-        dice = np.random.default_rng([self.seed, row])
+        """Return the cells of a row of the lattice: (columns, 4) of x, y, and half-axes along x and y, in pixels."""
+        rng = np.random.default_rng([self.seed, row])
         count = self._lattice
         middle = _MARGIN + (np.stack([np.arange(count), np.full(count, row)], 1) + 0.5) * _SPACING
-        return np.hstack([middle + dice.uniform(-_STRAY, _STRAY, (count, 2)), dice.uniform(*_RADII, (count, 2))])
+        return np.hstack([middle + rng.uniform(-_JITTER, _JITTER, (count, 2)), rng.uniform(*_RADII, (count, 2))])
 
     def truth(self) -> NDArray[np.float64]:
-        """All cells (N, 4)."""
+        """Return all cells (N, 4)."""
         return np.concatenate([self.cells(row) for row in range(self._lattice)])
 
     def band(self, top: int, height: int) -> NDArray[np.uint8]:
-        """Share of nucleus (height, side) from a row of pixels on: 0 or 255."""
+        """Return a mask of nuclei (height, side) from row `top` on: 0 or 255."""
         band = np.zeros((height, self.side), np.uint8)
         first = max(0, (top - _MARGIN) // _SPACING - 1)
         last = min(self._lattice, (top + height - _MARGIN) // _SPACING + 2)
@@ -59,14 +59,14 @@ class ScaleSlide:
                 left, low = int(x - a), max(0, int(y - b) - top)
                 right, high = int(x + a) + 1, min(height, int(y + b) + 1 - top)
                 if low < high:
-                    # A pixel is inside where its middle is.
+                    # A pixel is inside if its middle is.
                     across = ((np.arange(left, right) + (0.5 - x)) / a) ** 2
                     down = ((np.arange(low, high) + (0.5 + top - y)) / b) ** 2
                     band[low:high, left:right][down[:, None] + across <= 1] = 255
         return band
 
     def coloured(self, share: NDArray[np.uint8], left: int, top: int, scale: int) -> NDArray[np.uint8]:
-        """Colours of a tile at a level."""
+        """Return the colours of a tile at a level."""
         rows, columns = (np.arange(size) * scale + start for size, start in zip(share.shape, (top, left), strict=True))
         first, last = _MARGIN // 2, self.side - _MARGIN // 2
         tissue = ((rows >= first) & (rows < last))[:, None] & ((columns >= first) & (columns < last))[None]
@@ -100,7 +100,7 @@ def write(slide: ScaleSlide, path: Path) -> None:
 
 
 def _finest(slide: ScaleSlide, kept: NDArray[np.uint8]) -> Iterator[NDArray[np.uint8]]:
-    """Tiles of level 0; what the next levels need of them is kept."""
+    """Yield tiles of level 0, and keep a reduced copy for the next levels."""
     factor = _LEVELS[1]
     for top in range(0, slide.side, TILE):
         band = slide.band(top, TILE)

@@ -1,4 +1,4 @@
-"""Seconds of a piece of work on a device."""
+"""Timing of work on a device."""
 
 import time
 from collections.abc import Callable
@@ -9,7 +9,7 @@ ROUNDS = 3
 
 
 def least_seconds(work: Callable[[], object], device: torch.device, rounds: int = ROUNDS) -> float:
-    """Least seconds of some rounds, after one that warms up."""
+    """Return the least seconds of several rounds, after a warm-up round."""
     best = float("inf")
     for number in range(rounds + 1):
         started = time.perf_counter()

@@ -1,6 +1,6 @@
-"""How well tissue is found, and pen ink is not taken for it: `python -m benchmarks.tissue [--json]`.
+"""How well tissue is detected and separated from pen ink: `python -m benchmarks.tissue [--json]`.
 
-Pictures without a known pixel size are given one here; it is an assumption, with its reason beside it.
+Pictures without a known pixel size get an assumed one here; the reason is beside it.
 """
 
 import argparse
@@ -47,10 +47,10 @@ TILE_MPP = {
     "no-tissue": 1.0,
     "almost-white": 1.0,
 }
-# Looked at one by one: almost-white-ihc holds a speck, no-tissue-line the edge of a cover slip, no-tissue2 debris;
+# Checked one by one: almost-white-ihc holds a speck, no-tissue-line the edge of a cover slip, no-tissue2 debris;
 # almost-white-2 has pale tissue in a corner, 3 % of the tile, and liver-…-38626 is empty glass. All others are tissue.
 EMPTY_TILES = ("almost-white", "no-tissue", "liver-level2-38626")
-# From this share on a tile is called tissue.
+# A tile with at least this share is called tissue.
 TISSUE_SHARE = 0.1
 
 # Drawn by hand on diagnostic-slide-thumb-rgb.png, six times enlarged, before any ink was detected: middle of a
@@ -197,7 +197,7 @@ class Row:
     case, what : str
     value : float
     at_least, at_most : float or None
-        What is demanded; both None: reported only.
+        The limits; both None: reported only.
     """
 
     case: str
@@ -208,7 +208,7 @@ class Row:
 
     @property
     def holds(self) -> bool:
-        """Whether the demand is met."""
+        """Whether the limits are met."""
         return (self.at_least is None or self.value >= self.at_least) and (
             self.at_most is None or self.value <= self.at_most
         )
@@ -273,8 +273,8 @@ def pen_rows() -> Iterator[Row]:
     yield Row("histolab pen", "unmarked tissue kept", float(mask[boxes].mean()), 0.9)
 
 
-def pass_contexts() -> Iterator[tuple[str, Picture, float]]:
-    """Pictures to draw on."""
+def pictures_to_mark() -> Iterator[tuple[str, Picture, float]]:
+    """Yield pictures to draw ink on."""
     imi = picture("tissue/imi/29.jpg")
     yield "imi", np.ascontiguousarray(imi[300:1500]), IMI_MPP
     yield "imi at 31 um", np.asarray(Image.fromarray(imi[1200:2600]).reduce(2)), 2 * IMI_MPP
@@ -284,7 +284,7 @@ def pass_contexts() -> Iterator[tuple[str, Picture, float]]:
 
 
 def inked(pixels: Picture, mpp: float, colour: str, strength: float) -> tuple[Picture, Mask]:
-    """Draw a ring across tissue and a wavy line down a picture, as a pen does: paler than full, dots at the ends.
+    """Draw a ring across tissue and a wavy line down a picture like a pen: paler than full, with dots at the ends.
 
     Returns the picture and where the ink is.
     """
@@ -302,13 +302,13 @@ def inked(pixels: Picture, mpp: float, colour: str, strength: float) -> tuple[Pi
 
 
 def drawn_pen_rows() -> Iterator[Row]:
-    for context, pixels, mpp in pass_contexts():
+    for name, pixels, mpp in pictures_to_mark():
         clean = tissue_in_image(pixels, mpp, SETTINGS)
         for colour in INKS:
             for strength in (0.5, 0.75, 1.0):
                 marked, ink = inked(pixels, mpp, colour, strength)
                 found = tissue_in_image(marked, mpp, SETTINGS)
-                case = f"{colour} drawn on {context}, strength {strength}"
+                case = f"{colour} drawn on {name}, strength {strength}"
                 yield Row(case, "ink called tissue", float(found[ink].mean()), None, 0.02)
                 beside = clean & ~binary_dilation(ink, iterations=math.ceil(125.0 / mpp))
                 yield Row(case, "tissue beside kept", float(found[beside].mean()), 0.95)
@@ -323,7 +323,7 @@ def tile_rows() -> Iterator[Row]:
 
 
 def dark_rows() -> Iterator[Row]:
-    """Dense and dark tissue must not be taken for ink: fields of cells laid side by side on glass, at 8 um/px."""
+    """Check that dense, dark tissue is not taken for ink: fields of cells side by side on glass, at 8 µm/px."""
     for folder, pattern, reduction, glass in (
         ("nuinsseg", "*.jpg", 48, 140),
         ("consep", "*.jpg", 32, 242),

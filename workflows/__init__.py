@@ -1,1 +1,1 @@
-"""What stands around the command line: training, clusters, QuPath."""
+"""Workflows around the command line: training, clusters, QuPath."""

@@ -52,10 +52,10 @@ def test_a_killed_owner_holds_nothing(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("number", [errno.ENOSYS, errno.ENOLCK, errno.EOPNOTSUPP])
-def test_a_file_system_without_locks_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int) -> None:
+def test_a_file_system_without_locks_is_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int) -> None:
     def flock(*_: object) -> None:
         raise OSError(number, os.strerror(number))
 
     monkeypatch.setattr("fcntl.flock", flock)
-    with pytest.raises(StoreError, match=r"no locks \(flock\)"), claim(tmp_path):
+    with pytest.raises(StoreError, match=r"does not support locks \(flock\)"), claim(tmp_path):
         pytest.fail("claimed without a lock")

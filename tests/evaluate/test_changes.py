@@ -233,4 +233,4 @@ def test_no_common_id_and_repeated_ids_are_noted() -> None:
     assert strangers.review is None
     assert any("same id" in note for note in strangers.notes)
     twins = evaluate(annotations(shapes, ids=["a", "a"]), annotations(shapes, ids=["a", "b"]))
-    assert any("came before" in note for note in twins.notes)
+    assert any("repeat an earlier id" in note for note in twins.notes)

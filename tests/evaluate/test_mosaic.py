@@ -138,5 +138,5 @@ def test_the_outlines_that_came_with_the_mosaic(found: Path) -> None:
     )
     dice = 2 * shapely.intersection(truth, pred).area / (truth.area + pred.area)
     assert evaluation.everything.dice == pytest.approx(dice, rel=1e-9)
-    assert any("mended" in note for note in evaluation.notes)
+    assert any("repaired" in note for note in evaluation.notes)
     assert 0.78 < evaluation.everything.to_dict()["centre_f1"] < 0.9

@@ -186,15 +186,15 @@ class TestClassesAndKinds:
         types = ["detection", "cell", "annotation"]
         nucleus = np.array([None, shapely.box(55, 5, 65, 15), None], object)
         plain = annotations(BOXES, types=types)
-        side = Annotations(plain.geometry, plain.ids, plain.class_name, plain.object_type, nucleus, {"Point": 2}, {})
+        both = Annotations(plain.geometry, plain.ids, plain.class_name, plain.object_type, nucleus, {"Point": 2}, {})
         areas = {
-            kind: evaluate(side, side, EvaluationOptions(objects=kind)).everything.px2.truth  # type: ignore[arg-type]
+            kind: evaluate(both, both, EvaluationOptions(objects=kind)).everything.px2.truth  # type: ignore[arg-type]
             for kind in ("all", "cells", "nuclei", "regions")
         }
         assert areas == {"all": 1200, "cells": 800, "nuclei": 500, "regions": 400}
-        notes = evaluate(side, side).notes
+        notes = evaluate(both, both).notes
         assert any("--objects" in note for note in notes)
-        assert any("2 left out: Point" in note for note in notes)
+        assert any("2 features are left out: Point" in note for note in notes)
         with pytest.raises(UsageError, match="Known: all, cells"):
             EvaluationOptions(objects="organs")  # type: ignore[arg-type]
 
@@ -241,13 +241,13 @@ class TestClassesAndKinds:
             assert result.everything.px2.truth == result.everything.px2.both == 1200
             assert not any("nuclei" in note for note in result.notes)
 
-    def test_crossing_outlines_are_mended_and_flat_ones_left_out(self) -> None:
+    def test_crossing_outlines_are_repaired_and_flat_ones_left_out(self) -> None:
         bow = shapely.Polygon([(0, 0), (10, 10), (10, 0), (0, 10)])
         flat = shapely.Polygon([(0, 0), (10, 10), (0, 0)])
         evaluation = evaluate(annotations([bow, flat]), annotations([bow]))
         assert evaluation.everything.pq == 1
         assert evaluation.everything.px2.truth == pytest.approx(50)
-        assert any("mended" in note for note in evaluation.notes)
+        assert any("repaired" in note for note in evaluation.notes)
         assert any("without area" in note for note in evaluation.notes)
 
     @pytest.mark.parametrize("words", ["6", "6um", "6 µm", "6.0UM"])

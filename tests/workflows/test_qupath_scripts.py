@@ -1,4 +1,4 @@
-"""The Groovy scripts, run by Groovy: names matched, frames checked, nothing twice. QuPath's classes are stubs."""
+"""The Groovy scripts, run by Groovy: names, frames, and no duplicates. QuPath's classes are stubs."""
 
 import json
 import os
@@ -34,7 +34,7 @@ def _groovy() -> None:
 
 @dataclass
 class Image:
-    """An image of a QuPath project, and what is in it already."""
+    """An image of a QuPath project, with the ids of its objects."""
 
     name: str
     width: int = WHOLE[0]
@@ -43,7 +43,7 @@ class Image:
 
 
 def run(script: str, project: Path, *images: Image, arguments: tuple[Path, ...] = ()) -> list[dict[str, Any]]:
-    """Run a script for all images; what it said, how it failed, and what is there then, an image each."""
+    """Run a script for all images; what it printed, how it failed, and the objects afterwards, one per image."""
     scenario = project / "scenario.json"
     scenario.write_text(json.dumps({"project": str(project), "images": [vars(image) for image in images]}))
     java = Path(shutil.which("java") or "").resolve().parent.parent
@@ -55,8 +55,8 @@ def run(script: str, project: Path, *images: Image, arguments: tuple[Path, ...] 
         env={**os.environ, "JAVA_HOME": str(java)},
     )
     assert result.returncode == 0, result.stderr
-    told: list[dict[str, Any]] = json.loads(result.stdout.splitlines()[-1])
-    return told
+    after: list[dict[str, Any]] = json.loads(result.stdout.splitlines()[-1])
+    return after
 
 
 def squares(count: int, seed: int) -> ObjectBatch:
@@ -79,24 +79,24 @@ def results(
     max_part_objects: int = 1000,
 ) -> ObjectBatch:
     """Write the results of one slide as a run does."""
-    place = project / "wsi-parse-out" / (folder or slide)
-    place.mkdir(parents=True)
+    target = project / "wsi-parse-out" / (folder or slide)
+    target.mkdir(parents=True)
     about = {"name": slide, "width_px": WHOLE[0], "height_px": WHOLE[1], "bounds_level0_px": bounds}
-    told = {"slide": about, "frame": "qupath", "offset_level0_px": list(offset)}
-    context = ExportContext((Prompt.parse("nuclei"),), offset, told, max_part_objects=max_part_objects)
+    provenance = {"slide": about, "frame": "qupath", "offset_level0_px": list(offset)}
+    context = ExportContext((Prompt.parse("nuclei"),), offset, provenance, max_part_objects=max_part_objects)
     batch = squares(10, seed)
-    with GeoJsonParts(place / name, context) as exporter:
+    with GeoJsonParts(target / name, context) as exporter:
         exporter.write(batch)
-    write_tissue(place / "tissue.geojson", np.array([shapely.box(700, 300, 3000, 2000)]), context)
+    write_tissue(target / "tissue.geojson", np.array([shapely.box(700, 300, 3000, 2000)]), context)
     return batch
 
 
-def ids_of(told: dict[str, Any]) -> list[str]:
-    return [one["id"] for one in told["objects"] if one["properties"]["classification"]["name"] != "Tissue"]
+def ids_of(result: dict[str, Any]) -> list[str]:
+    return [one["id"] for one in result["objects"] if one["properties"]["classification"]["name"] != "Tissue"]
 
 
-def corners(told: dict[str, Any]) -> np.ndarray:
-    cells = [one for one in told["objects"] if one["properties"]["classification"]["name"] != "Tissue"]
+def corners(result: dict[str, Any]) -> np.ndarray:
+    cells = [one for one in result["objects"] if one["properties"]["classification"]["name"] != "Tissue"]
     for one in cells:
         assert one["nucleus"] == one["geometry"]
     return np.array([np.min(one["geometry"]["coordinates"][0], axis=0) for one in cells])
@@ -110,23 +110,23 @@ def test_every_image_of_a_project_gets_the_results_of_its_name(tmp_path: Path) -
         results(tmp_path, "größe 1.tif", 4),
     ]
     names = ("a.svs", "a.ndpi", "b.scn - Series 1", "größe 1", "c.svs")
-    told = run("import_wsi_parse.groovy", tmp_path, *map(Image, names))
-    assert [one["failed"] for one in told] == [None] * 5
-    for batch, one in zip(batches, told, strict=False):
+    after = run("import_wsi_parse.groovy", tmp_path, *map(Image, names))
+    assert [one["failed"] for one in after] == [None] * 5
+    for batch, one in zip(batches, after, strict=False):
         assert ids_of(one) == list(batch.ids)
         assert len(one["objects"]) == 11, "and the tissue"
-        assert "11 objects added, 0 were there, 0 refused" in one["said"]
+        assert "11 objects added, 0 existed already, 0 refused" in one["printed"]
         assert np.array_equal(corners(one), shapely.bounds(batch.geometry)[:, :2])
         assert one["objects"][0]["properties"]["measurements"] == {"area_um2": 100}
-    assert told[-1]["objects"] == []
-    assert "no result of this name" in told[-1]["said"]
+    assert after[-1]["objects"] == []
+    assert "no result with this name" in after[-1]["printed"]
 
 
 def test_what_is_there_already_is_not_added_again(tmp_path: Path) -> None:
     batch = results(tmp_path, "a.svs", 1)
-    (told,) = run("import_wsi_parse.groovy", tmp_path, Image("a.svs", ids=list(batch.ids[:4])))
-    assert "7 objects added, 4 were there" in told["said"]
-    found = [one["id"] for one in told["objects"]]
+    (result,) = run("import_wsi_parse.groovy", tmp_path, Image("a.svs", ids=list(batch.ids[:4])))
+    assert "7 objects added, 4 existed already" in result["printed"]
+    found = [one["id"] for one in result["objects"]]
     assert len(found) == len(set(found)) == 11
 
 
@@ -136,10 +136,10 @@ def test_one_bad_polygon_is_one_polygon(tmp_path: Path) -> None:
     collection = json.loads(path.read_bytes())
     collection["features"][3]["geometry"]["coordinates"] = [[[1, 1], [2, 2], [1, 1]]]
     path.write_text(json.dumps(collection))
-    (told,) = run("import_wsi_parse.groovy", tmp_path, Image("a.svs"))
-    assert ids_of(told) == [*batch.ids[:3], *batch.ids[4:]]
-    assert "10 objects added, 0 were there, 1 refused" in told["said"]
-    assert f"{batch.ids[3]}: Invalid polygon" in told["said"]
+    (result,) = run("import_wsi_parse.groovy", tmp_path, Image("a.svs"))
+    assert ids_of(result) == [*batch.ids[:3], *batch.ids[4:]]
+    assert "10 objects added, 0 existed already, 1 refused" in result["printed"]
+    assert f"{batch.ids[3]}: Invalid polygon" in result["printed"]
 
 
 @pytest.mark.parametrize("frame", ["qupath", "level0"])
@@ -157,8 +157,8 @@ def test_objects_land_in_the_right_place_whatever_the_frame(tmp_path: Path, fram
     assert np.array_equal(corners(cropped), truth - BOUNDS[:2])
     assert np.array_equal(corners(whole), truth)
     assert ids_of(cropped) == ids_of(whole) == list(batch.ids), "moved, they keep their ids"
-    assert "not cropped" in whole["said"]
-    assert "not cropped" not in cropped["said"]
+    assert "not cropped" in whole["printed"]
+    assert "not cropped" not in cropped["printed"]
     assert other["objects"] == []
     assert "1000 x 900 px" in other["failed"]
 
@@ -166,34 +166,34 @@ def test_objects_land_in_the_right_place_whatever_the_frame(tmp_path: Path, fram
 def test_two_results_of_one_name_are_an_error_and_not_a_guess(tmp_path: Path) -> None:
     results(tmp_path, "a.svs", 1, folder="one")
     results(tmp_path, "a.svs", 2, folder="two")
-    (told,) = run("import_wsi_parse.groovy", tmp_path, Image("a.svs"))
-    assert "several results" in told["failed"]
-    assert told["objects"] == []
+    (result,) = run("import_wsi_parse.groovy", tmp_path, Image("a.svs"))
+    assert "several results have this name" in result["failed"]
+    assert result["objects"] == []
 
 
 def test_the_folder_may_be_given_and_must_be_there(tmp_path: Path) -> None:
     batch = results(tmp_path, "a.svs", 1)
     elsewhere = tmp_path / "else where"
     (tmp_path / "wsi-parse-out").rename(elsewhere)
-    (told,) = run("import_wsi_parse.groovy", tmp_path, Image("a.svs"), arguments=(elsewhere,))
-    assert ids_of(told) == list(batch.ids)
-    (told,) = run("import_wsi_parse.groovy", tmp_path, Image("a.svs"), arguments=(elsewhere / "a.svs",))
-    assert ids_of(told) == list(batch.ids), "the results of one slide, too"
-    (told,) = run("import_wsi_parse.groovy", tmp_path, Image("a.svs"))
-    assert "give theirs by -a" in told["failed"]
+    (result,) = run("import_wsi_parse.groovy", tmp_path, Image("a.svs"), arguments=(elsewhere,))
+    assert ids_of(result) == list(batch.ids)
+    (result,) = run("import_wsi_parse.groovy", tmp_path, Image("a.svs"), arguments=(elsewhere / "a.svs",))
+    assert ids_of(result) == list(batch.ids), "the results of one slide, too"
+    (result,) = run("import_wsi_parse.groovy", tmp_path, Image("a.svs"))
+    assert "give their folder with -a" in result["failed"]
 
 
 def test_corrections_are_written_a_file_for_each_image(tmp_path: Path) -> None:
     ids = [str(uuid.uuid4()) for _ in range(3)]
-    told = run(
+    after = run(
         "export_corrections.groovy", tmp_path, Image("a.svs", ids=ids), Image("b/c: d.scn - S1", ids=ids), Image("e")
     )
-    assert [one["failed"] for one in told] == [None] * 3
+    assert [one["failed"] for one in after] == [None] * 3
     files = sorted(path.name for path in (tmp_path / "corrected").iterdir())
     assert files == ["a.svs.geojson", "b_c_ d.scn - S1.geojson"]
     features = json.loads((tmp_path / "corrected" / files[0]).read_bytes())["features"]
     assert [feature["id"] for feature in features] == ids
-    assert "nothing to export" in told[2]["said"]
+    assert "no objects to export" in after[2]["printed"]
 
 
 def test_scripts_are_short() -> None:

@@ -326,7 +326,7 @@ class TestCommand:
         settings = self.settings_file(tmp_path, steps=1, learning_rate=1e-6)
         done = self.run(folder, tmp_path / "out", settings, "--start", str(EMBEDDED))
         assert done.returncode == 0, done.stderr
-        assert "Before, with the weights it began with" in done.stdout
+        assert "Before, with the initial weights" in done.stdout
         figures = json.loads((tmp_path / "out" / "figures.json").read_text())
         assert figures["before"]["sets"]["own"]["dice"] == pytest.approx(figures["sets"]["own"]["dice"], abs=0.01)
         before, after = load_file(EMBEDDED), load_file(tmp_path / "out" / "mini.safetensors")

@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
-# A SLURM array: each task does slides of one list until none is left; several in one folder never do a slide twice.
+# A SLURM array: each task processes slides of one list until none is left; no slide is processed twice.
 #
 #   sbatch --array=1-8 workflows/slurm/array.sh list.csv results "nuclei" [options of wsi-parse cohort]
 #
-# Fill in what your centre asks for, here or on sbatch's command line:
+# Set what your cluster requires, here or on the command line of sbatch:
 #SBATCH --job-name=wsi-parse
 #SBATCH --cpus-per-task=4
 #SBATCH --mem=16G

@@ -1,4 +1,4 @@
-"""A user's own tiles: images, and beside each the nuclei as corrected in and exported from QuPath."""
+"""A user's own tiles: images, each with the nuclei that were corrected in and exported from QuPath."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -18,27 +18,29 @@ from wsi_parse.prompts import TARGETS
 
 _IMAGES = {".png", ".jpg", ".jpeg", ".tif", ".tiff"}
 _MODES = {"RGB", "RGBA", "L", "P"}
-#: QuPath's classes of areas begin so.
+#: Names of classes of areas begin with these.
 _NO_NUCLEI = (TISSUE.class_name, "Region", "Ignore")
-#: QuPath's class -> class; any other class is "other", none (or "Nucleus") is unknown.
+#: Class of each QuPath class; any other QuPath class is "other", none (or "Nucleus") is unknown.
 QUPATH_CLASSES = {target.class_name: CLASS_OF[target.name] for target in TARGETS if target.name in CLASS_OF}
 
 
 def read_corrected(name: str, folder: Path) -> Iterator[Tile]:
     """Read `<image>` and `<image without suffix>.geojson(.gz)`, in pixels of the image.
 
-    Images below one folder are one group (a patient); others are a group each. All nuclei of an image must be
-    marked: what is not is learnt as background. Tissue, Region* and Ignore* are no nuclei.
+    Images in one folder are one group (a patient); other images are a group each. All nuclei of an image must be
+    marked, because the rest is learnt as background. Tissue, Region* and Ignore* are not nuclei.
     """
     for path in sorted(path for path in folder.rglob("*") if path.suffix.lower() in _IMAGES):
         annotations = next(
             (p for p in (path.with_suffix(".geojson"), path.with_suffix(".geojson.gz")) if p.exists()), None
         )
         if annotations is None:
-            raise SystemExit(f"{path.name} has no {path.stem}.geojson beside it: export its objects from QuPath.")
+            raise SystemExit(f"{path.name} has no {path.stem}.geojson beside it. Export its objects from QuPath.")
         with Image.open(path) as image:
             if image.mode not in _MODES:
-                raise SystemExit(f"{path.name} is no picture in 8-bit colours or greys ({image.mode}).")
+                raise SystemExit(
+                    f"{path.name} is not a picture with 8-bit colours or greys ({image.mode}). Convert it."
+                )
             pixels = np.asarray(image.convert("RGB"))
         nuclei, classes = _drawn(annotations, pixels.shape[:2])
         first, *below = path.relative_to(folder).parts
@@ -47,7 +49,7 @@ def read_corrected(name: str, folder: Path) -> Iterator[Tile]:
 
 
 def class_of(name: str) -> int:
-    """Class of a nucleus by the name of its QuPath class; UNKNOWN where there is none, or it is unsure.
+    """Return the class of a nucleus by its QuPath class; UNKNOWN if there is none, or it is unsure.
 
     >>> CLASSES[class_of("Immune cells")]
     'inflammatory'
@@ -61,16 +63,16 @@ def class_of(name: str) -> int:
 
 
 def _drawn(path: Path, shape: tuple[int, ...]) -> tuple[NDArray[np.int32], NDArray[np.uint8] | None]:
-    """Number the nuclei of a file in a raster; a pixel belongs to the outline its middle lies in."""
+    """Rasterise the nuclei of a file as numbers; a pixel belongs to the outline that its middle lies in."""
     try:
-        told = read_annotations(path)
+        annotations = read_annotations(path)
     except UsageError as error:
         raise SystemExit(str(error)) from error
-    outlines = told.geometry
-    if told.nucleus is not None:
-        outlines = np.where(shapely.is_missing(told.nucleus), outlines, told.nucleus)
+    outlines = annotations.geometry
+    if annotations.nucleus is not None:
+        outlines = np.where(shapely.is_missing(annotations.nucleus), outlines, annotations.nucleus)
     nuclei, classes = np.zeros(shape, np.int32), [UNKNOWN]
-    for outline, name in zip(outlines, told.class_name, strict=True):
+    for outline, name in zip(outlines, annotations.class_name, strict=True):
         if name.startswith(_NO_NUCLEI):
             continue
         for part in shapely.get_parts(outline):

@@ -1,4 +1,4 @@
-"""Crops: a place in a tile, turned, mirrored, scaled and recoloured; what one training step sees."""
+"""Crops: parts of tiles, rotated, mirrored, scaled and recoloured, for one training step."""
 
 import io
 from collections import deque
@@ -25,22 +25,22 @@ _THREADS, _AHEAD = 2, 4
 
 @dataclass(frozen=True)
 class Source:
-    """A tile made ready to be cropped.
+    """A tile that is prepared for cropping.
 
     Parameters
     ----------
     image : uint8 array (H, W, 3)
     nucleus, distance, classes : uint8 arrays (H, W)
-        255 in nuclei; the share of the largest distance in each; index of the class.
+        255 in nuclei; distance relative to the largest in each nucleus; index of the class.
     apart : bool
-        Whether the distance means something.
+        Whether touching nuclei are separated, so that distances are known.
     stain_normalization : StainNormalization
     hue : float array (3,)
-        Mean density of what is stained in each colour, as a share of their mean.
+        Mean density of stained pixels in each colour, relative to their mean.
     share : float
-        Of all crops.
+        Share of all crops.
     scale : two floats or None
-        Sides of its crops; None: those of all sets.
+        Relative sides of its crops; None: as for all sets.
     """
 
     image: NDArray[np.uint8]
@@ -55,7 +55,7 @@ class Source:
 
 
 class Batch(NamedTuple):
-    """What a step learns from.
+    """The input of one training step.
 
     Parameters
     ----------
@@ -63,7 +63,7 @@ class Batch(NamedTuple):
         Relative densities.
     nucleus, distance : float32 arrays (B, S, S)
     classes : int64 array (B, S / 2, S / 2)
-        UNKNOWN where no loss is taken.
+        UNKNOWN for pixels without loss.
     apart : float32 array (B,)
     """
 
@@ -75,7 +75,7 @@ class Batch(NamedTuple):
 
 
 def source_of(tile: Tile, share: float, scale: tuple[float, float] | None = None) -> Source:
-    """Make a tile ready."""
+    """Prepare a tile for cropping."""
     classes = np.full(tile.nuclei.max() + 1, UNKNOWN, np.uint8) if tile.classes is None else tile.classes.copy()
     classes[0] = UNKNOWN
     return Source(
@@ -92,19 +92,19 @@ def source_of(tile: Tile, share: float, scale: tuple[float, float] | None = None
 
 
 def relative_distance(nuclei: NDArray[np.int32]) -> NDArray[np.uint8]:
-    """Distance of each pixel to its nucleus' border, as a share of the largest there: 0..255."""
+    """Return the distance of each pixel to the border of its nucleus, relative to the largest there: 0..255."""
     result = np.zeros(nuclei.shape, np.uint8)
-    for number, place in enumerate(ndimage.find_objects(nuclei), 1):
-        if place is None:
+    for number, window in enumerate(ndimage.find_objects(nuclei), 1):
+        if window is None:
             continue
-        mask = np.pad(nuclei[place] == number, 1)
-        depth = ndimage.distance_transform_edt(mask)[1:-1, 1:-1]
-        result[place] += np.rint(depth * (255 / depth.max())).astype(np.uint8)
+        mask = np.pad(nuclei[window] == number, 1)
+        distance = ndimage.distance_transform_edt(mask)[1:-1, 1:-1]
+        result[window] += np.rint(distance * (255 / distance.max())).astype(np.uint8)
     return result
 
 
 class Crops:
-    """Batches without end; batch `n` is a function of the seed and of `n`, so a training that resumes goes on the same.
+    """Endless batches; batch `n` depends on the seed and on `n` only, so that a resumed training continues unchanged.
 
     Parameters
     ----------
@@ -118,7 +118,7 @@ class Crops:
         self.shares = shares / shares.sum()
 
     def batches(self, start: int, stop: int) -> Iterator[Batch]:
-        """Batches `start` to before `stop`, made ahead while the network learns."""
+        """Yield batches `start` to before `stop`; the next ones are made while the network trains."""
         with ThreadPoolExecutor(_THREADS) as pool:
             waiting = deque(pool.submit(self.batch, number) for number in range(start, min(start + _AHEAD, stop)))
             for number in range(start + _AHEAD, stop + _AHEAD):
@@ -130,24 +130,24 @@ class Crops:
 
     def batch(self, number: int) -> Batch:
         """Make one batch."""
-        dice = np.random.default_rng([self.settings.seed, number])
-        picked = dice.choice(len(self.sources), self.settings.batch, p=self.shares)
-        return _stacked([self._crop(self.sources[index], dice) for index in picked])
+        rng = np.random.default_rng([self.settings.seed, number])
+        picked = rng.choice(len(self.sources), self.settings.batch, p=self.shares)
+        return _stacked([self._crop(self.sources[index], rng) for index in picked])
 
-    def _crop(self, source: Source, dice: np.random.Generator) -> tuple[Any, ...]:
+    def _crop(self, source: Source, rng: np.random.Generator) -> tuple[Any, ...]:
         augment, side = self.settings.augment, self.settings.crop_px
-        window = _Window.drawn(source.nucleus.shape, side * _FINER, source.scale or augment.scale, dice)
+        window = _Window.drawn(source.nucleus.shape, side * _FINER, source.scale or augment.scale, rng)
         image = window.cut(source.image, side * _FINER, Image.Resampling.BILINEAR)
         image = np.asarray(Image.fromarray(image).reduce(_FINER))
-        other = self.sources[dice.choice(len(self.sources), p=self.shares)]
-        image, stain_normalization = recoloured(image, source, other.hue, augment, dice)
+        other = self.sources[rng.choice(len(self.sources), p=self.shares)]
+        image, stain_normalization = recoloured(image, source, other.hue, augment, rng)
         nucleus, distance = (
             np.asarray(Image.fromarray(window.cut(map_, side * _FINER, Image.Resampling.BILINEAR)).reduce(_FINER))
             for map_ in (source.nucleus, source.distance)
         )
         classes = window.cut(source.classes, side // CLASS_STRIDE, Image.Resampling.NEAREST)
-        seen = relative_density(torch.from_numpy(image.copy()[None]), stain_normalization)[0].numpy()
-        return seen, nucleus, distance, classes, np.float32(source.apart)
+        relative = relative_density(torch.from_numpy(image.copy()[None]), stain_normalization)[0].numpy()
+        return relative, nucleus, distance, classes, np.float32(source.apart)
 
 
 def _stacked(crops: list[tuple[Any, ...]]) -> Batch:
@@ -163,26 +163,26 @@ def _stacked(crops: list[tuple[Any, ...]]) -> Batch:
 
 @dataclass(frozen=True)
 class _Window:
-    """A turned, mirrored, scaled square: centre and the two half-axes, as (x, y) in tile pixels."""
+    """A rotated, mirrored, scaled square: centre and the two half-axes, as (x, y) in tile pixels."""
 
     centre: NDArray[np.float64]
     axes: NDArray[np.float64]
 
     @classmethod
     def drawn(
-        cls, shape: tuple[int, ...], side: int, scale: tuple[float, float], dice: np.random.Generator
+        cls, shape: tuple[int, ...], side: int, scale: tuple[float, float], rng: np.random.Generator
     ) -> "_Window":
-        half = side / 2 * np.exp(dice.uniform(*np.log(scale)))
-        angle = dice.uniform(0, 2 * np.pi)
+        half = side / 2 * np.exp(rng.uniform(*np.log(scale)))
+        angle = rng.uniform(0, 2 * np.pi)
         axes = half * np.array([[np.cos(angle), np.sin(angle)], [-np.sin(angle), np.cos(angle)]])
-        axes[1] *= dice.choice([-1, 1])
+        axes[1] *= rng.choice([-1, 1])
         size = np.array(shape[1::-1], float)
-        # The middle of a crop stays in the tile; where the crop fits, the whole of it nearly does.
+        # The middle of a crop stays in the tile and, if the crop fits, nearly all of it.
         margin = np.minimum(half * 0.8, size / 2 - 1)
-        return cls(dice.uniform(margin, size - margin), axes)
+        return cls(rng.uniform(margin, size - margin), axes)
 
-    def cut(self, values: NDArray[np.uint8], side: int, how: Image.Resampling) -> NDArray[np.uint8]:
-        """Resample to (side, side); outside, the tile is mirrored."""
+    def cut(self, values: NDArray[np.uint8], side: int, resampling: Image.Resampling) -> NDArray[np.uint8]:
+        """Resample to (side, side); the tile is mirrored at its edges."""
         reach = np.abs(self.axes).sum(axis=0) + 3
         low, high = np.floor(self.centre - reach).astype(int), np.ceil(self.centre + reach).astype(int)
         if (low >= 0).all() and high[0] <= values.shape[1] and high[1] <= values.shape[0]:
@@ -193,7 +193,7 @@ class _Window:
         step = self.axes * (2 / side)
         start = self.centre - low - self.axes.sum(axis=0)
         coefficients = (step[0, 0], step[1, 0], start[0], step[0, 1], step[1, 1], start[1])
-        return np.asarray(part.transform((side, side), Image.Transform.AFFINE, coefficients, how))
+        return np.asarray(part.transform((side, side), Image.Transform.AFFINE, coefficients, resampling))
 
 
 def _mirrored(index: NDArray[np.int64], length: int) -> NDArray[np.int64]:
@@ -202,7 +202,7 @@ def _mirrored(index: NDArray[np.int64], length: int) -> NDArray[np.int64]:
 
 
 def hue_of(image: NDArray[np.uint8]) -> NDArray[np.float32]:
-    """Mean density of what is stained in each colour, as a share of their mean."""
+    """Return the mean density of stained pixels in each colour, relative to their mean."""
     density = density_of(image[::4, ::4]).reshape(-1, 3)
     over = density - np.percentile(density, 1, axis=0).astype(np.float32)
     stained = over[over.mean(axis=1) > _STAINED]
@@ -219,7 +219,7 @@ def recoloured(
     source: Source,
     other: NDArray[np.float32],
     augment: AugmentSettings,
-    dice: np.random.Generator,
+    rng: np.random.Generator,
 ) -> tuple[NDArray[np.uint8], StainNormalization]:
     """Vary light and staining in optical density (after Tellez et al., TMI 2018), then optics and coding.
 
@@ -227,26 +227,26 @@ def recoloured(
     -------
     image : uint8 array (S, S, 3)
     stain_normalization : StainNormalization
-        As it would be estimated, off by as much as estimates are.
+        The estimate for the result, with a realistic error.
     """
     density = density_of(image) - np.array(source.stain_normalization.white, np.float32)
-    stain = dice.uniform(1 - augment.density, 1 + augment.density, 3)
-    if dice.random() < augment.swap_style:
-        stain *= (other / source.hue) ** dice.uniform(0.2, 0.8)
-    strength = source.stain_normalization.strength * np.exp(dice.uniform(-0.3, 0.3))
-    white = 255 * dice.uniform(*augment.white) * dice.uniform(0.95, 1.0, 3)
+    stain = rng.uniform(1 - augment.density, 1 + augment.density, 3)
+    if rng.random() < augment.swap_style:
+        stain *= (other / source.hue) ** rng.uniform(0.2, 0.8)
+    strength = source.stain_normalization.strength * np.exp(rng.uniform(-0.3, 0.3))
+    white = 255 * rng.uniform(*augment.white) * rng.uniform(0.95, 1.0, 3)
     stain *= strength / source.stain_normalization.strength
     changed = np.exp(np.log(white).astype(np.float32) - np.maximum(density, -0.05) * stain.astype(np.float32))
-    changed += dice.standard_normal(changed.shape, np.float32) * np.float32(255 * augment.noise * dice.random())
+    changed += rng.standard_normal(changed.shape, np.float32) * np.float32(255 * augment.noise * rng.random())
     picture = Image.fromarray(changed.clip(0, 255).astype(np.uint8))
-    sigma = dice.uniform(0, augment.blur_um) / READ_MPP
-    if dice.random() < 0.5 and sigma > 0.2:
+    sigma = rng.uniform(0, augment.blur_um) / READ_MPP
+    if rng.random() < 0.5 and sigma > 0.2:
         picture = picture.filter(ImageFilter.GaussianBlur(sigma))
-    if dice.random() < augment.jpeg:
+    if rng.random() < augment.jpeg:
         coded = io.BytesIO()
-        picture.save(coded, "JPEG", quality=int(dice.integers(40, 95)))
+        picture.save(coded, "JPEG", quality=int(rng.integers(40, 95)))
         picture = Image.open(coded)
-    off = dice.uniform(-augment.estimate, augment.estimate, 4)
+    off = rng.uniform(-augment.estimate, augment.estimate, 4)
     light = -np.log(np.minimum(white, 255) / 255) + 0.1 * off[:3]
-    seen = StainNormalization((float(light[0]), float(light[1]), float(light[2])), float(strength * (1 + off[3])))
-    return np.asarray(picture), seen
+    estimate = StainNormalization((float(light[0]), float(light[1]), float(light[2])), float(strength * (1 + off[3])))
+    return np.asarray(picture), estimate

@@ -1,4 +1,4 @@
-"""The learning curves of a training as a picture."""
+"""Draws the learning curves of a training."""
 
 import json
 from pathlib import Path
@@ -21,7 +21,7 @@ def draw_curves(log: Path, path: Path) -> None:
     axes = figure.subplots()
     steps = [line["step"] for line in lines]
     for name in lines[0]:
-        if name not in {"step", "seconds_a_step"}:
+        if name not in {"step", "seconds_per_step"}:
             axes.plot(steps, [line[name] for line in lines], label=name, linewidth=2.0 if name == "loss" else 1.0)
     axes.set(xlabel="step", ylabel="loss, weighted", yscale="log")
     axes.grid(visible=True, alpha=0.3)

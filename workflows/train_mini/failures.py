@@ -1,4 +1,4 @@
-"""Pictures of the dangerous failure: tiles of normal tissue with the largest share of nuclei called neoplastic."""
+"""Pictures of the most dangerous failure: tiles of normal tissue with the most nuclei called neoplastic."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -20,12 +20,12 @@ _OTHER = (120, 120, 120)
 
 
 def draw_failures(network: MiniNetwork, tiles: Sequence[Tile], path: Path) -> None:
-    """Draw the worst tiles, outlines in the colours of QuPath's classes (neoplastic: red); nothing where all are small.
+    """Draw the worst tiles, outlines in the colours of QuPath's classes (neoplastic: red); small tiles are left out.
 
     Parameters
     ----------
     network : MiniNetwork
-        Fused.
+        Fused with its normalisation.
     tiles : sequence of Tile
         Of normal tissue.
     path : Path
@@ -47,7 +47,7 @@ def draw_failures(network: MiniNetwork, tiles: Sequence[Tile], path: Path) -> No
 
 
 def outlined(network: MiniNetwork, image: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """Draw each nucleus' outline in the colour of its class, enlarged threefold."""
+    """Draw the outline of each nucleus in the colour of its class, enlarged three times."""
     channels = predict(network, image)
     nuclei = segmented(channels)
     colours = np.array([_COLOURS.get(name, _OTHER) for name in CLASSES], np.uint8)

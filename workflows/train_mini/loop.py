@@ -1,4 +1,4 @@
-"""The training loop: steps, averaged weights, checkpoints to go on from."""
+"""The training loop: steps, averaged weights, checkpoints."""
 
 import json
 import math
@@ -26,16 +26,16 @@ _LOG_EVERY = 20
 def train(
     sources: list[Source], settings: TrainingSettings, out: Path, start: Path | None = None, stop: int | None = None
 ) -> MiniNetwork | None:
-    """Train, or go on with what was begun in `out`; returns the averaged network, None where it stopped before.
+    """Train, or resume the training in `out`; return the averaged network, or None if it stopped early.
 
     Parameters
     ----------
     sources : list of Source
     settings : TrainingSettings
     out : Path
-        Folder; takes `checkpoint.pt` and `curve.jsonl`.
+        Folder for `checkpoint.pt` and `curve.jsonl`.
     start : Path or None
-        Weights to begin with: fine-tuning.
+        Initial weights, for fine-tuning.
     stop : int or None
         Step to stop at.
     """
@@ -47,31 +47,31 @@ def train(
     optimiser = torch.optim.AdamW(_groups(network, settings.weight_decay), lr=settings.learning_rate)
     state = _Progress(out / "checkpoint.pt", {"network": network, "average": average, "optimiser": optimiser})
     step = state.load()
-    _forget_after(out / "curve.jsonl", step)
+    _drop_log_after(out / "curve.jsonl", step)
     weights = class_weights(sources, settings.class_balance).to(device)
     half = torch.autocast(device.type, torch.bfloat16, enabled=choose_precision("auto", device) == "bfloat16")
-    crops, told, since = Crops(sources, settings), [], time.perf_counter()
+    crops, parts_since_log, since = Crops(sources, settings), [], time.perf_counter()
     network.train()
     last = min(settings.steps, stop or settings.steps)
     for batch in crops.batches(step, last):
         for group in optimiser.param_groups:
             group["lr"] = settings.learning_rate * schedule(step, settings)
-        # What is dropped is a function of the step, so that a training that resumes goes on the same.
+        # Dropout depends on the step only, so that a resumed training continues unchanged.
         torch.manual_seed((settings.seed << 32) + step)
         ready = TensorBatch(batch, device)
         with half:
-            answer = network(ready.images)
-        parts = losses(answer, ready, weights, settings)
+            outputs = network(ready.images)
+        parts = losses(outputs, ready, weights, settings)
         optimiser.zero_grad()
         sum(parts.values(), torch.zeros((), device=device)).backward()
         torch.nn.utils.clip_grad_norm_(network.parameters(), 5.0)
         optimiser.step()
         average.update_parameters(network)
         step += 1
-        told.append({name: value.detach() for name, value in parts.items()})
+        parts_since_log.append({name: value.detach() for name, value in parts.items()})
         if step % _LOG_EVERY == 0 or step == last:
-            _log(out / "curve.jsonl", step, told, (time.perf_counter() - since) / len(told))
-            told, since = [], time.perf_counter()
+            _log(out / "curve.jsonl", step, parts_since_log, (time.perf_counter() - since) / len(parts_since_log))
+            parts_since_log, since = [], time.perf_counter()
         if step % settings.save_every == 0 or step == last:
             state.save(step)
     if step < settings.steps:
@@ -82,7 +82,7 @@ def train(
 
 
 def schedule(step: int, settings: TrainingSettings) -> float:
-    """Share of the learning rate: a linear warm-up, then half a cosine."""
+    """Return the factor of the learning rate: a linear warm-up, then half a cosine."""
     if step < settings.warm_up:
         return (step + 1) / settings.warm_up
     done = (step - settings.warm_up) / max(1, settings.steps - settings.warm_up)
@@ -90,16 +90,18 @@ def schedule(step: int, settings: TrainingSettings) -> float:
 
 
 def class_weights(sources: list[Source], balance: float) -> Tensor:
-    """Frequency of each class in crops to minus `balance`, mean 1."""
-    seen = np.zeros(len(CLASSES))
+    """Return the frequency of each class in crops to the power of -`balance`, normalised to mean 1."""
+    frequency = np.zeros(len(CLASSES))
     for source in sources:
-        seen += np.bincount(source.classes.ravel(), minlength=256)[: len(CLASSES)] / source.classes.size * source.share
-    weights = (seen + 1e-3 * seen.sum() + 1e-9) ** -balance
+        frequency += (
+            np.bincount(source.classes.ravel(), minlength=256)[: len(CLASSES)] / source.classes.size * source.share
+        )
+    weights = (frequency + 1e-3 * frequency.sum() + 1e-9) ** -balance
     return torch.tensor(weights / weights.mean(), dtype=torch.float32)
 
 
 def _moving(decay: float) -> Any:  # noqa: ANN401 - what AveragedModel takes
-    """Exponential moving average that starts as a plain mean."""
+    """Return an exponential moving average that starts as a plain mean."""
 
     def update(averaged: list[Tensor], current: list[Tensor], count: Tensor) -> None:
         keep = min(decay, (1 + int(count)) / (10 + int(count)))
@@ -113,7 +115,7 @@ def _moving(decay: float) -> Any:  # noqa: ANN401 - what AveragedModel takes
 
 
 def _groups(network: MiniNetwork, decay: float) -> list[dict[str, Any]]:
-    """Weight decay for kernels only."""
+    """Return parameter groups with weight decay for kernels only."""
     parameters = list(network.parameters())
     return [
         {"params": [part for part in parameters if part.ndim > 1], "weight_decay": decay},
@@ -122,13 +124,13 @@ def _groups(network: MiniNetwork, decay: float) -> list[dict[str, Any]]:
 
 
 class _Progress:
-    """What an interrupted training goes on from."""
+    """The checkpoint of an interrupted training."""
 
     def __init__(self, path: Path, parts: dict[str, Any]) -> None:
         self.path, self.parts = path, parts
 
     def load(self) -> int:
-        """Take up what is there; 0 where nothing is."""
+        """Load the checkpoint and return its step; 0 if there is none."""
         if not self.path.exists():
             return 0
         saved = torch.load(self.path, map_location="cpu", weights_only=True)
@@ -137,21 +139,21 @@ class _Progress:
         return int(saved["step"])
 
     def save(self, step: int) -> None:
-        """Write, whole or not at all."""
+        """Write the checkpoint atomically."""
         states = {name: part.state_dict() for name, part in self.parts.items()}
         with atomic(self.path) as temporary:
             torch.save({"step": step, **states}, temporary)
 
 
-def _forget_after(path: Path, step: int) -> None:
-    """Drop what was logged after the step that a training goes on from."""
+def _drop_log_after(path: Path, step: int) -> None:
+    """Remove log lines after the step from which a training resumes."""
     if path.exists():
         lines = path.read_text(encoding="utf-8").splitlines()
         write_text(path, "".join(f"{line}\n" for line in lines if json.loads(line)["step"] <= step))
 
 
-def _log(path: Path, step: int, told: list[dict[str, Tensor]], seconds: float) -> None:
-    mean = {name: round(float(torch.stack([part[name] for part in told]).mean()), 5) for name in told[0]}
-    line = {"step": step, "loss": round(sum(mean.values()), 5), **mean, "seconds_a_step": round(seconds, 3)}
+def _log(path: Path, step: int, steps: list[dict[str, Tensor]], seconds: float) -> None:
+    mean = {name: round(float(torch.stack([part[name] for part in steps]).mean()), 5) for name in steps[0]}
+    line = {"step": step, "loss": round(sum(mean.values()), 5), **mean, "seconds_per_step": round(seconds, 3)}
     with path.open("a", encoding="utf-8") as file:
         file.write(json.dumps(line) + "\n")

@@ -1,4 +1,4 @@
-"""What the network is told it did wrong; each part only where its truth is known."""
+"""The parts of the loss; each is used only where its truth is known."""
 
 import torch
 from torch import Tensor
@@ -20,33 +20,33 @@ class TensorBatch:
         self.images = self.images.to(memory_format=torch.channels_last)
 
 
-def losses(answer: Outputs, batch: TensorBatch, weights: Tensor, settings: TrainingSettings) -> dict[str, Tensor]:
-    """Each part of the loss, weighted.
+def losses(outputs: Outputs, batch: TensorBatch, weights: Tensor, settings: TrainingSettings) -> dict[str, Tensor]:
+    """Return each part of the loss, weighted.
 
     Parameters
     ----------
-    answer : Outputs
+    outputs : Outputs
     batch : TensorBatch
     weights : float tensor (5,)
-        Of the classes.
+        Weight of each class.
     settings : TrainingSettings
     """
-    nucleus = answer.nucleus.float()
+    nucleus = outputs.nucleus.float()
     probability = torch.sigmoid(nucleus)
     both = (probability * batch.nucleus).sum(dim=(1, 2))
     either = (probability + batch.nucleus).sum(dim=(1, 2))
-    off = (torch.sigmoid(answer.distance.float()) - batch.distance).abs().mean(dim=(1, 2))
+    off = (torch.sigmoid(outputs.distance.float()) - batch.distance).abs().mean(dim=(1, 2))
     return {
         "nucleus": functional.binary_cross_entropy_with_logits(nucleus, batch.nucleus),
         "dice": settings.dice * (1 - (2 * both + 50) / (either + 50)).mean(),
-        # Sets whose nuclei are not apart say nothing of distances.
+        # Sets that merge touching nuclei have no known distances.
         "distance": settings.distance * (off * batch.apart).sum() / batch.apart.sum().clamp(min=1),
-        "classes": settings.classes * _of_classes(answer.classes.float(), batch.classes, weights, settings),
+        "classes": settings.classes * _of_classes(outputs.classes.float(), batch.classes, weights, settings),
     }
 
 
 def _of_classes(classes: Tensor, truth: Tensor, weights: Tensor, settings: TrainingSettings) -> Tensor:
-    """Weighted cross-entropy where a class is known; of a DOUBTFUL nucleus only that it is never surely neoplastic."""
+    """Weighted cross-entropy of known classes; a DOUBTFUL nucleus only teaches not to be sure of neoplastic."""
     known = truth != UNKNOWN
     targets = targets_of(settings).to(classes.device)[truth[known]] * weights
     log_probabilities = functional.log_softmax(classes, dim=1).movedim(1, -1)[known]
@@ -54,7 +54,7 @@ def _of_classes(classes: Tensor, truth: Tensor, weights: Tensor, settings: Train
 
 
 def targets_of(settings: TrainingSettings) -> Tensor:
-    """Probability (6, 5) of each class that each known one, and DOUBTFUL, is taught to have."""
+    """Return the target probabilities (6, 5) of the classes for each known class, and for DOUBTFUL."""
     targets = torch.eye(DOUBTFUL + 1, len(CLASSES))
     targets[DOUBTFUL, CLASSES.index("neoplastic")] = settings.doubt
     targets[DOUBTFUL, CLASSES.index("epithelial")] = 1 - settings.doubt

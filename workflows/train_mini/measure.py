@@ -1,4 +1,4 @@
-"""How well a network does on tiles it never saw: the object stage of a run, on each tile, against its truth."""
+"""Performance of a network on held-out tiles: the object stage of a run on each tile, compared with its truth."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -20,29 +20,29 @@ from wsi_parse.objects.split import label_cells
 from wsi_parse.settings import ObjectSettings
 
 MATCH_UM = 6.0
-#: Truths below this are fragments of nuclei (a tenth of CoNSeP's), and so is what is found below it.
+#: Smaller objects are fragments of nuclei (a tenth of those in CoNSeP), in the truth and in predictions.
 SMALLEST_UM2 = 6.0
 
 
 @dataclass
 class Scores:
-    """What was found on one tile, as counts that add up.
+    """The result on one tile, as counts that can be summed.
 
     Parameters
     ----------
     tile : Tile
     overlap, found_px, known_px : int
-        Pixels of the masks, before nuclei are told apart; fragments are in them.
+        Pixels of the masks, before nuclei are split; including fragments.
     pairs : int array (matches, 2)
-        Found and known nuclei within 6 um, one to one.
+        Found and known nuclei within 6 µm, one to one.
     iou : float array
-        Of pairs that overlap by more than a half.
+        Of pairs with an IoU above a half.
     found_class, known_class : int arrays
-        Of each nucleus; UNKNOWN where the truth is.
+        Of each nucleus; UNKNOWN if the truth is unknown.
     confidence : float array
         Of each found nucleus.
     found_share : float array
-        Of the area of each found nucleus, how much lies in the true mask.
+        Share of the area of each found nucleus that lies in the true mask.
     """
 
     tile: Tile
@@ -58,23 +58,23 @@ class Scores:
 
 
 def predict(network: MiniNetwork, image: NDArray[np.uint8]) -> dict[str, NDArray[np.uint8]]:
-    """Channels of one image at the read scale, as a run stores them."""
+    """Predict the channels of one image at the read scale, as a run stores them."""
     height, width = image.shape[:2]
     padded = np.pad(image, ((0, -height % DEEPEST_STRIDE), (0, -width % DEEPEST_STRIDE), (0, 0)), "reflect")
     device = next(network.parameters()).device
     with torch.inference_mode():
-        given = channels_of(network, torch.from_numpy(padded[None]).to(device), StainNormalization.of([image]))
+        channels = channels_of(network, torch.from_numpy(padded[None]).to(device), StainNormalization.of([image]))
     rows, columns = -(-height // CLASS_STRIDE), -(-width // CLASS_STRIDE)
     return {
         name: values[0].cpu().numpy()[:height, :width]
         if name in {"nucleus", "distance"}
         else values[0].cpu().numpy()[:rows, :columns]
-        for name, values in given.items()
+        for name, values in channels.items()
     }
 
 
 def score(network: MiniNetwork, tile: Tile) -> Scores:
-    """Segment a tile and compare."""
+    """Segment a tile and compare it with its truth."""
     tile = tile.at(READ_MPP)
     channels = predict(network, tile.image)
     found = segmented(channels)
@@ -103,16 +103,16 @@ def score(network: MiniNetwork, tile: Tile) -> Scores:
 
 
 def segmented(channels: dict[str, NDArray[np.uint8]]) -> NDArray[np.int32]:
-    """Nuclei of a tile by the rules of a run, fragments left out."""
+    """Return the nuclei of a tile with the parameters of a run, without fragments."""
     nucleus = channels["nucleus"]
     box = Box(0, 0, nucleus.shape[1], nucleus.shape[0])
-    rules = ObjectParameters.of(ObjectSettings(), Frame(box.width, box.height, READ_MPP, READ_MPP, 1.0, 1.0))
-    labels, _ = label_cells(nucleus, nucleus >= 128, channels["distance"], box, box, rules.cell)
+    parameters = ObjectParameters.of(ObjectSettings(), Frame(box.width, box.height, READ_MPP, READ_MPP, 1.0, 1.0))
+    labels, _ = label_cells(nucleus, nucleus >= 128, channels["distance"], box, box, parameters.cell)
     return _without_fragments(labels)
 
 
 def votes_of(nuclei: NDArray[np.int32], channels: dict[str, NDArray[np.uint8]]) -> NDArray[np.float64]:
-    """Votes (nuclei, classes) of all pixels of each nucleus."""
+    """Sum the class votes (nuclei, classes) of all pixels of each nucleus."""
     return np.stack([_sums(nuclei, _repeated(channels[name], nuclei.shape)) for name in CLASSES], axis=1)
 
 
@@ -133,7 +133,7 @@ def _repeated(values: NDArray[np.uint8], shape: tuple[int, ...]) -> NDArray[np.u
 
 
 def centres_um(labels: NDArray[np.int32]) -> NDArray[np.float64]:
-    """Centres (N, 2) as (x, y) of the nuclei of a tile at the read scale."""
+    """Return the centres (N, 2) as (x, y) of the nuclei of a tile at the read scale, in microns."""
     if not labels.max():
         return np.empty((0, 2))
     centres = ndimage.center_of_mass(labels > 0, labels, np.arange(1, labels.max() + 1))
@@ -141,7 +141,7 @@ def centres_um(labels: NDArray[np.int32]) -> NDArray[np.float64]:
 
 
 def _ious(found: NDArray[np.int32], known: NDArray[np.int32]) -> NDArray[np.float64]:
-    """IoU of all pairs above a half: each nucleus is in one at most (Kirillov et al., CVPR 2019)."""
+    """Return the IoU of all pairs above a half; each nucleus is in at most one (Kirillov et al., CVPR 2019)."""
     both = (found > 0) & (known > 0)
     pairs, overlap = np.unique(np.stack([found[both], known[both]]), axis=1, return_counts=True)
     either = np.bincount(found.ravel())[pairs[0]] + np.bincount(known.ravel())[pairs[1]] - overlap
@@ -150,36 +150,36 @@ def _ious(found: NDArray[np.int32], known: NDArray[np.int32]) -> NDArray[np.floa
 
 
 def figures(scores: Sequence[Scores]) -> dict[str, float]:
-    """Figures of a set, from the counts of its tiles."""
-    told: dict[str, float] = {
+    """Compute the figures of a set from the counts of its tiles."""
+    result: dict[str, float] = {
         "dice": 2 * sum(s.overlap for s in scores) / max(1, sum(s.found_px + s.known_px for s in scores))
     }
     if all(s.tile.apart for s in scores):
         found, known = sum(len(s.found_class) for s in scores), sum(len(s.known_class) for s in scores)
-        told["f1"] = 2 * sum(len(s.pairs) for s in scores) / max(1, found + known)
-        told["pq"] = 2 * sum(s.iou.sum() for s in scores) / max(1, found + known)
-    told |= class_figures(scores)
-    return told
+        result["f1"] = 2 * sum(len(s.pairs) for s in scores) / max(1, found + known)
+        result["pq"] = 2 * sum(s.iou.sum() for s in scores) / max(1, found + known)
+    result |= class_figures(scores)
+    return result
 
 
 def class_figures(scores: Sequence[Scores]) -> dict[str, float]:
-    """F1 of each class (found as it, and known as it), and accuracy of nuclei that were found."""
+    """Compute the F1 of each class, and the accuracy of nuclei that were found."""
     if all(s.tile.classes is None for s in scores):
         return {}
-    told: dict[str, float] = {}
+    result: dict[str, float] = {}
     right = sure = sure_right = paired = 0
     for index, name in enumerate(CLASSES):
         hits = found = known = 0
         for s in scores:
             of_found, of_known = s.found_class[s.pairs[:, 0]], s.known_class[s.pairs[:, 1]]
             hits += int(((of_found == index) & (of_known == index)).sum())
-            # What is matched to a nucleus of unknown class counts neither way.
+            # A match with a nucleus of unknown class does not count.
             doubtful = int(((of_found == index) & (of_known == UNKNOWN)).sum())
             found += int((s.found_class == index).sum()) - doubtful
             known += int((s.known_class == index).sum())
         if known:
-            told[f"f1_{name}"] = 2 * hits / max(1, found + known)
-            told[f"recall_{name}"] = hits / known
+            result[f"f1_{name}"] = 2 * hits / max(1, found + known)
+            result[f"recall_{name}"] = hits / known
     for s in scores:
         of_found, of_known = s.found_class[s.pairs[:, 0]], s.known_class[s.pairs[:, 1]]
         judged = of_known != UNKNOWN
@@ -187,16 +187,16 @@ def class_figures(scores: Sequence[Scores]) -> dict[str, float]:
         right += int((of_found == of_known)[judged].sum())
         sure_right += int((of_found == of_known)[certain].sum())
         paired, sure = paired + int(judged.sum()), sure + int(certain.sum())
-    told |= {
+    result |= {
         "accuracy": right / max(1, paired),
         "accuracy_sure": sure_right / max(1, sure),
         "sure": sure / max(1, paired),
     }
-    return told
+    return result
 
 
 def called(scores: Sequence[Scores], name: str) -> dict[str, float]:
-    """Share of nuclei (found, and truly so) that are called a class: at all, and surely."""
+    """Return the share of found, true nuclei that are called a class, in all and with a sure class."""
     index = CLASSES.index(name)
     real = [s.found_share > 0.5 for s in scores]
     total = max(1, sum(int(r.sum()) for r in real))

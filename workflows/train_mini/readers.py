@@ -1,4 +1,4 @@
-"""Readers of the data sets: one function each."""
+"""Readers of the data sets: one function for each."""
 
 import json
 from collections.abc import Callable, Iterator
@@ -30,10 +30,10 @@ def read_set(name: str, settings: SetSettings, data: Path) -> list[Tile]:
     """Read all tiles of a set, sorted by name, at :data:`TILE_MPP`."""
     folder = data / settings.folder
     if not folder.is_dir():
-        raise SystemExit(f"{name}: there is no folder {settings.folder!r} in the data folder.")
+        raise SystemExit(f"{name}: there is no folder {settings.folder!r} in the data folder. Check the settings.")
     tiles = [scaled(tile, settings.mpp) for tile in _READERS[settings.reader](name, folder)]
     if not tiles:
-        raise SystemExit(f"{name}: no tiles in {settings.folder!r}.")
+        raise SystemExit(f"{name}: there are no tiles in {settings.folder!r}.")
     return tiles
 
 
@@ -88,9 +88,9 @@ def _dsb2018(name: str, folder: Path) -> Iterator[Tile]:
 def _nucls(name: str, folder: Path) -> Iterator[Tile]:
     for path in sorted((folder / "images").glob("*.png")):
         labels = _labels(folder / "inst_class" / f"{path.stem}_inst.png")
-        told = json.loads((folder / "inst_class" / f"{path.stem}_class.json").read_text(encoding="utf-8"))
+        class_of_number = json.loads((folder / "inst_class" / f"{path.stem}_class.json").read_text(encoding="utf-8"))
         classes = np.full(labels.max() + 1, UNKNOWN, np.uint8)
-        for number, kind in told.items():
+        for number, kind in class_of_number.items():
             classes[int(number)] = CLASSES.index(_NUCLS[kind])
         yield Tile(name, path.stem, path.stem, 0, _image(path), labels, classes)
 

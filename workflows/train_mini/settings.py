@@ -1,4 +1,4 @@
-"""TrainingSettings: what the network learns from, and how; read from YAML."""
+"""TrainingSettings: data sets and hyperparameters of the training, read from YAML."""
 
 from pathlib import Path
 from typing import Literal
@@ -17,14 +17,18 @@ class SetSettings(_Section):
     reader: Literal["consep", "tnbc", "nuinsseg", "dsb2018", "nucls", "corrected"]
     folder: str = Field(description="below the data folder")
     mpp: float | None = Field(gt=0, description="microns per pixel; null: each tile is scaled by its median nucleus")
-    share: float = Field(0.0, ge=0, description="share of the crops; 0: only measured on")
-    held_out: tuple[str, ...] = Field((), description="groups (fields, patients) never trained on")
-    held_out_every: int = Field(0, ge=0, description="every n-th group is never trained on; 0: none")
-    oversample: dict[str, float] = Field({}, description="group -> how much more often it is drawn")
-    scale: tuple[float, float] | None = Field(None, description="crops of this set are varied so; null: as all are")
-    normal: bool = Field(False, description="of normal tissue: hardly any nucleus is neoplastic")
-    guess_classes: bool = Field(False, description="learn classes guessed from size and shape; never measured by")
-    large_um2: float = Field(32.0, gt=0, description="above it a round nucleus is guessed neoplastic, or doubtful")
+    share: float = Field(0.0, ge=0, description="share of the crops; 0: used for measuring only")
+    held_out: tuple[str, ...] = Field((), description="groups (fields, patients) that are not used in training")
+    held_out_every: int = Field(0, ge=0, description="every n-th group is held out; 0: none")
+    oversample: dict[str, float] = Field({}, description="factor by which a group is drawn more often")
+    scale: tuple[float, float] | None = Field(
+        None, description="variation of scale for this set; null: as for all sets"
+    )
+    normal: bool = Field(False, description="normal tissue: hardly any nucleus is neoplastic")
+    guess_classes: bool = Field(
+        False, description="train with classes guessed from size and shape; never used for measuring"
+    )
+    large_um2: float = Field(32.0, gt=0, description="a larger round nucleus is guessed to be neoplastic, or doubtful")
 
 
 class AugmentSettings(_Section):
@@ -34,9 +38,9 @@ class AugmentSettings(_Section):
     white: tuple[float, float] = (0.72, 1.05)
     density: float = Field(0.2, description="the density of each colour is multiplied by up to 1 +- this")
     swap_style: float = Field(0.5, ge=0, le=1, description="share of crops that take the colours of another set")
-    estimate: float = Field(0.15, description="how far off, at most, the slide's light and staining are estimated")
-    blur_um: float = Field(0.3, ge=0, description="sigma, at most")
-    noise: float = Field(0.015, ge=0, description="standard deviation, at most")
+    estimate: float = Field(0.15, description="largest error of the estimate of light and staining")
+    blur_um: float = Field(0.3, ge=0, description="largest sigma")
+    noise: float = Field(0.015, ge=0, description="largest standard deviation")
     jpeg: float = Field(0.4, ge=0, le=1, description="share of crops that are compressed once more")
 
 
@@ -55,15 +59,19 @@ class TrainingSettings(_Section):
     dice: float = 0.7
     distance: float = 2.0
     classes: float = 0.8
-    class_balance: float = Field(0.3, ge=0, le=1, description="classes weigh their frequency to minus this")
+    class_balance: float = Field(
+        0.3, ge=0, le=1, description="class weights are the frequency to the power of minus this"
+    )
     label_smoothing: float = Field(0.05, ge=0, lt=1)
-    doubt: float = Field(0.5, ge=0, le=1, description="how likely large nuclei of normal tissue are neoplastic")
-    save_every: int = Field(200, gt=0, description="steps between what a training goes on from")
+    doubt: float = Field(
+        0.5, ge=0, le=1, description="target probability of neoplastic for large nuclei of normal tissue"
+    )
+    save_every: int = Field(200, gt=0, description="steps between two checkpoints")
     augment: AugmentSettings = AugmentSettings()
     sets: dict[str, SetSettings]
 
     @classmethod
     def load(cls, path: Path, **direct: object) -> "TrainingSettings":
-        """Read YAML; what is given directly and is not None wins."""
+        """Read YAML; direct arguments that are not None override it."""
         values = yaml.safe_load(path.read_text(encoding="utf-8"))
         return cls.model_validate({**values, **{key: value for key, value in direct.items() if value is not None}})

@@ -1,4 +1,4 @@
-"""Labelled tiles of every set in one form, at one scale."""
+"""Labelled tiles of all sets in one format, at one scale."""
 
 import hashlib
 from collections.abc import Sequence
@@ -12,15 +12,15 @@ from skimage.measure import regionprops
 from workflows.train_mini.settings import SetSettings
 from wsi_parse.models.mini.facts import CLASSES
 
-#: Tiles are kept at this scale; the network reads half of it.
+#: Tiles are kept at this pixel size; the network reads at twice this size.
 TILE_MPP = 0.25
-#: No class is known here.
+#: The class is not known.
 UNKNOWN = 255
-#: A large round nucleus of normal tissue: most likely epithelial, and never seen as anything.
+#: A large round nucleus of normal tissue: most likely epithelial, but not labelled.
 DOUBTFUL = len(CLASSES)
-#: A tile without a scale of its own is scaled to this median area of a nucleus.
+#: A tile without a pixel size is scaled to this median area of its nuclei.
 _MEDIAN_UM2 = 25.0
-#: Share of its convex hull that one nucleus fills.
+#: Share of its convex hull that a single nucleus fills at least.
 _CONVEX = 0.9
 
 
@@ -35,9 +35,9 @@ class Tile:
     mpp : float
     image : uint8 array (H, W, 3)
     nuclei : int32 array (H, W)
-        Number of the nucleus, 0 elsewhere; where `apart` is False, touching nuclei share one.
+        Number of the nucleus, 0 elsewhere; if `apart` is False, touching nuclei share a number.
     classes : uint8 array (nuclei + 1,) or None
-        Index into CLASSES for each number; UNKNOWN where it is.
+        Index into CLASSES for each number, or UNKNOWN.
     apart : bool
     """
 
@@ -51,12 +51,12 @@ class Tile:
     apart: bool = True
 
     def areas_um2(self) -> NDArray[np.float64]:
-        """Area of each nucleus that has a pixel."""
+        """Return the area of each nucleus that has a pixel."""
         areas = np.bincount(self.nuclei.ravel())[1:]
         return areas[areas > 0].astype(np.float64) * self.mpp**2
 
     def at(self, mpp: float) -> "Tile":
-        """The same tile at another scale: images by area, numbers by nearest pixel."""
+        """Return the tile at another scale: images by area, numbers by the nearest pixel."""
         if abs(self.mpp / mpp - 1) < 1e-3:
             return self
         height, width = (max(1, round(side * self.mpp / mpp)) for side in self.nuclei.shape)
@@ -70,8 +70,8 @@ def guessed(tile: Tile, settings: SetSettings) -> Tile:
     """Guess classes from size and shape.
 
     In carcinoma large nuclei are neoplastic, small round ones inflammatory, long ones connective: on CoNSeP 75 %, 61 %
-    and 61 % of such guesses are right. In normal tissue large ones are DOUBTFUL, long ones connective, and where
-    nuclei are not apart, what is not convex is none.
+    and 61 % of such guesses are right. In normal tissue large ones are DOUBTFUL, and long ones connective; if touching
+    nuclei are merged, shapes that are not convex get no class.
     """
     classes = np.full(tile.nuclei.max() + 1, UNKNOWN, np.uint8)
     for nucleus in regionprops(tile.nuclei):
@@ -89,22 +89,22 @@ def guessed(tile: Tile, settings: SetSettings) -> Tile:
 
 
 def scaled(tile: Tile, mpp: float | None) -> Tile:
-    """Bring a tile to the common scale."""
+    """Scale a tile to the common pixel size."""
     if mpp is None:
         areas_px = replace(tile, mpp=1.0).areas_um2()
         if not len(areas_px):
-            raise SystemExit(f"{tile.set_name}: {tile.name} has no nuclei to tell its scale by: give mpp.")
+            raise SystemExit(f"{tile.set_name}: {tile.name} has no nuclei to estimate its scale from. Set mpp.")
         mpp = float(np.sqrt(_MEDIAN_UM2 / np.median(areas_px)))
     return replace(tile, mpp=mpp).at(TILE_MPP)
 
 
 def described(tiles: Sequence[Tile]) -> str:
-    """Say in a line what was read of a set, for the reader to see whether it is what was meant."""
+    """Describe a set in one line, so that the user can check it."""
     areas = np.concatenate([tile.areas_um2() for tile in tiles])
     known = [tile.classes[1:] for tile in tiles if tile.classes is not None]
     count = np.bincount(np.concatenate(known), minlength=256) if known else np.zeros(256, int)
     classes = ", ".join(f"{number:,} {name}" for name, number in zip(CLASSES, count, strict=False) if number)
-    median = f", half of them below {np.median(areas):.0f} um2" if len(areas) else ""
+    median = f", median area {np.median(areas):.0f} µm²" if len(areas) else ""
     return (
         f"{tiles[0].set_name}: {len(tiles)} tiles, {len({tile.group for tile in tiles})} groups, "
         f"{len(areas):,} nuclei{median}; {classes or 'no classes'}"
@@ -112,7 +112,7 @@ def described(tiles: Sequence[Tile]) -> str:
 
 
 def sha256_of(tiles: Sequence[Tile]) -> str:
-    """Hash of all that is learnt from or measured on."""
+    """Hash everything that is used for training or measuring."""
     digest = hashlib.sha256()
     for tile in tiles:
         digest.update(repr((tile.group, tile.name, tile.image.shape)).encode())
@@ -122,10 +122,10 @@ def sha256_of(tiles: Sequence[Tile]) -> str:
 
 
 def held_out(tiles: list[Tile], settings: SetSettings) -> set[str]:
-    """Groups never trained on."""
+    """Return the groups that are not used in training."""
     groups = sorted({tile.group for tile in tiles})
     unknown = set(settings.held_out) - set(groups)
     if unknown:
-        raise SystemExit(f"There is no group {', '.join(sorted(unknown))}: groups are {', '.join(groups)}.")
+        raise SystemExit(f"There is no group {', '.join(sorted(unknown))}. Choose from: {', '.join(groups)}.")
     every = set(groups[:: settings.held_out_every]) if settings.held_out_every else set()
     return every | set(settings.held_out) if settings.share else set(groups)

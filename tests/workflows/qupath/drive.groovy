@@ -4,21 +4,21 @@ import groovy.json.JsonSlurper
 import qupath.lib.gui.scripting.QPEx
 import qupath.lib.objects.PathObject
 
-def told = new JsonSlurper().parse(new File(args[1]))
-QPEx.project = told.project
-def after = told.images.collect { image ->
+def request = new JsonSlurper().parse(new File(args[1]))
+QPEx.project = request.project
+def after = request.images.collect { image ->
     QPEx.entry = new Expando(getImageName: { image.name })
     QPEx.server = new Expando(getWidth: { image.width }, getHeight: { image.height })
     QPEx.objects = image.ids.collect { new PathObject(id: UUID.fromString(it), geometry: [:]) }
-    def said = new StringWriter()
-    def binding = new Binding(args: args.size() > 2 ? args[2..-1] as String[] : [] as String[], out: new PrintWriter(said, true))
+    def printed = new StringWriter()
+    def binding = new Binding(args: args.size() > 2 ? args[2..-1] as String[] : [] as String[], out: new PrintWriter(printed, true))
     def failed = null
     try {
         new GroovyShell(this.class.classLoader, binding).evaluate(new File(args[0]))
     } catch (Exception error) {
         failed = error.message
     }
-    [said: said.toString(), failed: failed, objects: QPEx.objects.collect {
+    [printed: printed.toString(), failed: failed, objects: QPEx.objects.collect {
         [id: it.ID.toString(), geometry: it.geometry, nucleus: it.nucleus, properties: it.properties]
     }]
 }
