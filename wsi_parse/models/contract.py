@@ -212,8 +212,8 @@ class Segmenter(ABC):
         Returns
         -------
         dict of prompt name to dict
-            JSON-able facts, for the manifest. What a person should read stands as a whole sentence under "sentence";
-            the command line prints it after the name of the prompt.
+            Facts for JSON, for the manifest. The member "sentence" holds a whole sentence for the user; the command
+            line prints it after the name of the prompt.
         """
         del noted, scale_pass
         return {}

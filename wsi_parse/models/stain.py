@@ -105,7 +105,7 @@ def white_level(images: Sequence[NDArray[np.uint8]]) -> NDArray[np.float64]:
 
 
 def density_over(image: NDArray[np.uint8], white: NDArray[Any]) -> NDArray[np.float32]:
-    """Base-10 optical density against white, by a table of 256 entries per channel."""
+    """Return the base-10 optical density relative to white, by a table of 256 entries per channel."""
     levels = np.arange(256, dtype=np.float64)
     table = np.maximum(optical_density(levels[:, None], white), 0).astype(np.float32)
     return np.stack([table[image[..., channel], channel] for channel in range(3)], axis=-1)

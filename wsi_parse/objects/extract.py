@@ -97,7 +97,7 @@ def _cells_of_group(
         return None
     distance_name = recipes[members[0]].distance
     distance = context.channel(distance_name, window)[0] if distance_name else None
-    labels, seeds = label_cells(values, inside, distance, window, core, parameters.cell)
+    labels, seeds = label_cells(values, inside, distance, window, core, parameters.split)
     pixels = np.flatnonzero(inside)
     seed = labels.ravel()[pixels]
     size = np.bincount(seed, minlength=len(seeds) + 1)[1:]
@@ -119,10 +119,10 @@ def _cells_of_group(
     nuclei = shapes[large]
     class_columns = {name: column[keep][kept] for name, column in votes.items()}
     recipe = recipe_of_cell[keep][kept].astype(np.int16)
-    if not parameters.grow_px:
+    if not parameters.expansion_px:
         measurements = measure(nuclei, sums.take(kept), frame, stains=parameters.stains)
         return FoundCells(nuclei, recipe, measurements | class_columns)
-    cell_labels = expand_labels(labels, inside, covered, parameters.grow_px, competing)
+    cell_labels = expand_labels(labels, inside, covered, parameters.expansion_px, competing)
     cells, nuclei, measurements = _whole_cells(context, window, cell_labels, nuclei, sums, kept, values, stains)
     return FoundCells(cells, recipe, measurements | class_columns, nuclei)
 

@@ -21,47 +21,47 @@ class ObjectParameters:
     ----------
     level : float
         The threshold on the 0..255 scale, at which contours are traced.
-    cell : SplitParameters
+    split : SplitParameters
     min_cell_area_px, min_region_area_px, min_hole_area_px : float
         Areas in pixels of the object lattice.
     simplify_px : float or None
         Tolerance of simplification; None chooses one for each object.
     tissue_margin_um : float
         Cells up to this far from tissue are kept.
-    grow_px : float
+    expansion_px : float
         How far cells reach around their nuclei; with 0, objects are nuclei.
     stains : bool
         Whether stain densities are measured.
     """
 
     level: float
-    cell: SplitParameters
+    split: SplitParameters
     min_cell_area_px: float
     min_region_area_px: float
     min_hole_area_px: float
     simplify_px: float | None
     tissue_margin_um: float
-    grow_px: float
+    expansion_px: float
     stains: bool
 
     @property
     def halo(self) -> int:
         """Margin around a chunk, in pixels, on which its split and expanded cells depend."""
-        # A nucleus expands by `grow_px`, and another nucleus up to `grow_px` farther away limits it.
-        return max(self.cell.halo, self.cell.reach + 2 * math.ceil(self.grow_px) + 2)
+        # A nucleus expands by `expansion_px`, and another nucleus up to `expansion_px` farther away limits it.
+        return max(self.split.halo, self.split.max_radius + 2 * math.ceil(self.expansion_px) + 2)
 
     @classmethod
     def of(cls, settings: ObjectSettings, frame: Frame) -> "ObjectParameters":
         """Convert microns to pixels of the object lattice."""
         pixel = frame.pixel_area_um2
-        cell = SplitParameters(
-            reach=math.ceil(settings.max_cell_radius_um / frame.mpp_x),
-            join=settings.seed_merge_radius_um / frame.mpp_x,
+        split = SplitParameters(
+            max_radius=math.ceil(settings.max_cell_radius_um / frame.mpp_x),
+            seed_merge_radius=settings.seed_merge_radius_um / frame.mpp_x,
             distance_cap=max(2, round(settings.distance_cap_um / frame.mpp_x)),
         )
         return cls(
             settings.threshold * 255,
-            cell,
+            split,
             settings.min_cell_area_um2 / pixel,
             settings.min_region_area_um2 / pixel,
             settings.min_hole_area_um2 / pixel,

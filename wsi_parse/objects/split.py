@@ -33,22 +33,22 @@ class SplitParameters:
 
     Parameters
     ----------
-    reach : int
+    max_radius : int
         A pixel belongs to a cell only if no step of its climb is farther than this from the seed, on either axis.
-    join : float
+    seed_merge_radius : float
         Maxima nearer to each other than this may be joined.
     distance_cap : int
         Largest distance to the edge of the mask that is distinguished.
     """
 
-    reach: int
-    join: float
+    max_radius: int
+    seed_merge_radius: float
     distance_cap: int
 
     @property
     def halo(self) -> int:
         """Margin around a chunk, in pixels, on which the split of its cells depends."""
-        return self.reach + int(np.ceil(self.join)) + 2 * self.distance_cap + _SMOOTHING_PX + 2
+        return self.max_radius + int(np.ceil(self.seed_merge_radius)) + 2 * self.distance_cap + _SMOOTHING_PX + 2
 
 
 def label_cells(
@@ -87,7 +87,9 @@ def label_cells(
     height = landscape(probability, inside, distance, parameters.distance_cap)
     parent = _climb(height, inside, pixels)
     tops = np.flatnonzero(parent == np.arange(len(pixels)))
-    parent[tops] = tops[_join(height, inside, pixels[tops], parameters.join, of_model=distance is not None)]
+    parent[tops] = tops[
+        _join(height, inside, pixels[tops], parameters.seed_merge_radius, of_model=distance is not None)
+    ]
     seed, farthest = _follow(parent, pixels, inside.shape[1])
     row, column = np.divmod(pixels, inside.shape[1])
     area = core.relative_to(window)
@@ -101,7 +103,7 @@ def label_cells(
     kept = is_seed[owned]
     number = np.zeros(len(pixels), np.int32)
     number[kept] = np.arange(1, len(kept) + 1)
-    labels.ravel()[pixels] = np.where(farthest <= parameters.reach, number[seed], 0)
+    labels.ravel()[pixels] = np.where(farthest <= parameters.max_radius, number[seed], 0)
     return labels, np.stack([column[kept] + window.x, row[kept] + window.y], axis=1)
 
 

@@ -1,1 +1,1 @@
-"""Test suites for authors of plug-ins: inherit one, give its fixtures, and the contract is checked."""
+"""Test suites for authors of plug-ins: inherit a suite and provide its fixtures to check the contract."""

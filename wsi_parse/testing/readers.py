@@ -1,4 +1,4 @@
-"""ReaderTests: what every reader of slides must keep."""
+"""ReaderTests: the contract of every reader of slides."""
 
 import pickle
 from concurrent.futures import ThreadPoolExecutor
@@ -11,10 +11,10 @@ from wsi_parse.slides import Slide
 
 
 class ReaderTests:
-    """The same assertions over all readers. Give a pytest fixture `slide` with a pixel size."""
+    """The same assertions for all readers. Provide a pytest fixture `slide` with a pixel size."""
 
     def test_levels_shrink_and_know_their_downsample(self, slide: Slide) -> None:
-        """Level 0 is the largest; a downsample is the ratio of sizes, up to the rounding of sizes."""
+        """Level 0 is the largest; a downsample is the ratio of sizes, up to rounding."""
         levels = slide.info.levels
         assert (levels[0].downsample_x, levels[0].downsample_y) == (1.0, 1.0)
         for finer, coarser in pairwise(levels):
@@ -30,7 +30,7 @@ class ReaderTests:
         assert pixels.dtype == np.uint8
 
     def test_a_crop_of_a_read_is_the_read_of_the_crop(self, slide: Slide) -> None:
-        """Byte for byte, at every scale, also over the edges."""
+        """Byte for byte, at every scale, also across the edges."""
         rng = np.random.default_rng(0)
         for factor in (0.7, 1.0, 1.3, 2.0, 3.7):
             frame = slide.frame(slide.pixel_size.x_um * factor)
@@ -43,7 +43,7 @@ class ReaderTests:
                 assert np.array_equal(slide.read(part, frame), whole[part.relative_to(whole_box).slices])
 
     def test_a_level_read_in_parts_is_the_level(self, slide: Slide) -> None:
-        """The reader itself, at the far corner of every level, where cells and stored tiles are cut."""
+        """Checks the reader itself at the far corner of every level, where stored tiles are incomplete."""
         for index, level in enumerate(slide.info.levels):
             corner = Box(max(0, level.width - 300), max(0, level.height - 300), 300, 300).intersection(level.box)
             whole = slide._reader.read_level(index, corner)
@@ -52,15 +52,15 @@ class ReaderTests:
                 part = part.intersection(corner)
                 assert np.array_equal(slide._reader.read_level(index, part), whole[part.relative_to(corner).slices])
 
-    def test_what_was_read_belongs_to_who_read_it(self, slide: Slide) -> None:
-        """Writing into it changes nothing that is read later."""
+    def test_pixels_that_were_read_can_be_changed_by_the_caller(self, slide: Slide) -> None:
+        """Changing them does not change later reads."""
         for factor in (1, 2):
             frame = slide.frame(slide.pixel_size.x_um * factor)
             before = slide.read(Box(0, 0, 20, 20), frame)
             slide.read(Box(0, 0, 20, 20), frame)[:] = 0
             assert np.array_equal(slide.read(Box(0, 0, 20, 20), frame), before)
 
-    def test_what_is_known_is_whole(self, slide: Slide) -> None:
+    def test_the_info_is_complete(self, slide: Slide) -> None:
         """A name without a folder, a reader, a fingerprint."""
         info = slide.info
         assert "/" not in info.name
@@ -80,8 +80,8 @@ class ReaderTests:
         ):
             assert (slide.read(box, frame) == 255).all()
 
-    def test_a_slide_pickles_as_its_place(self, slide: Slide) -> None:
-        """What comes back reads the same."""
+    def test_a_slide_pickles_as_its_path(self, slide: Slide) -> None:
+        """The unpickled slide reads the same pixels."""
         frame = slide.frame(slide.pixel_size.x_um * 2)
         box = Box(0, 0, 30, 30)
         with pickle.loads(pickle.dumps(slide)) as copy:
@@ -89,7 +89,7 @@ class ReaderTests:
             assert np.array_equal(copy.read(box, frame), slide.read(box, frame))
 
     def test_threads_read_the_same(self, slide: Slide) -> None:
-        """Several at once."""
+        """Several threads at once read the same pixels as one."""
         frame = slide.frame(slide.pixel_size.x_um * 1.7)
         boxes = [Box(x, y, 64, 64) for x in range(0, 256, 32) for y in range(0, 256, 32)]
         alone = [slide.read(box, frame) for box in boxes]

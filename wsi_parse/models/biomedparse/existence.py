@@ -123,8 +123,8 @@ def summarise(noted: NDArray[np.float64], parameters: NDArray[np.float64]) -> di
     Returns
     -------
     dict
-        Tiles with a mask, the median of their p, the share the authors would call "absent", and that in a sentence;
-        no sentence where no tile has a mask.
+        Tiles with a mask, the median of their p, the share that the authors would call "absent", and a sentence about
+        it, which is empty if no tile has a mask.
     """
     found = noted[noted[:, 0] > 0]
     p = likelihood(found[:, 1:], parameters)
