@@ -107,7 +107,7 @@ def segmented(channels: dict[str, NDArray[np.uint8]]) -> NDArray[np.int32]:
     nucleus = channels["nucleus"]
     box = Box(0, 0, nucleus.shape[1], nucleus.shape[0])
     parameters = ObjectParameters.of(ObjectSettings(), Frame(box.width, box.height, READ_MPP, READ_MPP, 1.0, 1.0))
-    labels, _ = label_cells(nucleus, nucleus >= 128, channels["distance"], box, box, parameters.cell)
+    labels, _ = label_cells(nucleus, nucleus >= 128, channels["distance"], box, box, parameters.split)
     return _without_fragments(labels)
 
 
