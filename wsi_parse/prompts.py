@@ -6,7 +6,7 @@ from typing import Literal
 
 Kind = Literal["cell", "region"]
 Rgb = tuple[int, int, int]
-#: What follows the class of objects of whose class the model is not sure: a derived class in QuPath.
+#: Added to the class name of objects whose class is unsure; in QuPath this makes a derived class.
 UNSURE = ": Unsure"
 
 

@@ -1,4 +1,4 @@
-"""Where the pixels of a GeoJSON file begin, as far as the file says so itself."""
+"""The origin of a GeoJSON file's coordinates, if the file states it."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -8,12 +8,12 @@ from numpy.typing import NDArray
 
 from wsi_parse.annotations.polygons import MAX_PX
 
-#: The file's own member ``wsi_parse``; empty where there is none.
+#: The member ``wsi_parse`` of a file; empty if the file has none.
 Provenance = Mapping[str, Any]
 
 
 def stated_offset(provenance: Provenance) -> NDArray[np.float64] | None:
-    """Return what was subtracted from the level-0 pixels of a file; None where the file does not say.
+    """Return the offset (x, y) that was subtracted from level-0 pixels; None if the file does not state it.
 
     >>> stated_offset({"frame": "qupath", "offset_level0_px": [100, 50]})
     array([100.,  50.])
@@ -27,7 +27,7 @@ def stated_offset(provenance: Provenance) -> NDArray[np.float64] | None:
 
 
 def pair_px(found: Any) -> NDArray[np.float64] | None:  # noqa: ANN401 - parsed JSON
-    """Return two numbers of pixels as an array; None where it is anything else."""
+    """Return a list of two numbers of pixels as an array (2,); None for any other value."""
     if not (isinstance(found, list) and len(found) == 2):
         return None
     numbers = [float(value) for value in found if type(value) in {int, float} and abs(value) < MAX_PX]

@@ -21,8 +21,8 @@ class PixelSums:
     x, y : int array
         Of the pixels' indices on the object lattice.
     xx, yy, xy : int array (labels, 2)
-        Of the products of the indices, in two parts: multiples of 2**32, and what is left. The sums of a region of
-        14 mm² at 0.25 µm per pixel do not fit in 64 bits.
+        Sums of the products of the indices, in two parts: multiples of 2**32, and the rest. The sums of a region of
+        14 mm² at 0.25 µm per pixel do not fit into 64 bits.
     probability : int array
         Sum of uint8 probabilities.
     highest : int array
@@ -96,7 +96,7 @@ class PixelSums:
         ).moved(*origin)
 
     def moved(self, x: int, y: int) -> "PixelSums":
-        """Return the sums of the same pixels moved by whole pixels; of labels within one chunk."""
+        """Return the sums of the same pixels moved by whole pixels; the labels must lie within one chunk."""
         return replace(
             self,
             x=self.x + self.count * x,
@@ -122,7 +122,7 @@ class PixelSums:
         return PixelSums(**parts)
 
 
-# Of the sums that are kept in two parts.
+# Number of bits in the lower part of sums that are kept in two parts.
 _PART_BITS = 32
 
 

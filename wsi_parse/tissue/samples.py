@@ -1,4 +1,4 @@
-"""Samples of a slide's tissue: what a model looks at once to learn the light and the staining."""
+"""Samples of a slide's tissue, from which a model estimates the light and the staining once per slide."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,7 +11,7 @@ _SAMPLES, _SAMPLE_PX = 24, 320
 
 
 def read_samples(slide: Slide, tissue: TissueMask, mpp: float) -> list[NDArray[np.uint8]]:
-    """Read squares of tissue spread over a slide.
+    """Read square samples of tissue that are spread over a slide.
 
     Parameters
     ----------
@@ -23,7 +23,7 @@ def read_samples(slide: Slide, tissue: TissueMask, mpp: float) -> list[NDArray[n
     Returns
     -------
     list of uint8 array (320, 320, 3)
-        At most 24, always the same ones; none if there is no tissue.
+        RGB; at most 24, always the same ones, and none if there is no tissue.
     """
     frame = slide.frame(mpp)
     return [slide.read(box, frame) for box in sample_boxes(tissue, frame)]
