@@ -13,7 +13,7 @@ from tests.one_pass import white
 from wsi_parse.errors import ModelError, UnknownPromptError
 from wsi_parse.models.contract import to_uint8
 from wsi_parse.models.scale_pass import ScalePass
-from wsi_parse.predict.inference import _in_batches
+from wsi_parse.predict.inference import _predict_in_batches
 from wsi_parse.prompts import Prompt
 from wsi_parse.registry import MODELS
 from wsi_parse.run.pipeline import segment_slide
@@ -136,8 +136,8 @@ def test_a_batch_too_large_is_halved_and_nothing_is_lost() -> None:
     whole = discs(CENTRES)
     images = [whole[y : y + 256, x : x + 256] for x, y in ((0, 0), (200, 100), (300, 300))]
     model = Hungry()
-    frugal, _ = _in_batches(model, scale_pass, {}, images, 4)
-    plain, _ = _in_batches(FakeClassModel(), scale_pass, {}, images, 4)
+    frugal, _ = _predict_in_batches(model, scale_pass, {}, images, 4)
+    plain, _ = _predict_in_batches(FakeClassModel(), scale_pass, {}, images, 4)
     assert model.asked == [4, 2, 1, 1, 1]
     for channel in scale_pass.channels:
         assert np.array_equal(np.stack(frugal[channel.name]), np.stack(plain[channel.name]))
@@ -157,7 +157,7 @@ def test_an_answer_out_of_contract_is_an_error(answer: dict[str, np.ndarray]) ->
 
     scale_pass = FakeClassModel.plan([Prompt.parse("nuclei")], ModelSettings())[0]
     with pytest.raises(ModelError, match="nucleus"):
-        _in_batches(Wrong(), scale_pass, {}, [np.zeros((256, 256, 3), np.uint8)], 1)
+        _predict_in_batches(Wrong(), scale_pass, {}, [np.zeros((256, 256, 3), np.uint8)], 1)
 
 
 @pytest.mark.parametrize("bad", [np.nan, np.inf, -0.5, 1.5])

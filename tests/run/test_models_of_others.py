@@ -44,5 +44,5 @@ def test_what_cannot_be_written_is_the_defect_of_the_model(
     slide: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, facts: Any
 ) -> None:
     saying(monkeypatch, facts)
-    with pytest.raises(ModelError, match=r"summarise.*defect of the model plug-in"):
+    with pytest.raises(ModelError, match=r"summarise.*Report this defect to the author of the model"):
         segment_slide(slide, tmp_path, settings_of())

@@ -215,8 +215,8 @@ def _existence(plan: RunPlan) -> dict[str, dict[str, Any]]:
         facts_only = False
     if not facts_only:
         raise ModelError(
-            f"What {plan.model_name} says of the slide (summarise) cannot be written as JSON facts of each prompt.",
-            "This is a defect of the model plug-in.",
+            f"The model {plan.model_name} returned a summary (summarise) that is not JSON facts for each prompt.",
+            "Report this defect to the author of the model.",
         )
     return found
 

@@ -133,7 +133,7 @@ def resolve_run(path: Path, settings: RunSettings, *, require_weights: bool = Tr
     if settings.slide.roi is not None:
         roi_hash = sha256_of(settings.slide.roi) or ""
         bounds = slide.info.bounds_level0
-        # What the outputs count from moves no input.
+        # The frame of the outputs does not change how a region is read.
         roi = read_roi(settings.slide.roi, (bounds.x, bounds.y) if bounds else (0, 0))
     decided = repr([replace(scale_pass, notes=()) for scale_pass in scale_passes])
     digest = settings.result_digest(
