@@ -240,7 +240,7 @@ class TestCommand:
 
     def test_a_wrong_call_is_one_line(self, files: tuple[Path, Path], tmp_path: Path) -> None:
         for more, words in (
-            (["--objects", "organs"], "Known: all"),
+            (["--objects", "organs"], "Use one of: all"),
             (["--roi-class", "x"], "no annotation of class"),
             (["--overlay", tmp_path / "a.jpg"], "ends in .png"),
         ):

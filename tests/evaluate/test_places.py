@@ -195,7 +195,7 @@ class TestClassesAndKinds:
         notes = evaluate(both, both).notes
         assert any("--objects" in note for note in notes)
         assert any("2 features are left out: Point" in note for note in notes)
-        with pytest.raises(UsageError, match="Known: all, cells"):
+        with pytest.raises(UsageError, match="Use one of: all, cells"):
             EvaluationOptions(objects="organs")  # type: ignore[arg-type]
 
     @pytest.mark.parametrize("objects", [None, "all", "regions"])
