@@ -286,7 +286,7 @@ def test_exit_codes_and_messages_of_the_command(slides: Path, tmp_path: Path) ->
         command(tmp_path / "new", tmp_path / "list.csv", "--dry-run"), capture_output=True, text=True
     )
     assert planned.returncode == 1
-    assert "1 tiles" in planned.stderr
+    assert "a: 1 tile · " in planned.stderr
     assert not (tmp_path / "new").exists()
 
 
