@@ -10,6 +10,8 @@ from pathlib import Path
 
 # The manifest of a run, in the folder of its results; it is the last file that is written.
 MANIFEST_NAME = "run.json"
+#: What to do where the system refuses to read.
+CHECK_RIGHTS = "Check the path, and that you have the right to read what is there."
 
 
 @contextmanager

@@ -11,7 +11,7 @@ from wsi_parse.annotations import Annotations, read_annotations
 from wsi_parse.annotations.stream import pieces
 from wsi_parse.errors import UsageError
 from wsi_parse.evaluate.pairing import ResultName, pair_results, slide_of
-from wsi_parse.files import MANIFEST_NAME
+from wsi_parse.files import CHECK_RIGHTS, MANIFEST_NAME
 
 _ENDINGS = (".geojson", ".json", ".zip")
 _OBJECTS = "annotations"
@@ -134,6 +134,13 @@ class _Result:
 
 def _listed(path: Path) -> tuple[dict[str, _Result], bool, list[str]]:
     """Return results by name, whether there is one only, and a sentence for each run without GeoJSON."""
+    try:
+        return _results_at(path)
+    except OSError as error:
+        raise UsageError(f"{path} cannot be read: {error.strerror or error}.", CHECK_RIGHTS) from error
+
+
+def _results_at(path: Path) -> tuple[dict[str, _Result], bool, list[str]]:
     if path.is_file():
         return {_stem(path): _Result(_stem(path), (path,))}, True, []
     if not path.is_dir():

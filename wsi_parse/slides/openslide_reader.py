@@ -1,7 +1,7 @@
 """OpenSlideReader: all formats of OpenSlide, DICOM included; its pixels are the reference."""
 
 from collections.abc import Mapping, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from pathlib import Path
 
 import numpy as np
@@ -93,11 +93,14 @@ class OpenSlideReader:
         except openslide.OpenSlideError:
             # After an error a handle fails for every thread. A fresh one, unknown to the other threads, shows whether
             # this tile is damaged. The old handle closes when the last thread releases it.
-            fresh = openslide.OpenSlide(self._path)
+            pass
         try:
+            fresh = openslide.OpenSlide(self._path)
             pixels = self._read_region(fresh, index, tile)
-        except openslide.OpenSlideError as error:
-            self._slide = openslide.OpenSlide(self._path)
+        except (openslide.OpenSlideError, OSError) as error:
+            # Where it cannot be opened any more, the next read fails in the same way.
+            with suppress(openslide.OpenSlideError, OSError):
+                self._slide = openslide.OpenSlide(self._path)
             level = self.info.levels[index]
             scale = level.downsample_x, level.downsample_y
             raise unreadable(self.info.name, index, tile, scale, error) from error
