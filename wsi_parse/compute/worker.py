@@ -78,8 +78,12 @@ def _plan(path: str, stage: str) -> RunPlan:
                 # Not closed, because a task may still read. The last one that holds the slide closes it.
                 _plans.pop(next(iter(_plans)))
             plan = RunPlan.load(Path(path))
-            plan = replace(plan, weights=weights_here(plan.model_name, plan.settings.model, plan.weights))
-            _ = plan.pass_contexts
+            try:
+                plan = replace(plan, weights=weights_here(plan.model_name, plan.settings.model, plan.weights))
+                _ = plan.pass_contexts
+            except BaseException:
+                plan.slide.close()
+                raise
             _plans[path] = plan
         return _plans[path]
 

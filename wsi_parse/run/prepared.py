@@ -128,19 +128,27 @@ def resolve_run(path: Path, settings: RunSettings, *, require_weights: bool = Tr
         )
     opened = SlideOptions(settings.slide.mpp, settings.slide.override_mpp, settings.slide.reader)
     slide = open_slide(path, opened)
-    notes += warn_if_upsampled(slide, scale_passes, settings.model.name)
-    roi, roi_hash = None, ""
-    if settings.slide.roi is not None:
-        roi_hash = sha256_of(settings.slide.roi) or ""
-        bounds = slide.info.bounds_level0
-        # The frame of the outputs does not change how a region is read.
-        roi = read_roi(settings.slide.roi, (bounds.x, bounds.y) if bounds else (0, 0))
+    try:
+        notes += warn_if_upsampled(slide, scale_passes, settings.model.name)
+        roi, roi_hash = _region_of_interest(slide, settings.slide.roi)
+    except BaseException:
+        slide.close()
+        raise
     decided = repr([replace(scale_pass, notes=()) for scale_pass in scale_passes])
     digest = settings.result_digest(
         __version__, slide.info.fingerprint, str(weights and weights.sha256), roi_hash, decided
     )
     prepared = PreparedRun(slide, settings, prompts, model.spec, weights, scale_passes, roi, digest, notes)
     return replace(prepared, notes=tuple(dict.fromkeys((*notes, *prepared.cautions))))
+
+
+def _region_of_interest(slide: Slide, path: Path | None) -> tuple[Any, str]:
+    """Read the region in level-0 pixels, and its hash; None and "" if there is none."""
+    if path is None:
+        return None, ""
+    bounds = slide.info.bounds_level0
+    # The frame of the outputs does not change how a region is read.
+    return read_roi(path, (bounds.x, bounds.y) if bounds else (0, 0)), sha256_of(path) or ""
 
 
 # The user is warned if the pixels of the slide are more than this factor wider than those that the model reads.
