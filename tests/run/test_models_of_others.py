@@ -1,5 +1,7 @@
 """Whole runs with models that do what those of this package do not: a plug-in ends no run without a sentence."""
 
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -8,6 +10,7 @@ import pytest
 
 from tests.small_slides import tissue_with_nuclei, write_slide
 from wsi_parse.errors import ModelError
+from wsi_parse.models.scale_pass import Recipe, ScalePass
 from wsi_parse.models.stain import StainModel
 from wsi_parse.run.manifest import RunManifest
 from wsi_parse.run.pipeline import segment_slide
@@ -46,3 +49,28 @@ def test_what_cannot_be_written_is_the_defect_of_the_model(
     saying(monkeypatch, facts)
     with pytest.raises(ModelError, match=r"summarise.*Report this defect to the author of the model"):
         segment_slide(slide, tmp_path, settings_of())
+
+
+def planning(monkeypatch: pytest.MonkeyPatch, change: Callable[[Recipe], Recipe]) -> None:
+    """Let the model say something else of each recipe."""
+    plan = StainModel.plan
+
+    def changed(*given: Any) -> tuple[ScalePass, ...]:
+        return tuple(replace(one, recipes=tuple(map(change, one.recipes))) for one in plan(*given))
+
+    monkeypatch.setattr(StainModel, "plan", changed)
+
+
+@pytest.mark.parametrize("by", ["setting", "model"])
+def test_without_classes_nothing_is_unsure(
+    slide: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, by: str
+) -> None:
+    plain = segment_slide(slide, tmp_path / "plain", settings_of())
+    if by == "model":
+        planning(monkeypatch, lambda recipe: replace(recipe, min_class_probability=0.9))
+    overrides = ["objects.min_class_probability=0.9"] if by == "setting" else []
+    manifest = segment_slide(slide, tmp_path / "limited", settings_of(*overrides))
+    assert manifest.counts == plain.counts
+    assert manifest.counts["nuclei"] > 50
+    assert manifest.unsure == {}
+    assert any("min_class_probability changes nothing" in note for note in manifest.notes) == (by == "setting")

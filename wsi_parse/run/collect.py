@@ -59,8 +59,10 @@ def _collect_pass(
                 prompt = order[found.recipe]
                 # The id of a cell comes from its nucleus, so that the expansion does not change it.
                 shapes = found.cells if found.nuclei is None else found.nuclei
-                ids, sure = content_ids(shapes, prompt, prompts), limits[found.recipe]
-                unsure = found.measurements["class_probability"] < sure if np.isfinite(sure).any() else None
+                ids, probability = content_ids(shapes, prompt, prompts), found.measurements.get("class_probability")
+                # Without a vote over classes nothing is unsure.
+                limit = limits[found.recipe]
+                unsure = None if probability is None or np.isnan(limit).all() else probability < limit
                 yield ObjectBatch(found.cells, prompt, ids, found.measurements, unsure, found.nuclei)
         for number, joiner in joiners.items():
             ended = joiner.add_row(pieces[number])

@@ -126,6 +126,11 @@ def resolve_run(path: Path, settings: RunSettings, *, require_weights: bool = Tr
         scale_passes = tuple(
             min_class_probability(scale_pass, settings.objects.min_class_probability) for scale_pass in scale_passes
         )
+        if not any(recipe.classes for scale_pass in scale_passes for recipe in scale_pass.recipes):
+            notes += (
+                f"The model {settings.model.name} gives these prompts no probability of a class: "
+                "objects.min_class_probability changes nothing.",
+            )
     opened = SlideOptions(settings.slide.mpp, settings.slide.override_mpp, settings.slide.reader)
     slide = open_slide(path, opened)
     try:
