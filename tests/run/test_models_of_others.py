@@ -74,3 +74,16 @@ def test_without_classes_nothing_is_unsure(
     assert manifest.counts["nuclei"] > 50
     assert manifest.unsure == {}
     assert any("min_class_probability changes nothing" in note for note in manifest.notes) == (by == "setting")
+
+
+def test_a_prompt_is_known_by_its_name(slide: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A model may hand on other words or another colour; names are what no two prompts of a run share."""
+    plain = segment_slide(slide, tmp_path / "plain", settings_of())
+    planning(monkeypatch, lambda recipe: replace(recipe, prompt=replace(recipe.prompt, text="dots", colour=(1, 2, 3))))
+    assert segment_slide(slide, tmp_path / "changed", settings_of()).counts == plain.counts
+
+
+def test_a_plan_answers_every_prompt_once(slide: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    planning(monkeypatch, lambda recipe: replace(recipe, prompt=replace(recipe.prompt, name="dots")))
+    with pytest.raises(ModelError, match=r"does not answer every prompt in exactly one recipe\. .*Report this defect to the author"):
+        segment_slide(slide, tmp_path, settings_of())

@@ -27,8 +27,10 @@ def collect(plan: RunPlan, prompts: tuple[Prompt, ...]) -> Iterator[ObjectBatch]
 
     Memory is bounded by one row of chunks and the largest unfinished region.
     """
+    # By name, which no two prompts of a run share: a model may hand on a prompt that it has changed otherwise.
+    numbers = {prompt.name: number for number, prompt in enumerate(prompts)}
     for index, item in enumerate(plan.passes):
-        order = [prompts.index(recipe.prompt) for recipe in item.scale_pass.recipes]
+        order = [numbers[recipe.prompt.name] for recipe in item.scale_pass.recipes]
         yield from _collect_pass(plan, index, item, np.array(order, np.int16), prompts)
 
 

@@ -116,10 +116,7 @@ def resolve_run(path: Path, settings: RunSettings, *, require_weights: bool = Tr
     if settings.model.organ is not None and not model.spec.free_text:
         notes += (f"The model {settings.model.name} does not read text: --organ changes nothing.",)
     scale_passes = model.plan(prompts, settings.model)
-    if len({scale_pass.name for scale_pass in scale_passes}) < len(scale_passes):
-        raise ModelError(
-            f"Two passes of {settings.model.name} have the same name.", "Report this defect to the author of the model."
-        )
+    _check_passes(scale_passes, prompts, settings.model.name)
     if settings.objects.exclusive_classes:
         scale_passes = tuple(exclusive_classes(scale_pass) for scale_pass in scale_passes)
     if settings.objects.min_class_probability is not None:
@@ -145,6 +142,16 @@ def resolve_run(path: Path, settings: RunSettings, *, require_weights: bool = Tr
     )
     prepared = PreparedRun(slide, settings, prompts, model.spec, weights, scale_passes, roi, digest, notes)
     return replace(prepared, notes=tuple(dict.fromkeys((*notes, *prepared.cautions))))
+
+
+def _check_passes(scale_passes: Sequence[ScalePass], prompts: Sequence[Prompt], model: str) -> None:
+    """Hold a plan of a model to its contract."""
+    remedy = "Report this defect to the author of the model."
+    if len({scale_pass.name for scale_pass in scale_passes}) < len(scale_passes):
+        raise ModelError(f"Two passes of {model} have the same name.", remedy)
+    answered = sorted(recipe.prompt.name for scale_pass in scale_passes for recipe in scale_pass.recipes)
+    if answered != sorted(prompt.name for prompt in prompts):
+        raise ModelError(f"The model {model} does not answer every prompt in exactly one recipe.", remedy)
 
 
 def _region_of_interest(slide: Slide, path: Path | None) -> tuple[Any, str]:
