@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from tests.small_slides import tissue_with_nuclei, write_slide
-from wsi_parse.errors import ModelError
+from wsi_parse.errors import ModelError, StageError
 from wsi_parse.models.scale_pass import Recipe, ScalePass
 from wsi_parse.models.stain import StainModel
 from wsi_parse.run.manifest import RunManifest
@@ -85,5 +85,71 @@ def test_a_prompt_is_known_by_its_name(slide: Path, tmp_path: Path, monkeypatch:
 
 def test_a_plan_answers_every_prompt_once(slide: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     planning(monkeypatch, lambda recipe: replace(recipe, prompt=replace(recipe.prompt, name="dots")))
-    with pytest.raises(ModelError, match=r"does not answer every prompt in exactly one recipe\. .*Report this defect to the author"):
+    with pytest.raises(ModelError, match=r"every prompt in exactly one recipe\. Report this defect to the author"):
         segment_slide(slide, tmp_path, settings_of())
+
+
+class _OutOfMemoryError(RuntimeError):
+    """Called as torch's is."""
+
+
+_OutOfMemoryError.__name__ = "OutOfMemoryError"
+
+
+def limited(monkeypatch: pytest.MonkeyPatch, most: int, fail_after: int | None = None) -> list[int]:
+    """Let the model hold at most so many tiles, and give up after some calls; returns the sizes that it was given."""
+    predict, sizes = StainModel.predict, list[int]()
+
+    def predicting(self: StainModel, images: np.ndarray, *more: Any) -> Any:
+        sizes.append(len(images))
+        if len(images) > most:
+            raise _OutOfMemoryError
+        if fail_after is not None and len(sizes) > fail_after:
+            raise ValueError("gave up")
+        return predict(self, images, *more)
+
+    monkeypatch.setattr(StainModel, "predict", predicting)
+    monkeypatch.setattr("wsi_parse.compute.worker._models", {})
+    return sizes
+
+
+@pytest.mark.parametrize("threads", [1, 3])
+def test_a_halved_batch_is_in_the_manifest(
+    slide: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, threads: int
+) -> None:
+    overrides = ("model.batch=8", f"compute.threads={threads}")
+    plain = segment_slide(slide, tmp_path / "plain", settings_of(*overrides))
+    assert "largest_batch" not in plain.model
+    assert not [note for note in plain.notes if "Memory ran out" in note]
+    sizes = limited(monkeypatch, 3)
+    manifest = segment_slide(slide, tmp_path / "halved", settings_of(*overrides))
+    assert {8, 4, 2} <= set(sizes)
+    assert manifest.model["largest_batch"] == 2
+    words = "Memory ran out: some tiles were predicted 2 at a time"
+    assert len([note for note in manifest.notes if words in note]) == 1
+    loaded = RunManifest.load(tmp_path / "halved")
+    assert loaded is not None
+    assert loaded.model["largest_batch"] == 2
+    assert manifest.outputs == plain.outputs, "a model without weights does not depend on it"
+
+
+def test_a_slide_after_the_one_that_halved_it_says_so_too(
+    slide: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    limited(monkeypatch, 3)
+    for name in ("one", "two"):
+        manifest = segment_slide(slide, tmp_path / name, settings_of("model.batch=8"))
+        assert manifest.model["largest_batch"] == 2
+
+
+def test_a_resumed_run_knows_what_was_halved_before(
+    slide: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as patched:
+        limited(patched, 3, fail_after=5)
+        with pytest.raises(StageError, match="gave up"):
+            segment_slide(slide, tmp_path, settings_of("model.batch=8", "compute.threads=1"))
+    sizes = limited(monkeypatch, 8)
+    manifest = segment_slide(slide, tmp_path, settings_of("model.batch=8", "compute.threads=1"))
+    assert set(sizes) == {8}
+    assert manifest.model["largest_batch"] == 2
