@@ -18,6 +18,7 @@
     │   └── DownloadError                   the weights could not be downloaded
     │       └── MissingFileError            the repository does not contain the file
     ├── StoreError (OSError)                an intermediate result is missing or damaged
+    ├── ManifestError (ValueError)          run.json of a folder of results cannot be read
     ├── ClusterError (RuntimeError)         workers are not available, or were lost
     ├── ClaimedError (RuntimeError)         another process works on this slide
     └── StageError (RuntimeError)           a run failed: names slide, stage and position
@@ -115,6 +116,10 @@ class MissingFileError(DownloadError):
 
 class StoreError(WsiParseError, OSError):
     """An intermediate result is missing or damaged."""
+
+
+class ManifestError(WsiParseError, ValueError):
+    """The manifest of a folder of results is there and cannot be read."""
 
 
 class ClusterError(WsiParseError, RuntimeError):

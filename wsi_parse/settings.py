@@ -10,6 +10,7 @@ import yaml
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
 from wsi_parse.errors import SettingsError
+from wsi_parse.files import CHECK_RIGHTS
 
 _Byte = Annotated[int, Field(ge=0, le=255)]
 
@@ -221,7 +222,10 @@ class RunSettings(_Section):
 def _read_yaml(path: Path) -> dict[str, Any]:
     try:
         values = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+    except OSError as error:
+        reason = error.strerror or error
+        raise SettingsError(f"Cannot read the settings in {path.name}: {reason}.", CHECK_RIGHTS) from error
+    except (UnicodeDecodeError, yaml.YAMLError) as error:
         reason = " ".join(str(error).split())
         raise SettingsError(f"The settings in {path.name} cannot be read: {reason}.", "Write a YAML file.") from error
     if not isinstance(values, dict):

@@ -13,13 +13,14 @@ from tests.compute import processes as processes_module
 from tests.compute.processes import DaskProcesses, children_of, dask_processes, wait_until
 from tests.small_slides import tissue_with_nuclei, write_slide
 from wsi_parse.compute import worker_check as check_module
+from wsi_parse.compute.cluster import Cluster, workers_of
 from wsi_parse.compute.memory import RemoteMemory
 from wsi_parse.compute.worker import Done
 from wsi_parse.errors import ClusterError, StageError
 from wsi_parse.progress import Silent
 from wsi_parse.run.manifest import RunManifest
 from wsi_parse.run.pipeline import segment_slide
-from wsi_parse.settings import RunSettings
+from wsi_parse.settings import ComputeSettings, RunSettings
 
 SMALL = ("tissue.detect=false", "tiles.block=1", "objects.chunk_px=256", "export.overlay_px=0")
 GPU = ("--resources", "GPU=1")
@@ -101,7 +102,25 @@ def test_several_slides_share_the_workers(slide: Path, dask: DaskProcesses, tmp_
     assert len(hashes) == 1
 
 
-def test_no_worker_that_runs_models_is_an_error(slide: Path, tmp_path: Path) -> None:
+def test_a_worker_without_a_gpu_may_come_first(tmp_path: Path) -> None:
+    heard: list[str] = []
+    with dask_processes(tmp_path / "dask") as processes:
+        processes.start_worker()
+        processes.wait_for_workers()
+
+        def say(text: str) -> None:
+            heard.append(text)
+            if "declare the resource GPU" in text:
+                processes.start_worker(*GPU)
+
+        with Cluster(ComputeSettings(cluster=processes.address), tmp_path, say) as cluster:
+            resources = [worker["resources"] for worker in workers_of(cluster.client()).values()]
+    assert sorted(map(len, resources)) == [0, 1]
+    assert len([text for text in heard if "waiting up to 120 s" in text]) == 1
+
+
+def test_no_worker_that_runs_models_is_an_error(slide: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("wsi_parse.compute.cluster._DEVICE_WITHIN_SECONDS", 3.0)
     with dask_processes(tmp_path / "dask") as processes:
         processes.start_worker()
         with pytest.raises(ClusterError, match='--resources "GPU=1"'):

@@ -12,7 +12,7 @@ from tests.models.fake import IMMUNE, TUMOUR, FakeClassModel
 from tests.one_pass import white
 from wsi_parse.errors import ModelError, UnknownPromptError
 from wsi_parse.models.contract import to_uint8
-from wsi_parse.models.scale_pass import ScalePass
+from wsi_parse.models.scale_pass import Recipe, ScalePass
 from wsi_parse.predict.inference import _predict_in_batches
 from wsi_parse.prompts import Prompt
 from wsi_parse.registry import MODELS
@@ -174,3 +174,8 @@ def test_a_slide_of_another_scale_is_read_at_the_models(tmp_path: Path) -> None:
     pixels = discs({(200, 200): TUMOUR}).repeat(2, axis=0).repeat(2, axis=1)
     slide = open_slide(pixels, SlideOptions(mpp=0.25))
     assert slide.frame(0.5).width == pixels.shape[1] // 2
+
+
+def test_the_recipe_names_the_setting_that_outlines_and_no_number() -> None:
+    assert str(Recipe.__doc__).count("``objects.threshold``") == 2
+    assert "0.5" not in str(Recipe.__doc__)

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import shapely
 
+from tests.rights import run_as_ordinary_user
 from tests.small_slides import tissue_with_nuclei, write_slide
 from wsi_parse.compute import graph
 from wsi_parse.compute.worker import Done
@@ -320,6 +321,11 @@ def test_nothing_is_written_beside_the_slide(slide: tuple[Path, np.ndarray], tmp
     store.chmod(0o555)
     segment_slide(path, tmp_path / "out", settings_of())
     assert [item.name for item in store.iterdir()] == ["small.svs"]
+    # Root may write there all the same: one who may not gets by without it.
+    code = "import sys; from wsi_parse.cli.main import main; sys.argv[0] = 'wsi-parse'; main()"
+    ended = run_as_ordinary_user(code, path, "--prompt", "nuclei", "--model", "stain", "-o", tmp_path / "ordinary")
+    assert ended.returncode == 0, ended.stderr
+    assert (tmp_path / "ordinary" / "small" / "annotations.geojson").exists()
 
 
 def test_results_of_another_slide_are_not_overwritten(slide: tuple[Path, np.ndarray], tmp_path: Path) -> None:

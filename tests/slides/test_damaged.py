@@ -1,6 +1,5 @@
 """Everything that can be wrong with a file is reported, and nothing else breaks."""
 
-import os
 import re
 from pathlib import Path
 
@@ -11,10 +10,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
+from tests.rights import run_as_ordinary_user
 from wsi_parse.errors import SlideError, SlideOpenError, SlideReadError
 from wsi_parse.geometry import Box
 from wsi_parse.slides import SlideOptions, open_slide
-from wsi_parse.synthetic import SyntheticSlide, write_generic_tiff, write_ome_tiff, write_svs_like
+from wsi_parse.synthetic import SyntheticSlide, write_generic_tiff, write_leica_scn, write_ome_tiff, write_svs_like
 
 
 @pytest.mark.parametrize("name", ["a.svs", "a.tif", "a.ome.tif"])
@@ -27,13 +27,54 @@ def test_truncated_files_are_refused(painted: Path, tmp_path: Path, name: str, s
         open_slide(path)
 
 
-@pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")
-def test_a_file_without_permission_is_reported(tmp_path: Path, painted: Path) -> None:
-    path = tmp_path / "a.svs"
+REFUSED = """
+import sys
+from pathlib import Path
+from wsi_parse.errors import SlideOpenError
+from wsi_parse.slides import list_slides, open_slide
+for ask in (lambda path: open_slide(path), lambda path: [open_slide(one) for one in list_slides([path])]):
+    try:
+        ask(Path(sys.argv[1]))
+    except SlideOpenError as error:
+        print(error)
+"""
+
+
+@pytest.mark.parametrize("name", ["a.svs", "a.tif", "a.png", "a.dcm"])
+@pytest.mark.parametrize("closed", ["file", "folder"])
+def test_a_file_without_permission_is_reported(tmp_path: Path, painted: Path, name: str, closed: str) -> None:
+    path = tmp_path / "inside" / name
+    path.parent.mkdir()
     path.write_bytes((painted / "a.svs").read_bytes())
-    path.chmod(0)
-    with pytest.raises(SlideOpenError):
-        open_slide(path)
+    (path if closed == "file" else path.parent).chmod(0)
+    told = run_as_ordinary_user(REFUSED, path)
+    path.parent.chmod(0o700)
+    assert not told.stderr
+    lines = told.stdout.splitlines()
+    assert len(lines) == 2
+    reason = f"{name} cannot be read: Permission denied. Check the path, and that you have the right to read"
+    assert all(reason in line for line in lines)
+
+
+def test_a_folder_without_permission_is_said(tmp_path: Path) -> None:
+    folder = tmp_path / "slides"
+    (folder / "below").mkdir(parents=True)
+    for closed in (folder, folder / "below"):
+        closed.chmod(0)
+        told = run_as_ordinary_user(REFUSED, folder)
+        closed.chmod(0o700)
+        assert not told.stderr
+        assert "slides cannot be read: Permission denied. Check the path, and that you have the right" in told.stdout
+
+
+def test_a_slide_that_is_gone_while_it_is_read_is_an_error_of_ours(painted: Path, tmp_path: Path) -> None:
+    path = tmp_path / "a.scn"
+    write_leica_scn(path, SyntheticSlide(3008, 2496, seed=1))
+    with open_slide(path, SlideOptions(reader="openslide")) as slide:
+        path.write_bytes(b"")
+        frame = slide.frame(slide.pixel_size.x_um)
+        with pytest.raises(SlideReadError, match=r"a\.scn: level 0 cannot be read"):
+            slide.read(Box(0, 0, *slide.info.levels[0].size), frame)
 
 
 @pytest.mark.parametrize("share", [0.1, 0.5, 0.95])

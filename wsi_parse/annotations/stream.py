@@ -19,6 +19,7 @@ import orjson
 from numpy.typing import NDArray
 
 from wsi_parse.errors import UsageError
+from wsi_parse.files import CHECK_RIGHTS
 
 _PIECE = 1 << 22
 _BOM = b"\xef\xbb\xbf"
@@ -49,7 +50,8 @@ def pieces(path: Path) -> Iterator[bytes]:
         raise UsageError(f"{path.name} is a folder, not a GeoJSON file.", "Give the files in it.") from error
     except (OSError, zipfile.BadZipFile, zlib.error) as error:
         reason = getattr(error, "strerror", None) or error
-        raise UsageError(f"{path.name} cannot be read: {reason}.", "Give a GeoJSON file.") from error
+        remedy = CHECK_RIGHTS if isinstance(error, PermissionError) else "Give a GeoJSON file."
+        raise UsageError(f"{path.name} cannot be read: {reason}.", remedy) from error
 
 
 def _opened(path: Path, stack: ExitStack) -> IO[bytes]:

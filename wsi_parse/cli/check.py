@@ -10,7 +10,7 @@ from rich.console import Console
 
 from wsi_parse.cli.options import Json
 from wsi_parse.cli.text import counted
-from wsi_parse.errors import UsageError
+from wsi_parse.errors import ManifestError, UsageError, WsiParseError
 from wsi_parse.notice import RESEARCH_ONLY
 from wsi_parse.qupath.rules import FILE_ENDINGS
 
@@ -49,9 +49,15 @@ def check(
     The exit code is 1 if QuPath would refuse a file, or, with --fix, if a feature could not be repaired. Warnings do
     not change the exit code.
     """
-    sources = [file for path in files for file in _files(path)]
-    targets = _targets(sources, fix) if fix else [None] * len(sources)
+    sources: list[Path] = []
     console, good = Console(), True
+    for path in files:
+        try:
+            sources += _files(path)
+        except ManifestError as error:
+            good = False
+            _fail(path, error, as_json=as_json)
+    targets = _targets(sources, fix) if fix else [None] * len(sources)
     for source, target in zip(sources, targets, strict=True):
         try:
             report, repaired = _check_and_repair(source, target, max_examples)
@@ -107,7 +113,7 @@ def _repair(file: Path, target: Path, report: "Report") -> "Repaired":
         ) from error
 
 
-def _fail(file: Path, error: UsageError, *, as_json: bool) -> None:
+def _fail(file: Path, error: WsiParseError, *, as_json: bool) -> None:
     """Print what is wrong with a file that cannot be checked or repaired."""
     if as_json:
         typer.echo(json.dumps({"file": file.name, "accepted": False, "error": str(error), "notice": RESEARCH_ONLY}))

@@ -12,6 +12,7 @@ import pyarrow.parquet
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from wsi_parse.errors import UsageError, WsiParseError
+from wsi_parse.files import CHECK_RIGHTS
 from wsi_parse.run.folders import output_folders
 from wsi_parse.settings import RunSettings
 from wsi_parse.slides import list_slides
@@ -139,9 +140,14 @@ def list_cohort(sources: Sequence[str], out: Path) -> Listing:
 
 def _slides_of(source: str) -> list[Path]:
     path = Path(source)
-    if not path.exists() and _GLOB.search(source):
+    try:
+        is_pattern = not path.exists() and _GLOB.search(source)
         anchor = Path(path.anchor or ".")
-        found = sorted(anchor.glob(str(path.relative_to(path.anchor)) if path.anchor else source))
+        inside = str(path.relative_to(path.anchor)) if path.anchor else source
+        found = sorted(anchor.glob(inside)) if is_pattern else []
+    except OSError as error:
+        raise UsageError(f"{source} cannot be read: {error.strerror or error}.", CHECK_RIGHTS) from error
+    if is_pattern:
         if not found:
             raise UsageError(f"No file matches {source}.", "Check the pattern.")
         return list_slides(found)
@@ -152,7 +158,10 @@ def _rows_of_list(path: Path) -> list[tuple[str, dict[str, Any]]]:
     """Read a list; return for each row its position and its values that are not empty."""
     try:
         rows = _parquet(path) if path.suffix.lower() == ".parquet" else _csv(path)
-    except (OSError, UnicodeDecodeError, csv.Error, pyarrow.ArrowException) as error:
+    except OSError as error:
+        reason = error.strerror or error
+        raise UsageError(f"The list {path.name} cannot be read: {reason}.", CHECK_RIGHTS) from error
+    except (UnicodeDecodeError, csv.Error, pyarrow.ArrowException) as error:
         raise UsageError(f"The list {path.name} cannot be read: {error}.", "Give a CSV or Parquet file.") from error
     columns = list(dict.fromkeys(name for row in rows for name in row))
     unknown = [repr(name) for name in columns if name not in COLUMNS]

@@ -15,10 +15,11 @@ from wsi_parse.cohort.outcome import OPENING, FailureNotes, Outcome
 from wsi_parse.cohort.resolve import Choice, check, selected_rows, with_model
 from wsi_parse.cohort.tables import write_tables
 from wsi_parse.compute.cluster import Cluster
-from wsi_parse.errors import ClaimedError, ClusterError, StoreError, UsageError
+from wsi_parse.errors import ClaimedError, ClusterError, ManifestError, StoreError, UsageError
 from wsi_parse.files import try_writing
 from wsi_parse.run.manifest import RunManifest
 from wsi_parse.run.pipeline import segment_slide
+from wsi_parse.run.prepared import PreparedRun
 from wsi_parse.run.resolve import resolve
 from wsi_parse.settings import RunSettings
 
@@ -116,7 +117,10 @@ class _Cohort:
         return [self.ended.get(row.id) or self._stored_outcome(row) for row in self.listing.slides] + problems
 
     def _stored_outcome(self, row: CohortSlide) -> Outcome:
-        manifest = RunManifest.load(self.out / row.id)
+        try:
+            manifest = RunManifest.load(self.out / row.id)
+        except ManifestError as error:
+            return Outcome.of_error(row, error, self.out / row.id)
         # A run with other settings does not count: the slide is open.
         if manifest is not None and manifest.state == "done" and self._is_current(row, manifest):
             return Outcome.of_manifest(row, manifest)
@@ -133,7 +137,8 @@ class _Cohort:
         problems = [Outcome.of_problem(problem) for problem in self.listing.problems]
         rows_to_run: list[CohortSlide] = []
         rows, left = selected_rows(self.listing, self.choice), self.choice.limit
-        for row, found in check([] if left == 0 else rows, self.settings):
+        for row, opened in check([] if left == 0 else rows, self.settings):
+            manifest, found = self._earlier(row, opened)
             if isinstance(found, Exception):
                 self.ended[row.id] = Outcome.of_error(row, found, self.out / row.id)
                 self._note(row, self.ended[row.id])
@@ -144,7 +149,6 @@ class _Cohort:
                 self.ended[row.id] = before
                 problems.append(before)
                 continue
-            manifest = RunManifest.load(self.out / row.id)
             finished = manifest is not None and manifest.state == "done" and manifest.digest == found.digest
             if left is not None and not finished:
                 if left == 0:
@@ -153,6 +157,15 @@ class _Cohort:
             rows_to_run.append(row)
         self.listener.checked(len(rows_to_run), problems)
         return rows_to_run
+
+    def _earlier(
+        self, row: CohortSlide, opened: PreparedRun | Exception
+    ) -> tuple[RunManifest | None, PreparedRun | Exception]:
+        """Add what was done before; a manifest that cannot be read fails its row."""
+        try:
+            return RunManifest.load(self.out / row.id), opened
+        except ManifestError as error:
+            return None, opened if isinstance(opened, Exception) else error
 
     def _run_all(self, rows: list[CohortSlide], cluster: Cluster) -> None:
         claimed: deque[CohortSlide] = deque()

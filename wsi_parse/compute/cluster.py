@@ -33,6 +33,8 @@ _CONFIG: dict[str, Any] = {
 
 _CHECK_EVERY_SECONDS = 10.0
 _MAX_CHECKS = 5
+# A worker that may run the model joins this long after the first one; nodes with a GPU often start more slowly.
+_DEVICE_WITHIN_SECONDS, _DEVICE_EVERY_SECONDS = 120.0, 0.5
 
 Starter = Callable[[ComputeSettings, int | None, Path], AbstractContextManager[Client]]
 
@@ -188,15 +190,37 @@ def _watch_workers(client: Client, say: Callable[[str], None]) -> Iterator[None]
 
 
 def _wait_for_a_device(client: Client, say: Callable[[str], None]) -> None:
-    """Wait for the first worker, and check that one of them may run the model."""
+    """Wait for the first worker, then for one that may run the model: others may join before it.
+
+    Raises
+    ------
+    ClusterError
+        Where none that may has joined :data:`_DEVICE_WITHIN_SECONDS` after the first worker, or the scheduler is gone.
+    """
     if not workers_of(client):
         say("Waiting for workers.")
         client.wait_for_workers(1)
-    if not any(DEVICE in worker["resources"] for worker in workers_of(client).values()):
-        raise ClusterError(
-            f"No worker of this cluster declares the resource {DEVICE}, so none may run the model.",
-            f'Start workers that may run it with: dask worker SCHEDULER --resources "{DEVICE}=1"',
-        )
+    until, said = time.monotonic() + _DEVICE_WITHIN_SECONDS, False
+    while not _has_a_device(client):
+        if time.monotonic() > until:
+            raise ClusterError(
+                f"No worker of this cluster declares the resource {DEVICE}, so none may run the model.",
+                f'Start workers that may run it with: dask worker SCHEDULER --resources "{DEVICE}=1"',
+            )
+        if not said:
+            say(
+                f"The workers that are here do not declare the resource {DEVICE}: waiting up to "
+                f"{_DEVICE_WITHIN_SECONDS:.0f} s for one that may run the model."
+            )
+            said = True
+        time.sleep(_DEVICE_EVERY_SECONDS)
+
+
+def _has_a_device(client: Client) -> bool:
+    try:
+        return any(DEVICE in worker["resources"] for worker in workers_of(client).values())
+    except OSError as error:
+        raise ClusterError("The scheduler is gone.", "Start it, and run again.") from error
 
 
 def workers_of(client: Client) -> dict[str, dict[str, Any]]:

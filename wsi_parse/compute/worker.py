@@ -78,8 +78,12 @@ def _plan(path: str, stage: str) -> RunPlan:
                 # Not closed, because a task may still read. The last one that holds the slide closes it.
                 _plans.pop(next(iter(_plans)))
             plan = RunPlan.load(Path(path))
-            plan = replace(plan, weights=weights_here(plan.model_name, plan.settings.model, plan.weights))
-            _ = plan.pass_contexts
+            try:
+                plan = replace(plan, weights=weights_here(plan.model_name, plan.settings.model, plan.weights))
+                _ = plan.pass_contexts
+            except BaseException:
+                plan.slide.close()
+                raise
             _plans[path] = plan
         return _plans[path]
 
@@ -151,7 +155,10 @@ def predict_task(path: str, index: int, block: tuple[int, int]) -> Done:
         started = time.time()
         batch = plan.settings.model.batch or model.batch
         tiles, notes = predict_block(plan.slide, model, item.scale_pass, plan.state, item.selection, block, batch)
-        plan.pass_contexts[index].store.write_block(block, tiles, notes)
+        # What memory held is found out by any thread or slide before: at worst a block too many is said to be reduced.
+        held = min(batch, model.largest_batch or batch)
+        reduced = held if held < batch else None
+        plan.pass_contexts[index].store.write_block(block, tiles, notes, reduced)
         return len(item.selection.of_block(block))
 
     count = _run_guarded(plan, "predict", index, block, work)

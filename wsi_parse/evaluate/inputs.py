@@ -1,6 +1,5 @@
 """Which files are compared: files, folders of files and run folders, matched by their names and slides."""
 
-import json
 import re
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,9 +8,9 @@ import numpy as np
 
 from wsi_parse.annotations import Annotations, read_annotations
 from wsi_parse.annotations.stream import pieces
-from wsi_parse.errors import UsageError
+from wsi_parse.errors import ManifestError, UsageError
 from wsi_parse.evaluate.pairing import ResultName, pair_results, slide_of
-from wsi_parse.files import MANIFEST_NAME
+from wsi_parse.files import CHECK_RIGHTS, MANIFEST_NAME, read_manifest
 
 _ENDINGS = (".geojson", ".json", ".zip")
 _OBJECTS = "annotations"
@@ -134,6 +133,13 @@ class _Result:
 
 def _listed(path: Path) -> tuple[dict[str, _Result], bool, list[str]]:
     """Return results by name, whether there is one only, and a sentence for each run without GeoJSON."""
+    try:
+        return _results_at(path)
+    except OSError as error:
+        raise UsageError(f"{path} cannot be read: {error.strerror or error}.", CHECK_RIGHTS) from error
+
+
+def _results_at(path: Path) -> tuple[dict[str, _Result], bool, list[str]]:
     if path.is_file():
         return {_stem(path): _Result(_stem(path), (path,))}, True, []
     if not path.is_dir():
@@ -152,7 +158,12 @@ def _of_folder(path: Path) -> tuple[dict[str, _Result], bool, list[str]]:
     for inner in sorted(path.iterdir()):
         if inner.name.startswith(".") or _NOT_OBJECTS.fullmatch(inner.name):
             continue
-        files = _of_run(inner) if inner.is_dir() else (inner,) if _stem(inner) else ()
+        try:
+            files = _of_run(inner) if inner.is_dir() else (inner,) if _stem(inner) else ()
+        except UsageError as error:
+            # The others are compared.
+            without.append(error.message)
+            continue
         if not files:
             without += [f"{inner.name} {_NO_GEOJSON}."] if (inner / MANIFEST_NAME).is_file() else []
             continue
@@ -179,11 +190,19 @@ def _stem(path: Path) -> str:
 
 
 def _of_run(folder: Path) -> tuple[Path, ...]:
-    """Return the files of objects of a run folder, from its manifest, which also names parts."""
+    """Return the files of objects of a run folder, from its manifest, which also names parts.
+
+    Raises
+    ------
+    UsageError
+        The manifest exists and cannot be read: the files may be of several runs.
+    """
     try:
-        names = list(json.loads((folder / MANIFEST_NAME).read_text(encoding="utf-8"))["outputs"])
-    except (OSError, ValueError, KeyError, TypeError):
-        names = [path.name for path in sorted(folder.glob(f"{_OBJECTS}*"))]
+        manifest = read_manifest(folder)
+    except ManifestError as error:
+        raise UsageError(error.message, "Name the GeoJSON files themselves, or remove that file.") from error
+    outputs = None if manifest is None else manifest.get("outputs")
+    names = list(outputs) if isinstance(outputs, dict) else sorted(path.name for path in folder.glob(f"{_OBJECTS}*"))
     wanted = [name for name in names if name.startswith(_OBJECTS) and name.removesuffix(".gz").endswith(".geojson")]
     return tuple(folder / name for name in wanted)
 

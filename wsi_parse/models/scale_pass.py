@@ -36,7 +36,7 @@ class Recipe:
     ----------
     prompt : Prompt
     probability : str
-        The channel whose contour at 0.5 is the outline.
+        The channel whose contour at ``objects.threshold`` is the outline.
     distance : str or None
         The channel that splits touching cells; None: the distance to the outline does.
     classes : tuple of str
@@ -44,7 +44,8 @@ class Recipe:
     class_channel : str or None
         The class channel of this prompt: a cell belongs to the prompt if this channel wins the vote.
     competing : tuple of str
-        Probability channels that compete for the same cells; these are outlined where the highest is above 0.5.
+        Probability channels that compete for the same cells; these are outlined where the highest reaches
+        ``objects.threshold``.
     model_prompt : str
         The text for the model, if it reads text.
     min_class_probability : float or None

@@ -47,9 +47,7 @@ class Weights:
             status = path.stat()
             return cls(path.absolute(), _hash_of(path.absolute(), status.st_size, status.st_mtime_ns))
         except OSError as error:
-            raise WeightsError(
-                f"The weights {path.name} cannot be read: {error.strerror or error}.", "Check --weights."
-            ) from error
+            raise _unreadable(path, error) from error
 
     @property
     def folder(self) -> Path:
@@ -69,6 +67,24 @@ class Weights:
                 f"The weights {self.path.name} have changed since the run was planned.",
                 "Install them again, or run again.",
             )
+
+
+def require_readable(path: Path) -> None:
+    """Open a file and close it again: safetensors calls a file missing that may not be read.
+
+    Raises
+    ------
+    WeightsError
+        Where it cannot be opened; says why.
+    """
+    try:
+        path.open("rb").close()
+    except OSError as error:
+        raise _unreadable(path, error) from error
+
+
+def _unreadable(path: Path, error: OSError) -> WeightsError:
+    return WeightsError(f"The weights {path.name} cannot be read: {error.strerror or error}.", "Check --weights.")
 
 
 def cache_folder() -> Path:
@@ -98,6 +114,8 @@ def installed(name: str) -> Weights:
     try:
         complete = (folder / _FILE).stat().st_size == card["bytes"]
         weights = Weights(folder / _FILE, str(card["sha256"]), card.get("revision"))
+    except PermissionError as error:
+        raise _refused(name, error) from error
     except (OSError, KeyError) as error:
         # Without the text of the error, which holds the path of a user's home.
         raise WeightsError(f"The installed weights of {name} are damaged.", remedy) from error
@@ -107,12 +125,27 @@ def installed(name: str) -> Weights:
 
 
 def read_card(name: str) -> dict[str, Any] | None:
-    """Read the card of installed weights (source, revision, licence, hashes); None if there is none."""
+    """Read the card of installed weights (source, revision, licence, hashes); None if there is none.
+
+    Raises
+    ------
+    WeightsError
+        If the system refuses to read it.
+    """
     try:
         card = json.loads((model_folder(name) / _CARD).read_text(encoding="utf-8"))
+    except PermissionError as error:
+        raise _refused(name, error) from error
     except (OSError, ValueError):
         return None
     return card if isinstance(card, dict) else None
+
+
+def _refused(name: str, error: OSError) -> WeightsError:
+    return WeightsError(
+        f"The installed weights of {name} cannot be read: {error.strerror}.",
+        f"Get the right to read them, or set {CACHE_VARIABLE} to a folder of your own.",
+    )
 
 
 def weights_path(name: str) -> Path:

@@ -71,6 +71,7 @@ class TileStore:
         block: tuple[int, int],
         tiles: Mapping[str, Mapping[tuple[int, int], NDArray[np.uint8]]],
         notes: Mapping[str, Mapping[tuple[int, int], list[float]]] | None = None,
+        reduced_batch: int | None = None,
     ) -> None:
         """Write all tiles of a block, then its marker.
 
@@ -81,6 +82,9 @@ class TileStore:
             Tiles that are left out were not predicted.
         notes : channel -> index (row, column) -> numbers, optional
             The model's notes about the tiles; kept with the marker.
+        reduced_batch : int, optional
+            How many tiles were predicted at a time, if memory did not hold as many as the run asked for; kept with the
+            marker as well, so that a resumed run knows it.
         """
         indices = self.grid.tiles_of(block)
         # zarr reads a shard that exists already, and fails if it is damaged.
@@ -98,7 +102,7 @@ class TileStore:
             array[area.slices] = values
         sums = {channel: self._checksum(channel, block) for channel in self._arrays}
         noted = {channel: list(of_tiles.values()) for channel, of_tiles in (notes or {}).items()}
-        write_text(self.marker(block), json.dumps({"sums": sums, "notes": noted}))
+        write_text(self.marker(block), json.dumps({"sums": sums, "notes": noted, "reduced_batch": reduced_batch}))
 
     def is_whole(self, block: tuple[int, int]) -> bool:
         """Return whether a block was written completely and has not changed since."""
@@ -115,6 +119,11 @@ class TileStore:
             for channel, noted in json.loads(self.marker(block).read_text(encoding="utf-8"))["notes"].items():
                 found.setdefault(channel, []).extend(noted)
         return {channel: np.array(noted, np.float64) for channel, noted in found.items()}
+
+    def reduced_batch(self, blocks: Iterable[tuple[int, int]]) -> int | None:
+        """Return the fewest tiles that memory held at a time in any of these whole blocks; None where all fitted."""
+        found = [json.loads(self.marker(block).read_text(encoding="utf-8")).get("reduced_batch") for block in blocks]
+        return min((int(batch) for batch in found if batch is not None), default=None)
 
     def read(self, channel: str, box_stored: Box) -> NDArray[np.uint8]:
         """Read pixels as they are stored: side by side, the tile at (row, column) from x = column * t, y = row * t.

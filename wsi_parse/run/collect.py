@@ -27,8 +27,10 @@ def collect(plan: RunPlan, prompts: tuple[Prompt, ...]) -> Iterator[ObjectBatch]
 
     Memory is bounded by one row of chunks and the largest unfinished region.
     """
+    # By name, which no two prompts of a run share: a model may hand on a prompt that it has changed otherwise.
+    numbers = {prompt.name: number for number, prompt in enumerate(prompts)}
     for index, item in enumerate(plan.passes):
-        order = [prompts.index(recipe.prompt) for recipe in item.scale_pass.recipes]
+        order = [numbers[recipe.prompt.name] for recipe in item.scale_pass.recipes]
         yield from _collect_pass(plan, index, item, np.array(order, np.int16), prompts)
 
 
@@ -59,8 +61,10 @@ def _collect_pass(
                 prompt = order[found.recipe]
                 # The id of a cell comes from its nucleus, so that the expansion does not change it.
                 shapes = found.cells if found.nuclei is None else found.nuclei
-                ids, sure = content_ids(shapes, prompt, prompts), limits[found.recipe]
-                unsure = found.measurements["class_probability"] < sure if np.isfinite(sure).any() else None
+                ids, probability = content_ids(shapes, prompt, prompts), found.measurements.get("class_probability")
+                # Without a vote over classes nothing is unsure.
+                limit = limits[found.recipe]
+                unsure = None if probability is None or np.isnan(limit).all() else probability < limit
                 yield ObjectBatch(found.cells, prompt, ids, found.measurements, unsure, found.nuclei)
         for number, joiner in joiners.items():
             ended = joiner.add_row(pieces[number])

@@ -6,9 +6,9 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, ValidationError
 
-from wsi_parse.files import MANIFEST_NAME, tree_sha256, write_text
+from wsi_parse.files import MANIFEST_NAME, SCHEMA_VERSION, manifest_error, read_manifest, tree_sha256, write_text
 from wsi_parse.notice import RESEARCH_ONLY
 from wsi_parse.settings import RunSettings
 
@@ -33,6 +33,8 @@ class RunManifest(BaseModel):
 
     Parameters
     ----------
+    schema_version : int
+        Version of the form of this file. Unknown fields are ignored when it is read.
     state : {"running", "done", "failed"}
     digest : str
         Hash of everything that decides the result: settings, slide, model, version.
@@ -47,8 +49,10 @@ class RunManifest(BaseModel):
         Memory that QuPath needs to open the largest part of the annotations.
     """
 
-    model_config = ConfigDict(extra="forbid")
+    # Fields that another version adds are not needed here.
+    model_config = ConfigDict(extra="ignore")
 
+    schema_version: int = SCHEMA_VERSION
     notice: str = RESEARCH_ONLY
     wsi_parse: str
     state: Literal["running", "done", "failed"]
@@ -80,11 +84,26 @@ class RunManifest(BaseModel):
 
     @classmethod
     def load(cls, folder: Path) -> "RunManifest | None":
-        """Read run.json of a folder; None if there is none that can be read."""
-        try:
-            return cls.model_validate_json((folder / MANIFEST_NAME).read_bytes())
-        except (OSError, ValueError):
+        """Read run.json of a folder; None only where there is no such file.
+
+        Raises
+        ------
+        ManifestError
+            It exists and cannot be read: what the folder holds is not known then.
+        """
+        values = read_manifest(folder)
+        if values is None:
             return None
+        try:
+            found = cls.model_validate(values)
+        except ValidationError as error:
+            wrong = sorted({str(item["loc"][0]) for item in error.errors() if item["loc"]})
+            raise manifest_error(folder, f"it has no fit value for {', '.join(wrong)}") from error
+        if not isinstance(found.model.get("name"), str):
+            raise manifest_error(folder, "it does not name the model")
+        if not all(isinstance(item.get("tiles"), int) for item in found.passes):
+            raise manifest_error(folder, "it does not count the tiles of each pass")
+        return found
 
     def differences(self, other: "RunManifest") -> list[str]:
         """List what differs in another run of this slide; empty if the digests are equal."""

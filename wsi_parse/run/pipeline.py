@@ -166,6 +166,7 @@ def _run(
     try:
         remote_bytes = _compute(plan, cluster, clock, progress)
         manifest.existence = _existence(plan)
+        _note_reduced_batch(plan, manifest, progress)
         release()
         write_outputs(plan, prepared, folder, manifest, clock, progress)
     finally:
@@ -200,6 +201,24 @@ def _compute(plan: RunPlan, cluster: Cluster, clock: Clock, progress: Progress) 
     with clock.stage("predict and outline"):
         run_graph(cluster.client(at_once), plan, blocks, chunks, report)
     return remote.peak_bytes
+
+
+def _note_reduced_batch(plan: RunPlan, manifest: RunManifest, progress: Progress) -> None:
+    """Say where memory did not hold the batch that was asked for: a network's numbers depend on its shape."""
+    found = [
+        reduced
+        for item, context in zip(plan.passes, plan.pass_contexts, strict=True)
+        if (reduced := context.store.reduced_batch(item.selection.blocks())) is not None
+    ]
+    if not found:
+        return
+    manifest.model["largest_batch"] = min(found)
+    note = (
+        f"Memory ran out: some tiles were predicted {min(found)} at a time, fewer than planned. The probabilities of a "
+        "network may differ by 1/255 from those of a run with more memory."
+    )
+    manifest.notes.append(note)
+    progress.note(note)
 
 
 def _existence(plan: RunPlan) -> dict[str, dict[str, Any]]:

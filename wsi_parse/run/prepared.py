@@ -116,31 +116,51 @@ def resolve_run(path: Path, settings: RunSettings, *, require_weights: bool = Tr
     if settings.model.organ is not None and not model.spec.free_text:
         notes += (f"The model {settings.model.name} does not read text: --organ changes nothing.",)
     scale_passes = model.plan(prompts, settings.model)
-    if len({scale_pass.name for scale_pass in scale_passes}) < len(scale_passes):
-        raise ModelError(
-            f"Two passes of {settings.model.name} have the same name.", "Report this defect to the author of the model."
-        )
+    _check_passes(scale_passes, prompts, settings.model.name)
     if settings.objects.exclusive_classes:
         scale_passes = tuple(exclusive_classes(scale_pass) for scale_pass in scale_passes)
     if settings.objects.min_class_probability is not None:
         scale_passes = tuple(
             min_class_probability(scale_pass, settings.objects.min_class_probability) for scale_pass in scale_passes
         )
+        if not any(recipe.classes for scale_pass in scale_passes for recipe in scale_pass.recipes):
+            notes += (
+                f"The model {settings.model.name} gives these prompts no probability of a class: "
+                "objects.min_class_probability changes nothing.",
+            )
     opened = SlideOptions(settings.slide.mpp, settings.slide.override_mpp, settings.slide.reader)
     slide = open_slide(path, opened)
-    notes += warn_if_upsampled(slide, scale_passes, settings.model.name)
-    roi, roi_hash = None, ""
-    if settings.slide.roi is not None:
-        roi_hash = sha256_of(settings.slide.roi) or ""
-        bounds = slide.info.bounds_level0
-        # The frame of the outputs does not change how a region is read.
-        roi = read_roi(settings.slide.roi, (bounds.x, bounds.y) if bounds else (0, 0))
+    try:
+        notes += warn_if_upsampled(slide, scale_passes, settings.model.name)
+        roi, roi_hash = _region_of_interest(slide, settings.slide.roi)
+    except BaseException:
+        slide.close()
+        raise
     decided = repr([replace(scale_pass, notes=()) for scale_pass in scale_passes])
     digest = settings.result_digest(
         __version__, slide.info.fingerprint, str(weights and weights.sha256), roi_hash, decided
     )
     prepared = PreparedRun(slide, settings, prompts, model.spec, weights, scale_passes, roi, digest, notes)
     return replace(prepared, notes=tuple(dict.fromkeys((*notes, *prepared.cautions))))
+
+
+def _check_passes(scale_passes: Sequence[ScalePass], prompts: Sequence[Prompt], model: str) -> None:
+    """Hold a plan of a model to its contract."""
+    remedy = "Report this defect to the author of the model."
+    if len({scale_pass.name for scale_pass in scale_passes}) < len(scale_passes):
+        raise ModelError(f"Two passes of {model} have the same name.", remedy)
+    answered = sorted(recipe.prompt.name for scale_pass in scale_passes for recipe in scale_pass.recipes)
+    if answered != sorted(prompt.name for prompt in prompts):
+        raise ModelError(f"The model {model} does not answer every prompt in exactly one recipe.", remedy)
+
+
+def _region_of_interest(slide: Slide, path: Path | None) -> tuple[Any, str]:
+    """Read the region in level-0 pixels, and its hash; None and "" if there is none."""
+    if path is None:
+        return None, ""
+    bounds = slide.info.bounds_level0
+    # The frame of the outputs does not change how a region is read.
+    return read_roi(path, (bounds.x, bounds.y) if bounds else (0, 0)), sha256_of(path) or ""
 
 
 # The user is warned if the pixels of the slide are more than this factor wider than those that the model reads.

@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from wsi_parse.errors import SlideError, SlideOpenError, UnknownNameError, UnsupportedSlideError
+from wsi_parse.files import CHECK_RIGHTS
 from wsi_parse.registry import Registry
 from wsi_parse.slides.base import Level, PixelSize, Reader, SlideInfo
 from wsi_parse.slides.listing import list_slides
@@ -65,6 +66,16 @@ def open_slide(source: str | Path | NDArray[np.uint8], options: SlideOptions | N
 
 
 def _reader(path: Path, wanted: str | None) -> Reader:
+    """Open a file; what the system refuses is an error of ours."""
+    try:
+        return _first_that_can(path, wanted)
+    except SlideError:
+        raise
+    except OSError as error:
+        raise SlideOpenError(f"{path.name} cannot be read: {error.strerror or error}.", CHECK_RIGHTS) from error
+
+
+def _first_that_can(path: Path, wanted: str | None) -> Reader:
     from wsi_parse.slides.whole import check_whole
 
     names = [*_BUILTIN, *(name for name in READERS.names() if name not in _BUILTIN)]
@@ -87,6 +98,8 @@ def _reader(path: Path, wanted: str | None) -> Reader:
             raise
         except SlideError as error:
             reasons.append(f"{name}: {error.message}")
+        except OSError as error:
+            reasons.append(f"{name}: {error.strerror or error}")
         else:
             return reader
     raise SlideOpenError(

@@ -4,6 +4,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from wsi_parse.errors import SlideOpenError, UsageError
+from wsi_parse.files import CHECK_RIGHTS
 from wsi_parse.slides.dicom import series_of
 
 SUFFIXES = (".svs", ".tif", ".tiff", ".ndpi", ".vms", ".vmu", ".scn", ".mrxs", ".svslide", ".bif", ".czi", ".dcm")
@@ -29,17 +30,26 @@ def list_slides(paths: Iterable[str | Path]) -> list[Path]:
     Raises
     ------
     SlideOpenError
-        A path does not exist.
+        A path does not exist, or cannot be read.
     UsageError
         A folder contains no slide.
     """
     found: dict[object, Path] = {}
     for path in map(Path, paths):
-        if not path.exists():
-            raise SlideOpenError(f"There is no file {path}.", "Check the path.")
-        for file in _slides_of_folder(path) if path.is_dir() and path.suffix.lower() != ".zarr" else [path]:
+        for file in _slides_at(path):
             found.setdefault(_identity(file), file)
     return list(found.values())
+
+
+def _slides_at(path: Path) -> list[Path]:
+    try:
+        if not path.exists():
+            raise SlideOpenError(f"There is no file {path}.", "Check the path.")
+        return _slides_of_folder(path) if path.is_dir() and path.suffix.lower() != ".zarr" else [path]
+    except SlideOpenError:
+        raise
+    except OSError as error:
+        raise SlideOpenError(f"{path} cannot be read: {error.strerror or error}.", CHECK_RIGHTS) from error
 
 
 def _slides_of_folder(folder: Path) -> list[Path]:

@@ -1,7 +1,7 @@
 """OpenSlideReader: all formats of OpenSlide, DICOM included; its pixels are the reference."""
 
 from collections.abc import Mapping, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from pathlib import Path
 
 import numpy as np
@@ -9,7 +9,7 @@ import openslide
 import tifffile
 from numpy.typing import NDArray
 
-from wsi_parse.errors import SlideError, SlideOpenError, SlideReadError, UnsupportedSlideError
+from wsi_parse.errors import SlideOpenError, SlideReadError, UnsupportedSlideError
 from wsi_parse.geometry import Box
 from wsi_parse.slides.base import Level, SlideInfo
 from wsi_parse.slides.cached_tiles import CachedTiles, TileCache, unreadable
@@ -41,13 +41,19 @@ class OpenSlideReader:
             raise SlideOpenError("OpenSlide does not know this format") from error
         except openslide.OpenSlideError as error:
             raise SlideOpenError(str(error)) from error
+        try:
+            self._describe(path)
+        except BaseException:
+            self.close()
+            raise
+
+    def _describe(self, path: Path) -> None:
+        """Take what the file says, and the fastest way to each level."""
         properties = self._slide.properties
         vendor = properties.get("openslide.vendor", "unknown")
         if "<OME" in properties.get("tiff.ImageDescription", ""):
-            self._slide.close()
             raise SlideOpenError("OpenSlide does not read the levels and the pixel size of OME-TIFF")
         if "FLUORESCENCE" in properties.get("mirax.GENERAL.SLIDE_TYPE", ""):
-            self._slide.close()
             raise UnsupportedSlideError(f"{path.name} is a fluorescence slide.", "Use a bright-field slide.")
         width, height = self._slide.dimensions
         levels = tuple(
@@ -66,11 +72,7 @@ class OpenSlideReader:
         )
         self.tiles = [self._openslide_tiles(index) for index in range(len(levels))]
         if vendor in _STORED_TILE_VENDORS:
-            try:
-                self._use_stored_tiles()
-            except SlideError:
-                self.close()
-                raise
+            self._use_stored_tiles()
 
     def read_level(self, level: int, box_level: Box) -> NDArray[np.uint8]:
         """Read pixels of one level; see :class:`wsi_parse.slides.base.Reader`."""
@@ -93,11 +95,14 @@ class OpenSlideReader:
         except openslide.OpenSlideError:
             # After an error a handle fails for every thread. A fresh one, unknown to the other threads, shows whether
             # this tile is damaged. The old handle closes when the last thread releases it.
-            fresh = openslide.OpenSlide(self._path)
+            pass
         try:
+            fresh = openslide.OpenSlide(self._path)
             pixels = self._read_region(fresh, index, tile)
-        except openslide.OpenSlideError as error:
-            self._slide = openslide.OpenSlide(self._path)
+        except (openslide.OpenSlideError, OSError) as error:
+            # Where it cannot be opened any more, the next read fails in the same way.
+            with suppress(openslide.OpenSlideError, OSError):
+                self._slide = openslide.OpenSlide(self._path)
             level = self.info.levels[index]
             scale = level.downsample_x, level.downsample_y
             raise unreadable(self.info.name, index, tile, scale, error) from error

@@ -63,6 +63,9 @@ class _StoredTiles:
             return np.full((*tile.shape, 3), 255, np.uint8)
         try:
             parts = [self._part(segment, tile) for segment in segments]
+        except OSError as error:
+            scale = self._level.downsample_x, self._level.downsample_y
+            raise unreadable(self._name, self._index, tile, scale, error.strerror or error) from error
         except (ValueError, RuntimeError, IndexError, TypeError, AttributeError) as error:
             scale = self._level.downsample_x, self._level.downsample_y
             reason = f"its stored tile is damaged ({error})"

@@ -8,6 +8,7 @@ from pathlib import Path
 from safetensors import SafetensorError, safe_open
 
 from wsi_parse.errors import WeightsError
+from wsi_parse.models.weights import require_readable
 
 FOCAL_LEVELS = 4
 FOCAL_WINDOW = 3
@@ -128,6 +129,7 @@ def read_sizes(path: Path) -> Sizes:
         If the file is damaged, or was not written by this package.
     """
     remedy = "Convert a checkpoint: wsi-parse models get biomedparse --from FILE"
+    require_readable(path)
     try:
         with safe_open(path, "np") as file:
             text = (file.metadata() or {}).get(SIZES_KEY)

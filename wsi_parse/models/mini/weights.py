@@ -9,6 +9,7 @@ from safetensors.torch import save_file
 from wsi_parse.errors import WeightsError
 from wsi_parse.files import atomic
 from wsi_parse.models.mini.network import MiniNetwork
+from wsi_parse.models.weights import require_readable
 
 _REMEDY = "Install wsi-parse again, or give weights that workflows/train_mini wrote."
 
@@ -32,6 +33,7 @@ def load_network(path: Path) -> MiniNetwork:
     WeightsError
         If the file cannot be read, or holds something else.
     """
+    require_readable(path)
     try:
         with safe_open(path, "pt") as file:
             metadata = file.metadata() or {}
