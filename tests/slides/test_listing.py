@@ -8,7 +8,8 @@ from numpy.typing import NDArray
 
 from wsi_parse.errors import SlideOpenError, UnknownNameError, UsageError
 from wsi_parse.geometry import Box
-from wsi_parse.slides import READERS, SlideOptions, list_slides, open_slide
+from wsi_parse.slides import SlideOptions, list_slides, open_slide
+from wsi_parse.slides.opening import READERS
 from wsi_parse.synthetic import IDENTIFIERS, SyntheticSlide, write_svs_like
 
 DICOM = "dicom/CMU-1-Small-Region"

@@ -102,7 +102,7 @@ class ScalePass:
         return next(channel for channel in self.channels if channel.name == name)
 
 
-def exclusive_classes(scale_pass: ScalePass) -> ScalePass:
+def with_exclusive_classes(scale_pass: ScalePass) -> ScalePass:
     """Let the cell prompts of a pass compete: a cell is outlined once and belongs to the most probable of them.
 
     Recipes that vote over classes already do so, and stay unchanged.
@@ -119,7 +119,7 @@ def exclusive_classes(scale_pass: ScalePass) -> ScalePass:
     return replace(scale_pass, recipes=recipes)
 
 
-def min_class_probability(scale_pass: ScalePass, probability: float) -> ScalePass:
+def with_min_class_probability(scale_pass: ScalePass, probability: float) -> ScalePass:
     """Mark cells with a less probable class as unsure, in every recipe that votes over classes."""
     return replace(
         scale_pass,

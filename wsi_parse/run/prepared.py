@@ -11,7 +11,7 @@ from wsi_parse.annotations.roi import read_roi
 from wsi_parse.compute.plan import PassPlan
 from wsi_parse.errors import ModelError, UsageError, WeightsError
 from wsi_parse.models.contract import ModelSpec
-from wsi_parse.models.scale_pass import ScalePass, exclusive_classes, min_class_probability
+from wsi_parse.models.scale_pass import ScalePass, with_exclusive_classes, with_min_class_probability
 from wsi_parse.models.weights import Weights
 from wsi_parse.prompts import Prompt
 from wsi_parse.registry import MODELS
@@ -118,10 +118,11 @@ def resolve_run(path: Path, settings: RunSettings, *, require_weights: bool = Tr
     scale_passes = model.plan(prompts, settings.model)
     _check_passes(scale_passes, prompts, settings.model.name)
     if settings.objects.exclusive_classes:
-        scale_passes = tuple(exclusive_classes(scale_pass) for scale_pass in scale_passes)
+        scale_passes = tuple(with_exclusive_classes(scale_pass) for scale_pass in scale_passes)
     if settings.objects.min_class_probability is not None:
         scale_passes = tuple(
-            min_class_probability(scale_pass, settings.objects.min_class_probability) for scale_pass in scale_passes
+            with_min_class_probability(scale_pass, settings.objects.min_class_probability)
+            for scale_pass in scale_passes
         )
         if not any(recipe.classes for scale_pass in scale_passes for recipe in scale_pass.recipes):
             notes += (

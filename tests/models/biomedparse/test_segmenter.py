@@ -17,7 +17,7 @@ from wsi_parse.models.biomedparse.targets import CELLS
 from wsi_parse.models.contract import Segmenter
 from wsi_parse.models.device import choose_device, choose_precision
 from wsi_parse.models.mini.facts import CLASS_OF
-from wsi_parse.models.scale_pass import ScalePass, exclusive_classes
+from wsi_parse.models.scale_pass import ScalePass
 from wsi_parse.models.weights import Weights, installed, weights_path, write_card
 from wsi_parse.prompts import Prompt
 from wsi_parse.run.resolve import resolve
@@ -138,11 +138,11 @@ def test_one_class_lets_cell_prompts_compete_and_leaves_regions() -> None:
     cells, glands = BiomedParseModel.plan(
         [Prompt.parse(text) for text in ("neoplastic cells", "lymphocytes", "glands")], ModelSettings()
     )
-    settled = exclusive_classes(cells)
+    settled = with_exclusive_classes(cells)
     assert {recipe.competing for recipe in settled.recipes} == {("neoplastic cells", "inflammatory cells")}
     assert [recipe.class_channel for recipe in settled.recipes] == ["neoplastic cells", "inflammatory cells"]
-    assert exclusive_classes(glands) == glands
-    assert exclusive_classes(pass_of("neoplastic cells")) == pass_of("neoplastic cells")
+    assert with_exclusive_classes(glands) == glands
+    assert with_exclusive_classes(pass_of("neoplastic cells")) == pass_of("neoplastic cells")
 
 
 def test_a_gpu_takes_batches_that_its_memory_holds_and_two_blocks_at_once(

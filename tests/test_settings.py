@@ -1,0 +1,161 @@
+"""Settings: what they accept, and what of them decides the result."""
+
+from pathlib import Path
+
+import pytest
+
+from wsi_parse.errors import SettingsError
+from wsi_parse.settings import RunSettings
+
+ROOT = Path(__file__).parent.parent
+
+
+class TestSettings:
+    def test_all_problems_are_reported_together(self) -> None:
+        with pytest.raises(SettingsError) as caught:
+            RunSettings.load(overrides=["tiles.overlp=0.2", "colour=red", "objects.threshold=7"])
+        assert isinstance(caught.value, ValueError)
+        for name in ("tiles.overlp", "colour", "objects.threshold"):
+            assert name in str(caught.value)
+
+    @pytest.mark.parametrize(
+        ("override", "section", "key", "value"),
+        [
+            ("tiles.overlap=0.25", "tiles", "overlap", 0.25),
+            (" tiles.block = 2", "tiles", "block", 2),
+            ("objects.stains=true", "objects", "stains", True),
+            ("export.formats=[geojson]", "export", "formats", ("geojson",)),
+            ("export.frame=level0", "export", "frame", "level0"),
+            ("compute.threads=null", "compute", "threads", None),
+            ("slide.roi=a=b.geojson", "slide", "roi", Path("a=b.geojson")),
+        ],
+    )
+    def test_override(self, override: str, section: str, key: str, value: object) -> None:
+        assert getattr(getattr(RunSettings.load(overrides=[override]), section), key) == value
+
+    def test_prompts_by_override(self) -> None:
+        assert RunSettings.load(overrides=["prompts=[nuclei, glands]"]).prompts == ("nuclei", "glands")
+
+    @pytest.mark.parametrize(
+        "override",
+        [
+            "",
+            "tiles.overlap",
+            "=1",
+            "tiles.=1",
+            "prompts.first.second=1",
+            "tiles=1",
+            "tiles.block=[1",
+            "tiles.overlap=nan",
+        ],
+    )
+    def test_bad_override(self, override: str) -> None:
+        with pytest.raises(SettingsError):
+            RunSettings.load(overrides=["prompts=[nuclei]", override])
+
+    @pytest.mark.parametrize(
+        "content", [b"tiles: [", b"- tiles", b"just words", b"tiles: 3", b"\xff\xfe", b"1: 2", b"{a: b}: c"]
+    )
+    def test_bad_file(self, tmp_path: Path, content: bytes) -> None:
+        config = tmp_path / "bad.yaml"
+        config.write_bytes(content)
+        with pytest.raises(SettingsError) as caught:
+            RunSettings.load(config)
+        assert caught.value.remedy
+
+    def test_missing_file(self, tmp_path: Path) -> None:
+        with pytest.raises(SettingsError, match=r"nonesuch\.yaml"):
+            RunSettings.load(tmp_path / "nonesuch.yaml")
+
+    def test_later_wins(self, tmp_path: Path) -> None:
+        config = tmp_path / "some.yaml"
+        config.write_text("slide: {mpp: 0.25, reader: openslide}\ntiles: {block: 2}\nprompts: [glands]\n")
+        settings = RunSettings.load(
+            config,
+            ["tiles.block=3", "slide.mpp=0.3"],
+            prompts=("nuclei",),
+            slide={"mpp": 0.5, "reader": None},
+        )
+        assert (settings.slide.mpp, settings.slide.reader) == (0.5, "openslide")
+        assert settings.tiles.block == 3
+        assert settings.prompts == ("nuclei",)
+
+    @pytest.mark.parametrize(
+        "classes", ["{nuclei: {colour: [1, 2]}}", "{nuclei: {colour: [1, 2, 256]}}", "{a: {name: ''}}"]
+    )
+    def test_classes_that_qupath_would_refuse(self, classes: str) -> None:
+        with pytest.raises(SettingsError, match=r"export\.classes"):
+            RunSettings.load(overrides=[f"export.classes={classes}"])
+
+    def test_frozen(self) -> None:
+        with pytest.raises(ValueError, match="frozen"):
+            RunSettings().tiles.block = 3  # type: ignore[misc]
+
+
+# What may be changed between a run and its resumption. Region and weights enter by their content, not by their path.
+NOT_OF_THE_RESULT = {"tiles.block", "slide.roi", "model.weights", "model.threads"} | {
+    f"compute.{name}" for name in type(RunSettings().compute).model_fields
+}
+
+
+def leaves() -> dict[str, object]:
+    """Every setting as section.key -> another value than its default."""
+    other = {
+        "override_mpp": True,
+        "roi": "a.geojson",
+        "reader": "other",
+        "name": "stain",
+        "device": "cuda",
+        "weights": "a.safetensors",
+        "precision": "bfloat16",
+        "free_text_kind": "cell",
+        "organ": "breast",
+        "min_class_probability": 0.5,
+        "frame": "level0",
+        "cell_expansion_um": 5,
+        "classes": "{nuclei: {name: Tumor}}",
+        "cluster": "slurm",
+        "options": "{cores: 2}",
+        "tls_ca": "ca.pem",
+        "tls_cert": "cert.pem",
+        "tls_key": "key.pem",
+    }
+    changed: dict[str, object] = {"prompts": "[nuclei]"}
+    for section, values in RunSettings().model_dump(exclude={"prompts"}).items():
+        for key, value in values.items():
+            if key in other:
+                changed[f"{section}.{key}"] = other[key]
+            elif isinstance(value, bool):
+                changed[f"{section}.{key}"] = not value
+            elif isinstance(value, float):
+                changed[f"{section}.{key}"] = value * 0.9
+            elif isinstance(value, tuple):
+                changed[f"{section}.{key}"] = "[geojson]"
+            else:
+                changed[f"{section}.{key}"] = (value or 1) + 1
+    return changed
+
+
+@pytest.mark.parametrize(("name", "value"), leaves().items())
+def test_digest_is_of_the_result(name: str, value: object) -> None:
+    plain, changed = RunSettings(), RunSettings.load(overrides=[f"{name}={value}"])
+    assert changed != plain
+    assert (changed.result_digest() == plain.result_digest()) == (name in NOT_OF_THE_RESULT)
+
+
+def test_digest_takes_more() -> None:
+    assert RunSettings().result_digest("model") != RunSettings().result_digest() != ""
+
+
+@pytest.mark.parametrize("config", sorted((ROOT / "configs").glob("*.yaml")), ids=lambda path: path.name)
+def test_presets_can_be_loaded(config: Path) -> None:
+    settings = RunSettings.load(config)
+    assert (settings == RunSettings()) == (config.name == "default.yaml")
+    assert not settings.prompts, "a preset says how, not what"
+
+
+def test_default_preset_is_what_the_command_prints() -> None:
+    """To renew it: wsi-parse settings > configs/default.yaml ."""
+    from wsi_parse.cli.settings import as_yaml
+
+    assert (ROOT / "configs" / "default.yaml").read_text(encoding="utf-8") == as_yaml(RunSettings())
