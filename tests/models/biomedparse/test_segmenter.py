@@ -17,7 +17,7 @@ from wsi_parse.models.biomedparse.targets import CELLS
 from wsi_parse.models.contract import Segmenter
 from wsi_parse.models.device import choose_device, choose_precision
 from wsi_parse.models.mini.facts import CLASS_OF
-from wsi_parse.models.scale_pass import ScalePass
+from wsi_parse.models.scale_pass import ScalePass, with_exclusive_classes
 from wsi_parse.models.weights import Weights, installed, weights_path, write_card
 from wsi_parse.prompts import Prompt
 from wsi_parse.run.resolve import resolve
