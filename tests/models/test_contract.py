@@ -90,7 +90,7 @@ def test_the_distance_channel_splits_what_touches(tmp_path: Path) -> None:
 
 
 def test_words_that_mean_the_same_are_one_prompt(tmp_path: Path) -> None:
-    assert run(discs(CENTRES), tmp_path, "nuclei", "GridRange", " cell  nuclei ") == {"nuclei": len(CENTRES)}
+    assert run(discs(CENTRES), tmp_path, "nuclei", "Cells", " cell  nuclei ") == {"nuclei": len(CENTRES)}
 
 
 def test_what_the_model_does_not_know_is_an_error() -> None:

@@ -179,8 +179,8 @@ def test_a_hub_in_trouble(hub: Hub, tmp_path: Path) -> None:
 
 
 def test_a_revision_and_a_file_that_are_not_there(hub: Hub, tmp_path: Path) -> None:
-    assert "no such revision" in get(hub, tmp_path, "--revision", "v9").stderr
-    assert "holds no biomedparse_v1.pt" in get(hub, tmp_path).stderr
+    assert "does not have this revision" in get(hub, tmp_path, "--revision", "v9").stderr
+    assert "does not have the file biomedparse_v1.pt" in get(hub, tmp_path).stderr
 
 
 def test_a_wrong_file(hub: Hub, tmp_path: Path) -> None:

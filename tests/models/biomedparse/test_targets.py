@@ -40,12 +40,12 @@ def test_passes_of_one_run_have_names_of_their_own() -> None:
 
 @pytest.mark.parametrize("field_um", [1.0, 7.0, 5000.0])
 def test_fields_that_make_no_sense_are_refused(field_um: float) -> None:
-    with pytest.raises(SettingsError, match="16 to 4096 um"):
+    with pytest.raises(SettingsError, match="16 to 4096 µm"):
         plan("neoplastic cells", field_um=field_um)
 
 
 def test_fields_too_coarse_for_cells_are_noted() -> None:
-    assert "2.0 um" in plan("neoplastic cells", field_um=512.0)[0].notes[0]
+    assert "2.0 µm" in plan("neoplastic cells", field_um=512.0)[0].notes[0]
     assert not plan("glands", field_um=512.0)[0].notes
     assert not plan("neoplastic cells", field_um=256.0)[0].notes
 
@@ -64,7 +64,7 @@ def test_tiles_are_read_no_coarser_than_trained_unless_the_input_is_full() -> No
 
 
 @pytest.mark.parametrize(
-    ("text", "organ", "words"),
+    ("text", "organ", "expected"),
     [
         ("Tumour  cells", None, "neoplastic cells"),
         ("lymphocyte", "Breast", "inflammatory cells in breast pathology"),
@@ -77,8 +77,8 @@ def test_tiles_are_read_no_coarser_than_trained_unless_the_input_is_full() -> No
         ("holes in fat", None, "holes in fat"),
     ],
 )
-def test_words_are_those_of_the_training(text: str, organ: str | None, words: str) -> None:
-    assert plan(text, organ=organ)[0].recipes[0].words == words
+def test_words_are_those_of_the_training(text: str, organ: str | None, expected: str) -> None:
+    assert plan(text, organ=organ)[0].recipes[0].model_prompt == expected
 
 
 def test_free_text_is_taken_with_a_warning_that_names_the_known() -> None:
@@ -88,11 +88,11 @@ def test_free_text_is_taken_with_a_warning_that_names_the_known() -> None:
     assert all(name in only.notes[0] for name in KNOWN)
     (cells,) = plan("plasma cells")
     assert (cells.field_um, cells.recipes[0].prompt.kind) == (64.0, "cell")
-    assert "fields of 64 um" in cells.notes[0]
+    assert "fields of 64 µm" in cells.notes[0]
 
 
 def test_what_the_model_card_does_not_list_is_noted() -> None:
-    assert "no organ 'lung'" in plan("neoplastic cells", organ="lung")[0].notes[0]
+    assert "The organ 'lung' is not in the list" in plan("neoplastic cells", organ="lung")[0].notes[0]
     assert "epithelial cells" in plan("neoplastic cells", organ="testis")[0].notes[0]
     assert not plan("neoplastic cells", organ="renal")[0].notes
 

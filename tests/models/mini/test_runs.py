@@ -188,7 +188,7 @@ class TestResults:
         model = MiniModel(settings, MiniModel.find_weights(settings))
         path.write_bytes(EMBEDDED.read_bytes()[:-2] + b"\0\0")
         (scale_pass,) = MiniModel.plan([], settings)
-        with pytest.raises(WsiParseError, match="not what they were"):
+        with pytest.raises(WsiParseError, match="have changed since the run was planned"):
             model.warm_up(scale_pass, {})
 
     def test_weights_that_cannot_be_read_fail_before_anything_is_written(
