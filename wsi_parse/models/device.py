@@ -26,9 +26,7 @@ def choose_device(name: str) -> torch.device:
     try:
         device = torch.device(name)
     except RuntimeError as error:
-        raise SettingsError(
-            f"{name!r} is not the name of a device.", "Use cpu, cuda, or for example cuda:1."
-        ) from error
+        raise SettingsError(f"There is no device named {name!r}.", "Use cpu, cuda, or for example cuda:1.") from error
     if device.type not in {"cpu", "cuda"}:
         raise SettingsError(f"The device {name!r} is not supported.", "Use cpu, cuda, or for example cuda:1.")
     if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():

@@ -75,7 +75,7 @@ def _all_targets_note(name: str, model: ModelSettings) -> str:
     chosen, known = MODELS.get(name).targets(model), MODELS.get(name).spec.prompts
     where = f" in {model.organ}" if model.organ and len(chosen) < len(known) else ""
     left = [target for target in known if target not in chosen]
-    out = f"; left out, because not in its list: {', '.join(left)}" if left else ""
+    out = f"; left out: {', '.join(left)} (not in its list)" if left else ""
     return f'"all" stands for what {name} knows{where}: {", ".join(chosen)}{out}.'
 
 
