@@ -15,10 +15,10 @@ from benchmarks.timing import ROUNDS, least_seconds
 from wsi_parse.compute.memory import MemorySampler, total_bytes
 from wsi_parse.models.biomedparse.convert import convert
 from wsi_parse.models.biomedparse.load import load
-from wsi_parse.models.biomedparse.names import published_shapes
 from wsi_parse.models.biomedparse.network import BiomedParse
-from wsi_parse.models.biomedparse.sizes import RELEASED
+from wsi_parse.models.biomedparse.network_sizes import RELEASED
 from wsi_parse.models.biomedparse.targets import CELLS
+from wsi_parse.models.biomedparse.tensor_names import published_shapes
 from wsi_parse.models.device import choose_device, choose_precision, compute_in, device_name
 from wsi_parse.models.weights import Weights
 

@@ -51,7 +51,9 @@ def split(channels: dict[str, np.ndarray]) -> None:
     """Split the nuclei of a tile and count their class votes, as for a chunk."""
     box, nucleus = Box(0, 0, SIDE, SIDE), channels["nucleus"]
     parameters = ObjectParameters.of(ObjectSettings(), Frame(SIDE, SIDE, 0.5, 0.5, 1.0, 1.0))
-    labels, seeds = label_cells(nucleus, nucleus >= parameters.level, channels["distance"], box, box, parameters.split)
+    labels, seeds = label_cells(
+        nucleus, nucleus >= parameters.threshold_255, channels["distance"], box, box, parameters.split
+    )
     for name in CLASSES:
         np.bincount(labels.ravel(), channels[name].repeat(2, 0).repeat(2, 1).ravel(), len(seeds) + 1)
 

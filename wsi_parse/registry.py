@@ -1,4 +1,7 @@
-"""Registries of plug-ins by name, imported on demand: built-in ones are listed here, others use entry points."""
+"""Registries of plug-ins by name, imported on demand: built-in ones are listed here, others use entry points.
+
+Readers have their registry in :mod:`wsi_parse.slides.opening`, because their order counts.
+"""
 
 import importlib
 from importlib.metadata import entry_points
@@ -73,16 +76,16 @@ CLUSTERS = Registry(
     "cluster",
     {
         "local": "wsi_parse.compute.local:local",
-        "slurm": "wsi_parse.compute.jobs:slurm",
-        "pbs": "wsi_parse.compute.jobs:pbs",
-        "lsf": "wsi_parse.compute.jobs:lsf",
+        "slurm": "wsi_parse.compute.batch_systems:slurm",
+        "pbs": "wsi_parse.compute.batch_systems:pbs",
+        "lsf": "wsi_parse.compute.batch_systems:lsf",
     },
 )
 EXPORTERS = Registry(
     "exporter",
     {
         "dicom": "wsi_parse.exporters.dicom:DicomExporter",
-        "geojson": "wsi_parse.exporters.parts:GeoJsonParts",
+        "geojson": "wsi_parse.exporters.geojson_parts:GeoJsonParts",
         "ome-zarr": "wsi_parse.exporters.ome_zarr:OmeZarrExporter",
         "parquet": "wsi_parse.exporters.parquet:ParquetExporter",
         "spatialdata": "wsi_parse.exporters.spatialdata:SpatialDataExporter",

@@ -128,7 +128,7 @@ def test_no_worker_that_runs_models_is_an_error(slide: Path, tmp_path: Path, mon
 
 
 def test_no_scheduler_answers(slide: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("wsi_parse.compute.scheduler._ANSWERS_WITHIN", "2s")
+    monkeypatch.setattr("wsi_parse.compute.running_scheduler._ANSWERS_WITHIN", "2s")
     with pytest.raises(ClusterError, match="No scheduler answers"):
         segment_slide(slide, tmp_path / "out", settings_of(cluster="tcp://127.0.0.1:9"))
     manifest = RunManifest.load(tmp_path / "out")

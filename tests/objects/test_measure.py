@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from wsi_parse.geometry import Frame
-from wsi_parse.objects.measure import PixelSums, measure
+from wsi_parse.objects.measure import measure
+from wsi_parse.objects.pixel_sums import PixelSums
 
 FRAME = Frame(400_000, 400_000, 0.25, 0.25, 1.0, 1.0)
 PLACES = st.integers(-20, 5_000_000)

@@ -13,7 +13,7 @@ from wsi_parse.geometry import Box
 from wsi_parse.slides import Slide, SlideOptions, open_slide
 from wsi_parse.slides.cached_tiles import TileCache
 from wsi_parse.slides.openslide_reader import OpenSlideReader
-from wsi_parse.slides.white import on_white
+from wsi_parse.slides.transparency import on_white
 
 APERIO = "aperio/CMU-1-Small-Region.svs"
 DICOM = "dicom/CMU-1-Small-Region"

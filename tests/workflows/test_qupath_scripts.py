@@ -15,7 +15,7 @@ import shapely
 
 from wsi_parse.exporters.base import ExportContext
 from wsi_parse.exporters.geojson import write_tissue
-from wsi_parse.exporters.parts import GeoJsonParts
+from wsi_parse.exporters.geojson_parts import GeoJsonParts
 from wsi_parse.objects.batch import ObjectBatch
 from wsi_parse.prompts import Prompt
 

@@ -77,7 +77,7 @@ def _files(path: Path) -> list[Path]:
     """Return the annotations of a folder of results, one or in parts; anything else as it is."""
     if not path.is_dir():
         return [path]
-    from wsi_parse.exporters.parts import INDEX_NAME
+    from wsi_parse.exporters.geojson_parts import INDEX_NAME
     from wsi_parse.run.manifest import RunManifest
 
     manifest = RunManifest.load(path)

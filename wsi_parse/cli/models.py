@@ -101,7 +101,7 @@ def verify_weights(
     as_json: Json = False,
 ) -> None:
     """Check installed weights: names, hash, one prediction, and Dice on labelled tiles."""
-    from wsi_parse.evaluate.verify import verify
+    from wsi_parse.evaluate.verify_model import verify
 
     spec = MODELS.get(name).spec
     facts = verify(name, weights, labelled, prompt, mpp)

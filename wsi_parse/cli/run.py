@@ -185,7 +185,7 @@ def _print_result(manifest: "RunManifest", folder: Path, console: Console) -> No
 
 def written_line(manifest: "RunManifest", folder: Path) -> str:
     """Say which file to open: the annotations for QuPath if there are any, and what to do with them."""
-    from wsi_parse.exporters.parts import INDEX_NAME
+    from wsi_parse.exporters.geojson_parts import INDEX_NAME
 
     names = list(manifest.outputs)
     annotations = [

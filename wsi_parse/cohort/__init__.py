@@ -2,8 +2,8 @@
 
 from wsi_parse.cohort.listing import CohortSlide, Listing, list_cohort
 from wsi_parse.cohort.outcome import Outcome
-from wsi_parse.cohort.resolve import Choice, selected_rows, with_model
 from wsi_parse.cohort.run import Listener, run_cohort
+from wsi_parse.cohort.selection import Choice, selected_rows, with_model
 
 __all__ = [
     "Choice",

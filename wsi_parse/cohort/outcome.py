@@ -12,7 +12,7 @@ from wsi_parse.cohort.listing import CohortSlide, Problem
 from wsi_parse.errors import WsiParseError
 from wsi_parse.files import write_text
 from wsi_parse.run.manifest import RunManifest
-from wsi_parse.run.pipeline import without_folders
+from wsi_parse.run.privacy import without_folders
 from wsi_parse.settings import RunSettings
 
 #: The stage of failures before a run begins.

@@ -12,7 +12,7 @@ from typing import Protocol
 
 from wsi_parse.cohort.listing import CohortSlide, Listing
 from wsi_parse.cohort.outcome import OPENING, FailureNotes, Outcome
-from wsi_parse.cohort.resolve import Choice, check, selected_rows, with_model
+from wsi_parse.cohort.selection import Choice, check, selected_rows, with_model
 from wsi_parse.cohort.tables import write_tables
 from wsi_parse.compute.cluster import Cluster
 from wsi_parse.errors import ClaimedError, ClusterError, ManifestError, StoreError, UsageError

@@ -10,7 +10,7 @@ from typing import Any
 import dask
 from distributed import Client
 
-from wsi_parse.compute.scheduler import existing
+from wsi_parse.compute.running_scheduler import connect
 from wsi_parse.compute.worker import forget
 from wsi_parse.compute.worker_check import WorkerCheck
 from wsi_parse.errors import ClusterError, StageError
@@ -147,7 +147,7 @@ class Cluster:
     def _start(self, at_once: int | None) -> Client:
         settings = self.settings
         self._stack.enter_context(dask.config.set(_CONFIG))
-        starter: Starter = existing if "://" in settings.cluster else CLUSTERS.get(settings.cluster)
+        starter: Starter = connect if "://" in settings.cluster else CLUSTERS.get(settings.cluster)
         client = self._stack.enter_context(starter(settings, at_once, self._folder))
         in_this_process = self.is_here and settings.workers == 0
         if not in_this_process and "dashboard" in client.scheduler_info(n_workers=0)["services"]:

@@ -17,8 +17,8 @@ from wsi_parse.models.contract import State
 from wsi_parse.models.scale_pass import ScalePass
 from wsi_parse.models.weights import Weights
 from wsi_parse.objects.chunk_objects import ChunkObjects
-from wsi_parse.objects.chunks import ChunkGrid
-from wsi_parse.objects.parameters import ObjectParameters, chunk_grid
+from wsi_parse.objects.chunks import ChunkGrid, chunk_grid
+from wsi_parse.objects.parameters import ObjectParameters
 from wsi_parse.objects.pass_context import PassContext
 from wsi_parse.predict.tile_store import TileStore
 from wsi_parse.predict.tiles import Selection, TileGrid

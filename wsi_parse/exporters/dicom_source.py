@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from wsi_parse.errors import SlideReadError
-from wsi_parse.slides.dicom import series_files, series_of
+from wsi_parse.slides.dicom_series import series_files, series_of
 
 if TYPE_CHECKING:
     from pydicom import Dataset

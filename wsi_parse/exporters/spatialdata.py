@@ -13,8 +13,7 @@ from numpy.typing import NDArray
 from wsi_parse.exporters.base import ExportContext, StreamingExporter
 from wsi_parse.exporters.ome_zarr import COVERAGE, level_shapes, write_pyramid
 from wsi_parse.files import remove
-from wsi_parse.objects.batch import ObjectBatch, variants
-from wsi_parse.objects.measure import joined
+from wsi_parse.objects.batch import ObjectBatch, concatenate_columns, variants
 from wsi_parse.objects.probability_map import ProbabilityMap
 
 SHAPES, NUCLEI, TABLE, MICRONS = "objects", "nuclei", "measurements", "um"
@@ -159,7 +158,7 @@ def _joined(batches: list[ObjectBatch]) -> ObjectBatch | None:
         np.concatenate([batch.geometry for batch in batches]),
         np.concatenate([batch.prompt for batch in batches]),
         np.concatenate([batch.ids for batch in batches]),
-        joined([(len(batch), batch.measurements) for batch in batches]),
+        concatenate_columns([(len(batch), batch.measurements) for batch in batches]),
         np.concatenate([np.zeros(len(b), bool) if b.unsure is None else b.unsure for b in batches]),
         nuclei=np.concatenate([np.full(len(b), None) if b.nuclei is None else b.nuclei for b in batches])
         if any(b.nuclei is not None for b in batches)

@@ -1,6 +1,6 @@
 """ObjectBatch: many finished objects as arrays, in the order of all outputs."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -67,3 +67,13 @@ class ObjectBatch:
 def variants(prompts: Sequence[Prompt]) -> list[Prompt]:
     """Return for each prompt the variant of its sure objects, followed by that of its unsure ones."""
     return [variant for prompt in prompts for variant in (prompt, prompt.unsure)]
+
+
+def concatenate_columns(
+    parts: Sequence[tuple[int, Mapping[str, NDArray[np.float64]]]],
+) -> dict[str, NDArray[np.float64]]:
+    """Concatenate the columns of several (number of objects, columns); a column that one part lacks is NaN there."""
+    names = dict.fromkeys(name for _, columns in parts for name in columns)
+    return {
+        name: np.concatenate([columns.get(name, np.full(count, np.nan)) for count, columns in parts]) for name in names
+    }

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from wsi_parse.errors import StoreError
 from wsi_parse.files import atomic
-from wsi_parse.objects.measure import joined
+from wsi_parse.objects.batch import concatenate_columns
 from wsi_parse.objects.regions import Pieces
 
 
@@ -59,7 +59,7 @@ class ChunkObjects:
         return cls(
             np.concatenate([part.cells for part in parts]),
             np.concatenate([part.recipe for part in parts]),
-            joined([(len(part.cells), part.measurements) for part in parts]),
+            concatenate_columns([(len(part.cells), part.measurements) for part in parts]),
             pieces,
             np.concatenate(nuclei) if nuclei else None,
         )

@@ -3,7 +3,10 @@
 from dataclasses import dataclass
 
 from wsi_parse.geometry import Box, Frame
+from wsi_parse.models.scale_pass import ScalePass
+from wsi_parse.objects.parameters import ObjectParameters
 from wsi_parse.predict.tiles import Selection
+from wsi_parse.settings import ObjectSettings
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,3 +57,12 @@ class ChunkGrid:
             for column in range(columns)
             if selection.reading(self.core((row, column)).multiplied(self.stride))
         ]
+
+
+def chunk_grid(scale_pass: ScalePass, read_frame: Frame, settings: ObjectSettings) -> ChunkGrid:
+    """Lay the chunks of a scale pass on the lattice of its finest probability channel."""
+    stride = min(scale_pass.channel(recipe.probability).stride for recipe in scale_pass.recipes)
+    frame = read_frame.coarser(stride)
+    has_cells = any(recipe.prompt.kind == "cell" for recipe in scale_pass.recipes)
+    halo = ObjectParameters.of(settings, frame).halo if has_cells else 1
+    return ChunkGrid(frame, stride, settings.chunk_px, halo)

@@ -1,8 +1,8 @@
-"""Contours of labelled pixels, all at once: directed pixel edges are linked and moved to the probability level.
+"""Contours of labelled pixels, all at once: directed pixel edges are linked and moved to where the probability crosses the threshold.
 
 Every side of a pixel that faces another label is an edge, directed with its label on the right hand (y down:
 clockwise, signed area positive). Following the edges of one label gives rings; each edge becomes one point where
-the line between the two pixel centres crosses the level (marching squares). Labels are 4-connected: pixels that
+the line between the two pixel centres crosses the threshold (marching squares). Labels are 4-connected: pixels that
 touch only at a corner are separate, so every 4-connected part has one outer ring.
 """
 
@@ -58,7 +58,7 @@ def trace(
     values: NDArray[np.uint8] | None = None,
     inside: NDArray[np.bool_] | None = None,
     covered: NDArray[np.bool_] | None = None,
-    level: float = 127.5,
+    threshold_255: float = 127.5,
 ) -> Lines:
     """Trace the contours of all labels.
 
@@ -72,12 +72,12 @@ def trace(
         Edges of the pixels of this box are traced; it lies at least one pixel inside the window. A line that leaves
         the core is open.
     values : uint8 array, optional
-        Probabilities; they place the contour between a pixel at or above `level` and one below it.
+        Probabilities; they place the contour between a pixel at or above `threshold_255` and one below it.
     inside : bool array, optional
-        Which pixels are at or above the level: between two of them (touching cells) the contour is half-way.
+        Which pixels are at or above the threshold: between two of them (touching cells) the contour is half-way.
     covered : bool array, optional
         Where tiles were predicted: towards other pixels the contour is the edge of the pixel.
-    level : float
+    threshold_255 : float
         On the 0..255 scale.
 
     Returns
@@ -94,7 +94,7 @@ def trace(
     following, target_pixel, target_side = _following(labels, pixel, side, row, column, area)
     order, offsets, closed = _in_line(following)
     row, column, side = row[order], column[order], side[order]
-    points = _crossings(row, column, side, values, inside, covered, level)
+    points = _crossings(row, column, side, values, inside, covered, threshold_255)
     label = labels.ravel()[pixel[order]].astype(np.int64)
     # Sum of y dx over the horizontal edges: pixels enclosed, exactly.
     share = np.where(side == 0, -(row + window.y), np.where(side == 2, row + window.y + 1, 0))
@@ -205,21 +205,21 @@ def _crossings(
     values: NDArray[np.uint8] | None,
     inside: NDArray[np.bool_] | None,
     covered: NDArray[np.bool_] | None,
-    level: float,
+    threshold_255: float,
 ) -> NDArray[np.float64]:
-    """Place a point (x, y) on each edge; on its middle where the probabilities do not cross the level."""
+    """Place a point (x, y) on each edge; on its middle where the probabilities do not cross the threshold."""
     across = _ACROSS[side]
     share = np.full(len(row), 0.5)
     if values is not None:
         other = (row + across[:, 0], column + across[:, 1])
         low = values[other].astype(np.float64)
         high = values[row, column].astype(np.float64)
-        falls = (high > level) & (low < level)
+        falls = (high > threshold_255) & (low < threshold_255)
         if inside is not None:
             falls &= ~inside[other]
         if covered is not None:
             falls &= covered[other]
-        share[falls] = (high[falls] - level) / (high[falls] - low[falls])
+        share[falls] = (high[falls] - threshold_255) / (high[falls] - low[falls])
         # Rounded to 1/256, so that adding the window's origin is exact and windows agree to the last bit.
         share = np.rint(share * 256) / 256
     return np.stack([column + 0.5 + share * across[:, 1], row + 0.5 + share * across[:, 0]], axis=1)

@@ -9,13 +9,17 @@ from numpy.typing import NDArray
 from wsi_parse.geometry import Box
 from wsi_parse.models.scale_pass import Recipe
 from wsi_parse.objects.chunk_objects import ChunkObjects, FoundCells
+from wsi_parse.objects.class_vote import class_vote
 from wsi_parse.objects.contours import polygons_of, trace
 from wsi_parse.objects.expand import expand_labels
-from wsi_parse.objects.measure import PixelSums, measure, measure_cells, stain_densities
+from wsi_parse.objects.measure import measure, measure_cells
 from wsi_parse.objects.pass_context import PassContext
+from wsi_parse.objects.pixel_sums import PixelSums
 from wsi_parse.objects.regions import Pieces, cut_pieces
 from wsi_parse.objects.simplify import shared_to_level0, to_level0
 from wsi_parse.objects.split import label_cells
+from wsi_parse.objects.stain_densities import stain_densities
+from wsi_parse.objects.threshold import threshold_mask
 from wsi_parse.qupath.geometry import fit_for_qupath
 
 
@@ -55,10 +59,17 @@ def _regions(context: PassContext, chunk: tuple[int, int], recipe: Recipe) -> Pi
     core = context.chunks.core(chunk)
     window = core.expanded(1)
     values, covered = context.channel(recipe.probability, window)
-    inside = covered & (values >= context.parameters.level)
+    inside = threshold_mask(values, covered, context.parameters.threshold_255)
     stains = _stains(context, window) if inside.any() else None
     return cut_pieces(
-        values, inside, covered, window, core, context.parameters.level, context.parameters.min_region_area_px, stains
+        values,
+        inside,
+        covered,
+        window,
+        core,
+        context.parameters.threshold_255,
+        context.parameters.min_region_area_px,
+        stains,
     )
 
 
@@ -68,7 +79,7 @@ def _cells(context: PassContext, chunk: tuple[int, int], groups: Sequence[Sequen
     maps = []
     for members in groups:
         values, covered = context.cell_probability(context.scale_pass.recipes[members[0]], window)
-        maps.append((values, covered, covered & (values >= context.parameters.level)))
+        maps.append((values, covered, threshold_mask(values, covered, context.parameters.threshold_255)))
     masks = [inside for _, _, inside in maps]
     found = []
     for index, members in enumerate(groups):
@@ -101,7 +112,7 @@ def _cells_of_group(
     pixels = np.flatnonzero(inside)
     seed = labels.ravel()[pixels]
     size = np.bincount(seed, minlength=len(seeds) + 1)[1:]
-    recipe_of_cell, votes = _vote(context, window, pixels, seed, size, members)
+    recipe_of_cell, votes = class_vote(context, window, pixels, seed, size, members)
     keep = _lie_on_tissue(context, seeds) & (size >= parameters.min_cell_area_px) & (recipe_of_cell >= 0)
     number = np.zeros(len(seeds) + 1, np.int32)
     number[1:][keep] = np.arange(1, keep.sum() + 1)
@@ -110,7 +121,7 @@ def _cells_of_group(
         return None
     stains = _stains(context, window)
     sums = PixelSums.of(labels, int(keep.sum()), (window.x, window.y), values, stains)
-    lines = trace(labels, window, window.expanded(-1), values, inside, covered, parameters.level)
+    lines = trace(labels, window, window.expanded(-1), values, inside, covered, parameters.threshold_255)
     polygons, found = polygons_of(lines, keep_holes=False)
     shapes = to_level0(polygons, frame, parameters.simplify_px)
     # The polygon of a small object can be smaller than its pixels above the threshold.
@@ -158,43 +169,3 @@ def _lie_on_tissue(context: PassContext, seeds: NDArray[np.int64]) -> NDArray[np
     if context.roi is not None:
         inside &= shapely.contains_xy(context.roi, points_level0[:, 0], points_level0[:, 1])
     return inside
-
-
-def _vote(
-    context: PassContext,
-    window: Box,
-    pixels: NDArray[np.int64],
-    seed: NDArray[np.int32],
-    size: NDArray[np.int64],
-    members: Sequence[int],
-) -> tuple[NDArray[np.int64], dict[str, NDArray[np.float64]]]:
-    """Decide to which recipe each cell belongs; -1 if to none.
-
-    All pixels of a cell vote with all class channels. A cell whose winning class has a prompt becomes an object of
-    that prompt; any other goes to the prompt that takes all cells, if there is one. No cell belongs to two prompts.
-    `seed` is the number (from 1) of the cell of each of the window's `pixels`, `size` is the pixel count of each cell.
-    Returns the recipes and the columns of class probabilities.
-    """
-    recipes, count = context.scale_pass.recipes, len(size)
-    takes_all = [index for index in members if not recipes[index].classes]
-    recipe_of_cell = np.full(count, takes_all[0] if takes_all else -1)
-    names = next((recipes[index].classes for index in members if recipes[index].classes), ())
-    if not names or not count:
-        return recipe_of_cell, {}
-    channels = (context.channel(name, window)[0].ravel()[pixels] for name in names)
-    votes = np.stack([np.bincount(seed, channel, count + 1)[1:] for channel in channels])
-    size = np.maximum(size, 1)
-    winner = np.argmax(votes, axis=0)
-    for index in members:
-        if recipes[index].class_channel is not None:
-            recipe_of_cell[winner == names.index(str(recipes[index].class_channel))] = index
-    mean = np.sort(votes, axis=0)[::-1] / size / 255
-    columns = {"class_probability": mean[0]}
-    if len(names) > 1:
-        columns["runner_up_probability"] = mean[1]
-    if recipes[members[0]].competing:
-        # Each competing channel belongs to a prompt of its own: their probabilities show which one came second.
-        columns |= {
-            f"probability_{name.replace(' ', '_')}": vote / size / 255 for name, vote in zip(names, votes, strict=True)
-        }
-    return recipe_of_cell, columns

@@ -4,8 +4,6 @@ import math
 from dataclasses import dataclass
 
 from wsi_parse.geometry import Frame
-from wsi_parse.models.scale_pass import ScalePass
-from wsi_parse.objects.chunks import ChunkGrid
 from wsi_parse.objects.split import SplitParameters
 from wsi_parse.settings import ObjectSettings
 
@@ -19,7 +17,7 @@ class ObjectParameters:
 
     Parameters
     ----------
-    level : float
+    threshold_255 : float
         The threshold on the 0..255 scale, at which contours are traced.
     split : SplitParameters
     min_cell_area_px, min_region_area_px, min_hole_area_px : float
@@ -34,7 +32,7 @@ class ObjectParameters:
         Whether stain densities are measured.
     """
 
-    level: float
+    threshold_255: float
     split: SplitParameters
     min_cell_area_px: float
     min_region_area_px: float
@@ -70,12 +68,3 @@ class ObjectParameters:
             settings.cell_expansion_um / frame.mpp_x + _CENTRES_PX if settings.cell_expansion_um else 0.0,
             settings.stains,
         )
-
-
-def chunk_grid(scale_pass: ScalePass, read_frame: Frame, settings: ObjectSettings) -> ChunkGrid:
-    """Lay the chunks of a scale pass on the lattice of its finest probability channel."""
-    stride = min(scale_pass.channel(recipe.probability).stride for recipe in scale_pass.recipes)
-    frame = read_frame.coarser(stride)
-    has_cells = any(recipe.prompt.kind == "cell" for recipe in scale_pass.recipes)
-    halo = ObjectParameters.of(settings, frame).halo if has_cells else 1
-    return ChunkGrid(frame, stride, settings.chunk_px, halo)

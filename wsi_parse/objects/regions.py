@@ -17,7 +17,7 @@ from scipy.sparse.csgraph import connected_components
 
 from wsi_parse.geometry import Box
 from wsi_parse.objects.contours import Lines, polygons_of, trace
-from wsi_parse.objects.measure import PixelSums
+from wsi_parse.objects.pixel_sums import PixelSums
 
 
 @dataclass(frozen=True)
@@ -65,7 +65,7 @@ def cut_pieces(
     covered: NDArray[np.bool_],
     window: Box,
     core: Box,
-    level: float,
+    threshold_255: float,
     min_area_px: float,
     stains: NDArray[np.int64] | None = None,
 ) -> Pieces:
@@ -95,7 +95,7 @@ def cut_pieces(
     number = np.zeros(count + 1, np.int64)
     number[keep] = np.arange(1, keep.sum() + 1)
     labels = number[labels]
-    lines = trace(labels, window, core, values, inside, covered, level)
+    lines = trace(labels, window, core, values, inside, covered, threshold_255)
     sums = PixelSums.of(
         labels[own],
         int(keep.sum()),

@@ -12,8 +12,9 @@ from numpy.typing import NDArray
 from wsi_parse.compute.plan import PassPlan, RunPlan
 from wsi_parse.objects.batch import ObjectBatch
 from wsi_parse.objects.chunk_objects import ChunkObjects
-from wsi_parse.objects.measure import PixelSums, measure
+from wsi_parse.objects.measure import measure
 from wsi_parse.objects.parameters import ObjectParameters
+from wsi_parse.objects.pixel_sums import PixelSums
 from wsi_parse.objects.regions import Pieces, RegionJoiner
 from wsi_parse.objects.simplify import to_level0
 from wsi_parse.prompts import Prompt

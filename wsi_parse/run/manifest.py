@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from wsi_parse.files import MANIFEST_NAME, SCHEMA_VERSION, manifest_error, read_manifest, tree_sha256, write_text
 from wsi_parse.notice import RESEARCH_ONLY
+from wsi_parse.run.privacy import redacted_settings
 from wsi_parse.settings import RunSettings
 
 _PACKAGES = (
@@ -138,18 +139,6 @@ class RunManifest(BaseModel):
             and bool(self.outputs)
             and all(sha256_of(folder / name) == value for name, value in self.outputs.items())
         )
-
-
-def redacted_settings(settings: RunSettings) -> dict[str, Any]:
-    """Return the settings without addresses, accounts and folders, as a manifest may hold them."""
-    redacted: dict[str, Any] = settings.model_dump(mode="json")
-    redacted["compute"] = {name: redacted["compute"][name] for name in ("workers", "threads")}
-    redacted["compute"]["cluster"] = settings.compute.cluster.partition("://")[0]
-    if settings.slide.roi is not None:
-        redacted["slide"]["roi"] = settings.slide.roi.name
-    if settings.model.weights is not None:
-        redacted["model"]["weights"] = settings.model.weights.name
-    return redacted
 
 
 def _flat(settings: dict[str, Any]) -> dict[str, Any]:

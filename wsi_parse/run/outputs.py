@@ -12,7 +12,7 @@ from wsi_parse.compute.memory import release
 from wsi_parse.compute.plan import RunPlan
 from wsi_parse.exporters.base import ExportContext, Exporter
 from wsi_parse.exporters.geojson import write_tissue
-from wsi_parse.exporters.parts import GeoJsonParts
+from wsi_parse.exporters.geojson_parts import GeoJsonParts
 from wsi_parse.files import MANIFEST_NAME, remove
 from wsi_parse.objects.batch import ObjectBatch
 from wsi_parse.objects.probability_map import ProbabilityMap

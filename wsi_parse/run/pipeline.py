@@ -19,9 +19,10 @@ from wsi_parse.progress import Clock, Progress, Silent, stage_named
 from wsi_parse.run.estimate import stored_bytes
 from wsi_parse.run.layout import WORK, lay_out
 from wsi_parse.run.locks import claim
-from wsi_parse.run.manifest import RunManifest, redacted_settings, versions
+from wsi_parse.run.manifest import RunManifest, versions
 from wsi_parse.run.outputs import remove_earlier, write_outputs
 from wsi_parse.run.prepared import PreparedRun, resolve_run
+from wsi_parse.run.privacy import redacted_settings, without_folders
 from wsi_parse.run.provenance import model_provenance, pass_provenance, prompt_provenance, slide_provenance
 from wsi_parse.settings import RunSettings
 
@@ -139,15 +140,6 @@ def _check_folder(folder: Path, earlier: RunManifest | None, prepared: PreparedR
             f"{folder} holds results of another slide, {earlier.slide.get('name')}.",
             "Choose another --out, or remove that folder.",
         )
-
-
-def without_folders(text: str, *paths: Path | None) -> str:
-    """Remove folders from a message: paths may hold names of patients."""
-    folders = {str(folder) for path in paths if path for folder in (path.absolute().parent, path.parent)}
-    for folder in sorted(folders - {".", ""}, key=len, reverse=True):
-        for mark in "/\\":
-            text = text.replace(f"{folder.rstrip(mark)}{mark}", "")
-    return text
 
 
 def _run(

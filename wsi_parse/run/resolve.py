@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 from wsi_parse.errors import UsageError
-from wsi_parse.exporters.formats import check_formats
+from wsi_parse.exporters.check_formats import check_formats
 from wsi_parse.prompts import Prompt, normalise, singular
 from wsi_parse.registry import MODELS
 from wsi_parse.run.choose_model import choose_model

@@ -13,10 +13,10 @@ from PIL.PngImagePlugin import PngImageFile
 from wsi_parse.errors import SlideOpenError, UnsupportedSlideError
 from wsi_parse.slides.array_reader import ArrayReader
 from wsi_parse.slides.base import PixelSize
-from wsi_parse.slides.checks import fingerprint
+from wsi_parse.slides.fingerprint import fingerprint
 from wsi_parse.slides.pixel_size import from_tiff_tags
 from wsi_parse.slides.tiff_colour import check_series, parsing
-from wsi_parse.slides.white import on_white
+from wsi_parse.slides.transparency import on_white
 
 MAX_PX = 1_000_000_000
 # Pictures are opened by their class, because `Image.open` has a size limit of its own that is far below ours.

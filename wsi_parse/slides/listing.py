@@ -5,7 +5,7 @@ from pathlib import Path
 
 from wsi_parse.errors import SlideOpenError, UsageError
 from wsi_parse.files import CHECK_RIGHTS
-from wsi_parse.slides.dicom import series_of
+from wsi_parse.slides.dicom_series import series_of
 
 SUFFIXES = (".svs", ".tif", ".tiff", ".ndpi", ".vms", ".vmu", ".scn", ".mrxs", ".svslide", ".bif", ".czi", ".dcm")
 PICTURES = (".png", ".jpg", ".jpeg")

@@ -73,7 +73,7 @@ def _reader(path: Path, wanted: str | None) -> Reader:
 
 
 def _first_that_can(path: Path, wanted: str | None) -> Reader:
-    from wsi_parse.slides.whole import check_whole
+    from wsi_parse.slides.completeness import check_whole
 
     names = [*_BUILTIN, *(name for name in READERS.names() if name not in _BUILTIN)]
     if wanted is not None and wanted not in names:
@@ -107,7 +107,7 @@ def _first_that_can(path: Path, wanted: str | None) -> Reader:
 def _check_light(reader: Reader) -> None:
     """Refuse a slide that is not bright-field, judged by the smallest level or the middle of it."""
     from wsi_parse.geometry import Box
-    from wsi_parse.slides.checks import check_brightfield
+    from wsi_parse.slides.brightfield import check_brightfield
 
     index = len(reader.info.levels) - 1
     level = reader.info.levels[index]

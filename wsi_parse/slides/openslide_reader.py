@@ -13,12 +13,12 @@ from wsi_parse.errors import SlideOpenError, SlideReadError, UnsupportedSlideErr
 from wsi_parse.geometry import Box
 from wsi_parse.slides.base import Level, SlideInfo
 from wsi_parse.slides.cached_tiles import CachedTiles, TileCache, unreadable
-from wsi_parse.slides.checks import fingerprint
-from wsi_parse.slides.levels import downsample
+from wsi_parse.slides.downsample import downsample
+from wsi_parse.slides.fingerprint import fingerprint
 from wsi_parse.slides.pixel_size import from_openslide
 from wsi_parse.slides.stored_tiles import stored_tiles
 from wsi_parse.slides.tiff_colour import check_page, parsing
-from wsi_parse.slides.white import on_white
+from wsi_parse.slides.transparency import on_white
 
 _TILE_PX = 1024
 # OpenSlide 4.0.1 reports bounds for these too; QuPath up to v0.7 (OpenSlide 4.0.0) does not crop to them.

@@ -13,8 +13,8 @@ from wsi_parse.errors import SlideOpenError
 from wsi_parse.geometry import Box
 from wsi_parse.slides.base import Level, PixelSize, SlideInfo
 from wsi_parse.slides.cached_tiles import CachedTiles, TileCache
-from wsi_parse.slides.checks import fingerprint
-from wsi_parse.slides.levels import downsample
+from wsi_parse.slides.downsample import downsample
+from wsi_parse.slides.fingerprint import fingerprint
 from wsi_parse.slides.pixel_size import from_ome_xml, from_tiff_tags, pixel_size_of
 from wsi_parse.slides.stored_tiles import stored_tiles
 from wsi_parse.slides.tiff_colour import check_series, parsing

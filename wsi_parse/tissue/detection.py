@@ -18,7 +18,8 @@ from wsi_parse.settings import TissueSettings
 from wsi_parse.slides.optical_density import optical_density
 from wsi_parse.slides.slide import Slide
 from wsi_parse.tissue.mask import TissueMask
-from wsi_parse.tissue.pen_ink import ALL_INKS, TypicalDensity, dilated, faint_ink, joined, locally, strokes, strong_ink
+from wsi_parse.tissue.morphology import dilated, joined, locally
+from wsi_parse.tissue.pen_ink import ALL_INKS, TypicalDensity, faint_ink, strokes, strong_ink
 
 # Spread of the optical density that every tissue has somewhere, and that its palest parts (fat) still have: 16 and 8 of
 # 240 grey levels. It is measured after smoothing, so that the noise of a camera or of JPEG stays below it.

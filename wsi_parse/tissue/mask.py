@@ -10,7 +10,7 @@ import shapely
 from numpy.typing import NDArray
 
 from wsi_parse.geometry import Box, Frame
-from wsi_parse.tissue.pen_ink import dilated
+from wsi_parse.tissue.morphology import dilated
 
 
 @dataclass(frozen=True)

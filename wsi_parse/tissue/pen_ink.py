@@ -6,19 +6,14 @@ tissue can be, and followed along the stroke from there: faint ink alone could a
 tissue are not followed.
 """
 
-from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.ndimage import label
-from skimage.morphology import isotropic_dilation
 
-from wsi_parse.geometry import Box
+from wsi_parse.tissue.morphology import Mask, dilated, joined, locally, opened
 
 Density = NDArray[np.float32]
-Mask = NDArray[np.bool_]
 Bits = NDArray[np.uint8]
 
 BLACK, COLD, WARM = 1, 2, 4
@@ -29,7 +24,6 @@ NARROWEST_STROKE_UM = 80.0
 WIDEST_STROKE_UM = 2000.0
 # The edge of a stroke is paler than any ink.
 EDGE_UM = 60.0
-_STRIP_ROWS = 512
 
 
 @dataclass(frozen=True)
@@ -124,58 +118,13 @@ def strokes(strong: Bits, faint: Bits, mpp: float) -> Mask:
     """
     ink = np.zeros(strong.shape, np.bool_)
     for colour in (BLACK, COLD, WARM):
-        sure = _opened(strong & colour > 0, NARROWEST_STROKE_UM / mpp)
+        sure = opened(strong & colour > 0, NARROWEST_STROKE_UM / mpp)
         if sure.any():
             possible = faint & (colour | BLACK) > 0
-            possible &= ~_opened(possible, WIDEST_STROKE_UM / mpp)
+            possible &= ~opened(possible, WIDEST_STROKE_UM / mpp)
             ink |= joined(sure, possible)
     edge_px = EDGE_UM / mpp
     return locally(lambda part: dilated(part, edge_px), ink, edge_px)
-
-
-def joined(sure: Mask, possible: Mask, min_sure_px: int = 1) -> Mask:
-    """Return the connected parts of `possible | sure` that contain at least `min_sure_px` sure pixels."""
-    labels, count = label(possible | sure)
-    kept = np.bincount(labels[sure], minlength=count + 1) >= min_sure_px
-    kept[0] = False
-    return kept[labels]
-
-
-def dilated(mask: Mask, radius_px: float) -> Mask:
-    """Dilate a mask by a disk; an empty mask is returned as it is, because its distance transform is undefined."""
-    return isotropic_dilation(mask, radius_px) if mask.any() else mask
-
-
-def locally(function: Callable[[Any], Any], image: NDArray[Any], reach_px: float) -> Any:  # noqa: ANN401
-    """Apply a local function in strips, so that its intermediate arrays stay small.
-
-    Parameters
-    ----------
-    function : callable
-        From an array (h, w, ...) to one of (h, w).
-    image : array (h, w, ...)
-    reach_px : float
-        Distance up to which a pixel of the result depends on other pixels.
-
-    Returns
-    -------
-    array (h, w)
-        The same as ``function(image)``.
-    """
-    reach = int(np.ceil(reach_px)) + 1
-    whole = Box(0, 0, image.shape[1], image.shape[0])
-    parts = []
-    for strip in whole.strips(_STRIP_ROWS):
-        around = strip.expanded(reach).intersection(whole)
-        parts.append(function(image[around.slices])[strip.relative_to(around).slices])
-    return np.concatenate(parts)
-
-
-def _opened(mask: Mask, width_px: float) -> Mask:
-    def opened(part: Mask) -> Mask:
-        return dilated(~dilated(~part, width_px / 2), width_px / 2)
-
-    return locally(opened, mask, width_px)
 
 
 def _bits(black: Mask, cold: Mask, warm: Mask) -> Bits:

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 import torch
 
-from wsi_parse.models.biomedparse.sizes import RELEASED, Sizes
+from wsi_parse.models.biomedparse.network_sizes import RELEASED, Sizes
 
 TINY_HEADS = 4
 

@@ -18,9 +18,9 @@ from safetensors.torch import save_file
 from tests.models.biomedparse.reference import checkpoint, keys, sizes_of
 from wsi_parse.errors import WeightsError
 from wsi_parse.models.biomedparse.convert import convert, read_converted
-from wsi_parse.models.biomedparse.names import UNUSED, published_shapes, to_network_names
 from wsi_parse.models.biomedparse.network import BiomedParse
-from wsi_parse.models.biomedparse.sizes import RELEASED
+from wsi_parse.models.biomedparse.network_sizes import RELEASED
+from wsi_parse.models.biomedparse.tensor_names import UNUSED, published_shapes, to_network_names
 
 SOME = "sem_seg_head.predictor.decoder_norm.weight"
 

@@ -11,8 +11,8 @@ from torch.nn import functional
 
 from tests.models.biomedparse.reference import checkpoint, golden, reference_root
 from wsi_parse.models.biomedparse.network import BiomedParse
-from wsi_parse.models.biomedparse.picture import resized, to_device
-from wsi_parse.models.biomedparse.text import TextEmbeddings
+from wsi_parse.models.biomedparse.text_encoder import TextEmbeddings
+from wsi_parse.models.biomedparse.tile_input import resized, to_device
 
 TINY = ("tiny256_p1", "tiny256_p2", "tiny256_p4", "tiny256_pg", "tiny192x256_p2")
 FULL = ("full256_p1", "full256_p2", "full256_p4", "full1024_synth_p1", "full1024_tnbc_p2")

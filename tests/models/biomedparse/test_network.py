@@ -14,7 +14,7 @@ from tests.models.biomedparse.reference import golden
 from wsi_parse.errors import UnknownPromptError
 from wsi_parse.models.biomedparse.focal import focal_block
 from wsi_parse.models.biomedparse.network import BiomedParse
-from wsi_parse.models.biomedparse.text import TextEmbeddings
+from wsi_parse.models.biomedparse.text_encoder import TextEmbeddings
 from wsi_parse.models.biomedparse.tokens import END, START, tokenise
 
 PROMPTS = ("neoplastic cells", "glandular structure in colon pathology", "inflammatory cells", "cells")

@@ -58,9 +58,9 @@ class TestBiomedParse(SegmenterTests):
 def test_the_image_is_looked_at_once_and_words_are_read_once(
     tiny_file: Path, images: np.ndarray, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    from wsi_parse.models.biomedparse.image_encoder import Vision
     from wsi_parse.models.biomedparse.pixel_decoder import PixelDecoder
-    from wsi_parse.models.biomedparse.text import Text
-    from wsi_parse.models.biomedparse.vision import Vision
+    from wsi_parse.models.biomedparse.text_encoder import Text
 
     counted: Counter[str] = Counter()
     for part in (Vision, PixelDecoder, Text):

@@ -14,8 +14,8 @@ from torch import Tensor
 
 from wsi_parse.errors import StoreError, WeightsError
 from wsi_parse.files import atomic
-from wsi_parse.models.biomedparse.names import UNUSED, published_shapes
-from wsi_parse.models.biomedparse.sizes import SIZES_KEY, Sizes, read_sizes
+from wsi_parse.models.biomedparse.network_sizes import SIZES_KEY, Sizes, read_sizes
+from wsi_parse.models.biomedparse.tensor_names import UNUSED, published_shapes
 from wsi_parse.models.weights import CACHE_VARIABLE
 
 _SHOWN = 5

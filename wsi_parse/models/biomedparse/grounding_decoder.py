@@ -12,10 +12,10 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from wsi_parse.models.biomedparse.layers import Attention, FeedForward
+from wsi_parse.models.biomedparse.network_sizes import Sizes
 from wsi_parse.models.biomedparse.pixel_decoder import ImageFeatures
 from wsi_parse.models.biomedparse.positions import sine_positions
-from wsi_parse.models.biomedparse.sizes import Sizes
-from wsi_parse.models.biomedparse.text import TextEmbeddings
+from wsi_parse.models.biomedparse.text_encoder import TextEmbeddings
 
 _LEVELS = 3
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from wsi_parse.errors import MissingFileError, StoreError, WeightsError
 from wsi_parse.models.biomedparse import existence
-from wsi_parse.models.biomedparse.sizes import RELEASED
+from wsi_parse.models.biomedparse.network_sizes import RELEASED
 from wsi_parse.models.contract import ModelSpec
 from wsi_parse.models.hub import fetch, look_up, no_space
 from wsi_parse.models.weights import CACHE_VARIABLE, Weights, forget, model_folder, weights_path, write_card

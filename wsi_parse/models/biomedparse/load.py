@@ -3,8 +3,8 @@
 import torch
 
 from wsi_parse.models.biomedparse.convert import read_converted
-from wsi_parse.models.biomedparse.names import to_network_names
 from wsi_parse.models.biomedparse.network import BiomedParse
+from wsi_parse.models.biomedparse.tensor_names import to_network_names
 from wsi_parse.models.weights import Weights
 
 

@@ -8,10 +8,10 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from wsi_parse.models.biomedparse.grounding_decoder import Choice, GroundingDecoder
+from wsi_parse.models.biomedparse.image_encoder import PIXEL_MEAN, Vision
+from wsi_parse.models.biomedparse.network_sizes import MASK_STRIDE, PAD_MULTIPLE, Sizes
 from wsi_parse.models.biomedparse.pixel_decoder import ImageFeatures, PixelDecoder
-from wsi_parse.models.biomedparse.sizes import MASK_STRIDE, PAD_MULTIPLE, Sizes
-from wsi_parse.models.biomedparse.text import Text, TextEmbeddings
-from wsi_parse.models.biomedparse.vision import PIXEL_MEAN, Vision
+from wsi_parse.models.biomedparse.text_encoder import Text, TextEmbeddings
 
 
 @dataclass(frozen=True, slots=True)

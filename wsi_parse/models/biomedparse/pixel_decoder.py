@@ -13,8 +13,8 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from wsi_parse.models.biomedparse.layers import Attention
+from wsi_parse.models.biomedparse.network_sizes import Sizes
 from wsi_parse.models.biomedparse.positions import sine_positions
-from wsi_parse.models.biomedparse.sizes import Sizes
 
 _GROUPS = 32
 

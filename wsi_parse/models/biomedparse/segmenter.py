@@ -11,10 +11,10 @@ from numpy.typing import NDArray
 
 from wsi_parse.errors import ModelError, SettingsError
 from wsi_parse.models.biomedparse import existence
-from wsi_parse.models.biomedparse.sizes import RELEASED, read_sizes
+from wsi_parse.models.biomedparse.network_sizes import RELEASED, read_sizes
 from wsi_parse.models.biomedparse.targets import KNOWN, SCALES, Scale, model_prompt, notes_on, targets_of
 from wsi_parse.models.contract import ModelSpec, State
-from wsi_parse.models.on_device import DeviceSegmenter
+from wsi_parse.models.device_segmenter import DeviceSegmenter
 from wsi_parse.models.scale_pass import Channel, Recipe, ScalePass
 from wsi_parse.models.weights import Weights, installed
 from wsi_parse.prompts import Prompt
@@ -135,7 +135,7 @@ class BiomedParseModel(DeviceSegmenter):
         """See :class:`wsi_parse.models.contract.Segmenter`."""
         import torch
 
-        from wsi_parse.models.biomedparse.picture import resized, to_device
+        from wsi_parse.models.biomedparse.tile_input import resized, to_device
         from wsi_parse.models.device import compute_in
 
         network = self.network

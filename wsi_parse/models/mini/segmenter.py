@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from wsi_parse.errors import SettingsError, UnknownPromptError
 from wsi_parse.models.contract import ModelSpec, State
+from wsi_parse.models.device_segmenter import DeviceSegmenter
 from wsi_parse.models.mini.card import short_card
 from wsi_parse.models.mini.facts import (
     CAUTION,
@@ -21,7 +22,6 @@ from wsi_parse.models.mini.facts import (
     READ_MPP,
 )
 from wsi_parse.models.mini.stain_normalization import StainNormalization
-from wsi_parse.models.on_device import DeviceSegmenter
 from wsi_parse.models.scale_pass import Channel, Recipe, ScalePass
 from wsi_parse.models.weights import Weights
 from wsi_parse.prompts import Prompt

@@ -13,7 +13,7 @@ import shapely
 from tests.exporters.made import PROMPTS, PROVENANCE, cells, shapes_of
 from wsi_parse.exporters.base import ExportContext
 from wsi_parse.exporters.geojson import GeoJsonExporter
-from wsi_parse.exporters.parts import INDEX_NAME, GeoJsonParts
+from wsi_parse.exporters.geojson_parts import INDEX_NAME, GeoJsonParts
 from wsi_parse.objects.batch import ObjectBatch
 
 

@@ -6,7 +6,7 @@ from timm.models.focalnet import FocalNet
 from torch import Tensor, nn
 
 from wsi_parse.models.biomedparse.focal import focal_block
-from wsi_parse.models.biomedparse.sizes import FOCAL_LEVELS, FOCAL_WINDOW, STAGES, Sizes
+from wsi_parse.models.biomedparse.network_sizes import FOCAL_LEVELS, FOCAL_WINDOW, STAGES, Sizes
 
 # Means and standard deviations of ImageNet on the scale 0..255, RGB.
 PIXEL_MEAN = (123.675, 116.28, 103.53)

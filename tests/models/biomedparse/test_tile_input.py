@@ -6,7 +6,7 @@ import torch
 from PIL import Image
 
 from wsi_parse.geometry import Box
-from wsi_parse.models.biomedparse.picture import resized, to_device
+from wsi_parse.models.biomedparse.tile_input import resized, to_device
 from wsi_parse.synthetic import SyntheticSlide
 
 CPU = torch.device("cpu")

@@ -22,8 +22,8 @@ from packaging.requirements import Requirement
 from tests.shared import shared_data_root
 from tests.small_slides import tissue_with_nuclei, write_slide
 from wsi_parse.errors import MissingPackageError, UnknownNameError
-from wsi_parse.exporters import formats
-from wsi_parse.exporters.formats import check_formats
+from wsi_parse.exporters import check_formats as formats
+from wsi_parse.exporters.check_formats import check_formats
 from wsi_parse.files import tree_sha256
 from wsi_parse.geometry import Box, Frame
 from wsi_parse.models.scale_pass import Channel, Recipe, ScalePass

@@ -6,7 +6,7 @@ from functools import lru_cache
 
 from torch import Tensor
 
-from wsi_parse.models.biomedparse.sizes import FOCAL_LEVELS, FOCAL_WINDOW, Sizes
+from wsi_parse.models.biomedparse.network_sizes import FOCAL_LEVELS, FOCAL_WINDOW, Sizes
 
 # In the published file, but not used for inference: a BERT, spatial prompts, weights of a loss.
 UNUSED = re.compile(

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 from transformers import CLIPTextConfig, CLIPTextModelWithProjection
 
-from wsi_parse.models.biomedparse.sizes import Sizes
+from wsi_parse.models.biomedparse.network_sizes import Sizes
 from wsi_parse.models.biomedparse.tokens import END, tokenise
 
 _EPS = 1e-12

@@ -14,7 +14,7 @@ _ANSWERS_WITHIN = "20s"
 
 
 @contextmanager
-def existing(settings: ComputeSettings, at_once: int | None, folder: Path) -> Iterator[Client]:
+def connect(settings: ComputeSettings, at_once: int | None, folder: Path) -> Iterator[Client]:
     """Connect; scheduler and workers keep running afterwards.
 
     Raises

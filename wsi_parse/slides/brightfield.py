@@ -1,37 +1,16 @@
 """The fingerprint of a slide, and the check that it is bright-field and not fluorescence."""
 
-import hashlib
-from pathlib import Path
-
 import numpy as np
 from numpy.typing import NDArray
 
 from wsi_parse.errors import UnsupportedSlideError
-from wsi_parse.slides.dicom import series_files
 
-_PART = 1 << 20
 # Median of the brightest channel. Among the 90 H&E pictures of our test data the darkest has 97; a DAPI slide has 22.
 _DARK = 60
 # Glass, which is bright in all channels, occurs in bright-field only: beside it, dark areas are filling or pen.
 _GLASS, _GLASS_SHARE = 180, 0.01
 # If less than this share of the picture was scanned, it is too little to judge.
 _MIN_SHARE = 0.1
-
-
-def fingerprint(path: Path) -> str:
-    """Return the SHA-256 of the size and both ends of a file; for a DICOM slide, of all files of its series."""
-    parts = sorted(_ends(file) for file in series_files(path))
-    return hashlib.sha256(b"".join(parts)).hexdigest()
-
-
-def _ends(path: Path) -> bytes:
-    size = path.stat().st_size
-    digest = hashlib.sha256(str(size).encode())
-    with path.open("rb") as file:
-        digest.update(file.read(_PART))
-        file.seek(max(0, size - _PART))
-        digest.update(file.read(_PART))
-    return digest.digest()
 
 
 def check_brightfield(name: str, overview: NDArray[np.uint8]) -> None:

@@ -1,0 +1,27 @@
+"""What may not be written out: addresses, accounts, folders, and the paths in messages."""
+
+from pathlib import Path
+from typing import Any
+
+from wsi_parse.settings import RunSettings
+
+
+def redacted_settings(settings: RunSettings) -> dict[str, Any]:
+    """Return the settings without addresses, accounts and folders, as a manifest may hold them."""
+    redacted: dict[str, Any] = settings.model_dump(mode="json")
+    redacted["compute"] = {name: redacted["compute"][name] for name in ("workers", "threads")}
+    redacted["compute"]["cluster"] = settings.compute.cluster.partition("://")[0]
+    if settings.slide.roi is not None:
+        redacted["slide"]["roi"] = settings.slide.roi.name
+    if settings.model.weights is not None:
+        redacted["model"]["weights"] = settings.model.weights.name
+    return redacted
+
+
+def without_folders(text: str, *paths: Path | None) -> str:
+    """Remove folders from a message: paths may hold names of patients."""
+    folders = {str(folder) for path in paths if path for folder in (path.absolute().parent, path.parent)}
+    for folder in sorted(folders - {".", ""}, key=len, reverse=True):
+        for mark in "/\\":
+            text = text.replace(f"{folder.rstrip(mark)}{mark}", "")
+    return text

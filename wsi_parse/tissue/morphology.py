@@ -1,0 +1,60 @@
+"""Morphology of masks in strips of rows: dilated, opened, joined."""
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.ndimage import label
+from skimage.morphology import isotropic_dilation
+
+from wsi_parse.geometry import Box
+
+Mask = NDArray[np.bool_]
+
+_STRIP_ROWS = 512
+
+
+def joined(sure: Mask, possible: Mask, min_sure_px: int = 1) -> Mask:
+    """Return the connected parts of `possible | sure` that contain at least `min_sure_px` sure pixels."""
+    labels, count = label(possible | sure)
+    kept = np.bincount(labels[sure], minlength=count + 1) >= min_sure_px
+    kept[0] = False
+    return kept[labels]
+
+
+def dilated(mask: Mask, radius_px: float) -> Mask:
+    """Dilate a mask by a disk; an empty mask is returned as it is, because its distance transform is undefined."""
+    return isotropic_dilation(mask, radius_px) if mask.any() else mask
+
+
+def locally(function: Callable[[Any], Any], image: NDArray[Any], reach_px: float) -> Any:  # noqa: ANN401
+    """Apply a local function in strips, so that its intermediate arrays stay small.
+
+    Parameters
+    ----------
+    function : callable
+        From an array (h, w, ...) to one of (h, w).
+    image : array (h, w, ...)
+    reach_px : float
+        Distance up to which a pixel of the result depends on other pixels.
+
+    Returns
+    -------
+    array (h, w)
+        The same as ``function(image)``.
+    """
+    reach = int(np.ceil(reach_px)) + 1
+    whole = Box(0, 0, image.shape[1], image.shape[0])
+    parts = []
+    for strip in whole.strips(_STRIP_ROWS):
+        around = strip.expanded(reach).intersection(whole)
+        parts.append(function(image[around.slices])[strip.relative_to(around).slices])
+    return np.concatenate(parts)
+
+
+def opened(mask: Mask, width_px: float) -> Mask:
+    def open_part(part: Mask) -> Mask:
+        return dilated(~dilated(~part, width_px / 2), width_px / 2)
+
+    return locally(open_part, mask, width_px)
