@@ -62,7 +62,7 @@ def resolve(settings: RunSettings, *, require_weights: bool = True) -> Request:
     settings = settings.model_copy(update={"model": model})
     if all_targets:
         texts = [*MODELS.get(name).targets(model), *(text for text in texts if text.lower() != ALL_TARGETS)]
-        objects = settings.objects.model_copy(update={"one_class": True})
+        objects = settings.objects.model_copy(update={"exclusive_classes": True})
         settings = settings.model_copy(update={"prompts": tuple(texts), "objects": objects})
         notes += (_all_targets_note(name, model),)
     prompts = _prompts_of(texts, settings.objects.free_text_kind)
