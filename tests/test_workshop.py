@@ -158,3 +158,23 @@ def test_ci_runs_the_one_test_command() -> None:
     script = ROOT / ".ci" / "run"
     assert script.stat().st_mode & 0o111, "not executable"
     assert script.read_text(encoding="utf-8").endswith("make test\n")
+
+
+ARCHITECTURE = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
+
+
+def test_what_the_page_on_the_architecture_names_is_there() -> None:
+    """Paths and names in backticks: the page cannot outlive what it describes."""
+    code = "\n".join(path.read_text(encoding="utf-8") for path in SOURCES)
+    quoted = re.findall(r"`([^`\n]+)`", ARCHITECTURE)
+    files = [name for name in quoted if name.endswith(".py")]
+    names = [name for name in quoted if re.fullmatch(r"[A-Za-z_]{4,}(\.[a-z_]+)?", name) and name not in files]
+    assert len(files) > 30
+    assert len(names) > 20
+    stems = {path.name for path in SOURCES}
+    missing = [
+        name for name in files if not (ROOT / "wsi_parse" / name).is_file() and ("/" in name or name not in stems)
+    ]
+    assert not missing
+    known = [name for name in names if (ROOT / name).exists() or re.search(rf"\b{name.partition('.')[0]}\b", code)]
+    assert names == known

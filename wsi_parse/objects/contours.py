@@ -1,4 +1,4 @@
-"""Contours of labelled pixels, all at once: directed pixel edges are linked and moved to where the probability crosses the threshold.
+"""Contours of labelled pixels, all at once, along the pixels' edges and through the threshold of the probability.
 
 Every side of a pixel that faces another label is an edge, directed with its label on the right hand (y down:
 clockwise, signed area positive). Following the edges of one label gives rings; each edge becomes one point where

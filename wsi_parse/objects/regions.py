@@ -73,7 +73,7 @@ def cut_pieces(
 
     Parameters
     ----------
-    values, inside, covered, level
+    values, inside, covered, threshold_255
         As for :func:`wsi_parse.objects.contours.trace`.
     window, core : Box
         The window reaches at least one pixel beyond the core.

@@ -82,7 +82,7 @@ class PreparedRun:
 
 
 def resolve_run(path: Path, settings: RunSettings, *, require_weights: bool = True) -> PreparedRun:
-    """Open a slide and resolve a run; no pixels are read.
+    """Open a slide and resolve a run; of the pixels only a small part is read.
 
     Parameters
     ----------

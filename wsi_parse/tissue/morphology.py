@@ -54,6 +54,8 @@ def locally(function: Callable[[Any], Any], image: NDArray[Any], reach_px: float
 
 
 def opened(mask: Mask, width_px: float) -> Mask:
+    """Open a mask by a disk of a diameter: what is narrower disappears."""
+
     def open_part(part: Mask) -> Mask:
         return dilated(~dilated(~part, width_px / 2), width_px / 2)
 
