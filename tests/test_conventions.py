@@ -1,17 +1,12 @@
-"""The conventions of DESIGN.md, section 2, and the small modules that carry them."""
-
-from pathlib import Path
+"""The conventions of arrays, made executable: points (x, y), arrays (rows, columns), images uint8 RGB."""
 
 import numpy as np
 import pytest
 
-from wsi_parse.errors import SettingsError, UnknownNameError
 from wsi_parse.geometry import Box, Frame
 from wsi_parse.slides.base import Level, PixelSize, SlideInfo
 from wsi_parse.slides.slide import Slide, SlideOptions
 from wsi_parse.tissue.mask import TissueMask
-
-ROOT = Path(__file__).parent.parent
 
 
 class TestArrays:
@@ -64,8 +59,3 @@ class ArrayReader:
 
     def close(self) -> None:
         """Hold nothing."""
-
-
-def test_errors_read_as_message_and_remedy() -> None:
-    assert str(SettingsError("It is wrong.", "Do it right.")) == "It is wrong. Do it right."
-    assert str(UnknownNameError.of("model", "x", ["b", "a"])) == "There is no model called 'x'. Use one of: a, b."

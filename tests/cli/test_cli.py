@@ -12,7 +12,6 @@ from rich.console import Console
 
 from tests.small_slides import tissue_with_nuclei, write_slide
 from wsi_parse.cli.run import _print_result, written_line
-from wsi_parse.run.folders import output_folders
 from wsi_parse.run.manifest import RunManifest
 from wsi_parse.settings import RunSettings
 
@@ -256,23 +255,3 @@ def test_help_and_import_load_no_heavy_library() -> None:
     said = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True).stdout
     assert said.splitlines()[-1] == "LOADED []"
     assert "--prompt" in said
-
-
-@pytest.mark.parametrize(
-    ("slides", "names"),
-    [
-        (["x/a.svs", "x/b.svs"], ["a", "b"]),
-        (["x/a.svs", "x/a.ndpi"], ["a-svs", "a-ndpi"]),
-        (["x/study/1.dcm"], ["study"]),
-        (["x/a.ome.tif", "x/a.b.svs"], ["a", "a.b"]),
-    ],
-)
-def test_folders_are_named_after_slides(slides: list[str], names: list[str]) -> None:
-    assert [path.name for path in output_folders([Path(slide) for slide in slides], Path("out"))] == names
-
-
-def test_slides_of_one_name_are_told_apart_in_any_order() -> None:
-    slides = [Path("x/a.svs"), Path("y/a.svs"), Path("x/b.svs")]
-    folders = output_folders(slides, Path("out"))
-    assert len(set(folders)) == 3
-    assert output_folders(slides[::-1], Path("out")) == folders[::-1]

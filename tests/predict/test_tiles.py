@@ -7,7 +7,6 @@ from hypothesis import strategies as st
 
 from wsi_parse.errors import SettingsError
 from wsi_parse.geometry import Box, Frame
-from wsi_parse.objects.chunks import ChunkGrid
 from wsi_parse.predict.tiles import Selection, TileGrid
 
 
@@ -68,18 +67,6 @@ def test_blocks_under_a_box_hold_all_chosen_tiles_that_read_it(grid: TileGrid, s
     assert set(under) <= set(selection.blocks())
     assert set(selection.reading(box)) <= {index for block in under for index in selection.of_block(block)}
     assert sum(len(selection.of_block(block)) for block in selection.blocks()) == selection.count
-
-
-@given(st.integers(1, 900), st.integers(1, 900), st.integers(32, 300), st.integers(0, 40))
-def test_chunk_cores_cover_the_object_lattice_exactly_once(width: int, height: int, side: int, halo: int) -> None:
-    chunks = ChunkGrid(frame_of(width, height), 1, side, halo)
-    seen = np.zeros((height, width), int)
-    for row in range(chunks.shape[0]):
-        for column in range(chunks.shape[1]):
-            core = chunks.core((row, column))
-            seen[core.slices] += 1
-            assert chunks.window((row, column)) == core.expanded(halo)
-    assert (seen == 1).all()
 
 
 def test_a_tile_that_the_stride_does_not_divide_is_refused() -> None:

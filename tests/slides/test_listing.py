@@ -4,23 +4,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from numpy.typing import NDArray
 
 from wsi_parse.errors import SlideOpenError, UnknownNameError, UsageError
-from wsi_parse.geometry import Box
 from wsi_parse.slides import SlideOptions, list_slides, open_slide
-from wsi_parse.slides.opening import READERS
 from wsi_parse.synthetic import IDENTIFIERS, SyntheticSlide, write_svs_like
 
 DICOM = "dicom/CMU-1-Small-Region"
 PIXELS = np.full((40, 50, 3), 200, np.uint8)
-
-
-def test_a_copy_elsewhere_keeps_its_fingerprint(painted: Path, tmp_path: Path) -> None:
-    copy = tmp_path / "another name.svs"
-    copy.write_bytes((painted / "a.svs").read_bytes())
-    assert open_slide(copy).info.fingerprint == open_slide(painted / "a.svs").info.fingerprint
-    assert open_slide(painted / "a.tif").info.fingerprint != open_slide(painted / "a.svs").info.fingerprint
 
 
 def test_all_files_of_a_dicom_slide_are_one_slide(slides: Path) -> None:
@@ -79,29 +69,6 @@ def test_a_slide_named_twice_is_done_once(painted: Path) -> None:
     again = painted / ".." / painted.name / "a.svs"
     assert list_slides([painted / "a.svs", str(again), painted])[0] == painted / "a.svs"
     assert len(list_slides([painted / "a.svs", again, painted])) == 4
-
-
-def test_readers_of_other_packages_are_asked_last(tmp_path: Path) -> None:
-    class Own:
-        def __init__(self, path: Path) -> None:
-            from wsi_parse.slides.array_reader import ArrayReader
-
-            self.info = ArrayReader(PIXELS, path.name, "own").info
-
-        def read_level(self, level: int, box_level: Box) -> NDArray[np.uint8]:
-            return PIXELS[box_level.slices].copy()
-
-        def close(self) -> None:
-            """Do nothing: no file is open."""
-
-    (tmp_path / "a.own").write_text("own format")
-    READERS.add("own", Own)
-    try:
-        assert open_slide(tmp_path / "a.own").info.reader == "own"
-    finally:
-        READERS.remove("own")
-    with pytest.raises(SlideOpenError, match="cannot be opened"):
-        open_slide(tmp_path / "a.own")
 
 
 def test_slide_info_contains_no_patient_data(tmp_path: Path) -> None:

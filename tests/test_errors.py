@@ -1,0 +1,8 @@
+"""Errors read as what is wrong and what to do."""
+
+from wsi_parse.errors import SettingsError, UnknownNameError
+
+
+def test_errors_read_as_message_and_remedy() -> None:
+    assert str(SettingsError("It is wrong.", "Do it right.")) == "It is wrong. Do it right."
+    assert str(UnknownNameError.of("model", "x", ["b", "a"])) == "There is no model called 'x'. Use one of: a, b."
