@@ -11,6 +11,8 @@ from wsi_parse.geometry import Box
 from wsi_parse.slides import open_slide
 from wsi_parse.slides.opening import READERS
 
+PIXELS = np.full((40, 50, 3), 200, np.uint8)
+
 
 def test_readers_of_other_packages_are_asked_last(tmp_path: Path) -> None:
     class Own:
