@@ -2,7 +2,6 @@
 
 from pathlib import Path
 
-import numpy as np
 import pytest
 
 from wsi_parse.errors import SlideOpenError, UnknownNameError, UsageError
@@ -10,7 +9,6 @@ from wsi_parse.slides import SlideOptions, list_slides, open_slide
 from wsi_parse.synthetic import IDENTIFIERS, SyntheticSlide, write_svs_like
 
 DICOM = "dicom/CMU-1-Small-Region"
-PIXELS = np.full((40, 50, 3), 200, np.uint8)
 
 
 def test_all_files_of_a_dicom_slide_are_one_slide(slides: Path) -> None:
