@@ -18,11 +18,11 @@ venv: $(VENV)/.developing  ## the environment of a developer, in .venv
 demo: $(VENV)/.installed  ## the main job on a made slide; results in demo-out/
 	$(BIN)/wsi-parse demo
 
-test: lint  ## everything that must hold
-	$(PYTEST) -m "not slow"
+test: test-quick  ## everything that must hold
+	$(PYTEST) -m "not slow and (kill or whole)"
 
-test-quick: $(VENV)/.developing  ## what answers within minutes
-	$(PYTEST) -m "not slow and not kill"
+test-quick: lint  ## lint, and the tests that answer within minutes, on all cores
+	$(PYTEST) --numprocesses auto --dist loadfile -m "not slow and not kill and not whole"
 
 test-slow: $(VENV)/.developing  ## the long proofs
 	$(PYTEST) -m slow

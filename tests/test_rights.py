@@ -6,6 +6,8 @@ import pytest
 
 from tests.rights import run_as_ordinary_user
 
+pytestmark = pytest.mark.whole
+
 ENTRANCES = {
     "region": ("from wsi_parse.annotations.roi import read_roi", "read_roi(path, (0, 0))"),
     "annotations": ("from wsi_parse.evaluate import evaluate", "evaluate(path, path)"),

@@ -18,6 +18,8 @@ from wsi_parse.qupath.check import check_file
 from wsi_parse.qupath.repair import repair
 from wsi_parse.qupath.repair_properties import colour_of, default_colour
 
+pytestmark = pytest.mark.whole
+
 BAD = collection(
     feature(), feature(number=11, classification={"name": "Tumor", "color": "#c80000"}), feature(number=12)
 )

@@ -15,6 +15,8 @@ from wsi_parse.cli.run import _print_result, written_line
 from wsi_parse.run.manifest import RunManifest
 from wsi_parse.settings import RunSettings
 
+pytestmark = pytest.mark.whole
+
 
 def wsi_parse(*arguments: object, check: int | None = 0) -> subprocess.CompletedProcess[str]:
     result = subprocess.run(

@@ -20,6 +20,8 @@ from wsi_parse.evaluate import EvaluationOptions, compare
 from wsi_parse.evaluate.inputs import file_pairs, read_parts
 from wsi_parse.pictures.differences import _COLOURS, draw_disagreements
 
+pytestmark = pytest.mark.whole
+
 NOTICE = "research use only"
 
 

@@ -18,6 +18,8 @@ from wsi_parse.cohort import Choice, CohortSlide, Listing, Outcome, list_cohort,
 from wsi_parse.run.manifest import RunManifest
 from wsi_parse.settings import RunSettings
 
+pytestmark = pytest.mark.whole
+
 SMALL = ("tissue.detect=false", "objects.chunk_px=256", "export.overlay_px=0", "tiles.block=1")
 
 

@@ -14,6 +14,8 @@ from tests.compute.processes import wait_until
 from tests.compute.slurm import USUAL, slurm_of_one_node
 from tests.small_slides import tissue_with_nuclei, write_slide
 
+pytestmark = pytest.mark.whole
+
 ROOT = Path(__file__).resolve().parents[2]
 SETTINGS = "tissue: {detect: false}\nobjects: {chunk_px: 256}\nexport: {overlay_px: 0}\ntiles: {block: 1}\n"
 

@@ -22,6 +22,8 @@ from wsi_parse.run.manifest import RunManifest
 from wsi_parse.run.pipeline import segment_slide
 from wsi_parse.settings import ComputeSettings, RunSettings
 
+pytestmark = pytest.mark.whole
+
 SMALL = ("tissue.detect=false", "tiles.block=1", "objects.chunk_px=256", "export.overlay_px=0")
 GPU = ("--resources", "GPU=1")
 OPENSSL = ("openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "1", "-subj", "/CN=localhost")

@@ -24,6 +24,8 @@ from wsi_parse.qupath.geometry import fit_for_qupath
 from wsi_parse.run.pipeline import segment_slide
 from wsi_parse.settings import RunSettings
 
+pytestmark = pytest.mark.whole
+
 WIDTH, HEIGHT, SIDE, MPP = 8192, 6144, 512, 0.25
 # Pixels are cut in so many a side to draw outlines that lie on quarter pixels.
 FINER = 4

@@ -34,6 +34,8 @@ from wsi_parse.run.manifest import RunManifest
 from wsi_parse.run.pipeline import segment_slide
 from wsi_parse.settings import RunSettings
 
+pytestmark = pytest.mark.whole
+
 ROOT = Path(__file__).parents[2]
 EXTRAS = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["optional-dependencies"]
 HERE = [name for name in EXPORTERS.names() if name != "spatialdata" or find_spec("spatialdata")]

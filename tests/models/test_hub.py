@@ -12,6 +12,8 @@ from pathlib import Path
 
 import pytest
 
+pytestmark = pytest.mark.whole
+
 TOKEN = "hf_right"
 COMMIT = "c0ffee" * 6 + "c0ff"
 REPOSITORY = "/microsoft/BiomedParse/resolve/"

@@ -12,6 +12,8 @@ from wsi_parse.annotations import stream
 from wsi_parse.qupath.check import check_file
 from wsi_parse.qupath.repair import repair
 
+pytestmark = pytest.mark.whole
+
 LABEL = {"name": "Tumor", "color": "#c80000"}
 
 

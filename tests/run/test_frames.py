@@ -13,6 +13,8 @@ from wsi_parse.settings import RunSettings
 from wsi_parse.slides import open_slide
 from wsi_parse.synthetic import SyntheticSlide, write_leica_scn, write_svs_like
 
+pytestmark = pytest.mark.whole
+
 SIDES = (2048, 1536)
 
 

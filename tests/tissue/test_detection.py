@@ -22,6 +22,8 @@ from wsi_parse.slides.slide import Slide
 from wsi_parse.tissue.detection import detect_tissue, tissue_in_image, white_of
 from wsi_parse.tissue.mask import TissueMask
 
+pytestmark = pytest.mark.whole
+
 SETTINGS = TissueSettings()
 PINK = (220, 130, 180)
 GLASS = (242, 241, 243)

@@ -19,6 +19,8 @@ from wsi_parse.exporters.geojson_parts import GeoJsonParts
 from wsi_parse.objects.batch import ObjectBatch
 from wsi_parse.prompts import Prompt
 
+pytestmark = pytest.mark.whole
+
 HERE = Path(__file__).parent / "qupath"
 SCRIPTS = Path(__file__).parents[2] / "workflows" / "qupath"
 GSON = Path("/usr/share/java/gson.jar")

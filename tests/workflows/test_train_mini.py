@@ -35,6 +35,8 @@ from wsi_parse.models.mini.weights import load_network
 from wsi_parse.synthetic import SyntheticSlide
 from wsi_parse.synthetic.truth import truth_features
 
+pytestmark = pytest.mark.whole
+
 TRAINING = Path(__file__).resolve().parents[2] / "workflows" / "train_mini"
 QUPATH = {"neoplastic": "Tumor", "epithelial": "Epithelial", "inflammatory": "Immune cells", "connective": "Stroma"}
 

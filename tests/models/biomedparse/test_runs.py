@@ -23,6 +23,8 @@ from wsi_parse.run.pipeline import segment_slide
 from wsi_parse.run.prepared import resolve_run
 from wsi_parse.settings import RunSettings
 
+pytestmark = pytest.mark.whole
+
 
 @pytest.fixture(scope="module")
 def slide(tmp_path_factory: pytest.TempPathFactory) -> Path:

@@ -19,6 +19,8 @@ from wsi_parse.run.pipeline import segment_slide
 from wsi_parse.settings import RunSettings
 from wsi_parse.slides import open_slide
 
+pytestmark = pytest.mark.whole
+
 MPP, SIDE_PX = 0.25, 512
 SETTINGS = Path(__file__).resolve().parents[3] / "workflows" / "train_mini" / "train.yaml"
 

@@ -23,6 +23,8 @@ from wsi_parse.run.pipeline import segment_slide
 from wsi_parse.run.prepared import resolve_run
 from wsi_parse.settings import RunSettings
 
+pytestmark = pytest.mark.whole
+
 CLASS_PROMPTS = ("neoplastic cells", "epithelial cells", "inflammatory cells", "connective tissue cells")
 
 
