@@ -70,4 +70,4 @@ def test_installed_weights_that_may_not_be_read_are_not_called_missing(tmp_path:
     told = run_as_ordinary_user(code, folder)
     folder.chmod(0o700)
     assert not told.stderr
-    assert told.stdout.startswith("The installed weights of other cannot be read: Permission denied.|Get the right")
+    assert told.stdout.startswith("The installed weights of other cannot be read: Permission denied.|Get permission")

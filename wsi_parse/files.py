@@ -17,7 +17,7 @@ MANIFEST_NAME = "run.json"
 #: Of the manifest; it grows when an older reader would misunderstand it, not when a field is added.
 SCHEMA_VERSION = 1
 #: What to do where the system refuses to read.
-CHECK_RIGHTS = "Check the path, and that you have the right to read what is there."
+CHECK_RIGHTS = "Check the path, and whether you have permission to read it."
 
 
 @contextmanager
@@ -82,7 +82,7 @@ def read_manifest(folder: Path) -> dict[str, Any] | None:
         raise ManifestError(
             f"{MANIFEST_NAME} in {folder} was written by a newer version of wsi-parse (schema {schema}; this one reads "
             f"up to {SCHEMA_VERSION}).",
-            "Update wsi-parse, choose another --out, or remove that file.",
+            "Update wsi-parse, choose another folder with --out, or remove that file.",
         )
     return values
 
@@ -90,7 +90,8 @@ def read_manifest(folder: Path) -> dict[str, Any] | None:
 def manifest_error(folder: Path, reason: str) -> ManifestError:
     """Build the error for a manifest that cannot be read."""
     return ManifestError(
-        f"{MANIFEST_NAME} in {folder} cannot be read: {reason}.", "Choose another --out, or remove that file."
+        f"{MANIFEST_NAME} in {folder} cannot be read: {reason}.",
+        "Choose another folder with --out, or remove that file.",
     )
 
 

@@ -63,6 +63,6 @@ def stage_named(slide: str, stage: str) -> Iterator[None]:
         reason = error.strerror or str(error)
         raise StageError(
             f"{slide}: {stage} failed: {reason}",
-            "Fix the cause and run again; finished work is kept.",
+            "Correct the cause, and run the same command again. Finished work is kept.",
             stage,
         ) from error

@@ -52,9 +52,12 @@ class ModelSettings(_Section):
     )
     weights: Path | None = Field(None, description="File with weights; null: the installed weights.")
     device: str = Field("auto", description="Where networks run: auto, cpu, cuda, cuda:1, …")
-    threads: int | None = Field(None, ge=1, description="CPU threads for networks; null: the share of this process.")
+    threads: int | None = Field(
+        None, ge=1, description="CPU threads for networks; null: all of compute.threads, shared by the workers."
+    )
     precision: Literal["auto", "float32", "bfloat16"] = Field(
-        "auto", description="Number format of networks; auto: bfloat16 if the processor supports it."
+        "auto",
+        description="Number format of networks: float32, bfloat16, or auto (bfloat16 if the processor supports it).",
     )
     batch: int | None = Field(
         None, ge=1, description="Tiles in one call of the model; null: as many as fit into memory."
@@ -70,7 +73,11 @@ class TileSettings(_Section):
         0.125, ge=0, le=0.75, description="Part of a tile that overlaps the next tile, from 0 to 0.75."
     )
     block: int = Field(
-        4, ge=1, le=64, description="Tiles along each side of a block, which is one task; never changes the result."
+        4,
+        ge=1,
+        le=64,
+        description="Tiles along each side of a block: its tiles are predicted and stored together. It never changes "
+        "the result.",
     )
 
 
@@ -80,7 +87,8 @@ class ObjectSettings(_Section):
     threshold: float = Field(0.5, gt=0, lt=1, description="Probability at which the contour of an object is drawn.")
     free_text_kind: Literal["auto", "cell", "region"] = Field(
         "auto",
-        description="What a prompt that no model knows means; auto: cells if its words say so, otherwise regions.",
+        description="Objects of a prompt that no model knows: cell, region, or auto (cells if the prompt names cells, "
+        "otherwise regions).",
     )
     exclusive_classes: bool = Field(
         False, description="true: a cell that several prompts find belongs to the most probable one only."
@@ -89,18 +97,23 @@ class ObjectSettings(_Section):
         None,
         ge=0,
         le=1,
-        description="Cells with a less probable class are marked as unsure; null: the model's default.",
+        description="Cells whose class is less probable than this are marked as unsure; null: the model's default.",
     )
     chunk_px: int = Field(
-        1024, ge=128, description="Side length of a chunk in output pixels; changes the result slightly."
+        1024,
+        ge=128,
+        description="Side length, in output pixels, of a chunk: a square whose objects are made together. It changes "
+        "the result slightly.",
     )
     min_cell_area_um2: float = Field(8.0, ge=0, description="Smaller cells are removed.")
-    max_cell_radius_um: float = Field(30.0, gt=0, description="No pixel farther from the seed belongs to a cell.")
+    max_cell_radius_um: float = Field(
+        30.0, gt=0, description="Pixels farther than this from the seed (the middle) of a cell do not belong to it."
+    )
     seed_merge_radius_um: float = Field(
-        8.0, gt=0, description="Closer seeds are merged if the shape is not narrow between them."
+        8.0, gt=0, description="Seeds that are closer than this make one cell, unless the shape is narrow between them."
     )
     distance_cap_um: float = Field(
-        8.0, gt=0, description="Larger distances to the contour are limited to this when cells are split."
+        8.0, gt=0, description="Distances to the contour count up to this length when touching cells are split."
     )
     tissue_margin_um: float = Field(
         16.0, ge=0, description="Cells up to this distance from the tissue mask are kept, because the mask is coarse."
@@ -110,7 +123,8 @@ class ObjectSettings(_Section):
     simplify_px: float | None = Field(
         None,
         ge=0,
-        description="Tolerance of contours in output pixels; null: the largest that keeps the area of each object.",
+        description="Tolerance for simplifying contours, in output pixels; null: for each object, the largest that "
+        "keeps its shape and area.",
     )
     cell_expansion_um: float | None = Field(
         None,
@@ -139,7 +153,7 @@ class ExportSettings(_Section):
     gzip: bool = Field(False, description="true: compress the annotations (annotations.geojson.gz).")
     frame: Literal["qupath", "level0"] = Field(
         "qupath",
-        description="Where coordinates start; qupath: at the slide's bounds, as in QuPath; level0: at its corner.",
+        description="Where coordinates start: qupath (at the slide's bounds, as in QuPath) or level0 (at its corner).",
     )
     classes: dict[str, ClassSettings] = Field(
         {}, description="Other classes and colours, as prompt: {name: class in QuPath, colour: [red, green, blue]}."
@@ -154,21 +168,21 @@ class ExportSettings(_Section):
 
 
 class ComputeSettings(_Section):
-    """Where the work is done; never changes the result (probabilities of a network by at most 1/255)."""
+    """Where the work is done. It does not change the result; only a network's probabilities may differ by 1/255."""
 
     cluster: str = Field(
         "local",
-        description="local, slurm, pbs, lsf, or the address of a Dask scheduler (tcp:// or tls://).",
+        description="Where: local, slurm, pbs, lsf, or the address of a Dask scheduler (tcp:// or tls://).",
     )
     workers: int = Field(
         0, ge=0, description="Worker processes, or jobs on a cluster; 0: threads of this process, or one job."
     )
     threads: int | None = Field(None, ge=1, description="Threads on this machine in total; null: one for each core.")
     slides_at_once: int = Field(2, ge=1, le=16, description="Slides of a cohort that are processed at the same time.")
-    options: dict[str, Any] = Field({}, description="Options for Dask's class of the cluster, passed on unchanged.")
-    tls_ca: Path | None = Field(None, description="Certificate authority of a tls:// scheduler.")
-    tls_cert: Path | None = Field(None, description="Certificate for that scheduler.")
-    tls_key: Path | None = Field(None, description="Key of that certificate.")
+    options: dict[str, Any] = Field({}, description="Options of the Dask class for this cluster, passed on unchanged.")
+    tls_ca: Path | None = Field(None, description="File with the certificate authority of a tls:// scheduler.")
+    tls_cert: Path | None = Field(None, description="File with the certificate for that scheduler.")
+    tls_key: Path | None = Field(None, description="File with the key of that certificate.")
 
 
 class RunSettings(_Section):
@@ -209,7 +223,7 @@ class RunSettings(_Section):
         try:
             return cls.model_validate(values)
         except ValidationError as error:
-            raise SettingsError(_explain(error), "`wsi-parse settings` lists all settings.") from error
+            raise SettingsError(_explain(error), "Run `wsi-parse settings` to see all settings.") from error
 
     def result_digest(self, *more: str) -> str:
         """Hash what decides the result: not where it is computed, nor how tiles are grouped."""
@@ -227,7 +241,9 @@ def _read_yaml(path: Path) -> dict[str, Any]:
         raise SettingsError(f"Cannot read the settings in {path.name}: {reason}.", CHECK_RIGHTS) from error
     except (UnicodeDecodeError, yaml.YAMLError) as error:
         reason = " ".join(str(error).split())
-        raise SettingsError(f"The settings in {path.name} cannot be read: {reason}.", "Write a YAML file.") from error
+        raise SettingsError(
+            f"The settings in {path.name} cannot be read: {reason}.", "Write it as a YAML file."
+        ) from error
     if not isinstance(values, dict):
         raise SettingsError(f"{path.name} contains no settings.", "Write `section:` and `  key: value` lines.")
     return values

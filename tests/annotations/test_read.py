@@ -223,12 +223,12 @@ NULLS = [
         (b'{"type": "FeatureCollection", "features": [{} 5]}', "values that are not features"),
         (b'{"type": "FeatureCollection", "features": [5, {}]}', "values that are not features"),
         (b'{"type": "FeatureCollection", "features": [{},]}', "not valid GeoJSON"),
-        *((text.encode(), r"the list of features contains null\. Remove the null") for text in NULLS),
+        *((text.encode(), r"the list of features contains null\. Remove null from the list") for text in NULLS),
         (b'{"type": "Feature", "a": ' + b"[" * 100_000 + b"]" * 100_000 + b"}", "too deeply"),
         (b'[{"type": "Feature", "a": ' + b"[" * 100_000 + b"]" * 100_000 + b"}]", "too deeply"),
-        (b'{"type": "Feature"} junk', "text after its end"),
+        (b'{"type": "Feature"} junk', "more text after the end"),
         (b"[]]", "not valid GeoJSON"),
-        (b'{"type": "Feature"}}', "not opened"),
+        (b'{"type": "Feature"}}', "a closing brace without an opening one"),
         (b'{"type": "Feature", }', "not valid GeoJSON"),
     ],
 )
@@ -247,14 +247,14 @@ def test_cut_short_anywhere_is_an_error(tmp_path: Path, text: bytes) -> None:
 
 
 def test_a_folder_is_refused_as_a_folder(tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match=r"is a folder, not a GeoJSON file\. Give the files"):
+    with pytest.raises(UsageError, match=r"is a folder, not a GeoJSON file\. Give the GeoJSON files in the folder"):
         read_annotations(tmp_path)
 
 
 def test_a_cut_gz_and_a_missing_file_are_errors(tmp_path: Path) -> None:
     path = tmp_path / "a.geojson.gz"
     path.write_bytes(gzip.compress(WHOLE)[:-20])
-    with pytest.raises(UsageError, match="ends in the middle"):
+    with pytest.raises(UsageError, match="is incomplete"):
         read_annotations(path)
     path.write_bytes(b"no gzip")
     with pytest.raises(UsageError, match="cannot be read"):

@@ -68,7 +68,7 @@ def test_json_is_one_line_a_file(tmp_path: Path) -> None:
     assert [item["accepted"] for item in told] == [False, False, True]
     assert told[0]["rules"][0]["rule"] == "class-colour"
     assert told[0]["rules"][0]["examples"][0]["number"] == 2
-    assert "ends in the middle" in told[1]["error"]
+    assert "is incomplete" in told[1]["error"]
     assert all("research use only" in item["notice"] for item in told)
 
 
@@ -145,7 +145,7 @@ def test_of_a_folder_of_results_the_annotations_are_checked(tmp_path: Path) -> N
     assert [json.loads(line)["file"] for line in said] == parts
     (tmp_path / "empty").mkdir()
     result = wsi_parse("check", tmp_path / "empty", tmp_path / parts[0], check=1)
-    assert "empty is a folder, not a GeoJSON file. Give the files in it." in result.stderr
+    assert "empty is a folder, not a GeoJSON file. Give the GeoJSON files in the folder." in result.stderr
     assert "QuPath accepts it" in result.stdout
 
 
@@ -189,7 +189,7 @@ def test_a_failure_leaves_nothing(tmp_path: Path) -> None:
     source = saved(tmp_path / "a.geojson", BAD)
     report = check_file(source)
     source.write_text(json.dumps(BAD)[:-40])
-    with pytest.raises(UsageError, match="ends in the middle"):
+    with pytest.raises(UsageError, match="is incomplete"):
         repair(source, tmp_path / "b.geojson", report)
     assert [path.name for path in tmp_path.iterdir()] == ["a.geojson"]
 

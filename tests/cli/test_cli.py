@@ -118,7 +118,7 @@ def test_cells_frame_and_classes_are_as_asked(slide: Path, tmp_path: Path) -> No
         "export.formats=[geojson]",
     )
     result = wsi_parse(slide, *asked, "-o", tmp_path)
-    assert "export.classes has 'glandular structure', and no prompt asks for it" in " ".join(result.stderr.split())
+    assert "The class of 'glandular structure' in export.classes is not used" in " ".join(result.stderr.split())
     collection = json.loads((tmp_path / "a slide (1)" / "annotations.geojson").read_bytes())
     assert collection["wsi_parse"]["frame"] == "level0"
     assert len(collection["features"]) > 100

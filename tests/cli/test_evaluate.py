@@ -171,7 +171,7 @@ class TestPairs:
             with pytest.raises(UsageError, match=words):
                 file_pairs(there, other)
         write(tmp_path / "pred" / "other.geojson", BOXES)
-        with pytest.raises(UsageError, match=r"other.*one.*same stems"):
+        with pytest.raises(UsageError, match=r"other.*one.*Give files that belong together the same name"):
             file_pairs(there, tmp_path / "pred")
         write(there / "one.geojson.gz", BOXES)
         with pytest.raises(UsageError, match="twice"):
@@ -193,8 +193,8 @@ class TestCommand:
             "--out-json", out[0], "--out-csv", out[1], "--overlay", out[2],
         )  # fmt: skip
         said = " ".join(result.stdout.split())
-        assert "By id: 3 kept · 0 reshaped · 1 reclassified · 1 deleted · 1 added" in said
-        assert "Missed 1 · extra 1 · of another class 1" in said
+        assert "Changes, by id: 3 kept · 0 reshaped · 1 reclassified · 1 deleted · 1 added" in said
+        assert "Missed 1 · extra 1 · other class 1" in said
         assert "Stroma → Tumor: 1" in said
         assert NOTICE in said
         told = json.loads(out[0].read_text())
@@ -272,8 +272,8 @@ class TestCommand:
             tmp_path / "told.png",
         ]
         result = wsi_parse("evaluate", "--truth", files[0], "--pred", files[1], "--objects", "regions", *out, check=1)
-        assert "Nothing was compared" in result.stderr
-        assert "No object of either file counts" in result.stdout
+        assert "No file has objects to compare, so nothing was compared" in result.stderr
+        assert "Neither file has objects to compare" in result.stdout
         assert "1.000" not in result.stdout
         assert not list(tmp_path.glob("told*"))
         # Of several slides one may be empty on both sides.
@@ -282,7 +282,7 @@ class TestCommand:
             write(tmp_path / side / "two.geojson", BOXES[:0])
         result = wsi_parse("evaluate", "--truth", tmp_path / "truth", "--pred", tmp_path / "pred", *out)
         assert json.loads((tmp_path / "told.json").read_text())["sum"]["all"]["matched"] == 6
-        assert "No object of either file counts" in result.stdout
+        assert "Neither file has objects to compare" in result.stdout
 
 
 class TestPicture:

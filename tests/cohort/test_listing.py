@@ -85,7 +85,7 @@ def test_parquet_with_numbers_and_nothing(folder: Path, tmp_path: Path) -> None:
         ("slide,id\na.svs,1\n", "unknown columns: 'slide'"),
         ("id,group\n1,x\n", "no column 'path'"),
         ("path,id\na.svs,1,2\n", "more fields"),
-        ("path,id\n", "No slide is named"),
+        ("path,id\n", "There are no slides"),
         ("", "no column 'path'|unknown"),
     ],
 )

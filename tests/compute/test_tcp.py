@@ -112,7 +112,7 @@ def test_a_worker_without_a_gpu_may_come_first(tmp_path: Path) -> None:
 
         def say(text: str) -> None:
             heard.append(text)
-            if "declare the resource GPU" in text:
+            if "No worker declares the resource GPU yet" in text:
                 processes.start_worker(*GPU)
 
         with Cluster(ComputeSettings(cluster=processes.address), tmp_path, say) as cluster:

@@ -29,13 +29,13 @@ class TestFrames:
         ("truth", "pred", "x", "y", "expected_note"),
         [
             (QUPATH, QUPATH, 0, 0, ""),
-            ({}, {}, 0, 0, "prediction and truth do not state it"),
-            ({}, QUPATH, 0, 0, "truth does not state it"),
+            ({}, {}, 0, 0, "The prediction and the truth do not state where the coordinates start"),
+            ({}, QUPATH, 0, 0, "The truth does not state where the coordinates start"),
             # The truth came back from QuPath, which crops; the prediction counts from the corner of the scan.
             ({}, LEVEL0, 300, 700, "moved by (-300, -700)"),
             (QUPATH, LEVEL0, 300, 700, "moved by (-300, -700)"),
             (LEVEL0, QUPATH, -300, -700, "moved by (300, 700)"),
-            (LEVEL0, {}, -300, -700, "prediction does not state it"),
+            (LEVEL0, {}, -300, -700, "The prediction does not state where the coordinates start"),
         ],
     )
     def test_the_prediction_is_brought_into_that_of_the_truth(
@@ -45,7 +45,7 @@ class TestFrames:
         assert evaluation.everything.pq == 1
         notes = " ".join(evaluation.notes)
         assert expected_note in notes
-        assert ("Frame" in notes) == bool(expected_note)
+        assert ("coordinates start" in notes) == bool(expected_note)
 
     def test_files_of_different_slides_are_noted(self) -> None:
         other = {**QUPATH, "slide": {**SLIDE, "fingerprint": "b"}}

@@ -220,8 +220,7 @@ def test_lost_ids_are_counted_beside_what_was_deleted_and_added() -> None:
     assert evaluation.review.deleted == ids[2:6]
     assert evaluation.review.added == [None, "new", "twin", "other"]
     assert [note for note in evaluation.notes if "lost" in note] == [
-        "By id: 2 of the added objects have the outline of a deleted one (IoU above 0.99); "
-        "check whether their ids were lost."
+        "2 of the added objects have the outline of a deleted one (IoU above 0.99). Check whether their ids were lost."
     ]
     whole = annotations(shapes, ids=ids)
     assert not any("lost" in note for note in evaluate(whole, annotations(shapes[:6], ids=ids[:6])).notes)

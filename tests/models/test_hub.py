@@ -135,9 +135,9 @@ def get(
 def test_no_token(hub: Hub, tmp_path: Path) -> None:
     result = get(hub, tmp_path, token=None)
     assert result.returncode == 1
-    assert "no valid token" in result.stderr
+    assert "no valid one was sent" in result.stderr
     assert "hf auth login" in result.stderr
-    assert "CC-BY-NC-SA-4.0; research use only, non-commercial, not for clinical use" in result.stderr
+    assert "CC-BY-NC-SA-4.0; non-commercial; research use only, not for clinical decisions" in result.stderr
     assert "Traceback" not in result.stderr
 
 
@@ -160,7 +160,7 @@ def test_conditions_not_accepted(hub: Hub, tmp_path: Path) -> None:
     hub.accepted = False
     result = get(hub, tmp_path)
     assert result.returncode == 1
-    assert "not accepted its conditions" in result.stderr
+    assert "not accepted the conditions of microsoft/BiomedParse" in result.stderr
     assert "huggingface.co/microsoft/BiomedParse" in result.stderr
 
 
@@ -199,7 +199,7 @@ def test_bytes_that_changed_on_the_way(hub: Hub, tmp_path: Path) -> None:
     hub.lies = True
     result = get(hub, tmp_path)
     assert result.returncode == 1
-    assert "arrived damaged" in result.stderr
+    assert "was damaged in the download" in result.stderr
     assert not list(tmp_path.rglob("*.pt"))
 
 

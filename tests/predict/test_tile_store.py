@@ -72,7 +72,7 @@ def test_damaged_objects_are_an_error_that_says_what_to_do(tmp_path: Path) -> No
     empty.save(path)
     assert len(ChunkObjects.load(path).cells) == 0
     path.write_bytes(path.read_bytes()[:-30])
-    with pytest.raises(StoreError, match="Run again"):
+    with pytest.raises(StoreError, match="Run the same command again"):
         ChunkObjects.load(path)
     with pytest.raises(StoreError):
         ChunkObjects.load(tmp_path / "missing.npz")

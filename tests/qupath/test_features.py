@@ -194,7 +194,7 @@ BOW_TIE = shapely.Polygon([(0, 0), (8, 8), (8, 0), (0, 4)])
     ("batch", "message"),
     [
         (one(BOW_TIE), "not valid"),
-        (one(shapely.MultiPolygon([BOX])), "MultiPolygon of one part"),
+        (one(shapely.MultiPolygon([BOX])), "MultiPolygon with a single part"),
         (one(shapely.LineString([(0, 0), (1, 1)])), "neither a Polygon nor"),
         (one(shapely.GeometryCollection([BOX])), "neither a Polygon nor"),
         (one(None), "neither a Polygon nor"),

@@ -69,7 +69,9 @@ def test_no_file_is_no_manifest(tmp_path: Path) -> None:
 @pytest.mark.parametrize("kind", UNREADABLE)
 def test_what_cannot_be_read_is_an_error_with_a_remedy(tmp_path: Path, kind: str) -> None:
     (tmp_path / "run.json").write_text(UNREADABLE[kind])
-    with pytest.raises(ManifestError, match=r"run\.json in .*hoose another --out, or remove that file\.") as caught:
+    with pytest.raises(
+        ManifestError, match=r"run\.json in .*hoose another folder with --out, or remove that file\."
+    ) as caught:
         RunManifest.load(tmp_path)
     assert ("newer version of wsi-parse" in str(caught.value)) == (kind == "newer")
 
@@ -134,5 +136,5 @@ def test_evaluate_does_not_guess_which_files_are_of_the_run(tmp_path: Path) -> N
     pairs, problems = file_pairs(tmp_path / "truth", tmp_path / "out")
     assert [pair.name for pair in pairs] == ["one"]
     assert any("run.json in" in problem for problem in problems)
-    with pytest.raises(UsageError, match=r"run\.json in .*two cannot be read: it is not JSON\. Name the GeoJSON files"):
+    with pytest.raises(UsageError, match=r"run\.json in .*two cannot be read: it is not JSON\. Give the GeoJSON files"):
         file_pairs(tmp_path / "truth" / "one.geojson", tmp_path / "out" / "two")

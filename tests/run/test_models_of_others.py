@@ -49,7 +49,7 @@ def test_what_cannot_be_written_is_the_defect_of_the_model(
     slide: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, facts: Any
 ) -> None:
     saying(monkeypatch, facts)
-    with pytest.raises(ModelError, match=r"summarise.*Report this defect to the author of the model"):
+    with pytest.raises(ModelError, match=r"summarise.*Report this error to the author of the model"):
         segment_slide(slide, tmp_path, settings_of())
 
 
@@ -75,7 +75,7 @@ def test_without_classes_nothing_is_unsure(
     assert manifest.counts == plain.counts
     assert manifest.counts["nuclei"] > 50
     assert manifest.unsure == {}
-    assert any("min_class_probability changes nothing" in note for note in manifest.notes) == (by == "setting")
+    assert any("min_class_probability is ignored" in note for note in manifest.notes) == (by == "setting")
 
 
 def test_a_prompt_is_known_by_its_name(slide: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -87,7 +87,7 @@ def test_a_prompt_is_known_by_its_name(slide: Path, tmp_path: Path, monkeypatch:
 
 def test_a_plan_answers_every_prompt_once(slide: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     planning(monkeypatch, lambda recipe: replace(recipe, prompt=replace(recipe.prompt, name="dots")))
-    with pytest.raises(ModelError, match=r"every prompt in exactly one recipe\. Report this defect to the author"):
+    with pytest.raises(ModelError, match=r"every prompt in exactly one recipe\. Report this error to the author"):
         segment_slide(slide, tmp_path, settings_of())
 
 

@@ -101,8 +101,8 @@ def test_outputs_of_an_earlier_run_that_are_not_written_again_are_removed(
     mine = {"annotations_mine.geojson", "probability.ome.zarr"}
     assert there() == set(second.outputs) | mine == {"objects.parquet", "overlay.png", "tissue.geojson"} | mine
     assert [note for note in notes if "changed since" in note] == [
-        "probability.ome.zarr was written by an earlier run and changed since. "
-        "It is kept, and is not a result of this run."
+        "probability.ome.zarr was written by an earlier run and changed afterwards. "
+        "It is kept, but is not a result of this run."
     ]
     loaded = RunManifest.load(tmp_path)
     assert loaded is not None
@@ -261,7 +261,7 @@ def test_a_nan_from_the_model_is_an_error(
         return {channel.name: np.full(images.shape[:3], np.nan, np.float32) for channel in scale_pass.channels}
 
     monkeypatch.setattr(StainModel, "predict", nan)
-    with pytest.raises(StageError, match=r"leaves \[0, 1\]"):
+    with pytest.raises(StageError, match=r"has values outside 0 to 1"):
         segment_slide(slide[0], tmp_path, settings_of())
 
 

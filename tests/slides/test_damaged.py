@@ -52,7 +52,7 @@ def test_a_file_without_permission_is_reported(tmp_path: Path, painted: Path, na
     assert not told.stderr
     lines = told.stdout.splitlines()
     assert len(lines) == 2
-    reason = f"{name} cannot be read: Permission denied. Check the path, and that you have the right to read"
+    reason = f"{name} cannot be read: Permission denied. Check the path, and whether you have permission to read"
     assert all(reason in line for line in lines)
 
 
@@ -64,7 +64,9 @@ def test_a_folder_without_permission_is_said(tmp_path: Path) -> None:
         told = run_as_ordinary_user(REFUSED, folder)
         closed.chmod(0o700)
         assert not told.stderr
-        assert "slides cannot be read: Permission denied. Check the path, and that you have the right" in told.stdout
+        assert (
+            "slides cannot be read: Permission denied. Check the path, and whether you have permission" in told.stdout
+        )
 
 
 def test_a_slide_that_is_gone_while_it_is_read_is_an_error_of_ours(painted: Path, tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ import static qupath.lib.gui.scripting.QPEx.*
 def folder = new File(binding.hasVariable("args") && args ? args[0] : buildFilePath(PROJECT_BASE_DIR, "wsi-parse-out"))
 def image = getProjectEntry().getImageName()
 if (!folder.isDirectory())
-    throw new IllegalArgumentException("There is no folder ${folder}. Put the results there, or give their folder with -a.")
+    throw new IllegalArgumentException("There is no folder ${folder}. Put the results there, or, on the command line, give their folder with -a.")
 
 // Calls `work` with a reader at the first feature, and the provenance of the file.
 def open = { File file, Closure work ->

@@ -10,6 +10,9 @@ from wsi_parse.annotations import DAMAGED, read_annotations
 from wsi_parse.annotations.frame import stated_offset
 from wsi_parse.errors import UsageError
 
+#: What to do if a file has no region of interest.
+DRAW_AND_EXPORT = "Draw an area in QuPath and export it (File > Export objects as GeoJSON)."
+
 
 def read_roi(path: Path, bounds_origin_level0: tuple[int, int]) -> Any:  # noqa: ANN401 - a shapely geometry
     """Read the union of all polygons of a GeoJSON file.
@@ -39,7 +42,7 @@ def read_roi(path: Path, bounds_origin_level0: tuple[int, int]) -> Any:  # noqa:
         )
     area = shapely.union_all(shapely.make_valid(found.geometry))
     if area.is_empty or area.area == 0:
-        raise UsageError(f"The region file {path.name} contains no polygon.", "Draw an area in QuPath and export it.")
+        raise UsageError(f"The region file {path.name} contains no polygon.", DRAW_AND_EXPORT)
     stated = stated_offset(found.provenance)
     offset = np.array(bounds_origin_level0, float) if stated is None else stated
     return shapely.transform(area, lambda points: points + offset)

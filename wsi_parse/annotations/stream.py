@@ -45,9 +45,11 @@ def pieces(path: Path) -> Iterator[bytes]:
             while piece := file.read(_PIECE):
                 yield piece
     except EOFError as error:
-        raise UsageError(f"{path.name} ends in the middle: {error}.", _REPEAT) from error
+        raise UsageError(f"{path.name} is incomplete: {error}.", _REPEAT) from error
     except IsADirectoryError as error:
-        raise UsageError(f"{path.name} is a folder, not a GeoJSON file.", "Give the files in it.") from error
+        raise UsageError(
+            f"{path.name} is a folder, not a GeoJSON file.", "Give the GeoJSON files in the folder."
+        ) from error
     except (OSError, zipfile.BadZipFile, zlib.error) as error:
         reason = getattr(error, "strerror", None) or error
         remedy = CHECK_RIGHTS if isinstance(error, PermissionError) else "Give a GeoJSON file."
@@ -64,7 +66,7 @@ def _opened(path: Path, stack: ExitStack) -> IO[bytes]:
     if len(names) != 1:
         raise UsageError(
             f"{path.name} contains {len(names)} GeoJSON files, but must contain one.",
-            "Pack a single file, or unpack the files and give each of them.",
+            "Put a single GeoJSON file into it, or unpack it and give the files themselves.",
         )
     return stack.enter_context(package.open(names[0]))
 
@@ -98,7 +100,7 @@ def unparsed(value: Any) -> bytes:  # noqa: ANN401 - parsed JSON
 
 
 _BETWEEN_TWO = "there is unexpected text between two features"
-_REMOVE_NULL = "Remove the null."
+_REMOVE_NULL = "Remove null from the list."
 _OTHER = "the list contains values that are not features"
 _NULL = "the list of features contains null"
 _NULLS = re.compile(rb"[\[,\s]*null\b")
@@ -185,7 +187,7 @@ class Features:
                 self._begin = position + 1
                 yield from self._end_root()
             elif depth < 0:
-                raise self._invalid("a closing brace was not opened")
+                raise self._invalid("there is a closing brace without an opening one")
 
     def _start(self) -> bool:
         """Look at the first character; returns False if there is none yet."""
@@ -282,7 +284,7 @@ class Features:
         if self._depth or self._in_string:
             raise self._truncated()
         if self._base == 1 and rest:
-            raise self._invalid("there is text after its end")
+            raise self._invalid("there is more text after the end")
         if self._base == 0:
             whole = b"".join(self._around) + rest
             try:
@@ -296,7 +298,7 @@ class Features:
             self.roots = 1
 
     def _truncated(self) -> UsageError:
-        return UsageError(f"{self.path.name} ends in the middle, after {self._count:,} features.", _REPEAT)
+        return UsageError(f"{self.path.name} is incomplete: it ends after {self._count:,} features.", _REPEAT)
 
     def _invalid(self, reason: str) -> UsageError:
         return UsageError(

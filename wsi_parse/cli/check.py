@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from wsi_parse.qupath.repair import Repaired
     from wsi_parse.qupath.rules import QuPathRule
 
-_REPORT_IT = "This is an error in wsi-parse. Please report it, with the file if you can share it."
+_REPORT_IT = "Report this error to the developers of wsi-parse, with the file if you can share it."
 
 
 def check(

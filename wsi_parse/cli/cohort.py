@@ -58,7 +58,7 @@ def cohort(
     dry_run: DryRun = False,
     as_json: Json = False,
 ) -> None:
-    """Segment many slides: one folder for each, one table for all; continues after failures.
+    """Segment many slides: one folder for each slide, one table for all. A failure does not stop the others.
 
     A list has the column path, and may have the columns id, mpp, organ, prompts (separated by ;), roi and group.
 

@@ -23,7 +23,7 @@ _MPP = 0.25
 
 
 def demo(out: Out = Path("demo-out")) -> None:
-    """Make a synthetic slide with known cells, find two kinds of them, and compare with the truth."""
+    """Make a synthetic slide with known cells, find two kinds of them, and compare the result with the truth."""
     from wsi_parse.settings import RunSettings
     from wsi_parse.synthetic import demo_slide
 
@@ -40,8 +40,8 @@ def demo(out: Out = Path("demo-out")) -> None:
     annotations = folder / "annotations.geojson"
     console.print(_comparison(annotations, truth))
     console.print(
-        "Painted cells are not real tissue. The demo shows that everything works together. For how good the model is, "
-        "see wsi-parse models show mini.",
+        "Painted cells are not real tissue: the demo shows that everything works together, but not how accurate the "
+        "model is. To see that, run: wsi-parse models show mini",
         highlight=False,
     )
     console.print(

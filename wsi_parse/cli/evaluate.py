@@ -84,11 +84,11 @@ def evaluate(
 ) -> None:
     """Compare results with corrected ones: Dice, F1, PQ, AJI, confused classes, changes by a reviewer.
 
-    Files are paired by name, or by the slide that a folder of results belongs to. With regions of interest, the
-    objects count whose centroid lies in a region. Without --objects, cells are compared by their nuclei if the other
-    file has only nuclei.
+    Files are paired by name, or by the slide that a folder of results belongs to. With regions of interest, only
+    objects whose centroid lies in one of them count. Without --objects, cells are compared by their nuclei if the
+    other file has only nuclei.
 
-    The exit code is 1 if a file has no partner or cannot be compared.
+    The exit code is 1 if a file has no partner or cannot be compared, or if there is nothing to compare.
     """
     from wsi_parse.evaluate.options import EvaluationOptions, objects_of
 
@@ -126,7 +126,8 @@ def compare_files(
     _try_outputs(path for path in outputs if path is not None)
     if outputs.overlay is not None and outputs.overlay.suffix.lower() != ".png":
         raise UsageError(
-            f"The picture is a PNG file, but {outputs.overlay} has another ending.", "Choose a name that ends in .png."
+            f"The picture is a PNG file, but {outputs.overlay} does not end in .png.",
+            "Choose a name that ends in .png.",
         )
     console = Console(quiet=as_json)
     pairs, problems = file_pairs(truth, pred)
@@ -148,7 +149,7 @@ def compare_files(
         # Scores of nothing would read as perfect.
         evaluations = []
         problems.append(
-            "Nothing was compared, because no object of any file counts. Check --objects, --roi and the notes."
+            "No file has objects to compare, so nothing was compared. Check --objects, --roi and the notes above."
         )
     written = _write(evaluations, outputs, console, as_json=as_json)
     for problem in problems:
@@ -265,7 +266,7 @@ def _confused(one: "Evaluation") -> list[str]:
     ]
     missed = sum(count for (_, pred), count in one.confusion.items() if pred == MISSED)
     extra = sum(count for (truth, _), count in one.confusion.items() if truth == EXTRA)
-    lines = [f"Missed {missed:,} · extra {extra:,} · of another class {sum(count for count, *_ in other):,}"]
+    lines = [f"Missed {missed:,} · extra {extra:,} · other class {sum(count for count, *_ in other):,}"]
     lines += [f"  {truth} → {pred}: {count:,}" for count, truth, pred in sorted(other, reverse=True)[:_MAX_LINES]]
     return [*lines, *(["  …"] if len(other) > _MAX_LINES else [])]
 
@@ -278,4 +279,4 @@ def _reviewed(one: "Evaluation") -> list[str]:
         f"{counts[name]:,} {name}" for name in ("kept", "reshaped", "reclassified", "deleted", "added")
     )
     both = counts["reshaped_and_reclassified"]
-    return [f"By id: {changes}{f' ({both:,} reshaped and reclassified)' if both else ''}"]
+    return [f"Changes, by id: {changes}{f' ({both:,} reshaped and reclassified)' if both else ''}"]

@@ -48,7 +48,7 @@ app = typer.Typer(
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": _HELP},
-    help="""Find objects in a slide by words, and get polygons for QuPath.
+    help="""Find the objects that you name in a slide, and write them as polygons for QuPath.
 
     wsi-parse SLIDE --prompt "nuclei"
 

@@ -26,7 +26,7 @@ _ModelWithWeights = Annotated[
 
 @models.callback()
 def list_models(context: typer.Context, as_json: Json = False) -> None:
-    """List the models, what they find, and their licences; get and verify weights.
+    """List the models with the objects that they find and their licences; get and verify weights.
 
     Without a command, all models are listed.
     """
@@ -42,7 +42,7 @@ def list_models(context: typer.Context, as_json: Json = False) -> None:
 
 @models.command("show")
 def show_model(name: _AnyModel, as_json: Json = False) -> None:
-    """Show one model: what it was trained on, how good it is, and where it fails."""
+    """Show one model: its training data, its accuracy, and its known failures."""
     card = MODELS.get(name).card()
     if as_json:
         typer.echo(json.dumps({**_facts(name), "card": card}))
@@ -58,7 +58,7 @@ def get_weights(
     name: _ModelWithWeights,
     file: Annotated[
         Path | None,
-        typer.Option("--from", metavar="FILE", help="Use this checkpoint, and download nothing."),
+        typer.Option("--from", metavar="FILE", help="Use this checkpoint instead of a download."),
     ] = None,
     revision: Annotated[
         str, typer.Option("--revision", metavar="NAME", help="Branch, tag or commit of the repository.")
@@ -89,18 +89,20 @@ def verify_weights(
     labelled: Annotated[
         Path | None,
         typer.Option(
-            "--labelled", metavar="FOLDER", help="Folder with tiles in images/ and their masks in masks/, same names."
+            "--labelled",
+            metavar="FOLDER",
+            help="Folder with tiles in images/ and masks in masks/. A tile and its mask have the same name.",
         ),
     ] = None,
     prompt: Annotated[
-        str, typer.Option("--prompt", "-p", metavar="TEXT", help="What the masks show.")
+        str, typer.Option("--prompt", "-p", metavar="TEXT", help="Name of the objects that the masks show.")
     ] = "neoplastic cells",
     mpp: Annotated[
         float, typer.Option("--mpp", metavar="µm", min=0.01, help="Microns per pixel of the labelled tiles.")
     ] = 0.25,
     as_json: Json = False,
 ) -> None:
-    """Check installed weights: names, hash, one prediction, and Dice on labelled tiles."""
+    """Check weights: names of the tensors, hash, one prediction, and Dice on labelled tiles."""
     from wsi_parse.evaluate.verify_model import verify
 
     spec = MODELS.get(name).spec

@@ -45,7 +45,7 @@ FieldUm = Annotated[
     typer.Option(
         "--field-um",
         metavar="µm",
-        help="Side length of one tile. A smaller field shows finer objects and takes longer.",
+        help="Side length of a tile (its field). Smaller fields show finer objects and take longer.",
     ),
 ]
 Out = Annotated[Path, typer.Option("--out", "-o", metavar="FOLDER", help="Folder for the results.")]
@@ -67,7 +67,7 @@ Workers = Annotated[
     typer.Option(
         "--workers",
         metavar="N",
-        help="Number of worker processes, or of jobs on a cluster; 0: threads of this process.",
+        help="Number of worker processes, or of jobs on a cluster. With 0, threads of this process do the work.",
     ),
 ]
 Config = Annotated[Path | None, typer.Option("--config", metavar="FILE", help="YAML file with settings.")]

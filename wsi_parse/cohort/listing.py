@@ -130,7 +130,9 @@ def list_cohort(sources: Sequence[str], out: Path) -> Listing:
         else:
             rows += [(str(path), {"path": path}) for path in _slides_of(source)]
     if not rows:
-        raise UsageError("No slide is named.", "Give a folder, a glob, or a list with a column 'path'.")
+        raise UsageError(
+            "There are no slides.", "Give a folder, a pattern such as 'data/*.svs', or a list with a column 'path'."
+        )
     unnamed = [values for _, values in rows if values.get("path") and not values.get("id")]
     folders = output_folders([Path(values["path"]) for values in unnamed], out)
     for values, folder in zip(unnamed, folders, strict=True):
@@ -162,7 +164,9 @@ def _rows_of_list(path: Path) -> list[tuple[str, dict[str, Any]]]:
         reason = error.strerror or error
         raise UsageError(f"The list {path.name} cannot be read: {reason}.", CHECK_RIGHTS) from error
     except (UnicodeDecodeError, csv.Error, pyarrow.ArrowException) as error:
-        raise UsageError(f"The list {path.name} cannot be read: {error}.", "Give a CSV or Parquet file.") from error
+        raise UsageError(
+            f"The list {path.name} cannot be read: {error}.", "Give a CSV, TSV or Parquet file."
+        ) from error
     columns = list(dict.fromkeys(name for row in rows for name in row))
     unknown = [repr(name) for name in columns if name not in COLUMNS]
     if "path" not in columns or unknown:

@@ -81,7 +81,9 @@ class Outcome(BaseModel):
     def of_error(cls, row: CohortSlide, error: Exception, folder: Path) -> "Outcome":
         """Make the outcome of a run that failed."""
         if not isinstance(error, WsiParseError):
-            error = WsiParseError(f"{type(error).__name__}: {error}.", "Report this defect of wsi-parse.", "run")
+            error = WsiParseError(
+                f"{type(error).__name__}: {error}.", "Report this error to the developers of wsi-parse.", "run"
+            )
         return cls(
             id=row.id,
             group=row.group,

@@ -107,7 +107,7 @@ class _Cohort:
         if self.table_error:
             raise StoreError(
                 f"The tables cannot be written: {self.table_error}.",
-                "Make them writable, and give the same command again.",
+                "Make them writable, and run the same command again.",
             )
         return self.outcomes()
 
@@ -299,4 +299,6 @@ def _check_writable(out: Path) -> None:
         (out / ".cohort").mkdir(parents=True, exist_ok=True)
         try_writing(out / ".cohort")
     except OSError as error:
-        raise UsageError(f"The folder {out} is not writable: {error.strerror}.", "Choose another --out.") from error
+        raise UsageError(
+            f"The folder {out} is not writable: {error.strerror}.", "Choose another folder with --out."
+        ) from error

@@ -56,7 +56,7 @@ def with_model(
     try:
         name, notes = choose_model(settings.model, prompts, require_weights=require_weights)
     except UnknownPromptError as error:
-        error.remedy = f"{error.remedy} A cohort uses one model: split the list by prompts.".strip()
+        error.remedy = f"{error.remedy} A cohort uses one model: make a cohort of its own for each model.".strip()
         raise
     for note in notes:
         say(note)
@@ -93,7 +93,7 @@ def selected_rows(listing: Listing, choice: Choice) -> list[CohortSlide]:
     known = {row.id for row in listing.slides} | {problem.id for problem in listing.problems}
     unknown = sorted(set(choice.only) - known)
     if unknown:
-        raise UsageError(f"There is no slide {', '.join(unknown)} in this cohort.", "Use the ids in cohort.csv.")
+        raise UsageError(f"There is no slide {', '.join(unknown)} in this cohort.", "Use an id from cohort.csv.")
     return [row for row in listing.slides if not choice.only or row.id in choice.only]
 
 

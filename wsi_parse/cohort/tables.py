@@ -78,10 +78,12 @@ def summary(outcomes: Sequence[Outcome]) -> str:
     states = [f"{len(done)} done"] + [
         f"{len(some)} {name}" for some, name in ((failed, "failed"), (left, "open")) if some
     ]
-    parts.append(f"**{', '.join(states)}.**" + (" The same command continues with the open slides." if left else ""))
+    parts.append(
+        f"**{', '.join(states)}.**" + (" Run the same command again to process the open slides." if left else "")
+    )
     if failed:
         parts += ["## Failed", _table(("slide", "stage", "error"), [_failure(outcome) for outcome in failed])]
-        parts.append("Correct the causes, then run again with `--retry-failed`.")
+        parts.append("Correct the causes, then run the same command again with `--retry-failed`.")
     prompts = prompts_of(done)
     if done:
         parts += ["## Objects", _table(("group", "slides", "tissue mm²", *prompts), _groups(done, prompts))]

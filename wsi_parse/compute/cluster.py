@@ -38,6 +38,9 @@ _DEVICE_WITHIN_SECONDS, _DEVICE_EVERY_SECONDS = 120.0, 0.5
 
 Starter = Callable[[ComputeSettings, int | None, Path], AbstractContextManager[Client]]
 
+#: What to do if the scheduler is lost.
+RESTART = "Start it again, and run the same command again. Finished work is kept."
+
 
 class Cluster:
     """Where tasks run; started when a client is first needed, closed with the context.
@@ -81,7 +84,7 @@ class Cluster:
             if self._client is None:
                 self._client = self._start(at_once)
             if self._client.status not in {"running", "connecting"}:
-                raise ClusterError(f"The scheduler of {self.settings.cluster} is gone.", "Start it, and run again.")
+                raise ClusterError(f"The scheduler of {self.settings.cluster} no longer answers.", RESTART)
             return self._client
 
     def abandon(self) -> None:
@@ -204,13 +207,13 @@ def _wait_for_a_device(client: Client, say: Callable[[str], None]) -> None:
     while not _has_a_device(client):
         if time.monotonic() > until:
             raise ClusterError(
-                f"No worker of this cluster declares the resource {DEVICE}, so none may run the model.",
-                f'Start workers that may run it with: dask worker SCHEDULER --resources "{DEVICE}=1"',
+                f"No worker of this cluster declares the resource {DEVICE}, which a worker needs to run the model.",
+                f'Start workers with: dask worker SCHEDULER --resources "{DEVICE}=1"',
             )
         if not said:
             say(
-                f"The workers that are here do not declare the resource {DEVICE}: waiting up to "
-                f"{_DEVICE_WITHIN_SECONDS:.0f} s for one that may run the model."
+                f"No worker declares the resource {DEVICE} yet: waiting up to {_DEVICE_WITHIN_SECONDS:.0f} s for one "
+                "that can run the model."
             )
             said = True
         time.sleep(_DEVICE_EVERY_SECONDS)
@@ -220,7 +223,7 @@ def _has_a_device(client: Client) -> bool:
     try:
         return any(DEVICE in worker["resources"] for worker in workers_of(client).values())
     except OSError as error:
-        raise ClusterError("The scheduler is gone.", "Start it, and run again.") from error
+        raise ClusterError("The scheduler no longer answers.", RESTART) from error
 
 
 def workers_of(client: Client) -> dict[str, dict[str, Any]]:

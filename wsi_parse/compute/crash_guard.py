@@ -59,7 +59,7 @@ def crash_guard(folder: Path, name: str) -> Iterator[None]:
     if died >= MAX_WORKER_DEATHS:
         raise StageError(
             f"{MAX_WORKER_DEATHS} workers died one after the other.",
-            "Give the workers more memory, or set model.batch=1. The work done so far is kept.",
+            "Give the workers more memory, or add --set model.batch=1. Finished work is kept.",
         )
     with _gate.enter(alone=died > 0):
         mark = folder / f"{name}.{uuid.uuid4().hex}"

@@ -10,7 +10,7 @@ from distributed import CancelledError, Client, Future, as_completed
 from distributed.client import ClosedClientError
 from distributed.scheduler import KilledWorker
 
-from wsi_parse.compute.cluster import DEVICE, workers_of
+from wsi_parse.compute.cluster import DEVICE, RESTART, workers_of
 from wsi_parse.compute.plan import RunPlan
 from wsi_parse.compute.worker import STAGES, Done, extract_task, place_description, predict_task, prepare_task
 from wsi_parse.errors import ClusterError, StageError, WsiParseError
@@ -48,9 +48,7 @@ def _reports_lost_scheduler() -> Iterator[None]:
     except WsiParseError:
         raise
     except (CancelledError, ClosedClientError, OSError) as error:
-        raise ClusterError(
-            "The scheduler is gone.", "Start it, and run again. The work done so far is kept."
-        ) from error
+        raise ClusterError("The scheduler no longer answers.", RESTART) from error
 
 
 @_reports_lost_scheduler()
@@ -110,7 +108,7 @@ def _wait_until_visible(plan: RunPlan, blocks: Indices, chunks: Indices) -> None
         if time.monotonic() > until:
             raise ClusterError(
                 f"{plan.slide.name}: {len(missing)} files that workers wrote are not visible on this machine.",
-                "Choose an output folder that is the same on all machines.",
+                "Choose an output folder that all machines share.",
             )
         time.sleep(_CHECK_AGAIN_SECONDS)
         for folder in {path.parent for path in missing}:
@@ -165,8 +163,8 @@ def _workers_died(plan: RunPlan, futures: list[Future]) -> StageError:
     task, _, index, row, column = next(future.key for future in futures if future.status == "error")
     description = place_description(plan, task, index, (row, column))
     return StageError(
-        f"{plan.slide.name}: workers die repeatedly, the last one at {description}, in {STAGES[task]}.",
-        "Check their logs: they may need more memory, or may be stopped from outside. The work done so far is kept.",
+        f"{plan.slide.name}: workers died repeatedly, most recently in {STAGES[task]} at {description}.",
+        "Check their logs: they may need more memory, or may be stopped from outside. Finished work is kept.",
         STAGES[task],
         description,
     )

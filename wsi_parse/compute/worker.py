@@ -203,7 +203,9 @@ def _run_guarded(plan: RunPlan, task: str, pass_index: int, index: tuple[int, in
         with crash_guard(plan.crash_marks, f"{task}-{pass_index}-{index[0]}-{index[1]}"):
             return work()
     except Exception as error:
-        remedy = error.remedy if isinstance(error, WsiParseError) else "Run again. The work done so far is kept."
+        remedy = (
+            error.remedy if isinstance(error, WsiParseError) else "Run the same command again. Finished work is kept."
+        )
         message = error.message if isinstance(error, WsiParseError) else f"{type(error).__name__}: {error}"
         stage, where = STAGES[task], place_description(plan, task, pass_index, index)
         raise StageError(f"{plan.slide.name}: {stage} failed at {where}: {message}", remedy, stage, where) from error

@@ -74,8 +74,8 @@ def lost_ids(compared: ComparedSets) -> list[str]:
     if not copies:
         return []
     return [
-        f"By id: {copies:,} of the added objects have the outline of a deleted one (IoU above {_SAME_OUTLINE:g}); "
-        "check whether their ids were lost."
+        f"{copies:,} of the added objects have the outline of a deleted one (IoU above {_SAME_OUTLINE:g}). "
+        "Check whether their ids were lost."
     ]
 
 

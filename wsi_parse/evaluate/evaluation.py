@@ -12,6 +12,7 @@ import numpy as np
 import shapely
 
 from wsi_parse.annotations import Annotations, read_annotations
+from wsi_parse.annotations.roi import DRAW_AND_EXPORT
 from wsi_parse.errors import UsageError
 from wsi_parse.evaluate.count_metrics import ComparedSets, count_metrics, lost_ids
 from wsi_parse.evaluate.figures import Figures
@@ -202,7 +203,7 @@ def compare(
     if changes is not None:
         ids += lost_ids(compared)
     if not (truth_set.counted.any() or pred_set.counted.any()):
-        ids.append("No object of either file counts, so nothing was compared.")
+        ids.append("Neither file has objects to compare, so nothing was compared.")
     return Comparison(
         name,
         compared,
@@ -246,7 +247,7 @@ def _region_of(path: Path, truth: Annotations) -> tuple[Any, list[str]]:
     """Read a region into the frame of the truth."""
     found = read_annotations(path)
     if not len(found):
-        raise UsageError(f"The region file {path.name} holds no polygon.", "Draw an area in QuPath and export it.")
+        raise UsageError(f"The region file {path.name} contains no polygon.", DRAW_AND_EXPORT)
     shift, notes = shift_between(found.provenance, truth.provenance)
     return union(_moved(found, shift).geometry), [note.replace("prediction", "region") for note in notes]
 

@@ -35,7 +35,10 @@ def shift_between(pred: Provenance, truth: Provenance) -> tuple[NDArray[np.float
     names = [name for name, offset in zip(("prediction", "truth"), offsets, strict=True) if offset is None]
     if names:
         verb = "do" if len(names) > 1 else "does"
-        notes.append(f"Frame: {' and '.join(names)} {verb} not state it; the frame of QuPath is assumed.")
+        notes.append(
+            f"The {' and the '.join(names)} {verb} not state where the coordinates start (the frame); "
+            "that of QuPath is assumed."
+        )
     bounds = _bounds(pred) if _bounds(pred) is not None else _bounds(truth)
     in_qupath = next(
         (
@@ -50,7 +53,10 @@ def shift_between(pred: Provenance, truth: Provenance) -> tuple[NDArray[np.float
     origins = [in_qupath if offset is None else offset for offset in offsets]
     shift = origins[0] - origins[1]
     if shift.any():
-        notes.append(f"Frame: the prediction was moved by ({shift[0]:g}, {shift[1]:g}) px into that of the truth.")
+        notes.append(
+            f"The prediction was moved by ({shift[0]:g}, {shift[1]:g}) px, so that its coordinates start where those "
+            "of the truth do."
+        )
     prints = [_slide(provenance).get("fingerprint") for provenance in (pred, truth)]
     if None not in prints and prints[0] != prints[1]:
         notes.append("The files state that they were made from different slides.")

@@ -75,7 +75,8 @@ def file_pairs(truth: Path, pred: Path) -> tuple[list[FilePair], list[str]]:
     if not common:
         raise UsageError(
             f"No file in {pred.name} has the same name as a file in {truth.name}.",
-            f"The prediction has: {_some(preds)}. The truth has: {_some(truths)}. Give the files the same stems.",
+            f"The prediction has: {_some(preds)}. The truth has: {_some(truths)}. "
+            "Give files that belong together the same name.",
         )
     order = {name: number for number, name in enumerate(truths)}
     common.sort(key=lambda names: order[names[0]])
@@ -143,7 +144,7 @@ def _results_at(path: Path) -> tuple[dict[str, _Result], bool, list[str]]:
     if path.is_file():
         return {_stem(path): _Result(_stem(path), (path,))}, True, []
     if not path.is_dir():
-        raise UsageError(f"{path} does not exist.", "Give a GeoJSON file, a folder of them, or a run folder.")
+        raise UsageError(f"{path} does not exist.", "Give a GeoJSON file, a folder of them, or a folder of results.")
     name = path.resolve().name
     if own := _of_run(path):
         return {name: _Result(name, own, path)}, True, []
@@ -170,12 +171,15 @@ def _of_folder(path: Path) -> tuple[dict[str, _Result], bool, list[str]]:
         name = inner.name if inner.is_dir() else _stem(inner)
         if name in found:
             twice = f"{found[name].files[0].name} and {inner.name}"
-            raise UsageError(f"{path.name} holds {name!r} twice: {twice}.", "Keep one of them.")
+            raise UsageError(f"{path.name} contains {name!r} twice: {twice}.", "Keep one of them.")
         found[name] = _Result(name, files, inner if inner.is_dir() else None)
     if not found and without:
         raise UsageError(" ".join(without), _REMEDY)
     if not found:
-        raise UsageError(f"{path.name} holds no GeoJSON file and no run folder.", "Give files or a folder of them.")
+        raise UsageError(
+            f"{path.name} contains no GeoJSON file and no folder of results.",
+            "Give a GeoJSON file or a folder of them.",
+        )
     return found, False, without
 
 
@@ -200,7 +204,7 @@ def _of_run(folder: Path) -> tuple[Path, ...]:
     try:
         manifest = read_manifest(folder)
     except ManifestError as error:
-        raise UsageError(error.message, "Name the GeoJSON files themselves, or remove that file.") from error
+        raise UsageError(error.message, f"Give the GeoJSON files themselves, or remove {MANIFEST_NAME}.") from error
     outputs = None if manifest is None else manifest.get("outputs")
     names = list(outputs) if isinstance(outputs, dict) else sorted(path.name for path in folder.glob(f"{_OBJECTS}*"))
     wanted = [name for name in names if name.startswith(_OBJECTS) and name.removesuffix(".gz").endswith(".geojson")]

@@ -100,8 +100,10 @@ def region_of_class(truth: Annotations, class_name: str) -> Any:  # noqa: ANN401
     if not chosen.any():
         known = sorted({str(name) for name in truth.class_name[truth.object_type == "annotation"].tolist() if name})
         raise UsageError(
-            f"The truth has no annotation of class {class_name!r} to look within.",
-            f"Choose one of the annotated classes: {', '.join(known[:12]) or 'there is none'}.",
+            f"The truth has no annotation of class {class_name!r}, so there is no region of interest.",
+            f"Choose one of its classes: {', '.join(known[:12])}."
+            if known
+            else "Draw an annotation of this class in QuPath, and export the objects again.",
         )
     return union(truth.geometry[chosen])
 
@@ -143,7 +145,9 @@ def nuclei_alone(truth: Annotations, pred: Annotations, objects: Objects | None)
     difference = f"The {with_nuclei} has cells with nuclei, the {without} has detections without nuclei"
     if objects is None:
         return True, [f"{difference}: nuclei are compared; --objects cells compares whole cells."]
-    return False, [f"{difference}: whole cells are compared with what may be nuclei; --objects nuclei compares nuclei."]
+    return False, [
+        f"{difference}: whole cells are compared with objects that may be nuclei; --objects nuclei compares nuclei."
+    ]
 
 
 def union(shapes: NDArray[np.object_]) -> Any:  # noqa: ANN401 - a shapely geometry

@@ -118,7 +118,7 @@ class Segmenter(ABC):
         """
         del file, revision
         raise UsageError(
-            f"The model {cls.spec.name} needs no other weights: there is nothing to install.",
+            f"The model {cls.spec.name} has no weights to install.",
             f"Run it with --model {cls.spec.name}.",
         )
 
@@ -232,7 +232,7 @@ def to_uint8(name: str, values: NDArray[Any]) -> NDArray[np.uint8]:
     low, high = float(values.min(initial=0)), float(values.max(initial=0))
     if not (np.isfinite(low) and np.isfinite(high) and low >= -1e-3 and high <= 1 + 1e-3):
         raise ModelError(
-            f"Channel {name!r} of the model leaves [0, 1]: {low:.3g} to {high:.3g}.",
-            "Report this defect of the model or of its weights; the slide is not the cause.",
+            f"Channel {name!r} of the model has values outside 0 to 1: {low:.3g} to {high:.3g}.",
+            "Report this error to the author of the model; the slide is not the cause.",
         )
     return np.clip(np.rint(values * np.float32(255)), 0, 255).astype(np.uint8)

@@ -50,7 +50,7 @@ def look_up(repository: str, name: str, revision: str) -> RemoteFile:
     with explain_errors(repository, name):
         facts = get_hf_file_metadata(hf_hub_url(repository, name, revision=revision))
     if facts.size is None or facts.commit_hash is None:
-        raise DownloadError(f"The hub does not state the size or revision of {name}.", "Try again later.")
+        raise DownloadError(f"Hugging Face does not state the size or revision of {name}.", "Try again later.")
     etag = facts.etag or ""
     return RemoteFile(repository, name, facts.commit_hash, facts.size, etag if len(etag) == _SHA256_DIGITS else None)
 
@@ -83,7 +83,7 @@ def fetch(file: RemoteFile, folder: Path, *, spare_bytes: int = 0) -> Path:
         path = Path(hf_hub_download(file.repository, file.name, revision=file.revision, local_dir=folder))
     if path.stat().st_size != file.bytes or (file.sha256 and file_sha256(path) != file.sha256):
         path.unlink()
-        raise DownloadError(f"{file.name} arrived damaged and was removed.", "Run the command again.")
+        raise DownloadError(f"{file.name} was damaged in the download and was removed.", "Run the command again.")
     return path
 
 
@@ -104,19 +104,19 @@ def _refusal(error: Exception, repository: str) -> DownloadError | None:
     from huggingface_hub import errors
 
     page = f"{_HUB}/{repository}"
-    token = f"Make a token at {_HUB}/settings/tokens, then: hf auth login. Accept the conditions at {page}."
+    token = f"Create a token at {_HUB}/settings/tokens, run hf auth login, and accept the conditions at {page}."
     if isinstance(error, errors.GatedRepoError):
         if _status(error) == _UNAUTHORISED:
-            return DownloadError(f"{repository} is gated, and no valid token was sent.", token)
+            return DownloadError(f"{repository} needs a token of Hugging Face, and no valid one was sent.", token)
         return DownloadError(
-            f"{repository} is gated, and your account has not accepted its conditions (or waits for approval).",
+            f"Your account has not accepted the conditions of {repository}, or waits for approval.",
             f"Accept them at {page}, then run the command again.",
         )
     if isinstance(error, errors.RepositoryNotFoundError):
-        return DownloadError(f"The hub does not show you {repository}: you have no token, or it is not valid.", token)
+        return DownloadError(f"Hugging Face does not show {repository}: there is no token, or it is not valid.", token)
     if isinstance(error, errors.HfHubHTTPError) and _status(error) in {_UNAUTHORISED, _FORBIDDEN}:
         return DownloadError(
-            f"The hub refuses your token: {_first(error)}.",
+            f"Hugging Face refuses your token: {_first(error)}.",
             f"Use a token with read access to gated repositories. {token}",
         )
     return None
@@ -126,11 +126,11 @@ def _absence(error: Exception, repository: str, name: str) -> DownloadError | No
     """Explain an error if the hub cannot be reached, or does not have the file."""
     from huggingface_hub import errors
 
-    check = "Leave --revision out, or check it."
+    check = "Check --revision, or leave it out."
     if isinstance(error, errors.RevisionNotFoundError):
         return DownloadError(f"{repository} does not have this revision.", check)
     if isinstance(error, errors.OfflineModeIsEnabled | errors.LocalEntryNotFoundError):
-        return DownloadError(f"The hub cannot be reached for {name}.", _DOWNLOAD_ELSEWHERE)
+        return DownloadError(f"Hugging Face cannot be reached to download {name}.", _DOWNLOAD_ELSEWHERE)
     if isinstance(error, errors.EntryNotFoundError):
         return MissingFileError(f"{repository} does not have the file {name}.", check)
     return None
@@ -141,12 +141,14 @@ def _failure(error: Exception, name: str) -> DownloadError | None:
     from huggingface_hub import errors
 
     if isinstance(error, errors.HfHubHTTPError):
-        return DownloadError(f"The hub answered with an error: {_first(error)}.", "Try again later.")
+        return DownloadError(f"Hugging Face answered with an error: {_first(error)}.", "Try again later.")
     if isinstance(error, OSError) and error.errno in {errno.ENOSPC, errno.EDQUOT}:
         return no_space("The disk is full.")
     # The hub's library passes on errors of its HTTP client, which changes between versions.
     if isinstance(error, OSError) or type(error).__module__.partition(".")[0] in _HTTP_CLIENTS:
-        return DownloadError(f"The hub cannot be reached for {name}: {_first(error)}.", _DOWNLOAD_ELSEWHERE)
+        return DownloadError(
+            f"Hugging Face cannot be reached to download {name}: {_first(error)}.", _DOWNLOAD_ELSEWHERE
+        )
     return None
 
 

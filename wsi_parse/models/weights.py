@@ -65,7 +65,7 @@ class Weights:
         if Weights.of_file(self.path).sha256 != self.sha256:
             raise WeightsError(
                 f"The weights {self.path.name} have changed since the run was planned.",
-                "Install them again, or run again.",
+                "Install them again, or run the same command again.",
             )
 
 
@@ -144,7 +144,7 @@ def read_card(name: str) -> dict[str, Any] | None:
 def _refused(name: str, error: OSError) -> WeightsError:
     return WeightsError(
         f"The installed weights of {name} cannot be read: {error.strerror}.",
-        f"Get the right to read them, or set {CACHE_VARIABLE} to a folder of your own.",
+        f"Get permission to read them, or set {CACHE_VARIABLE} to a folder of your own.",
     )
 
 

@@ -102,7 +102,7 @@ class ChunkObjects:
         except (OSError, ValueError, KeyError, EOFError, BadZipFile, shapely.GEOSException) as error:
             raise StoreError(
                 f"The stored objects {path.name} are damaged: {error}",
-                "Run again: the objects of this chunk will be made again.",
+                "Run the same command again: the objects of this chunk will be made again.",
             ) from error
 
 

@@ -70,7 +70,7 @@ class PassContext:
         if rest:
             raise StoreError(
                 f"The stride of channel {name!r} is not a multiple of the stride of the object lattice.",
-                "Report this defect to the authors of the model plug-in.",
+                "Report this error to the author of the model.",
             )
         coarse = box.covering(factor)
         values, covered = blend(self.store, self.selection, name, coarse)

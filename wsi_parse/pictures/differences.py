@@ -83,7 +83,7 @@ def draw_disagreements(comparison: Comparison, path: Path) -> None:
         inset_frame(picture, view.box_of(field), _REGION)
     entries = [Entry(f"{name} {len(group.shown):,}", _COLOURS[name]) for name, group in groups.items()]
     if field is not None:
-        entries.append(Entry("close-up; thin lines: prediction", _REGION, filled=False))
+        entries.append(Entry("close-up (thin lines: prediction)", _REGION, filled=False))
     save(assemble(pictures, entries)[0], path)
 
 

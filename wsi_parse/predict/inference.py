@@ -124,7 +124,7 @@ def _checked(returned: Mapping[str, NDArray[Any]], scale_pass: ScalePass, batch:
             raise ModelError(
                 f"The model returned {found} for channel {channel.name!r}, "
                 f"but its shape must be {(batch, side, side)}.",
-                "Report this defect to the authors of the model plug-in.",
+                "Report this error to the author of the model.",
             )
         checked[channel.name] = to_uint8(channel.name, values)
     return checked

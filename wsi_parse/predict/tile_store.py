@@ -140,7 +140,7 @@ class TileStore:
             row, column = box_stored.y // side, box_stored.x // side
             raise StoreError(
                 f"The stored predictions from tile (row {row}, column {column}) on cannot be read: {error}",
-                "Run again: the block will be predicted again.",
+                "Run the same command again: the block will be predicted again.",
             ) from error
 
     def marker(self, block: tuple[int, int]) -> Path:

@@ -82,7 +82,7 @@ class TileGrid:
         if tile_px % stride:
             raise SettingsError(
                 f"The tile size of {tile_px} px is not a multiple of the model's stride of {stride} px.",
-                "Change model.field_um.",
+                "Choose another --field-um.",
             )
         half = round(overlap * tile_px / (2 * stride))
         return cls(frame, tile_px, min(2 * half * stride, tile_px - stride), block)

@@ -46,24 +46,26 @@ class QuPathRule:
         return self.name
 
 
-_FIT = "Make it valid, then snap it to 0.25 px as the last step."
+_FIT = "Make the geometry valid; as the last step, round its coordinates to multiples of 0.25 px."
 _OUT = "Leave out the key."
 
 ONE_VALUE = QuPathRule(
-    "one-value", "begins a new JSON value, as in newline-delimited files", "Write one FeatureCollection."
+    "one-value",
+    "begins a new JSON value, as in newline-delimited files",
+    "Write all features into one FeatureCollection.",
 )
 NO_COLLECTION = QuPathRule(
     "no-collection", "is in a collection that is not of type FeatureCollection", 'Add "type": "FeatureCollection".'
 )
 NOT_A_FEATURE = QuPathRule("not-a-feature", "is not of type Feature", 'Write {"type": "Feature", "geometry": …}.')
 NULL_KEY = QuPathRule("null-key", "has a key that is null", _OUT)
-NOT_TEXT = QuPathRule("not-text", "has a key whose value must be text but is not", "Write a string.")
+NOT_TEXT = QuPathRule("not-text", "has a key whose value must be text but is not", "Write the value as text in quotes.")
 NO_PROPERTIES = QuPathRule(
     "properties", "has properties that are not an object", "Write properties as an object, or leave them out."
 )
 NO_GEOMETRY = QuPathRule("no-geometry", "has no geometry", "Leave out the feature.")
 NOT_AN_AREA = QuPathRule("not-an-area", "is neither a Polygon nor a MultiPolygon", "Write only its polygons.")
-ONE_PART = QuPathRule("one-part", "is a MultiPolygon of one part", "Write it as a Polygon.")
+ONE_PART = QuPathRule("one-part", "is a MultiPolygon with a single part", "Write it as a Polygon.")
 COORDINATES = QuPathRule(
     "coordinates",
     "has coordinates that are not pairs of numbers, or that lie farther out than any slide",
@@ -79,10 +81,12 @@ INVALID = QuPathRule("invalid", "has a geometry that is not valid", _FIT)
 SNAPPING = QuPathRule("snapping", "becomes invalid when QuPath rounds it to 0.01 px or to float32", _FIT)
 CLASS_FORM = QuPathRule("class", "has a class that is neither text nor an object with a name", 'Write {"name": …}.')
 NO_MEASUREMENTS = QuPathRule("measurements", "has measurements that are not an object", 'Write {"name": number, …}.')
-CLASS_COLOUR = QuPathRule("class-colour", "has a class without a colour of three integers", "Write color as [r, g, b].")
-COLOUR = QuPathRule("colour", "has a colour that is not three integers", "Write color as [r, g, b].")
+CLASS_COLOUR = QuPathRule(
+    "class-colour", "has a class without a colour of three integers", "Write color as [red, green, blue]."
+)
+COLOUR = QuPathRule("colour", "has a colour that is not three integers", "Write color as [red, green, blue].")
 MEASUREMENT = QuPathRule(
-    "measurement", "has a measurement that is not a finite float32 number", "Leave out unknown values."
+    "measurement", "has a measurement that is not a finite float32 number", "Leave out measurements that have no value."
 )
 
 NO_ID = QuPathRule("no-id", "has no id, so corrections cannot be matched to it", "Give it a UUID.", refused=False)
@@ -93,7 +97,7 @@ ID_PLACE = QuPathRule(
     refused=False,
 )
 ID_NOT_UUID = QuPathRule(
-    "id-not-uuid", "has an id that is not a UUID, so QuPath gives it another one", "Use UUIDs.", refused=False
+    "id-not-uuid", "has an id that is not a UUID, so QuPath gives it another one", "Give it a UUID.", refused=False
 )
 DUPLICATE = QuPathRule(
     "duplicate-id",
@@ -116,7 +120,7 @@ OBJECT_TYPE = QuPathRule(
 ROUNDED = QuPathRule("rounded", "has coordinates finer than the 0.01 px that QuPath keeps", _FIT, refused=False)
 FAR = QuPathRule(
     "far",
-    f"lies beyond {MAX_QUARTER_PX:,} px, where QuPath's float32 moves its corners",
+    f"lies beyond {MAX_QUARTER_PX:,} px, where QuPath moves corners because it rounds to float32",
     "Write coordinates in pixels of the slide.",
     refused=False,
 )

@@ -28,7 +28,7 @@ def choose_model(
         return settings.name, ()
     if settings.weights is not None:
         raise UsageError(
-            "--weights belongs to one model, and none is named.", "Name it, for example: --model biomedparse."
+            "--weights was given without --model.", "Name the model of the weights, for example: --model biomedparse."
         )
     ranks = {name: MODELS.get(name).spec.rank for name in MODELS.names()}
     known = sorted((name for name in ranks if ranks[name] > 0), key=lambda name: -ranks[name])

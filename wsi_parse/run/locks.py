@@ -37,14 +37,14 @@ def claim(folder: Path) -> Iterator[None]:
         lock.acquire()
     except Timeout:
         raise ClaimedError(
-            f"Another process is working in {folder}.", "Wait for it, or choose another --out."
+            f"Another process is working in {folder}.", "Wait until it ends, or choose another folder with --out."
         ) from None
     except (NotImplementedError, OSError) as error:
         if isinstance(error, OSError) and error.errno not in _NO_LOCKS:
             raise
         raise StoreError(
             "The file system of the output folder does not support locks (flock).",
-            "Choose an --out on another file system; Lustre supports them when mounted with -o flock.",
+            "Choose a folder on another file system with --out; Lustre supports locks if mounted with -o flock.",
         ) from error
     try:
         yield

@@ -99,11 +99,11 @@ class RunManifest(BaseModel):
             found = cls.model_validate(values)
         except ValidationError as error:
             wrong = sorted({str(item["loc"][0]) for item in error.errors() if item["loc"]})
-            raise manifest_error(folder, f"it has no fit value for {', '.join(wrong)}") from error
+            raise manifest_error(folder, f"it has no valid value for {', '.join(wrong)}") from error
         if not isinstance(found.model.get("name"), str):
             raise manifest_error(folder, "it does not name the model")
         if not all(isinstance(item.get("tiles"), int) for item in found.passes):
-            raise manifest_error(folder, "it does not count the tiles of each pass")
+            raise manifest_error(folder, "it has no number of tiles for each scale pass")
         return found
 
     def differences(self, other: "RunManifest") -> list[str]:

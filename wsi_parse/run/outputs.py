@@ -116,14 +116,15 @@ def remove_earlier(folder: Path, manifest: RunManifest) -> list[str]:
 
 # QuPath uses half of the memory of the machine: with 8 GB, the user must ask for a larger heap.
 _LARGE_HEAP_BYTES = 4e9
+_SET_HEAP = "Set it in QuPath under Edit > Preferences > General."
 
 
 def heap_note(exporter: GeoJsonParts) -> str:
     """Describe how much memory QuPath needs to open the annotations."""
-    parts, heap = len(exporter.sizes), f"{exporter.heap_bytes / 1e9:.1f} GB of memory (Preferences, General)"
+    parts, heap = len(exporter.sizes), f"{exporter.heap_bytes / 1e9:.1f} GB of memory"
     if parts == 1:
-        return f"QuPath needs about {heap} to open {exporter.path.name}."
-    return f"The annotations are in {parts} parts; QuPath needs about {heap} for each of them."
+        return f"QuPath needs about {heap} to open {exporter.path.name}. {_SET_HEAP}"
+    return f"The annotations are in {parts} parts. QuPath needs about {heap} to open each of them. {_SET_HEAP}"
 
 
 def tissue_polygons(tissue: TissueMask) -> Any:  # noqa: ANN401 - an object array of shapely polygons

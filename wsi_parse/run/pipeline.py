@@ -87,7 +87,7 @@ def _begin(prepared: PreparedRun, folder: Path, progress: Progress, cluster: Clu
     earlier, manifest = RunManifest.load(folder), _manifest(prepared)
     if earlier is not None and earlier.state == "done":
         progress.note(
-            f"This slide was done before, {_reason_to_redo(earlier, manifest)}. "
+            f"This slide was done before, but {_reason_to_redo(earlier, manifest)}. "
             "Its results are replaced when this run is done."
         )
     for note in prepared.notes:
@@ -106,7 +106,7 @@ def _begin(prepared: PreparedRun, folder: Path, progress: Progress, cluster: Clu
     except BaseException as error:
         manifest.state = "failed"
         # The original message may hold addresses of workers.
-        text = "The workers are gone or cannot do the work." if isinstance(error, ClusterError) else str(error)
+        text = "The workers were lost or cannot do the work." if isinstance(error, ClusterError) else str(error)
         roi = prepared.settings.slide.roi
         manifest.error = without_folders(text or type(error).__name__, prepared.path, folder, roi)
         with suppress(OSError):
@@ -117,7 +117,7 @@ def _begin(prepared: PreparedRun, folder: Path, progress: Progress, cluster: Clu
     manifest.peak_memory_mb = round((sampler.peak_bytes + remote_bytes) / 1e6, 1)
     for name in remove_earlier(folder, manifest):
         progress.note(
-            f"{name} was written by an earlier run and changed since. It is kept, and is not a result of this run."
+            f"{name} was written by an earlier run and changed afterwards. It is kept, but is not a result of this run."
         )
     manifest.ended_utc = datetime.now(UTC).isoformat(timespec="seconds")
     manifest.save(folder)
@@ -127,7 +127,7 @@ def _begin(prepared: PreparedRun, folder: Path, progress: Progress, cluster: Clu
 
 def _reason_to_redo(earlier: RunManifest, manifest: RunManifest) -> str:
     differences = earlier.differences(manifest)
-    return f"with other {', '.join(differences)}" if differences else "and an output was changed or removed"
+    return f"these have changed: {', '.join(differences)}" if differences else "an output was changed or removed"
 
 
 def _check_folder(folder: Path, earlier: RunManifest | None, prepared: PreparedRun) -> None:
@@ -138,7 +138,7 @@ def _check_folder(folder: Path, earlier: RunManifest | None, prepared: PreparedR
     if earlier.slide.get("fingerprint") != prepared.slide.info.fingerprint:
         raise UsageError(
             f"{folder} holds results of another slide, {earlier.slide.get('name')}.",
-            "Choose another --out, or remove that folder.",
+            "Choose another folder with --out, or remove that folder.",
         )
 
 
@@ -227,7 +227,7 @@ def _existence(plan: RunPlan) -> dict[str, dict[str, Any]]:
     if not facts_only:
         raise ModelError(
             f"The model {plan.model_name} returned a summary (summarise) that is not JSON facts for each prompt.",
-            "Report this defect to the author of the model.",
+            "Report this error to the author of the model.",
         )
     return found
 
@@ -239,7 +239,7 @@ def _check_space(plan: RunPlan, tiles: list[int]) -> None:
     if needed > free:
         raise StoreError(
             f"{sum(tiles)} tiles need about {needed / 1e9:.1f} GB of disk, and {free / 1e9:.1f} GB are free.",
-            "Free some space, choose another --out, or choose a smaller --roi.",
+            "Free some space, choose another folder with --out, or draw smaller regions of interest (--roi).",
         )
 
 

@@ -114,7 +114,7 @@ def resolve_run(path: Path, settings: RunSettings, *, require_weights: bool = Tr
             f"The model {settings.model.name} has no weights.", "Leave --weights out, or choose another --model."
         )
     if settings.model.organ is not None and not model.spec.free_text:
-        notes += (f"The model {settings.model.name} does not read text: --organ changes nothing.",)
+        notes += (f"--organ is ignored, because the model {settings.model.name} does not read words.",)
     scale_passes = model.plan(prompts, settings.model)
     _check_passes(scale_passes, prompts, settings.model.name)
     if settings.objects.exclusive_classes:
@@ -126,8 +126,8 @@ def resolve_run(path: Path, settings: RunSettings, *, require_weights: bool = Tr
         )
         if not any(recipe.classes for scale_pass in scale_passes for recipe in scale_pass.recipes):
             notes += (
-                f"The model {settings.model.name} gives these prompts no probability of a class: "
-                "objects.min_class_probability changes nothing.",
+                "objects.min_class_probability is ignored, because the model "
+                f"{settings.model.name} gives no class probabilities for these prompts.",
             )
     opened = SlideOptions(settings.slide.mpp, settings.slide.override_mpp, settings.slide.reader)
     slide = open_slide(path, opened)
@@ -147,7 +147,7 @@ def resolve_run(path: Path, settings: RunSettings, *, require_weights: bool = Tr
 
 def _check_passes(scale_passes: Sequence[ScalePass], prompts: Sequence[Prompt], model: str) -> None:
     """Hold a plan of a model to its contract."""
-    remedy = "Report this defect to the author of the model."
+    remedy = "Report this error to the author of the model."
     if len({scale_pass.name for scale_pass in scale_passes}) < len(scale_passes):
         raise ModelError(f"Two passes of {model} have the same name.", remedy)
     answered = sorted(recipe.prompt.name for scale_pass in scale_passes for recipe in scale_pass.recipes)
@@ -172,7 +172,7 @@ def warn_if_upsampled(slide: Slide, scale_passes: Sequence[ScalePass], model: st
     """Warn if a slide is too coarse for a scale pass."""
     pixel_um = max(slide.pixel_size.x_um, slide.pixel_size.y_um)
     return tuple(
-        f"{slide.name} has {pixel_um:.3g} µm/px and {model} reads {scale_pass.read_mpp:.3g} µm/px: "
+        f"A pixel of {slide.name} is {pixel_um:.3g} µm wide, but {model} reads pixels of {scale_pass.read_mpp:.3g} µm: "
         "the slide is enlarged, and objects that need finer detail are missed."
         for scale_pass in scale_passes
         if pixel_um > _MAX_UPSAMPLING * scale_pass.read_mpp

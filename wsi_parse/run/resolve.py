@@ -54,7 +54,7 @@ def resolve(settings: RunSettings, *, require_weights: bool = True) -> Request:
     check_formats(settings.export.formats)
     texts = [text.strip() for text in settings.prompts if text.strip()]
     if not texts:
-        raise UsageError("There is no prompt.", 'Say what to look for: --prompt "nuclei".')
+        raise UsageError("There is no prompt.", 'Name what to look for, for example --prompt "nuclei".')
     all_targets = any(text.lower() == ALL_TARGETS for text in texts)
     named = _prompts_of([text for text in texts if text.lower() != ALL_TARGETS], settings.objects.free_text_kind)
     name, notes = choose_model(settings.model, named, require_weights=require_weights)
@@ -76,7 +76,7 @@ def _all_targets_note(name: str, model: ModelSettings) -> str:
     where = f" in {model.organ}" if model.organ and len(chosen) < len(known) else ""
     left = [target for target in known if target not in chosen]
     out = f"; left out: {', '.join(left)} (not in its list)" if left else ""
-    return f'"all" stands for what {name} knows{where}: {", ".join(chosen)}{out}.'
+    return f'"all" stands for the targets that {name} knows{where}: {", ".join(chosen)}{out}.'
 
 
 def _synonym_notes(texts: Sequence[str]) -> tuple[str, ...]:
@@ -98,7 +98,10 @@ def apply_classes(
     for prompt in prompts:
         own = by_name.pop(prompt.name, None) or ClassSettings()
         applied.append(replace(prompt, class_name=own.name or prompt.class_name, colour=own.colour or prompt.colour))
-    return tuple(applied), tuple(f"export.classes has {name!r}, and no prompt asks for it." for name in by_name)
+    return tuple(applied), tuple(
+        f"The class of {name!r} in export.classes is not used, because it is not a prompt of this run."
+        for name in by_name
+    )
 
 
 def _prompts_of(texts: Sequence[str], free_text_kind: Literal["auto", "cell", "region"]) -> tuple[Prompt, ...]:
@@ -110,7 +113,7 @@ def _prompts_of(texts: Sequence[str], free_text_kind: Literal["auto", "cell", "r
         earlier = found.setdefault(prompt.name, prompt)
         if earlier.site != prompt.site:
             raise UsageError(
-                f"{earlier.text!r} and {prompt.text!r} ask for the same target at two sites.",
-                "Run them one after the other.",
+                f"{earlier.text!r} and {prompt.text!r} name the same target in two organs.",
+                "Make a run of its own for each organ.",
             )
     return tuple(found.values())

@@ -80,7 +80,7 @@ def resolve_pixel_size(info: SlideInfo, options: SlideOptions) -> SlideInfo:
     if not (math.isfinite(mpp) and mpp > 0):
         raise PixelSizeError(
             f"{info.name}: {mpp:g} µm per pixel is not a valid pixel size.",
-            "Give a positive number; usual are --mpp 0.25 and --mpp 0.5.",
+            "Give a positive number; usual values are --mpp 0.25 and --mpp 0.5.",
         )
     if from_file is None:
         return info.with_pixel_size(PixelSize(mpp, mpp, "user"))

@@ -99,7 +99,7 @@ class Slide:
         if self.info.pixel_size is None:
             raise PixelSizeError(
                 f"{self.name} has no pixel size (µm per pixel).",
-                "Give it with --mpp; usual are --mpp 0.25 (40x) and --mpp 0.5 (20x). "
+                "Give it with --mpp; usual values are --mpp 0.25 (40x) and --mpp 0.5 (20x). "
                 "A lymphocyte's nucleus is about 7 µm wide.",
             )
         return self.info.pixel_size

@@ -54,7 +54,7 @@ def test_a_slide_is_told_by_its_tiles_with_a_mask() -> None:
     assert summary["share_below_0.05"] == pytest.approx(1 / 3, abs=1e-4)
     assert summary["p_median"] > 0.5
     assert summary["sentence"].startswith(
-        "The masks of 33% of 3 tiles are unlike those of the training data (p < 0.05)."
+        "In 33% of 3 tiles, the masks differ from those of the training data (p < 0.05)."
     )
     assert summarise(noted[:1], PARAMETERS)["p_median"] is None
     assert summarise(noted[:1], PARAMETERS)["sentence"] == ""

@@ -46,7 +46,7 @@ def cache(tmp_path_factory: pytest.TempPathFactory, full_checkpoint: Path) -> Pa
     """A cache with the full-size network in it, put there by the command."""
     folder = tmp_path_factory.mktemp("cache")
     stderr = wsi_parse(folder, "models", "get", "biomedparse", "--from", full_checkpoint).stderr
-    assert "CC-BY-NC-SA-4.0; research use only, non-commercial, not for clinical use" in stderr
+    assert "CC-BY-NC-SA-4.0; non-commercial; research use only, not for clinical decisions" in stderr
     assert "sha256" in stderr
     return folder
 

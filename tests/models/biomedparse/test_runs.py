@@ -89,7 +89,7 @@ def test_two_scales_in_one_run_from_the_command_line(slide: Path, tiny_file: Pat
     assert {"torch", "timm", "transformers"} <= manifest.versions.keys()
     top = json.loads((folder / "annotations.geojson").read_text(encoding="utf-8"))["wsi_parse"]["model"]
     assert top["licence"] == "CC-BY-NC-SA-4.0"
-    assert top["purpose"] == "research use only, non-commercial, not for clinical use"
+    assert top["purpose"] == "non-commercial; research use only, not for clinical decisions"
     for path in folder.glob("*.*"):
         assert str(tiny_file.parent).encode() not in path.read_bytes(), path.name
 

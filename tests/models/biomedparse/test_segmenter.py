@@ -184,7 +184,7 @@ def test_what_free_text_asks_for_can_be_said() -> None:
 
 def test_the_same_target_at_two_sites_is_refused() -> None:
     texts = ("neoplastic cells in liver pathology", "tumour cells in breast")
-    with pytest.raises(UsageError, match="two sites"):
+    with pytest.raises(UsageError, match="two organs"):
         resolve(RunSettings.load(prompts=texts, model={"name": "biomedparse"}))
 
 

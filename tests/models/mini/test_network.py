@@ -121,7 +121,7 @@ class TestFiles:
 
     def test_of_another_network(self, tmp_path: Path) -> None:
         save_file({"weight": torch.zeros(3)}, tmp_path / "w.safetensors")
-        with pytest.raises(WeightsError, match="does not hold weights of the embedded model"):
+        with pytest.raises(WeightsError, match="does not contain weights of the embedded model"):
             load_network(tmp_path / "w.safetensors")
 
     def test_a_tensor_is_missing(self, network: MiniNetwork, tmp_path: Path) -> None:
@@ -136,5 +136,5 @@ class TestFiles:
         save_network(network, tmp_path / "w.safetensors")
         tensors = load_file(tmp_path / "w.safetensors")
         save_file(tensors, tmp_path / "w.safetensors", {"widths": "8,8,16,32"})
-        with pytest.raises(WeightsError, match="does not hold weights"):
+        with pytest.raises(WeightsError, match="does not contain weights"):
             load_network(tmp_path / "w.safetensors")

@@ -163,7 +163,7 @@ class TestPrompts:
             prompts=("nuclei",), slide={"mpp": mpp, "override_mpp": True}, model={"name": "mini"}
         )
         with (prepared := resolve_run(cmu1, settings)).slide:
-            assert any("2 µm/px and mini reads 0.5 µm/px" in note for note in prepared.notes) == warned
+            assert any("is 2 µm wide, but mini reads pixels of 0.5 µm" in note for note in prepared.notes) == warned
 
 
 class TestResults:
@@ -207,7 +207,7 @@ class TestCard:
         assert figures()["weights_sha256"] == Weights.of_file(EMBEDDED).sha256
 
     def test_the_caution_tells_the_measured_share(self) -> None:
-        found = re.search(r"calls (\d+) % neoplastic", CAUTION)
+        found = re.search(r"calls (\d+) % of the nuclei neoplastic", CAUTION)
         assert found is not None
         assert int(found[1]) / 100 == pytest.approx(figures()["sets"]["nuinsseg"]["neoplastic"]["called"][0], abs=0.005)
 

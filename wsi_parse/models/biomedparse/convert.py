@@ -44,7 +44,7 @@ def read_checkpoint(path: Path) -> dict[str, Tensor]:
         found = _load(path)
     except pickle.UnpicklingError as error:
         raise WeightsError(
-            f"{path.name} is not a checkpoint, or holds more than tensors, and is not opened.", _REMEDY
+            f"{path.name} was not opened, because it is not a checkpoint or contains more than tensors.", _REMEDY
         ) from error
     except OSError as error:
         raise WeightsError(f"{path.name} cannot be read: {error.strerror or error}.", "Check the path.") from error

@@ -59,7 +59,7 @@ class TargetDistributions:
         odd = [name for name, values in found.items() if values.shape != (_MEANS, 2) or not (values > 0).all()]
         if odd:
             raise WeightsError(
-                f"{path.name} has no four Beta distributions for {odd[0]!r}.", "Download it again, or remove it."
+                f"{path.name} does not have four Beta distributions for {odd[0]!r}.", "Download it again, or remove it."
             )
         return cls(found)
 
@@ -132,8 +132,8 @@ def summarise(noted: NDArray[np.float64], parameters: NDArray[np.float64]) -> di
     sentence = (
         ""
         if absent is None
-        else f"The masks of {absent:.0%} of {len(found):,} tiles are unlike those of the training data "
-        f"(p < {ABSENT_BELOW:g}). No object was dropped for it."
+        else f"In {absent:.0%} of {len(found):,} tiles, the masks differ from those of the training data "
+        f"(p < {ABSENT_BELOW:g}). No object was removed because of this."
     )
     return {
         "tiles": len(noted),

@@ -17,6 +17,7 @@ from wsi_parse.models.contract import ModelSpec, State
 from wsi_parse.models.device_segmenter import DeviceSegmenter
 from wsi_parse.models.scale_pass import Channel, Recipe, ScalePass
 from wsi_parse.models.weights import Weights, installed
+from wsi_parse.notice import RESEARCH_ONLY
 from wsi_parse.prompts import Prompt
 from wsi_parse.settings import ModelSettings
 from wsi_parse.slides.slide import Slide
@@ -43,16 +44,16 @@ class BiomedParseModel(DeviceSegmenter):
 
     spec: ClassVar[ModelSpec] = ModelSpec(
         name=NAME,
-        summary="BiomedParse v1 (Zhao et al., Nature Methods 2024): segments what a prompt names, in H&E and beyond.",
+        summary="BiomedParse v1 (Zhao et al., Nature Methods 2024): segments objects that you name, in H&E and others.",
         prompts=KNOWN,
         free_text=True,
         licence="CC-BY-NC-SA-4.0",
-        purpose="research use only, non-commercial, not for clinical use",
+        purpose=f"non-commercial; {RESEARCH_ONLY}",
         cpu_seconds_per_tile=36.0,
         fields_um=(64.0, 128.0, 256.0),
         rank=30,
         download="1.8 GB",
-        published="The authors report a mean / median Dice of .745 / .826 for neoplastic cells.",
+        published="The authors report a mean Dice of 0.745 (median 0.826) for neoplastic cells.",
     )
 
     # Estimated for 1024 px, not measured; too large a batch is halved.
@@ -106,7 +107,8 @@ class BiomedParseModel(DeviceSegmenter):
         if settings.field_um is not None and not _FIELDS_UM[0] <= settings.field_um <= _FIELDS_UM[1]:
             raise SettingsError(
                 f"BiomedParse does not support a field of {settings.field_um:g} µm.",
-                f"Choose {_FIELDS_UM[0]:g} to {_FIELDS_UM[1]:g} µm; cells were trained at 64, glands at 480.",
+                f"Choose {_FIELDS_UM[0]:g} to {_FIELDS_UM[1]:g} µm; it was trained on cells in fields of 64 µm and on "
+                "glands in fields of 480 µm.",
             )
         by_scale: dict[tuple[float, int], list[Prompt]] = {}
         for prompt in prompts:
@@ -147,7 +149,7 @@ class BiomedParseModel(DeviceSegmenter):
             if not bool(torch.isfinite(probability).all()):
                 raise ModelError(
                     "BiomedParse returned NaN or infinity.",
-                    "Try --set model.precision=float32; see also: wsi-parse models verify biomedparse.",
+                    "Try --set model.precision=float32, and run: wsi-parse models verify biomedparse",
                 )
             channels = (probability * 255).round_().to(torch.uint8).cpu().numpy()
         return {channel.name: channels[:, number] for number, channel in enumerate(scale_pass.channels)}
@@ -255,8 +257,8 @@ def _notes(field_um: float, prompts: Sequence[Prompt], settings: ModelSettings) 
     notes = [note for prompt in prompts for note in notes_on(prompt, settings.organ, field_um)]
     if field_um > _COARSE_FIELD_UM and any(prompt.kind == "cell" for prompt in prompts):
         notes.append(
-            f"In fields of {field_um:g} µm a pixel of the output is {field_um / OUTPUT_PX:.1f} µm wide: "
-            "cells are missed or merged."
+            f"In fields of {field_um:g} µm, a pixel of the output is {field_um / OUTPUT_PX:.1f} µm wide, so cells are "
+            "missed or merged: choose a smaller --field-um."
         )
     if settings.weights is not None and read_sizes(settings.weights) != RELEASED:
         notes.append("These weights belong to a smaller network, not to the released BiomedParse.")

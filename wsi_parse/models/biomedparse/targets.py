@@ -78,7 +78,7 @@ def targets_of(organ: str | None) -> tuple[str, ...]:
     except KeyError:
         raise SettingsError(
             f"The organ {organ!r} is not in the list of BiomedParse.",
-            f"Use one of: {', '.join(sorted(_OF_ORGAN))}. Or name the targets one by one.",
+            f"Use one of: {', '.join(sorted(_OF_ORGAN))}; or give one --prompt for each target.",
         ) from None
 
 
@@ -100,8 +100,8 @@ def notes_on(prompt: Prompt, organ: str | None, field_um: float) -> list[str]:
     if prompt.name not in KNOWN:
         return [
             f"BiomedParse was not trained on {prompt.text!r} in pathology and may find something else. "
-            f"It is treated as {'cells' if prompt.kind == 'cell' else 'regions'} (--set objects.free_text_kind=…) in "
-            f"fields of {field_um:g} µm (--field-um). Known targets: {', '.join(KNOWN)}."
+            f"It is treated as {'cells' if prompt.kind == 'cell' else 'regions'} in fields of {field_um:g} µm; change "
+            f"this with --set objects.free_text_kind=… and --field-um. Known targets: {', '.join(KNOWN)}."
         ]
     if site is None:
         return []
@@ -110,9 +110,12 @@ def notes_on(prompt: Prompt, organ: str | None, field_um: float) -> list[str]:
         near = get_close_matches(organ_name(site), _OF_ORGAN, 1)
         hint = f" Did you mean {near[0]}?" if near else ""
         return [
-            f"The organ {site!r} is not in the list of BiomedParse; the word is used unchanged.{hint} The list has: "
+            f"The organ {site!r} is not in the list of BiomedParse; it is passed on unchanged.{hint} The list has: "
             f"{', '.join(sorted(_OF_ORGAN))}."
         ]
     if prompt.name not in trained:
-        return [f"The list of BiomedParse for {organ_name(site)} has {' and '.join(trained)}, but not {prompt.name}."]
+        return [
+            f"For {organ_name(site)}, BiomedParse lists {' and '.join(trained)}, but not {prompt.name}: "
+            "check these objects."
+        ]
     return []

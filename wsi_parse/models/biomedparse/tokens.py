@@ -34,6 +34,7 @@ def tokenise(text: str, length: int) -> list[int]:
     tokens = [START, *_tokenizer().encode(text), END]
     if len(tokens) > length:
         raise UnknownPromptError(
-            f"The prompt has {len(tokens)} tokens, and the network reads {length}.", f"Shorten it: {text[:60]!r} …"
+            f"The prompt has {len(tokens)} tokens, but the network reads at most {length}.",
+            f"Shorten it: {text[:60]!r} …",
         )
     return tokens

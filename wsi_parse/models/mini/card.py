@@ -30,7 +30,7 @@ def short_card() -> str:
         f"Nuclei, on fields and patients not used in training: Dice {share(colon['dice'])} and F1 {share(colon['f1'])} "
         f"on CoNSeP, {share(breast['dice'])} and {share(breast['f1'])} on TNBC, {share(other['dice'])} and "
         f"{share(other['f1'])} on NuCLS, which was not used in training at all.",
-        f"{CAUTION} F1 on CoNSeP: {classes}. On NuInsSeg (normal organs) {share(normal['neoplastic']['called'])} of "
+        f"{CAUTION} F1 on CoNSeP: {classes}. On NuInsSeg (normal organs), {share(normal['neoplastic']['called'])} of "
         f"the nuclei are called neoplastic, {share(normal['neoplastic']['surely'])} with a sure class; with a wrong "
         f"pixel size {share(normal['neoplastic_at_wrong_scale']['called'])}.",
         f'A class with a probability below {MIN_CLASS_PROBABILITY:g} is marked "Unsure". On CoNSeP, '

@@ -18,12 +18,12 @@ CLASS_OF = {
 #: A nucleus is "unsure" if the mean probability of its class over its pixels is lower.
 MIN_CLASS_PROBABILITY = 0.7
 CAUTION = (
-    "Experimental: mini learnt cell classes from labels of colon only (at most 16 patients); for breast and normal "
-    "organs they were guessed from size and shape. Of the nuclei of normal tissue it calls 3 % neoplastic if the "
-    "tissue is similar to its training data, and 17 % on a slide of skin that is not."
+    "Experimental: mini learnt the classes of cells from labels of colon only (at most 16 patients); for breast and "
+    "normal organs, the labels were guessed from size and shape. In normal tissue, it calls 3 % of the nuclei "
+    "neoplastic if the tissue is similar to its training data, and 17 % on a slide of skin that is not similar."
 )
 #: Replaces CAUTION if the user provides weights.
 CAUTION_OF_OWN = (
-    "Experimental: cell classes of your own weights. The model card of mini does not apply to them; "
-    "figures.json beside the weights holds what was measured."
+    "Experimental: these cell classes come from your own weights. The model card of mini does not apply to them; "
+    "see figures.json beside the weights for the figures that were measured."
 )

@@ -79,7 +79,8 @@ class MiniModel(DeviceSegmenter):
         if field_um % _STEP_UM or not _FIELDS_UM[0] <= field_um <= _FIELDS_UM[1]:
             raise SettingsError(
                 f"The embedded model (mini) does not support a field of {field_um:g} µm.",
-                f"Choose a multiple of {_STEP_UM:g} µm from {_FIELDS_UM[0]:g} to {_FIELDS_UM[1]:g}, or leave it out.",
+                f"Choose a multiple of {_STEP_UM:g} µm from {_FIELDS_UM[0]:g} to {_FIELDS_UM[1]:g}, "
+                "or leave --field-um out.",
             )
         by_class = any(prompt.name in CLASS_OF for prompt in prompts)
         classes = [Channel(name, "class", CLASS_STRIDE) for name in CLASSES] if by_class else []

@@ -46,12 +46,12 @@ def load_network(path: Path) -> MiniNetwork:
             network = MiniNetwork((first, second, third, fourth))
         left = network.load_state_dict(tensors, strict=False, assign=True)
     except (KeyError, ValueError, RuntimeError) as error:
-        raise WeightsError(f"{path.name} does not hold weights of the embedded model.", _REMEDY) from error
+        raise WeightsError(f"{path.name} does not contain weights of the embedded model.", _REMEDY) from error
     missing = [name for name in left.missing_keys if not name.endswith("num_batches_tracked")]
     if missing or left.unexpected_keys:
         wrong = [*missing, *left.unexpected_keys]
         raise WeightsError(
-            f"{path.name} holds another network: {wrong[0]} and {len(wrong) - 1} more tensors differ.",
+            f"{path.name} contains another network: {wrong[0]} and {len(wrong) - 1} more tensors differ.",
             _REMEDY,
         )
     for name, buffer in network.named_buffers():
