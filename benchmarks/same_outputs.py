@@ -36,8 +36,10 @@ DATA = Path(os.environ.get("WSI_PARSE_DATA", ROOT.parent / "shared" / "data")).r
 RENAMED: dict[str, str] = {}
 #: Texts in the headers of the results (as JSON with ", " and ": "): old -> new.
 REWORDED: dict[str, str] = {}
-#: Members that follow from the names of settings: the hash of them, and hash and size of files that tell that hash.
-UNCOMPARED = ("digest", "sha256", "bytes")
+#: Members that are not compared, for they follow from names and words alone: the hash of the settings, hash and size of
+#: files that hold that hash, the hash of mini's weights (two layers have other names, the numbers are the same), and
+#: sentences for people.
+UNCOMPARED = ("digest", "sha256", "bytes", "weights_sha256", "cautions", "purpose")
 #: What is compared of run.json; the rest is how long it took, and the settings by name.
 RUN_FACTS = ("slide", "tissue_mm2", "counts", "unsure", "per_mm2")
 #: Old name of a setting -> new name, and a value that is not its default.
