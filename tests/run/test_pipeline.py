@@ -100,7 +100,7 @@ def test_outputs_of_an_earlier_run_that_are_not_written_again_are_removed(
     second = segment_slide(slide[0], tmp_path, settings_of('export.formats=["parquet"]'), progress)
     mine = {"annotations_mine.geojson", "probability.ome.zarr"}
     assert there() == set(second.outputs) | mine == {"objects.parquet", "overlay.png", "tissue.geojson"} | mine
-    assert [note for note in notes if "changed since" in note] == [
+    assert [note for note in notes if "changed afterwards" in note] == [
         "probability.ome.zarr was written by an earlier run and changed afterwards. "
         "It is kept, but is not a result of this run."
     ]
