@@ -39,7 +39,7 @@ REWORDED: dict[str, str] = {}
 #: Members that are not compared, for they follow from names and words alone: the hash of the settings, hash and size of
 #: files that hold that hash, the hash of mini's weights (two layers have other names, the numbers are the same), and
 #: sentences for people.
-UNCOMPARED = ("digest", "sha256", "bytes", "weights_sha256", "cautions", "purpose")
+UNCOMPARED = ("digest", "sha256", "bytes", "weights_sha256", "cautions", "purpose", "summary")
 #: What is compared of run.json; the rest is how long it took, and the settings by name.
 RUN_FACTS = ("slide", "tissue_mm2", "counts", "unsure", "per_mm2")
 #: Old name of a setting -> new name, and a value that is not its default.
@@ -66,7 +66,9 @@ MODELS = {
 }
 EXECUTIONS = {"one thread": ("--workers", "0", "--set", "compute.threads=1"), "two processes": ("--workers", "2")}
 SQUARE_PX = [[500, 400], [1400, 400], [1400, 1200], [500, 1200], [500, 400]]
-MOST_PIXELS = 0.02
+MAX_DIFFERING_SHARE = 0.02
+#: Share of the height of a picture that is above its legend, whose lines depend on the words.
+ABOVE_LEGEND = 0.85
 CONTEXT_BYTES = 60
 
 
@@ -192,9 +194,12 @@ def first_difference(old: bytes, new: bytes) -> str | None:
 
 
 def differing_pixels(old: Path, new: Path) -> float:
-    """Share of the pixels of two pictures that are not equal; 1 where their sizes are not."""
+    """Return the share of the pixels that differ, without the legend below; 1 if the widths differ."""
     one, other = (np.asarray(Image.open(path).convert("RGBA")) for path in (old, new))
-    return float((one != other).any(axis=2).mean()) if one.shape == other.shape else 1.0
+    if one.shape[1] != other.shape[1]:
+        return 1.0
+    rows = round(ABOVE_LEGEND * min(len(one), len(other)))
+    return float((one[:rows] != other[:rows]).any(axis=2).mean())
 
 
 @dataclass(frozen=True)
@@ -220,7 +225,7 @@ def compare(before: Path, after: Path) -> Comparison:
     for name in sorted(old.keys() & new.keys()):
         if name.endswith(".png"):
             if share := differing_pixels(old[name], new[name]):
-                where = differences if share > MOST_PIXELS else notes
+                where = differences if share > MAX_DIFFERING_SHARE else notes
                 where.append(f"{name}: {share:.3%} of the pixels differ")
         elif found := first_difference(contents(old[name], BEFORE), contents(new[name], AFTER)):
             differences.append(f"{name}: {found}")
