@@ -1,5 +1,6 @@
-"""Measures all figures of the README, one after the other: `python -m benchmarks`."""
+"""Measures all figures of docs/measured.md, one after the other: `python -m benchmarks`."""
 
+import argparse
 import subprocess
 import sys
 
@@ -20,6 +21,7 @@ MODULES = (
 
 def main() -> None:
     """Run each benchmark in a separate process; exit code 1 if one misses its limit."""
+    argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__).parse_args()
     missed = []
     for name in MODULES:
         print(f"== {name}", flush=True)

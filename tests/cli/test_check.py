@@ -27,14 +27,14 @@ LOST = collection(feature(), feature(polygon([[0, 0], [8, 0], [4, 0], [0, 0]]), 
 
 
 def test_a_clean_file_is_code_0_and_says_so(tmp_path: Path) -> None:
-    said = wsi_parse("check", saved(tmp_path / "a.geojson", collection(feature()))).stdout
-    assert "a.geojson: 1 feature," in said
-    assert "QuPath accepts it" in said
+    printed = wsi_parse("check", saved(tmp_path / "a.geojson", collection(feature()))).stdout
+    assert "a.geojson: 1 feature," in printed
+    assert "QuPath accepts it" in printed
 
 
 def test_warnings_alone_are_code_0(tmp_path: Path) -> None:
-    said = wsi_parse("check", saved(tmp_path / "a.geojson", collection(feature() | {"id": "x"}))).stdout
-    assert "warning  id-not-uuid: 1 x" in said
+    printed = wsi_parse("check", saved(tmp_path / "a.geojson", collection(feature() | {"id": "x"}))).stdout
+    assert "warning  id-not-uuid: 1 x" in printed
 
 
 def test_what_is_refused_is_code_1_and_named(tmp_path: Path) -> None:
@@ -54,22 +54,22 @@ def test_a_feature_within_another_is_named_by_both_places(tmp_path: Path) -> Non
 
 def test_at_most_max_examples_are_named(tmp_path: Path) -> None:
     items = [feature(number=number, name=None) for number in range(9)]
-    said = wsi_parse("check", saved(tmp_path / "a.geojson", collection(*items)), "--max-examples", 2, check=1).stdout
-    assert said.count("has a key that is null: name") == 2
-    assert "null-key: 9 x" in said
+    printed = wsi_parse("check", saved(tmp_path / "a.geojson", collection(*items)), "--max-examples", 2, check=1).stdout
+    assert printed.count("has a key that is null: name") == 2
+    assert "null-key: 9 x" in printed
 
 
 def test_json_is_one_line_a_file(tmp_path: Path) -> None:
     good, bad = saved(tmp_path / "good.json", [feature()]), saved(tmp_path / "bad.json", BAD)
     cut = saved(tmp_path / "cut.json", json.dumps(BAD)[:-40])
     lines = wsi_parse("check", bad, cut, good, "--json", check=1).stdout.splitlines()
-    told = [json.loads(line) for line in lines]
-    assert [item["file"] for item in told] == ["bad.json", "cut.json", "good.json"]
-    assert [item["accepted"] for item in told] == [False, False, True]
-    assert told[0]["rules"][0]["rule"] == "class-colour"
-    assert told[0]["rules"][0]["examples"][0]["number"] == 2
-    assert "is incomplete" in told[1]["error"]
-    assert all("research use only" in item["notice"] for item in told)
+    reported = [json.loads(line) for line in lines]
+    assert [item["file"] for item in reported] == ["bad.json", "cut.json", "good.json"]
+    assert [item["accepted"] for item in reported] == [False, False, True]
+    assert reported[0]["rules"][0]["rule"] == "class-colour"
+    assert reported[0]["rules"][0]["examples"][0]["number"] == 2
+    assert "is incomplete" in reported[1]["error"]
+    assert all("research use only" in item["notice"] for item in reported)
 
 
 def test_a_file_that_is_none_stops_no_other(tmp_path: Path) -> None:
@@ -97,8 +97,8 @@ def test_nor_does_one_that_is_nested_without_end(tmp_path: Path) -> None:
 def test_fix_writes_what_passes(tmp_path: Path) -> None:
     source = saved(tmp_path / "a.geojson", BAD)
     before = source.read_bytes()
-    said = wsi_parse("check", source, "--fix", tmp_path / "b.geojson.gz").stdout
-    assert "Written: b.geojson.gz, 3 features; research use only" in said
+    printed = wsi_parse("check", source, "--fix", tmp_path / "b.geojson.gz").stdout
+    assert "Written: b.geojson.gz, 3 features; research use only" in printed
     wsi_parse("check", tmp_path / "b.geojson.gz")
     assert source.read_bytes() == before
     assert len(json.loads(gzip.decompress((tmp_path / "b.geojson.gz").read_bytes()))["features"]) == 3
@@ -141,8 +141,8 @@ def test_of_a_folder_of_results_the_annotations_are_checked(tmp_path: Path) -> N
     parts = [f"annotations_0{number}.geojson" for number in (1, 2)]
     for name in (*parts, "tissue.geojson", "annotations_index.json"):
         saved(tmp_path / name, collection(feature()))
-    said = wsi_parse("check", tmp_path, "--json").stdout.splitlines()
-    assert [json.loads(line)["file"] for line in said] == parts
+    printed = wsi_parse("check", tmp_path, "--json").stdout.splitlines()
+    assert [json.loads(line)["file"] for line in printed] == parts
     (tmp_path / "empty").mkdir()
     result = wsi_parse("check", tmp_path / "empty", tmp_path / parts[0], check=1)
     assert "empty is a folder, not a GeoJSON file. Give the GeoJSON files in the folder." in result.stderr
@@ -154,9 +154,9 @@ def test_what_had_to_be_dropped_is_told_with_code_1(tmp_path: Path) -> None:
     result = wsi_parse("check", source, "--fix", tmp_path / "b.geojson", check=1)
     assert "Dropped: 1" in result.stdout
     assert f"Feature 2 ({feature(number=13)['id']}) has no area" in result.stdout
-    told = json.loads(wsi_parse("check", source, "--fix", tmp_path / "b.geojson", "--json", check=1).stdout)
-    assert told["repaired"]["dropped"] == 1
-    assert told["repaired"]["examples"][0]["rule"] == "no-area"
+    reported = json.loads(wsi_parse("check", source, "--fix", tmp_path / "b.geojson", "--json", check=1).stdout)
+    assert reported["repaired"]["dropped"] == 1
+    assert reported["repaired"]["examples"][0]["rule"] == "no-area"
 
 
 @pytest.mark.parametrize("target", ["a.geojson", ".", "link.geojson", "../{}/a.geojson"])

@@ -34,10 +34,10 @@ def slide(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_a_slide_and_a_prompt_are_enough(slide: Path, tmp_path: Path) -> None:
     result = wsi_parse(slide, "--prompt", "nuclei", "-o", tmp_path / "out")
-    said = " ".join(result.stderr.split())
-    assert "annotations.geojson" in said
-    assert "research use only" in said
-    assert "per mm²" in said
+    printed = " ".join(result.stderr.split())
+    assert "annotations.geojson" in printed
+    assert "research use only" in printed
+    assert "per mm²" in printed
     assert (tmp_path / "out" / "a slide (1)" / "annotations.geojson").exists()
 
 
@@ -95,12 +95,12 @@ def test_a_format_that_is_named_twice_counts_once() -> None:
 
 def test_options_may_come_first_and_json_is_one_line_a_slide(slide: Path, tmp_path: Path) -> None:
     result = wsi_parse("-p", "nuclei", "-o", tmp_path, "--json", slide)
-    told = json.loads(result.stdout)
-    assert told["state"] == "done"
-    assert told["counts"]["nuclei"] > 100
-    assert Path(told["folder"]) == tmp_path / "a slide (1)"
+    reported = json.loads(result.stdout)
+    assert reported["state"] == "done"
+    assert reported["counts"]["nuclei"] > 100
+    assert Path(reported["folder"]) == tmp_path / "a slide (1)"
     again = json.loads(wsi_parse("-p", "nuclei", "-o", tmp_path, "--json", slide).stdout)
-    assert again["outputs"] == told["outputs"]
+    assert again["outputs"] == reported["outputs"]
 
 
 def test_cells_frame_and_classes_are_as_asked(slide: Path, tmp_path: Path) -> None:
@@ -125,17 +125,17 @@ def test_cells_frame_and_classes_are_as_asked(slide: Path, tmp_path: Path) -> No
     for feature in collection["features"]:
         assert feature["properties"]["classification"] == {"name": "Tumor: Positive", "color": [1, 2, 3]}
         assert feature["properties"]["objectType"] == "cell"
-    said = wsi_parse(slide, "-p", "nuclei", "--frame", "moon", check=2).stderr
-    assert "export.frame" in said
+    printed = wsi_parse(slide, "-p", "nuclei", "--frame", "moon", check=2).stderr
+    assert "export.frame" in printed
 
 
 def test_a_dry_run_writes_nothing(slide: Path, tmp_path: Path) -> None:
     result = wsi_parse(slide, "-p", "nuclei", "-o", tmp_path / "out", "--dry-run")
     assert "tiles" in result.stderr
     assert not (tmp_path / "out").exists()
-    told = json.loads(wsi_parse(slide, "-p", "nuclei", "-o", tmp_path / "out", "--dry-run", "--json").stdout)
-    assert told["tiles"] > 0
-    assert told["expected_seconds"] > 0
+    reported = json.loads(wsi_parse(slide, "-p", "nuclei", "-o", tmp_path / "out", "--dry-run", "--json").stdout)
+    assert reported["tiles"] > 0
+    assert reported["expected_seconds"] > 0
 
 
 def test_a_bad_slide_fails_and_the_others_are_done(slide: Path, tmp_path: Path) -> None:
@@ -182,9 +182,9 @@ def test_an_output_folder_that_cannot_be_written_is_one_failed_slide(slide: Path
 def test_info_preview_models_and_settings_answer(slide: Path, tmp_path: Path) -> None:
     assert json.loads(wsi_parse("info", slide, "--json").stdout)["mpp_x_um"] == 0.5
     assert "0.5" in wsi_parse("info", slide).stdout
-    told = json.loads(wsi_parse("preview", slide, "-o", tmp_path, "--json").stdout)
-    assert told["tiles"] > 0
-    assert Path(told["picture"]).stat().st_size > 1000
+    reported = json.loads(wsi_parse("preview", slide, "-o", tmp_path, "--json").stdout)
+    assert reported["tiles"] > 0
+    assert Path(reported["picture"]).stat().st_size > 1000
     assert "stain" in wsi_parse("models").stdout
     assert "max_cell_radius_um" in wsi_parse("settings").stdout
 
@@ -254,6 +254,6 @@ def test_help_and_import_load_no_heavy_library() -> None:
         "try:\n    main.main()\nexcept SystemExit:\n    pass\n"
         f"print('LOADED', sorted({heavy} & set(sys.modules)))"
     )
-    said = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True).stdout
-    assert said.splitlines()[-1] == "LOADED []"
-    assert "--prompt" in said
+    printed = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True).stdout
+    assert printed.splitlines()[-1] == "LOADED []"
+    assert "--prompt" in printed

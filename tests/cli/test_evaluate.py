@@ -103,8 +103,8 @@ class TestPairs:
             write(tmp_path / "out" / folder / "annotations.geojson.gz", BOXES, wsi_parse={"slide": {"name": slide}})
         # The manifest knows it where the file does not.
         write(tmp_path / "out" / "y-tif" / "annotations.geojson", BOXES)
-        told = {"outputs": {"annotations.geojson": ""}, "slide": {"name": "y.tif"}}
-        (tmp_path / "out" / "y-tif" / "run.json").write_text(json.dumps(told))
+        reported = {"outputs": {"annotations.geojson": ""}, "slide": {"name": "y.tif"}}
+        (tmp_path / "out" / "y-tif" / "run.json").write_text(json.dumps(reported))
         partner = {
             "CMU-1-Small-Region.svs": "CMU-1-Small-Region", "a.ndpi": "a-ndpi", "a.svs": "a-svs", "odd_name.tif": "odd",
             "other.svs": "other", "patient.1": None, "x.scn - Series 1": "x", "y.tif": "y-tif",
@@ -192,15 +192,15 @@ class TestCommand:
             "evaluate", "--truth", files[0], "--pred", files[1], "--mpp", 0.5,
             "--out-json", out[0], "--out-csv", out[1], "--overlay", out[2],
         )  # fmt: skip
-        said = " ".join(result.stdout.split())
-        assert "Changes, by id: 3 kept · 0 reshaped · 1 reclassified · 1 deleted · 1 added" in said
-        assert "Missed 1 · extra 1 · other class 1" in said
-        assert "Stroma → Tumor: 1" in said
-        assert NOTICE in said
-        told = json.loads(out[0].read_text())
-        assert told["all"]["f1"] == 0.8
-        assert told["classes"]["Tumor"]["matched"] == 2
-        assert NOTICE in told["notice"]
+        printed = " ".join(result.stdout.split())
+        assert "Changes, by id: 3 kept · 0 reshaped · 1 reclassified · 1 deleted · 1 added" in printed
+        assert "Missed 1 · extra 1 · other class 1" in printed
+        assert "Stroma → Tumor: 1" in printed
+        assert NOTICE in printed
+        reported = json.loads(out[0].read_text())
+        assert reported["all"]["f1"] == 0.8
+        assert reported["classes"]["Tumor"]["matched"] == 2
+        assert NOTICE in reported["notice"]
         rows = {row["class"]: row for row in csv.DictReader(out[1].read_text().splitlines())}
         assert set(rows) == {"Tumor", "Stroma", "(all objects)"}
         assert float(rows["Stroma"]["truth_area_um2"]) == 2 * 100
@@ -225,12 +225,12 @@ class TestCommand:
             "--overlay",
             tmp_path / "told.png",
         ]
-        said = wsi_parse("evaluate", "--truth", tmp_path / "truth", "--pred", tmp_path / "pred", *out).stdout
+        printed = wsi_parse("evaluate", "--truth", tmp_path / "truth", "--pred", tmp_path / "pred", *out).stdout
         pictures = f"{tmp_path / 'told-one.png'}, {tmp_path / 'told-two.png'}"
-        assert f"→ {tmp_path / 'told.json'}, {tmp_path / 'told.csv'}, {pictures}  (" in said
-        told = json.loads((tmp_path / "told.json").read_text())
-        assert [slide["name"] for slide in told["slides"]] == ["one", "two"]
-        assert (told["sum"]["all"]["truth"], told["sum"]["all"]["matched"]) == (12, 6)
+        assert f"→ {tmp_path / 'told.json'}, {tmp_path / 'told.csv'}, {pictures}  (" in printed
+        reported = json.loads((tmp_path / "told.json").read_text())
+        assert [slide["name"] for slide in reported["slides"]] == ["one", "two"]
+        assert (reported["sum"]["all"]["truth"], reported["sum"]["all"]["matched"]) == (12, 6)
         assert len(list(csv.DictReader((tmp_path / "told.csv").read_text().splitlines()))) == 6
         assert sorted(path.name for path in tmp_path.glob("*.png")) == ["told-one.png", "told-two.png"]
         (tmp_path / "truth" / "two.geojson.gz").write_bytes(b"no gzip")

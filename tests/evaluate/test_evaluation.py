@@ -170,7 +170,7 @@ class TestClassesAndKinds:
         truth, pred = annotations(BOXES), annotations(BOXES, ["Tumor", "Tumor: Unsure", "Tumor: Positive"])
         together = evaluate(truth, pred)
         assert together.classes["Tumor"].matched == 2
-        assert any("1 objects of a class" in note for note in together.notes)
+        assert any("1 object of a class" in note for note in together.notes)
         assert set(together.classes) == {"Tumor", "Tumor: Positive"}
         apart = evaluate(truth, pred, EvaluationOptions(keep_unsure=True))
         assert apart.classes["Tumor"].matched == 1

@@ -91,7 +91,7 @@ class TestMissing:
 
     def test_the_command_line_says_it_in_one_line(self, slide: tuple[Path, np.ndarray], tmp_path: Path) -> None:
         code = (
-            "import sys; from wsi_parse.exporters import formats\n"
+            "import sys; from wsi_parse.exporters import check_formats as formats\n"
             "formats.find_spec = lambda name: None\n"
             f"sys.argv = ['wsi-parse', {str(slide[0])!r}, '-p', 'nuclei', '--format', 'dicom', '-o', 'out']\n"
             "from wsi_parse.cli.main import main; main()"

@@ -47,10 +47,10 @@ def test_a_file_without_permission_is_reported(tmp_path: Path, painted: Path, na
     path.parent.mkdir()
     path.write_bytes((painted / "a.svs").read_bytes())
     (path if closed == "file" else path.parent).chmod(0)
-    told = run_as_ordinary_user(REFUSED, path)
+    reported = run_as_ordinary_user(REFUSED, path)
     path.parent.chmod(0o700)
-    assert not told.stderr
-    lines = told.stdout.splitlines()
+    assert not reported.stderr
+    lines = reported.stdout.splitlines()
     assert len(lines) == 2
     reason = f"{name} cannot be read: Permission denied. Check the path, and whether you have permission to read"
     assert all(reason in line for line in lines)
@@ -61,11 +61,12 @@ def test_a_folder_without_permission_is_said(tmp_path: Path) -> None:
     (folder / "below").mkdir(parents=True)
     for closed in (folder, folder / "below"):
         closed.chmod(0)
-        told = run_as_ordinary_user(REFUSED, folder)
+        reported = run_as_ordinary_user(REFUSED, folder)
         closed.chmod(0o700)
-        assert not told.stderr
+        assert not reported.stderr
         assert (
-            "slides cannot be read: Permission denied. Check the path, and whether you have permission" in told.stdout
+            "slides cannot be read: Permission denied. Check the path, and whether you have permission"
+            in reported.stdout
         )
 
 

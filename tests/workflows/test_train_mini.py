@@ -167,7 +167,7 @@ class TestChecks:
     def test_what_is_too_large_for_a_nucleus_is_refused(self, tiles: list[Tile]) -> None:
         drawn = tiles[0].nuclei.copy()
         drawn[:200, :200] = 1
-        with pytest.raises(SystemExit, match="no nucleus"):
+        with pytest.raises(SystemExit, match="which is not a nucleus"):
             check([replace(tiles[0], nuclei=drawn), *tiles[1:]])
 
     @pytest.mark.parametrize("swap", [False, True])

@@ -11,7 +11,7 @@ import numpy as np
 from workflows.train_mini.measure import Scores, called, figures, score
 from workflows.train_mini.tiles import Tile, scaled
 from wsi_parse.files import file_sha256, write_text
-from wsi_parse.models.mini.card import share
+from wsi_parse.models.mini.card import figure as format_figure
 from wsi_parse.models.mini.network import MiniNetwork
 
 _RESAMPLED = 1000
@@ -116,7 +116,7 @@ def write_card(figures_: dict[str, Any], card: Path) -> None:
 
 
 def _format(figure: list[float] | None) -> str:
-    return "" if figure is None else share(figure)
+    return "" if figure is None else format_figure(figure)
 
 
 def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:

@@ -10,7 +10,7 @@ from wsi_parse.models.mini.stain_normalization import density_of
 #: Plausible median area of the nuclei of a set: from small lymphocytes with fragments to large tumour cells.
 LIKELY_UM2 = (7.0, 80.0)
 #: A larger outline is not a nucleus: it is a region, or covers several nuclei.
-LARGEST_UM2 = 1500.0
+MAX_NUCLEUS_UM2 = 1500.0
 
 
 def check(tiles: Sequence[Tile]) -> None:
@@ -27,7 +27,7 @@ def check(tiles: Sequence[Tile]) -> None:
     if not len(areas):
         raise SystemExit(f"{name}: no nucleus is marked. Check the annotations.")
     for tile, own in zip(tiles, of_tile, strict=True):
-        if tile.apart and (size := own.max(initial=0)) > LARGEST_UM2:
+        if tile.apart and (size := own.max(initial=0)) > MAX_NUCLEUS_UM2:
             raise SystemExit(
                 f"{name}: an outline of {tile.name} covers {size:,.0f} µm², which is not a nucleus. Correct it."
             )

@@ -21,7 +21,7 @@ from wsi_parse.settings import ObjectSettings
 
 MATCH_UM = 6.0
 #: Smaller objects are fragments of nuclei (a tenth of those in CoNSeP), in the truth and in predictions.
-SMALLEST_UM2 = 6.0
+MIN_NUCLEUS_UM2 = 6.0
 
 
 @dataclass
@@ -119,8 +119,8 @@ def votes_of(nuclei: NDArray[np.int32], channels: dict[str, NDArray[np.uint8]]) 
 def _without_fragments(labels: NDArray[np.int32]) -> NDArray[np.int32]:
     areas = np.bincount(labels.ravel()) * READ_MPP**2
     areas[0] = 0
-    number = np.cumsum(areas >= SMALLEST_UM2).astype(np.int32)
-    number[areas < SMALLEST_UM2] = 0
+    number = np.cumsum(areas >= MIN_NUCLEUS_UM2).astype(np.int32)
+    number[areas < MIN_NUCLEUS_UM2] = 0
     return number[labels]
 
 

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from wsi_parse.annotations.polygons import MAX_PX
+from wsi_parse.annotations.polygons import MAX_COORDINATE_PX
 
 #: The member ``wsi_parse`` of a file; empty if the file has none.
 Provenance = Mapping[str, Any]
@@ -30,5 +30,5 @@ def pair_px(found: Any) -> NDArray[np.float64] | None:  # noqa: ANN401 - parsed 
     """Return a list of two numbers of pixels as an array (2,); None for any other value."""
     if not (isinstance(found, list) and len(found) == 2):
         return None
-    numbers = [float(value) for value in found if type(value) in {int, float} and abs(value) < MAX_PX]
+    numbers = [float(value) for value in found if type(value) in {int, float} and abs(value) < MAX_COORDINATE_PX]
     return np.array(numbers) if len(numbers) == 2 else None

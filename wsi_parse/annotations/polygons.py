@@ -8,7 +8,7 @@ import shapely
 from numpy.typing import NDArray
 
 #: Largest coordinate: no slide is larger, and beyond it sums of squares lose their precision.
-MAX_PX = 1e9
+MAX_COORDINATE_PX = 1e9
 
 # OverflowError: an integer may be too long for a float.
 _MALFORMED = (TypeError, ValueError, OverflowError, shapely.GEOSException)
@@ -80,7 +80,7 @@ def _built(areas: list[list[Rings]]) -> NDArray[np.object_]:
         )
     else:
         raise ValueError("a point must have two coordinates")
-    if not (np.abs(flat) < MAX_PX).all():
+    if not (np.abs(flat) < MAX_COORDINATE_PX).all():
         raise ValueError("coordinates must be finite numbers")
     lines = shapely.linearrings(flat.reshape(-1, 2), indices=np.repeat(np.arange(len(rings)), lengths))
     of_polygon = np.repeat(np.arange(len(polygons)), np.fromiter(map(len, polygons), np.int64, len(polygons)))

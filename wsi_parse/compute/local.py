@@ -48,7 +48,8 @@ def local(settings: ComputeSettings, at_once: int | None, folder: Path) -> Itera
     # The default of Dask also returns freed memory at once: half of the time then goes into requesting it again.
     config = {"distributed.nanny.pre-spawn-environ": dict.fromkeys(_ONE_THREAD, 1)}
     with dask.config.set(config), warnings.catch_warnings():
-        warnings.simplefilter("ignore", ResourceWarning)
+        # Dask leaves sockets of its own to the garbage collector; warnings of anything else are shown.
+        warnings.filterwarnings("ignore", r"unclosed (<socket|transport|<asyncio|event loop)", ResourceWarning)
         with (
             _cluster(gpus, options, processes=settings.workers > 0) as started,
             closing(Client(started, set_as_default=False)) as client,

@@ -148,7 +148,7 @@ class RunPlan:
     @property
     def crash_marks(self) -> Path:
         """Folder of the marks of tasks that are running, or whose process died."""
-        return self.work / "attempts"
+        return self.work / "crash_marks"
 
     def has_objects(self, index: int, chunk: tuple[int, int]) -> bool:
         """Return whether the objects of a chunk are stored completely."""

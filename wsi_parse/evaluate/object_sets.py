@@ -77,7 +77,9 @@ def object_set_of(
     notes += [f"{count:,} features are left out: {reason}." for reason, count in sorted(annotations.skipped.items())]
     unsure = int(_ends_with(class_names[kept], UNSURE).sum())
     if unsure and not options.keep_unsure:
-        notes.append(f"{unsure:,} objects of a class 'X{UNSURE}' count as X; --keep-unsure separates them.")
+        count = "1 object of a class" if unsure == 1 else f"{unsure:,} objects of classes"
+        verb = "counts" if unsure == 1 else "count"
+        notes.append(f"{count} 'X{UNSURE}' {verb} as X; --keep-unsure separates them.")
     shapes, repaired, empty = _repaired(shapes[kept])
     if repaired:
         notes.append(f"{repaired:,} outlines that cross themselves were repaired.")

@@ -16,7 +16,7 @@ from wsi_parse.pictures.page_layout import Entry, assemble, draw_bar, inset_fram
 from wsi_parse.pictures.view import Canvas, View
 from wsi_parse.prompts import Rgb
 
-_LONGER_SIDE_PX, _SHORTEST_SIDE_PX = 2000, 700
+_LONGER_SIDE_PX, _MIN_SIDE_PX = 2000, 700
 # Smaller objects are drawn as a tint.
 _OUTLINED_PX = 5.0
 # Number of typical objects along the shorter side of the close-up.
@@ -121,7 +121,7 @@ def _view(comparison: Comparison, groups: dict[str, _Group]) -> View:
     # With a margin, and wide enough for the legend.
     size = np.maximum((high - low) * 1.02, 1.0)
     scale = float(size.max()) / _LONGER_SIDE_PX
-    size = np.maximum(size, _SHORTEST_SIDE_PX * scale)
+    size = np.maximum(size, _MIN_SIDE_PX * scale)
     middle = (low + high) / 2
     return _view_around(comparison, middle, scale, math.ceil(size[0] / scale), math.ceil(size[1] / scale))
 

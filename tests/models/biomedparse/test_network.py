@@ -28,11 +28,11 @@ def pixels(batch: int, height: int, width: int, seed: int = 0) -> torch.Tensor:
 
 def test_prompts_answered_together_are_as_answered_alone(tiny: BiomedParse) -> None:
     image = tiny.encode_image(pixels(2, 128, 160))
-    concatenated = tiny.segment(image, tiny.encode_text(PROMPTS))
+    in_one_batch = tiny.segment(image, tiny.encode_text(PROMPTS))
     for number, prompt in enumerate(PROMPTS):
         alone = tiny.segment(image, tiny.encode_text([prompt]))
-        assert torch.equal(alone.choice.query[:, 0], concatenated.choice.query[:, number])
-        assert (alone.mask_logits[:, 0] - concatenated.mask_logits[:, number]).abs().max() < CLOSE
+        assert torch.equal(alone.choice.query[:, 0], in_one_batch.choice.query[:, number])
+        assert (alone.mask_logits[:, 0] - in_one_batch.mask_logits[:, number]).abs().max() < CLOSE
 
 
 def test_in_one_call_prompts_would_change_one_another(tiny: BiomedParse) -> None:
@@ -47,9 +47,9 @@ def test_in_one_call_prompts_would_change_one_another(tiny: BiomedParse) -> None
 def test_images_of_a_batch_do_not_see_one_another(tiny: BiomedParse) -> None:
     words = tiny.encode_text(PROMPTS[:2])
     images = torch.cat([pixels(1, 96, 128, seed) for seed in range(3)])
-    concatenated = tiny(images, words)
+    in_one_batch = tiny(images, words)
     for number in range(3):
-        assert (tiny(images[number : number + 1], words)[0] - concatenated[number]).abs().max() < CLOSE
+        assert (tiny(images[number : number + 1], words)[0] - in_one_batch[number]).abs().max() < CLOSE
 
 
 @pytest.mark.parametrize(("height", "width"), [(64, 64), (100, 70), (33, 250)])

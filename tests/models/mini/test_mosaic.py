@@ -8,7 +8,7 @@ import pytest
 import shapely
 
 from tests.shared import shared_data_root
-from workflows.train_mini.measure import MATCH_UM, SMALLEST_UM2, centres_um, predict, segmented
+from workflows.train_mini.measure import MATCH_UM, MIN_NUCLEUS_UM2, centres_um, predict, segmented
 from workflows.train_mini.settings import TrainingSettings
 from wsi_parse.evaluate import f1_score, match_centres
 from wsi_parse.geometry import Box
@@ -29,7 +29,7 @@ def centres_px(path: Path) -> np.ndarray:
     """Centres (x, y) of what is no fragment."""
     features = json.loads(path.read_text(encoding="utf-8"))["features"]
     shapes = shapely.from_geojson([json.dumps(feature["geometry"]) for feature in features])
-    whole = shapes[shapely.area(shapes) * MPP**2 >= SMALLEST_UM2]
+    whole = shapes[shapely.area(shapes) * MPP**2 >= MIN_NUCLEUS_UM2]
     return shapely.get_coordinates(shapely.centroid(whole))
 
 

@@ -221,10 +221,10 @@ class TestCard:
         assert int(found[1]) / 100 == pytest.approx(share, abs=0.01)
 
     def test_show(self) -> None:
-        words = " ".join(wsi_parse("models", "show", "mini").stdout.split())
+        shown_card = " ".join(wsi_parse("models", "show", "mini").stdout.split())
         share = figures()["sets"]["nuinsseg"]["neoplastic"]["called"][0]
         for words in ("colon", "16 patients", "three fields", f"{share:.2f}", "Unsure", "Apache-2.0", "research use"):
-            assert words in words
+            assert words in shown_card
         shown = json.loads(wsi_parse("models", "show", "mini", "--json").stdout)
         assert shown["weights_sha256"] == figures()["weights_sha256"]
         assert "stain" in wsi_parse("models", "show", "stain").stdout

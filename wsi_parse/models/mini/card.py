@@ -22,28 +22,28 @@ def short_card() -> str:
     sets = figures()["sets"]
     colon, breast, other, normal = (sets[name] for name in ("consep", "tnbc", "nucls", "nuinsseg"))
     classes = ", ".join(
-        f"{name} {share(colon[f'f1_{name}'])}" for name in ("neoplastic", "epithelial", "inflammatory", "connective")
+        f"{name} {figure(colon[f'f1_{name}'])}" for name in ("neoplastic", "epithelial", "inflammatory", "connective")
     )
     paragraphs = (
         "Trained on: CoNSeP (colon), NuInsSeg (31 organs, nearly all normal), TNBC (breast), DSB 2018. Class labels "
         "are from CoNSeP: at most 16 patients, with healthy epithelium in three fields.",
-        f"Nuclei, on fields and patients not used in training: Dice {share(colon['dice'])} and F1 {share(colon['f1'])} "
-        f"on CoNSeP, {share(breast['dice'])} and {share(breast['f1'])} on TNBC, {share(other['dice'])} and "
-        f"{share(other['f1'])} on NuCLS, which was not used in training at all.",
-        f"{CAUTION} F1 on CoNSeP: {classes}. On NuInsSeg (normal organs), {share(normal['neoplastic']['called'])} of "
-        f"the nuclei are called neoplastic, {share(normal['neoplastic']['surely'])} with a sure class; with a wrong "
-        f"pixel size {share(normal['neoplastic_at_wrong_scale']['called'])}.",
+        f"Nuclei, on fields and patients not used in training: Dice {figure(colon['dice'])} and F1 "
+        f"{figure(colon['f1'])} on CoNSeP, {figure(breast['dice'])} and {figure(breast['f1'])} on TNBC, {figure(other['dice'])} and "
+        f"{figure(other['f1'])} on NuCLS, which was not used in training at all.",
+        f"{CAUTION} F1 on CoNSeP: {classes}. On NuInsSeg (normal organs), {figure(normal['neoplastic']['called'])} of "
+        f"the nuclei are called neoplastic, {figure(normal['neoplastic']['surely'])} with a sure class; with a wrong "
+        f"pixel size {figure(normal['neoplastic_at_wrong_scale']['called'])}.",
         f'A class with a probability below {MIN_CLASS_PROBABILITY:g} is marked "Unsure". On CoNSeP, '
-        f"{share(colon['accuracy_sure'])} of the sure classes are right ({share(colon['sure'])} of all are sure), and "
-        f"{share(colon['accuracy'])} of all classes.",
+        f"{figure(colon['accuracy_sure'])} of the sure classes are right ({figure(colon['sure'])} of all are sure), "
+        f"and {figure(colon['accuracy'])} of all classes.",
         "In brackets: 95 % intervals by resampling fields and patients. Full card: wsi_parse/models/mini/CARD.md",
     )
     return "\n\n".join(paragraphs)
 
 
-def share(figure: list[float]) -> str:
+def figure(interval: list[float]) -> str:
     """Format a figure and its interval."""
-    value, *limits = figure
-    if not any(figure):
+    value, *limits = interval
+    if not any(interval):
         return f"{value:.2f} (below 0.001)"
     return f"{value:.2f} ({limits[0]:.2f}-{limits[1]:.2f})" if limits else f"{value:.2f} (one group only)"
