@@ -28,8 +28,8 @@ def short_card() -> str:
         "Trained on: CoNSeP (colon), NuInsSeg (31 organs, nearly all normal), TNBC (breast), DSB 2018. Class labels "
         "are from CoNSeP: at most 16 patients, with healthy epithelium in three fields.",
         f"Nuclei, on fields and patients not used in training: Dice {figure(colon['dice'])} and F1 "
-        f"{figure(colon['f1'])} on CoNSeP, {figure(breast['dice'])} and {figure(breast['f1'])} on TNBC, {figure(other['dice'])} and "
-        f"{figure(other['f1'])} on NuCLS, which was not used in training at all.",
+        f"{figure(colon['f1'])} on CoNSeP, {figure(breast['dice'])} and {figure(breast['f1'])} on TNBC, "
+        f"{figure(other['dice'])} and {figure(other['f1'])} on NuCLS, which was not used in training at all.",
         f"{CAUTION} F1 on CoNSeP: {classes}. On NuInsSeg (normal organs), {figure(normal['neoplastic']['called'])} of "
         f"the nuclei are called neoplastic, {figure(normal['neoplastic']['surely'])} with a sure class; with a wrong "
         f"pixel size {figure(normal['neoplastic_at_wrong_scale']['called'])}.",
