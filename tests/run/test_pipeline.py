@@ -16,6 +16,7 @@ from wsi_parse.compute.worker import Done
 from wsi_parse.errors import ModelError, PixelSizeError, StageError, UnknownNameError, UnknownPromptError, UsageError
 from wsi_parse.models.stain import StainModel
 from wsi_parse.progress import Silent
+from wsi_parse.run.locks import claim
 from wsi_parse.run.manifest import RunManifest, sha256_of
 from wsi_parse.run.outputs import remove_earlier
 from wsi_parse.run.pipeline import segment_slide
@@ -76,6 +77,20 @@ def test_large_annotations_come_in_parts_that_the_manifest_names(
     (tmp_path / "whole" / names[1]).unlink()
     segment_slide(slide[0], tmp_path / "whole", many)
     assert (tmp_path / "whole" / names[1]).exists(), "a part that is gone is written again"
+
+
+def test_a_run_that_was_killed_after_its_manifest_leaves_no_work(
+    slide: tuple[Path, np.ndarray], tmp_path: Path
+) -> None:
+    done = segment_slide(slide[0], tmp_path, settings_of())
+    left = tmp_path / ".work" / "digest" / "stain" / "0.0.npz"
+    left.parent.mkdir(parents=True)
+    left.write_bytes(b"of a run that was killed between the manifest and the removal")
+    with claim(tmp_path):
+        assert segment_slide(slide[0], tmp_path, settings_of()) == done
+        assert left.exists(), "while another process works there, the files are its own"
+    assert segment_slide(slide[0], tmp_path, settings_of()) == done
+    assert not (tmp_path / ".work").exists()
 
 
 def test_outputs_of_an_earlier_run_that_are_not_written_again_are_removed(

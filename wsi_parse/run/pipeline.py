@@ -13,7 +13,7 @@ from wsi_parse.compute.graph import remaining_work, run_graph
 from wsi_parse.compute.memory import MemorySampler, RemoteMemory, release
 from wsi_parse.compute.plan import RunPlan
 from wsi_parse.compute.worker import Done, forget, load_model
-from wsi_parse.errors import ClusterError, ModelError, StoreError, UsageError
+from wsi_parse.errors import ClaimedError, ClusterError, ModelError, StoreError, UsageError
 from wsi_parse.files import remove
 from wsi_parse.progress import Clock, Progress, Silent, stage_named
 from wsi_parse.run.estimate import stored_bytes
@@ -62,12 +62,21 @@ def segment_slide(
     with prepared.slide:
         done = _finished(prepared, folder, progress)
         if done is not None:
+            _remove_leftover_work(folder)
             return done
         with stage_named(prepared.slide.name, "opening the output folder"):
             folder.mkdir(parents=True, exist_ok=True)
             with claim(folder):
                 # Another process may have finished it between the first check and the claim.
                 return _finished(prepared, folder, progress) or _begin(prepared, folder, progress, cluster)
+
+
+def _remove_leftover_work(folder: Path) -> None:
+    """Remove the intermediate files of a run that was killed after it had written its manifest."""
+    if (folder / WORK).is_dir():
+        # If another process works in the folder, the files are its own; if nothing may be removed there, they stay.
+        with suppress(ClaimedError, StoreError, OSError), claim(folder):
+            shutil.rmtree(folder / WORK, ignore_errors=True)
 
 
 def _finished(prepared: PreparedRun, folder: Path, progress: Progress) -> RunManifest | None:
