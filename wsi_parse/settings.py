@@ -29,6 +29,13 @@ class SlideSettings(_Section):
     mpp: float | None = Field(None, gt=0, description="Microns per pixel at level 0, if the file has no pixel size.")
     override_mpp: bool = Field(False, description="Use mpp even if the file has another pixel size.")
     reader: str | None = Field(None, description="Name of a reader; null: try all of them.")
+    name: str | None = Field(
+        None,
+        min_length=1,
+        max_length=120,
+        description="Name of the slide in all outputs, instead of its file name, which may hold an identifier; {id} "
+        "stands for the name of the slide's output folder.",
+    )
     roi: Path | None = Field(
         None, description="GeoJSON file with regions of interest; everything outside them is ignored."
     )
@@ -165,6 +172,11 @@ class ExportSettings(_Section):
         500_000, ge=1, description="Annotations with more objects are also written in several parts."
     )
     overlay_px: int = Field(2048, ge=0, le=8192, description="Longer side of overlay.png in pixels; 0: no picture.")
+    keep: Annotated[tuple[Literal["predictions"], ...], AfterValidator(_once)] = Field(
+        (),
+        description="What is kept after a run: predictions (the maps of the model), so that another threshold or size "
+        "takes seconds; empty: nothing.",
+    )
 
 
 class ComputeSettings(_Section):
