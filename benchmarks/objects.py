@@ -20,7 +20,7 @@ from wsi_parse.exporters.parquet import ParquetExporter
 from wsi_parse.run.collect import collect
 from wsi_parse.run.layout import lay_out
 from wsi_parse.run.prepared import resolve_run
-from wsi_parse.run.provenance import provenance
+from wsi_parse.run.resolve import resolve
 from wsi_parse.settings import RunSettings
 from wsi_parse.synthetic import SyntheticSlide, write_svs_like
 
@@ -35,18 +35,18 @@ def measure(side: int, workers: int, folder: Path) -> dict[str, Any]:
     if not slide.exists():
         write_svs_like(slide, SyntheticSlide(side, side, seed=1, tissue=0.95, density=DENSITY))
     settings = RunSettings.load(prompts=("nuclei",), model={"name": "stain"}, compute={"workers": workers})
-    prepared = resolve_run(slide, settings)
+    prepared = resolve_run(slide, resolve(settings))
     plan = lay_out(prepared, prepared.tissue(), folder / f"out-{workers}")
     blocks, chunks = remaining_work(plan)
     nothing: list[list[tuple[int, int]]] = [[] for _ in plan.passes]
-    with Cluster(settings.compute, plan.work) as cluster:
+    with Cluster(settings.compute, plan.objects) as cluster:
         client = cluster.client()
         run_graph(client, plan, blocks, nothing, lambda _: None)
         with MemorySampler(0.5) as sampler:
             started = time.perf_counter()
             run_graph(client, plan, nothing, chunks, lambda _: None)
             outlined = time.perf_counter()
-            context = ExportContext(prepared.prompts, (0, 0), provenance(prepared, plan.state))
+            context = ExportContext(prepared.prompts, (0, 0), {})
             objects = 0
             with (
                 GeoJsonExporter(folder / "a.geojson", context) as geojson,

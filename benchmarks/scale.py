@@ -36,6 +36,7 @@ from wsi_parse.progress import Silent
 from wsi_parse.run.layout import lay_out
 from wsi_parse.run.pipeline import segment_slide
 from wsi_parse.run.prepared import resolve_run
+from wsi_parse.run.resolve import resolve
 from wsi_parse.settings import RunSettings
 
 LIMIT_MB, LIMIT_GROWTH, LIMIT_SECONDS, LIMIT_GRAPH_MS, LIMIT_F1 = 2000.0, 1.3, 120.0, 1.0, 0.99
@@ -79,7 +80,7 @@ def run_whole(slide: Path, out: Path, workers: int) -> None:
 def run_staged(slide: Path, out: Path, workers: int) -> None:
     """Predict everything, then time the later stages."""
     settings = settings_of(workers)
-    prepared = resolve_run(slide, settings)
+    prepared = resolve_run(slide, resolve(settings))
     plan = lay_out(prepared, prepared.tissue(), out)
     blocks, chunks = remaining_work(plan)
     nothing: list[list[tuple[int, int]]] = [[] for _ in plan.passes]

@@ -101,7 +101,9 @@ class Scenario:
         tissue = self.tissue(TissueMask(np.ones(frame.box.shape, bool), frame))
         laid = PassPlan.of(slide, scale_pass, tissue, None, settings)
         self.work.mkdir(parents=True, exist_ok=True)
-        plan = RunPlan(slide, "paint", None, settings, {}, tissue, None, (laid,), self.work)
+        plan = RunPlan(
+            slide, "paint", None, settings, {}, tissue, None, (laid,), self.work / "maps", self.work / "objects"
+        )
         plan.objects_path(0, (0, 0)).parent.mkdir(parents=True, exist_ok=True)
         return plan
 

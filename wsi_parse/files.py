@@ -15,7 +15,7 @@ from wsi_parse.errors import ManifestError
 # The manifest of a run, in the folder of its results; it is the last file that is written.
 MANIFEST_NAME = "run.json"
 #: Of the manifest; it grows when an older reader would misunderstand it, not when a field is added.
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 #: What to do where the system refuses to read.
 CHECK_RIGHTS = "Check the path, and whether you have permission to read it."
 
@@ -33,17 +33,30 @@ def atomic(path: Path) -> Iterator[Path]:
         The file cannot be written, or a file would replace a folder.
     """
     temporary = path.with_name(f".{path.name}.{_this_process()}.part")
-    earlier = path.with_name(f".{path.name}.{_this_process()}.earlier.part")
     try:
         yield temporary
         _sync(temporary)
-        # Only a folder may replace a folder; for a file, `replace` below raises.
-        if temporary.is_dir() and path.is_dir():
-            path.replace(earlier)
-        temporary.replace(path)
-        sync_folder(path.parent)
+        move(temporary, path)
     finally:
         remove(temporary)
+
+
+def move(source: Path, target: Path) -> None:
+    """Give a whole file or folder another name in the same file system; what has that name is replaced.
+
+    Raises
+    ------
+    OSError
+        It cannot be moved, or a file would replace a folder.
+    """
+    earlier = target.with_name(f".{target.name}.{_this_process()}.earlier.part")
+    try:
+        # Only a folder may replace a folder; for a file, `replace` below raises.
+        if source.is_dir() and target.is_dir():
+            target.replace(earlier)
+        source.replace(target)
+        sync_folder(target.parent)
+    finally:
         remove(earlier)
 
 

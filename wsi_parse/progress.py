@@ -4,6 +4,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import Protocol
 
 from wsi_parse.errors import StageError, WsiParseError
@@ -66,3 +67,16 @@ def stage_named(slide: str, stage: str) -> Iterator[None]:
             "Correct the cause, and run the same command again. Finished work is kept.",
             stage,
         ) from error
+
+
+def duration(seconds: float) -> str:
+    """Put seconds into the two units that matter.
+
+    >>> duration(59.6), duration(3 * 3600 + 125), duration(90000)
+    ('1 min 0 s', '3 h 2 min', '1 d 1 h')
+    """
+    left = round(seconds)
+    for (large, size), (small, part) in pairwise((("d", 86400), ("h", 3600), ("min", 60), ("s", 1))):
+        if left >= size:
+            return f"{left // size} {large} {left % size // part} {small}"
+    return f"{left} s"

@@ -1,7 +1,5 @@
 """RunSettings: every setting of a run, checked before anything is read."""
 
-import hashlib
-import json
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -236,13 +234,6 @@ class RunSettings(_Section):
             return cls.model_validate(values)
         except ValidationError as error:
             raise SettingsError(_explain(error), "Run `wsi-parse settings` to see all settings.") from error
-
-    def result_digest(self, *more: str) -> str:
-        """Hash what decides the result: not where it is computed, nor how tiles are grouped."""
-        where: Any = {"compute": True, "tiles": {"block"}, "slide": {"roi"}, "model": {"weights", "threads"}}
-        values = self.model_dump(mode="json", exclude=where)
-        text = json.dumps([values, *more], sort_keys=True)
-        return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
 def _read_yaml(path: Path) -> dict[str, Any]:

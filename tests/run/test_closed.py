@@ -11,6 +11,7 @@ from wsi_parse.errors import SlideOpenError, UsageError, WeightsError
 from wsi_parse.run import layout
 from wsi_parse.run import prepared as prepared_module
 from wsi_parse.run.prepared import resolve_run
+from wsi_parse.run.resolve import resolve
 from wsi_parse.settings import RunSettings
 from wsi_parse.slides import Slide, SlideOptions, open_slide, openslide_reader
 
@@ -40,7 +41,7 @@ def settings_of(**slide: object) -> RunSettings:
 
 def test_when_the_region_cannot_be_read(slide: Path, opened: list[Slide], tmp_path: Path) -> None:
     with pytest.raises(UsageError, match=r"no\.geojson"):
-        resolve_run(slide, settings_of(roi=tmp_path / "no.geojson"))
+        resolve_run(slide, resolve(settings_of(roi=tmp_path / "no.geojson")))
     assert [one._closing.alive for one in opened] == [False]
 
 
@@ -53,15 +54,15 @@ def test_when_anything_else_fails(
 
     monkeypatch.setattr(prepared_module, "warn_if_upsampled", fails)
     with pytest.raises(type(error)):
-        resolve_run(slide, settings_of())
+        resolve_run(slide, resolve(settings_of()))
     assert [one._closing.alive for one in opened] == [False]
 
 
 def test_when_a_worker_lacks_the_weights(
     slide: Path, opened: list[Slide], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    with resolve_run(slide, settings_of()).slide as ours:
-        prepared = resolve_run(slide, settings_of())
+    with resolve_run(slide, resolve(settings_of())).slide as ours:
+        prepared = resolve_run(slide, resolve(settings_of()))
         plan = layout.lay_out(prepared, prepared.tissue(), tmp_path)
         del opened[:]
 

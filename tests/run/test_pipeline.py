@@ -184,7 +184,7 @@ def test_outlining_begins_before_the_last_prediction(
     def listening(client, plan, blocks, chunks, report):  # type: ignore[no-untyped-def] # noqa: ANN001, ANN202
         run_graph(client, plan, blocks, chunks, lambda done: (ended.append(done), report(done)))
 
-    monkeypatch.setattr("wsi_parse.run.pipeline.run_graph", listening)
+    monkeypatch.setattr("wsi_parse.run.prediction.run_graph", listening)
     segment_slide(slide[0], tmp_path, settings_of("tiles.block=1"))
     first_outline = min(done.started for done in ended if done.stage == "outline")
     last_prediction = max(done.started for done in ended if done.stage == "predict")

@@ -10,12 +10,14 @@ from rich.markup import escape
 
 from wsi_parse.cli.options import FLAG, Config, DryRun, Json, Model, Out, Overrides, Prompts, Workers
 from wsi_parse.cli.screen import CohortScreen
-from wsi_parse.cli.text import counted, duration
+from wsi_parse.cli.text import counted
 from wsi_parse.errors import WsiParseError
 from wsi_parse.notice import RESEARCH_ONLY
+from wsi_parse.progress import duration
 
 if TYPE_CHECKING:
-    from wsi_parse.cohort import Choice, CohortSlide, Listing
+    from wsi_parse.cohort import Choice, Listing
+    from wsi_parse.run.resolve import Request
     from wsi_parse.settings import RunSettings
 
 
@@ -107,16 +109,18 @@ def _run(
 
 def _plan(listing: "Listing", settings: "RunSettings", choice: "Choice", console: Console, *, as_json: bool) -> int:
     """Estimate each slide, and all of them; return 0 if no slide has a problem, 1 otherwise."""
-    from wsi_parse.cohort import Outcome, selected_rows, with_model
+    from wsi_parse.cohort import Outcome, decide, selected_rows
 
     screen = CohortScreen(console)
-    listing, decided = with_model(listing, settings, screen.note, require_weights=False)
-    problems = [Outcome.of_problem(problem) for problem in listing.problems]
-    rows = selected_rows(listing, choice)[: choice.limit]
+    decided = decide(listing, settings, require_weights=False)
+    for note in decided.notes:
+        screen.note(note)
+    problems = [Outcome.of_problem(problem) for problem in decided.listing.problems]
+    rows = selected_rows(decided.listing, choice)[: choice.limit]
     tiles, seconds, disk_mb = 0, 0.0, 0.0
     for row in rows:
         try:
-            figures = _estimate(row, decided)
+            figures = _estimate(row.path, decided.request(row))
         except WsiParseError as error:
             problems.append(Outcome.of_error(row, error, Path(row.id)))
             continue
@@ -131,19 +135,19 @@ def _plan(listing: "Listing", settings: "RunSettings", choice: "Choice", console
         if as_json:
             typer.echo(problem.model_dump_json())
         screen.note(f"failed {problem.id} ({problem.error_stage}): {problem.error}")
-    at_once = decided.compute.slides_at_once
+    at_once, model = decided.settings.compute.slides_at_once, decided.settings.model.name
     console.print(
         f"{counted(len(rows), 'slide')} · {counted(tiles, 'tile')} · about {duration(seconds)} on this CPU with "
-        f"{decided.model.name} · up to {disk_mb * at_once / 1000:.1f} GB of disk space for {at_once} slides at once",
+        f"{model} · up to {disk_mb * at_once / 1000:.1f} GB of disk space for {at_once} slides at once",
         highlight=False,
     )
     return 1 if problems else 0
 
 
-def _estimate(row: "CohortSlide", settings: "RunSettings") -> dict[str, Any]:
+def _estimate(path: Path, request: "Request") -> dict[str, Any]:
     from wsi_parse.run.estimate import estimate_cost
     from wsi_parse.run.prepared import resolve_run
 
-    prepared = resolve_run(row.path, row.settings(settings), require_weights=False)
+    prepared = resolve_run(path, request)
     with prepared.slide:
         return estimate_cost(prepared, prepared.passes(prepared.tissue()))

@@ -73,8 +73,9 @@ def _draw_and_estimate(path: Path, out: Path, settings: "RunSettings") -> dict[s
     from wsi_parse.run.estimate import estimate_cost
     from wsi_parse.run.folders import output_folders
     from wsi_parse.run.prepared import resolve_run
+    from wsi_parse.run.resolve import resolve
 
-    prepared = resolve_run(path, settings, require_weights=False)
+    prepared = resolve_run(path, resolve(settings, require_weights=False))
     folder = output_folders([path], out)[0]
     with prepared.slide:
         tissue = prepared.tissue()
@@ -88,7 +89,7 @@ def _draw_and_estimate(path: Path, out: Path, settings: "RunSettings") -> dict[s
         **estimate_cost(prepared, passes),
         "fields_um": fields,
         "chosen_fields_um": [item.scale_pass.field_um for item in passes],
-        "notes": list(prepared.notes),
+        "notes": [*prepared.request.notes, *prepared.notes],
         "picture": str(picture),
     }
 
@@ -106,12 +107,11 @@ def _print(figures: dict[str, Any]) -> None:
 
 def _at_field(prepared: "PreparedRun", tissue: "TissueMask", field_um: float) -> dict[str, Any]:
     """Estimate a run in which every tile covers `field_um`."""
-    from wsi_parse.registry import MODELS
     from wsi_parse.run.estimate import estimate_cost
 
     model = prepared.settings.model.model_copy(update={"field_um": field_um})
-    scale_passes = MODELS.get(prepared.spec.name).plan(prepared.prompts, model)
-    other = replace(prepared, scale_passes=scale_passes)
+    scale_passes = prepared.request.model.plan(prepared.prompts, model)
+    other = replace(prepared, request=replace(prepared.request, scale_passes=scale_passes))
     return estimate_cost(other, other.passes(tissue))
 
 

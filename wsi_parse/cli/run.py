@@ -30,10 +30,10 @@ from wsi_parse.cli.text import counted, describe_estimate
 from wsi_parse.errors import UsageError, WsiParseError
 from wsi_parse.notice import RESEARCH_ONLY
 from wsi_parse.progress import Silent
-from wsi_parse.registry import MODELS
 
 if TYPE_CHECKING:
     from wsi_parse.run.manifest import RunManifest
+    from wsi_parse.run.resolve import Request
     from wsi_parse.settings import RunSettings
 
 RESULTS = (
@@ -116,17 +116,13 @@ def run_slides(paths: list[Path], out: Path, settings: "RunSettings", *, dry_run
     slides = list_slides(paths)
     # Once for all slides: a cohort never mixes models.
     request = resolve(settings, require_weights=not dry_run)
-    settings, notes = request.settings, request.notes
-    for note in notes:
+    for note in request.notes:
         console.print(note, highlight=False, markup=False)
-    if not dry_run:
-        # An error that every slide would have is shown once, before any.
-        MODELS.get(settings.model.name).find_weights(settings.model)
     failed = 0
     process = _plan if dry_run else _segment
     for slide, folder in zip(slides, output_folders(slides, out), strict=True):
         try:
-            process(slide, folder, settings, console, notes, as_json=as_json)
+            process(slide, folder, request, console, as_json=as_json)
         except UsageError:
             raise
         except WsiParseError as error:
@@ -147,17 +143,15 @@ def run_slides(paths: list[Path], out: Path, settings: "RunSettings", *, dry_run
     return 1 if failed else 0
 
 
-def _segment(
-    slide: Path, folder: Path, settings: "RunSettings", console: Console, shown: tuple[str, ...], *, as_json: bool
-) -> None:
+def _segment(slide: Path, folder: Path, request: "Request", console: Console, *, as_json: bool) -> None:
     from wsi_parse.run.pipeline import segment_slide
 
     if as_json:
-        manifest = segment_slide(slide, folder, settings, Silent())
+        manifest = segment_slide(slide, folder, request, Silent())
         typer.echo(json.dumps({"folder": str(folder), **manifest.model_dump(mode="json")}))
         return
-    with Screen(console, slide.name, shown) as screen:
-        manifest = segment_slide(slide, folder, settings, screen)
+    with Screen(console, slide.name) as screen:
+        manifest = segment_slide(slide, folder, request, screen)
     _print_result(manifest, folder, console)
 
 
@@ -199,13 +193,11 @@ def written_line(manifest: "RunManifest", folder: Path) -> str:
     return f"→ {folder / annotations[0]}  ({parts}; {RESEARCH_ONLY})"
 
 
-def _plan(
-    slide: Path, folder: Path, settings: "RunSettings", console: Console, shown: tuple[str, ...], *, as_json: bool
-) -> None:
+def _plan(slide: Path, folder: Path, request: "Request", console: Console, *, as_json: bool) -> None:
     from wsi_parse.run.estimate import estimate_cost
     from wsi_parse.run.prepared import resolve_run
 
-    prepared = resolve_run(slide, settings, require_weights=False)
+    prepared = resolve_run(slide, request)
     with prepared.slide:
         tissue = prepared.tissue()
         figures = estimate_cost(prepared, prepared.passes(tissue))
@@ -214,8 +206,7 @@ def _plan(
         typer.echo(json.dumps({"slide": slide.name, "folder": str(folder), "tissue_mm2": tissue.area_mm2, **figures}))
         return
     for note in prepared.notes:
-        if note not in shown:
-            console.print(note, highlight=False, markup=False)
+        console.print(note, highlight=False, markup=False)
     console.print(
         f"[bold]{escape(slide.name)}[/bold] {size.x_um:.4g} µm per pixel ({size.source}) · "
         f"tissue {tissue.area_mm2:.3g} mm² · {describe_estimate(figures)} → {escape(str(folder))}",

@@ -1,6 +1,5 @@
 """What a person sees while the work goes on: bars with rate and time left, and a line for each slide of a cohort."""
 
-from collections.abc import Collection
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
@@ -18,7 +17,8 @@ from rich.progress import (
 )
 from rich.text import Text
 
-from wsi_parse.cli.text import counted, duration
+from wsi_parse.cli.text import counted
+from wsi_parse.progress import duration
 
 if TYPE_CHECKING:
     from wsi_parse.cohort import Outcome
@@ -72,13 +72,10 @@ class Screen(Bars):
     console : Console
     title : str
         Name of the slide.
-    shown : collection of str
-        Notes that were printed for all slides, and are not printed again.
     """
 
-    def __init__(self, console: Console, title: str, shown: Collection[str] = ()) -> None:
+    def __init__(self, console: Console, title: str) -> None:
         super().__init__(console, _Rate())
-        self._shown = shown
         self._title = title
         self._tasks: dict[str, TaskID] = {}
 
@@ -96,8 +93,7 @@ class Screen(Bars):
 
     def note(self, text: str) -> None:
         """Print a line above the bars."""
-        if text not in self._shown:
-            self._bars.console.print(f"  {escape(text)}", highlight=False)
+        self._bars.console.print(f"  {escape(text)}", highlight=False)
 
 
 class CohortScreen(Bars):

@@ -1,7 +1,8 @@
-"""Durations, estimates and counts in words."""
+"""Estimates and counts in words."""
 
-from itertools import pairwise
 from typing import Any
+
+from wsi_parse.progress import duration
 
 
 def describe_estimate(figures: dict[str, Any]) -> str:
@@ -12,19 +13,6 @@ def describe_estimate(figures: dict[str, Any]) -> str:
     """
     tiles, blocks = counted(figures["tiles"], "tile"), counted(figures["blocks"], "block")
     return f"{tiles} in {blocks} · about {duration(figures['expected_seconds'])} on this CPU with {figures['model']}"
-
-
-def duration(seconds: float) -> str:
-    """Put seconds into the two units that matter.
-
-    >>> duration(59.6), duration(3 * 3600 + 125), duration(90000)
-    ('1 min 0 s', '3 h 2 min', '1 d 1 h')
-    """
-    left = round(seconds)
-    for (large, size), (small, part) in pairwise((("d", 86400), ("h", 3600), ("min", 60), ("s", 1))):
-        if left >= size:
-            return f"{left // size} {large} {left % size // part} {small}"
-    return f"{left} s"
 
 
 def counted(count: int, noun: str) -> str:

@@ -3,16 +3,17 @@
 from wsi_parse.cohort.listing import CohortSlide, Listing, list_cohort
 from wsi_parse.cohort.outcome import Outcome
 from wsi_parse.cohort.run import Listener, run_cohort
-from wsi_parse.cohort.selection import Choice, selected_rows, with_model
+from wsi_parse.cohort.selection import Choice, Decided, decide, selected_rows
 
 __all__ = [
     "Choice",
     "CohortSlide",
+    "Decided",
     "Listener",
     "Listing",
     "Outcome",
+    "decide",
     "list_cohort",
     "run_cohort",
     "selected_rows",
-    "with_model",
 ]

@@ -12,7 +12,7 @@ from typing import Protocol
 
 from wsi_parse.cohort.listing import CohortSlide, Listing
 from wsi_parse.cohort.outcome import OPENING, FailureNotes, Outcome
-from wsi_parse.cohort.selection import Choice, check, selected_rows, with_model
+from wsi_parse.cohort.selection import Choice, Decided, check, decide, selected_rows
 from wsi_parse.cohort.tables import write_tables
 from wsi_parse.compute.cluster import Cluster
 from wsi_parse.errors import ClaimedError, ClusterError, ManifestError, StoreError, UsageError
@@ -20,7 +20,6 @@ from wsi_parse.files import try_writing
 from wsi_parse.run.manifest import RunManifest
 from wsi_parse.run.pipeline import segment_slide
 from wsi_parse.run.prepared import PreparedRun
-from wsi_parse.run.resolve import resolve
 from wsi_parse.settings import RunSettings
 
 _CHECK_AGAIN_SECONDS = 1.0
@@ -31,7 +30,7 @@ class Listener(Protocol):
     """Receives the progress of a cohort. Called from several threads, one call at a time."""
 
     def note(self, text: str) -> None:
-        """Receive a message; the same message comes once."""
+        """Receive a message; one that concerns a single slide begins with its id."""
 
     def checked(self, todo: int, problems: list[Outcome]) -> None:
         """Receive the number of slides to process, and those that cannot be processed."""
@@ -72,26 +71,28 @@ def run_cohort(
     """
     choice = choice or Choice()
     _check_writable(out)
-    listing, settings = with_model(listing, settings, listener.note)
-    return _Cohort(listing, out, settings, _SerialListener(listener), choice).run()
+    decided = decide(listing, settings)
+    for note in decided.notes:
+        listener.note(note)
+    return _Cohort(decided, out, _SerialListener(listener), choice).run()
 
 
 @dataclass
 class _Cohort:
     """A running cohort."""
 
-    listing: Listing
+    decided: Decided
     out: Path
-    settings: RunSettings
     listener: Listener
     choice: Choice
     ended: dict[str, Outcome] = field(default_factory=dict)
     stop: threading.Event = field(default_factory=threading.Event)
-    noted: set[str] = field(default_factory=set)
+    waited_for: set[str] = field(default_factory=set)
     written: float = 0.0
     table_error: str = ""
 
     def __post_init__(self) -> None:
+        self.listing, self.settings = self.decided.listing, self.decided.settings
         self.notes = FailureNotes(self.out)
 
     def run(self) -> list[Outcome]:
@@ -128,7 +129,7 @@ class _Cohort:
 
     def _is_current(self, row: CohortSlide, manifest: RunManifest) -> bool:
         try:
-            return manifest.matches_request(resolve(row.settings(self.settings)).settings)
+            return manifest.matches_request(self.decided.request(row).for_folder(Path(row.id)).settings)
         except UsageError:
             return False
 
@@ -137,7 +138,7 @@ class _Cohort:
         problems = [Outcome.of_problem(problem) for problem in self.listing.problems]
         rows_to_run: list[CohortSlide] = []
         rows, left = selected_rows(self.listing, self.choice), self.choice.limit
-        for row, opened in check([] if left == 0 else rows, self.settings):
+        for row, opened in check([] if left == 0 else rows, self.decided):
             manifest, found = self._earlier(row, opened)
             if isinstance(found, Exception):
                 self.ended[row.id] = Outcome.of_error(row, found, self.out / row.id)
@@ -149,7 +150,7 @@ class _Cohort:
                 self.ended[row.id] = before
                 problems.append(before)
                 continue
-            finished = manifest is not None and manifest.state == "done" and manifest.digest == found.digest
+            finished = manifest is not None and manifest.state == "done" and manifest.digests == found.digests
             if left is not None and not finished:
                 if left == 0:
                     continue
@@ -177,8 +178,7 @@ class _Cohort:
                 while pending or claimed:
                     if not pending:
                         # The process that claims them may die; this one then takes them over.
-                        names = ", ".join(row.id for row in claimed)
-                        self._note_once(f"Waiting for another process that is working on {names}.")
+                        self._say_waiting(", ".join(row.id for row in claimed))
                         self.stop.wait(_CHECK_AGAIN_SECONDS)
                         pending = {pool.submit(self._run_slide, row, cluster): row for row in claimed}
                         claimed.clear()
@@ -201,10 +201,10 @@ class _Cohort:
                 self.stop.set()
                 pool.shutdown(cancel_futures=True)
 
-    def _note_once(self, text: str) -> None:
-        if text not in self.noted:
-            self.noted.add(text)
-            self.listener.note(text)
+    def _say_waiting(self, names: str) -> None:
+        if names not in self.waited_for:
+            self.waited_for.add(names)
+            self.listener.note(f"Waiting for another process that is working on {names}.")
 
     def _run_slide(self, row: CohortSlide, cluster: Cluster) -> Outcome | None:
         """Process a slide; return None if another process is working on it."""
@@ -215,8 +215,8 @@ class _Cohort:
             manifest = segment_slide(
                 row.path,
                 folder,
-                row.settings(self.settings),
-                _SlideProgress(self.listener, self.stop, self._note_once),
+                self.decided.request(row),
+                _SlideProgress(row.id, self.listener, self.stop),
                 cluster,
             )
             outcome = Outcome.of_manifest(row, manifest)
@@ -249,14 +249,11 @@ class _Cohort:
 
 @dataclass
 class _SlideProgress:
-    """Passes the progress of one slide to the listener; raises KeyboardInterrupt when the cohort is to stop.
+    """Passes the progress of one slide to the listener; raises KeyboardInterrupt when the cohort is to stop."""
 
-    The same note on many slides is passed once.
-    """
-
+    row: str
     listener: Listener
     stop: threading.Event
-    note_once: Callable[[str], None]
 
     def start(self, stage: str, total: int) -> None:
         self._check_stop()
@@ -270,7 +267,7 @@ class _SlideProgress:
 
     def note(self, text: str) -> None:
         self._check_stop()
-        self.note_once(text)
+        self.listener.note(f"{self.row}: {text}")
 
     def _check_stop(self) -> None:
         if self.stop.is_set():

@@ -1,16 +1,16 @@
 """What a cohort will do: the model is decided once, rows are selected, and each slide is opened and checked."""
 
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Collection, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from pathlib import Path
 
 from wsi_parse.cohort.listing import CohortSlide, Listing, Problem
 from wsi_parse.errors import UnknownPromptError, UsageError
 from wsi_parse.prompts import Prompt
-from wsi_parse.registry import MODELS
 from wsi_parse.run.choose_model import choose_model
 from wsi_parse.run.prepared import PreparedRun, resolve_run
-from wsi_parse.run.resolve import ALL_TARGETS, resolve
+from wsi_parse.run.resolve import ALL_TARGETS, Request, resolve
 from wsi_parse.settings import RunSettings
 
 _OPENED_AT_ONCE = 8
@@ -35,21 +35,55 @@ class Choice:
     retry_failed: bool = False
 
 
-def with_model(
-    listing: Listing, settings: RunSettings, say: Callable[[str], None], *, require_weights: bool = True
-) -> tuple[Listing, RunSettings]:
-    """Decide the model once: a cohort never mixes models.
+@dataclass(frozen=True)
+class Decided:
+    """A cohort whose decisions are taken: one model for all rows.
 
-    Returns
-    -------
+    Parameters
+    ----------
     listing : Listing
         Rows with prompts that no model knows are problems.
     settings : RunSettings
+        With the name of the model.
+    requests : dict of row id to Request or UsageError
+        What is looked for in each row, or why the row cannot be processed.
+    notes : tuple of str
+        What the user should know of these decisions, each once.
+    """
+
+    listing: Listing
+    settings: RunSettings
+    requests: dict[str, Request | UsageError]
+    notes: tuple[str, ...] = ()
+
+    def request(self, row: CohortSlide) -> Request:
+        """Return what is looked for in a row.
+
+        Raises
+        ------
+        UsageError
+            If the row cannot be processed.
+        """
+        found = self.requests[row.id]
+        if isinstance(found, UsageError):
+            raise found
+        return found
+
+
+def decide(listing: Listing, settings: RunSettings, *, require_weights: bool = True) -> Decided:
+    """Decide the model once, over the prompts of all rows; then, once a row, what is looked for.
+
+    Raises
+    ------
+    UsageError
+        If no row has a prompt, or no model knows the prompts of all rows.
+    WeightsError
+        If the weights of the model are missing or damaged.
     """
     listing = _separate_unknown_prompts(listing, settings, require_weights=require_weights)
-    texts = dict.fromkeys(prompt for row in listing.slides for prompt in row.prompts or settings.prompts)
     if not listing.slides:
-        return listing, settings
+        return Decided(listing, settings, {})
+    texts = dict.fromkeys(prompt for row in listing.slides for prompt in row.prompts or settings.prompts)
     if not texts:
         resolve(settings)
     prompts = [Prompt.parse(text) for text in texts if text.strip().lower() != ALL_TARGETS]
@@ -58,12 +92,27 @@ def with_model(
     except UnknownPromptError as error:
         error.remedy = f"{error.remedy} A cohort uses one model: make a cohort of its own for each model.".strip()
         raise
-    for note in notes:
-        say(note)
-    model = settings.model.model_copy(update={"name": name})
-    if require_weights:
-        MODELS.get(name).find_weights(model)
-    return listing, settings.model_copy(update={"model": model})
+    settings = settings.model_copy(update={"model": settings.model.model_copy(update={"name": name})})
+    requests = _requests(listing, settings, require_weights=require_weights)
+    of_rows = (note for request in requests.values() if isinstance(request, Request) for note in request.notes)
+    return Decided(listing, settings, requests, tuple(dict.fromkeys((*notes, *of_rows))))
+
+
+def _requests(listing: Listing, settings: RunSettings, *, require_weights: bool) -> dict[str, Request | UsageError]:
+    """Decide each row; rows with the same prompts and organ share their decisions."""
+    decided: dict[tuple[tuple[str, ...], str | None], Request | UsageError] = {}
+    found: dict[str, Request | UsageError] = {}
+    for row in listing.slides:
+        of_row = row.settings(settings)
+        key = of_row.prompts, of_row.model.organ
+        if key not in decided:
+            try:
+                decided[key] = resolve(of_row, require_weights=require_weights)
+            except UsageError as error:
+                decided[key] = error
+        request = decided[key]
+        found[row.id] = request.for_slide(of_row.slide) if isinstance(request, Request) else request
+    return found
 
 
 def _separate_unknown_prompts(listing: Listing, settings: RunSettings, *, require_weights: bool) -> Listing:
@@ -97,12 +146,12 @@ def selected_rows(listing: Listing, choice: Choice) -> list[CohortSlide]:
     return [row for row in listing.slides if not choice.only or row.id in choice.only]
 
 
-def check(rows: list[CohortSlide], settings: RunSettings) -> Iterator[tuple[CohortSlide, PreparedRun | Exception]]:
+def check(rows: list[CohortSlide], decided: Decided) -> Iterator[tuple[CohortSlide, PreparedRun | Exception]]:
     """Open every slide, several at once; yield them in order, closed again."""
 
     def opened(row: CohortSlide) -> PreparedRun | Exception:
         try:
-            prepared = resolve_run(row.path, row.settings(settings))
+            prepared = resolve_run(row.path, decided.request(row).for_folder(Path(row.id)))
         except Exception as error:  # noqa: BLE001 - a slide that cannot be opened must not stop the others
             return error
         prepared.slide.close()

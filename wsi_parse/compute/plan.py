@@ -86,8 +86,10 @@ class RunPlan:
     roi : shapely geometry or None
         Level-0 pixels.
     passes : tuple of PassPlan
-    work : Path
-        Folder of intermediate results.
+    maps : Path
+        Folder of the stored predictions; objects that are made in another way share it.
+    objects : Path
+        Folder of the stored objects.
     """
 
     slide: Slide
@@ -98,12 +100,13 @@ class RunPlan:
     tissue: TissueMask
     roi: Any
     passes: tuple[PassPlan, ...]
-    work: Path
+    maps: Path
+    objects: Path
 
     @property
     def path(self) -> Path:
         """Path of the plan for the workers."""
-        return self.work / "plan.pickle"
+        return self.objects / "plan.pickle"
 
     @cached_property
     def key(self) -> str:
@@ -135,7 +138,7 @@ class RunPlan:
             PassContext(
                 self.slide,
                 item.scale_pass,
-                TileStore(self.work / item.scale_pass.name, item.selection.grid, item.strides),
+                TileStore(self.maps / item.scale_pass.name, item.selection.grid, item.strides),
                 item.selection,
                 item.chunks,
                 self.tissue,
@@ -148,7 +151,7 @@ class RunPlan:
     @property
     def crash_marks(self) -> Path:
         """Folder of the marks of tasks that are running, or whose process died."""
-        return self.work / "crash_marks"
+        return self.objects / "crash_marks"
 
     def has_objects(self, index: int, chunk: tuple[int, int]) -> bool:
         """Return whether the objects of a chunk are stored completely."""
@@ -160,4 +163,4 @@ class RunPlan:
 
     def objects_path(self, index: int, chunk: tuple[int, int]) -> Path:
         """Return the path of the objects of a chunk of a pass."""
-        return self.work / self.passes[index].scale_pass.name / "objects" / f"{chunk[0]}.{chunk[1]}.npz"
+        return self.objects / self.passes[index].scale_pass.name / f"{chunk[0]}.{chunk[1]}.npz"

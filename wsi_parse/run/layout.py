@@ -2,8 +2,8 @@
 
 import json
 import pickle
-import shutil
 import zlib
+from collections.abc import Callable
 from pathlib import Path
 
 from wsi_parse.compute.cluster import DEVICE, Cluster
@@ -13,32 +13,46 @@ from wsi_parse.compute.worker import SlideContext
 from wsi_parse.compute.worker_check import WorkerCheck
 from wsi_parse.models.contract import State
 from wsi_parse.run.prepared import PreparedRun
+from wsi_parse.run.work import MAPS, OBJECTS, WORK, remove_void
 from wsi_parse.tissue.mask import TissueMask
 
-WORK = ".work"
 
-
-def lay_out(prepared: PreparedRun, tissue: TissueMask, folder: Path, cluster: Cluster | None = None) -> RunPlan:
+def lay_out(
+    prepared: PreparedRun,
+    tissue: TissueMask,
+    folder: Path,
+    cluster: Cluster | None = None,
+    say: Callable[[str], None] = lambda _: None,
+) -> RunPlan:
     """Divide the slide into tiles, let the model prepare, and write the plan for the workers.
 
-    Intermediate results of an earlier run with the same settings are reused; those of other settings are removed.
+    Intermediate results that fit are used again; the others are removed, after `say` was called with what they are.
     """
-    settings = prepared.settings
+    settings, digests = prepared.settings, prepared.digests
     context = SlideContext(settings.model.name, settings.model, prepared.weights, prepared.slide, tissue)
     if cluster is None or cluster.is_here:
         state = context.prepare()
     else:
         state = _prepare_on_worker(context, prepared, folder, cluster)
-    # The block size only decides how the store is laid out. The state may depend on the device.
-    state_hash = zlib.crc32(json.dumps(dict(state), sort_keys=True).encode())
-    work = folder.absolute() / WORK / f"{prepared.digest}-{settings.tiles.block}-{state_hash:08x}"
-    for other in (folder / WORK).glob("*"):
-        if other.name != work.name:
-            shutil.rmtree(other, ignore_errors=True)
-    work.mkdir(parents=True, exist_ok=True)
-    passes = prepared.passes(tissue)
+    # The state may depend on the device, and the block size decides how the maps are stored.
+    state_hash = f"{zlib.crc32(json.dumps(dict(state), sort_keys=True).encode()):08x}"
+    work = folder.absolute() / WORK
+    maps = work / f"{MAPS}{digests.predict}-{settings.tiles.block}-{state_hash}"
+    objects = work / f"{OBJECTS}{digests.objects}-{state_hash}"
+    remove_void(work, (maps, objects), say)
+    for path in (maps, objects):
+        path.mkdir(parents=True, exist_ok=True)
     plan = RunPlan(
-        prepared.slide, settings.model.name, prepared.weights, settings, state, tissue, prepared.roi, passes, work
+        prepared.slide,
+        settings.model.name,
+        prepared.weights,
+        settings,
+        state,
+        tissue,
+        prepared.roi,
+        prepared.passes(tissue),
+        maps,
+        objects,
     )
     plan.save()
     return plan

@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from wsi_parse.files import MANIFEST_NAME, SCHEMA_VERSION, manifest_error, read_manifest, tree_sha256, write_text
 from wsi_parse.notice import RESEARCH_ONLY
+from wsi_parse.run.digests import Digests
 from wsi_parse.run.privacy import redacted_settings
 from wsi_parse.settings import RunSettings
 
@@ -37,8 +38,15 @@ class RunManifest(BaseModel):
     schema_version : int
         Version of the form of this file. Unknown fields are ignored when it is read.
     state : {"running", "done", "failed"}
-    digest : str
-        Hash of everything that decides the result: settings, slide, model, version.
+    digests : Digests
+        Of everything that decides the maps, the objects and the outputs: settings, slide, model, version.
+    reused : list of dict
+        What was not computed again: {"stage", "reused", "of"}, in blocks for "predict" and in chunks for "objects", or
+        {"stage": "objects", "file"} where the objects came from a file of the earlier run.
+    maps_mb : float or None
+        Size of the predicted maps on the disk.
+    maps_kept : bool
+        Whether they are still there, for a run with another threshold or size.
     counts : dict of prompt to number of objects
     unsure : dict of prompt to number of objects whose class is unsure
     cautions : list of str
@@ -57,7 +65,7 @@ class RunManifest(BaseModel):
     notice: str = RESEARCH_ONLY
     wsi_parse: str
     state: Literal["running", "done", "failed"]
-    digest: str
+    digests: Digests = Digests()
     slide: dict[str, Any]
     settings: dict[str, Any]
     model: dict[str, Any]
@@ -72,12 +80,28 @@ class RunManifest(BaseModel):
     existence: dict[str, dict[str, Any]] = {}
     seconds: dict[str, float] = {}
     peak_memory_mb: float | None = None
+    reused: list[dict[str, Any]] = []
+    maps_mb: float | None = None
+    maps_kept: bool = False
     outputs: dict[str, str] = {}
     earlier: dict[str, str] = {}
     qupath_heap_gb: float | None = None
     error: str | None = None
     ended_utc: str | None = None
     versions: dict[str, str] = {}
+
+    @property
+    def offset_level0(self) -> tuple[int, int]:
+        """Offset that outputs subtract: the origin of the slide's bounds in the frame of QuPath, else (0, 0)."""
+        bounds = self.slide["bounds_level0_px"]
+        return (0, 0) if self.settings["export"]["frame"] == "level0" or bounds is None else (bounds[0], bounds[1])
+
+    def take_over(self, earlier: "RunManifest") -> None:
+        """Take over what a run with the same objects says of their making."""
+        self.passes, self.existence, self.maps_mb = earlier.passes, earlier.existence, earlier.maps_mb
+        for name in ("state", "largest_batch"):
+            if name in earlier.model:
+                self.model[name] = earlier.model[name]
 
     def save(self, folder: Path) -> None:
         """Write run.json atomically."""
@@ -107,14 +131,14 @@ class RunManifest(BaseModel):
         return found
 
     def differences(self, other: "RunManifest") -> list[str]:
-        """List what differs in another run of this slide; empty if the digests are equal."""
-        if self.digest == other.digest:
+        """List what differs in another run of this slide; empty if its outputs are the same."""
+        if self.digests == other.digests:
             return []
         ours, theirs = _flat(self.settings), _flat(other.settings)
         names = [
             f"{name} ({ours.get(name)} before, {theirs.get(name)} now)"
             for name in sorted(ours.keys() | theirs.keys())
-            if ours.get(name) != theirs.get(name) and not name.startswith("compute.")
+            if ours.get(name) != theirs.get(name) and not name.startswith(_OF_NO_RESULT)
         ]
         if self.model.get("weights_sha256") != other.model.get("weights_sha256"):
             names.append(f"weights of {other.model['name']}")
@@ -126,19 +150,22 @@ class RunManifest(BaseModel):
         """Return whether this run was made with these resolved settings; the slide is not opened."""
 
         def compared(settings_dict: dict[str, Any]) -> dict[str, Any]:
-            ignored = ("compute.", "model.threads", "tiles.block")
-            return {name: value for name, value in _flat(settings_dict).items() if not name.startswith(ignored)}
+            return {name: value for name, value in _flat(settings_dict).items() if not name.startswith(_OF_NO_RESULT)}
 
         return compared(self.settings) == compared(redacted_settings(settings))
 
-    def is_finished(self, folder: Path, digest: str) -> bool:
+    def is_finished(self, folder: Path, digests: Digests) -> bool:
         """Return whether this run is done with the same settings, and its outputs are unchanged since."""
         return (
             self.state == "done"
-            and self.digest == digest
+            and self.digests == digests
             and bool(self.outputs)
             and all(sha256_of(folder / name) == value for name, value in self.outputs.items())
         )
+
+
+# Settings that decide where and how the work is done, and what is kept.
+_OF_NO_RESULT = ("compute.", "model.threads", "tiles.block", "export.keep")
 
 
 def _flat(settings: dict[str, Any]) -> dict[str, Any]:

@@ -36,8 +36,8 @@ def write_outputs(
     settings = prepared.settings.export
     context = ExportContext(
         prepared.prompts,
-        prepared.offset_level0,
-        provenance(prepared, plan.state),
+        manifest.offset_level0,
+        provenance(manifest),
         max_part_bytes=round(settings.max_part_mb * 1e6),
         max_part_objects=settings.max_part_objects,
         maps=tuple(ProbabilityMap.of(context) for context in plan.pass_contexts),

@@ -1,36 +1,34 @@
 """segment_slide: one slide and prompts in, polygons and a manifest out; an interrupted run is resumed."""
 
-import json
-import shutil
 from contextlib import ExitStack, suppress
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 from wsi_parse._version import __version__
 from wsi_parse.compute.cluster import Cluster
-from wsi_parse.compute.graph import remaining_work, run_graph
-from wsi_parse.compute.memory import MemorySampler, RemoteMemory, release
-from wsi_parse.compute.plan import RunPlan
-from wsi_parse.compute.worker import Done, forget, load_model
-from wsi_parse.errors import ClaimedError, ClusterError, ModelError, StoreError, UsageError
-from wsi_parse.files import remove
-from wsi_parse.progress import Clock, Progress, Silent, stage_named
-from wsi_parse.run.estimate import stored_bytes
-from wsi_parse.run.layout import WORK, lay_out
+from wsi_parse.compute.memory import MemorySampler, release
+from wsi_parse.compute.worker import forget
+from wsi_parse.errors import ClaimedError, ClusterError, StoreError, UsageError
+from wsi_parse.files import move, remove
+from wsi_parse.progress import Clock, Progress, Silent, duration, stage_named
+from wsi_parse.run.layout import lay_out
 from wsi_parse.run.locks import claim
 from wsi_parse.run.manifest import RunManifest, versions
 from wsi_parse.run.outputs import remove_earlier, write_outputs
+from wsi_parse.run.prediction import predict_and_extract
 from wsi_parse.run.prepared import PreparedRun, resolve_run
 from wsi_parse.run.privacy import redacted_settings, without_folders
 from wsi_parse.run.provenance import model_provenance, pass_provenance, prompt_provenance, slide_provenance
+from wsi_parse.run.resolve import Request, resolve
+from wsi_parse.run.reuse import PREDICTIONS, Reuse
+from wsi_parse.run.work import OUTPUTS, WORK, maps_of, remove_work, size_bytes
 from wsi_parse.settings import RunSettings
 
 
 def segment_slide(
     path: Path,
     folder: Path,
-    settings: RunSettings,
+    settings: RunSettings | Request,
     progress: Progress | None = None,
     cluster: Cluster | None = None,
 ) -> RunManifest:
@@ -42,7 +40,8 @@ def segment_slide(
         The slide; nothing is written beside it.
     folder : Path
         Where the outputs go; created if it does not exist.
-    settings : RunSettings
+    settings : RunSettings or Request
+        A request was decided before, for several slides; its notes are not shown again.
     progress : Progress, optional
     cluster : Cluster, optional
         Where tasks run, shared with other slides; if None, a cluster is started as the settings say, and closed.
@@ -50,7 +49,8 @@ def segment_slide(
     Returns
     -------
     RunManifest
-        Also in `folder`/run.json. A finished run with the same settings is not repeated.
+        Also in `folder`/run.json. A finished run with the same settings is not repeated, and what an earlier run left
+        is used again as far as it fits.
 
     Raises
     ------
@@ -58,11 +58,14 @@ def segment_slide(
         What went wrong and what to do about it; the work done so far is kept for the next run.
     """
     progress = progress or Silent()
-    prepared = resolve_run(path, settings)
+    request = settings if isinstance(settings, Request) else _resolve(settings, progress)
+    prepared = resolve_run(path, request.for_folder(folder))
     with prepared.slide:
+        for note in prepared.notes:
+            progress.note(note)
         done = _finished(prepared, folder, progress)
         if done is not None:
-            _remove_leftover_work(folder)
+            _remove_leftover_work(folder, done)
             return done
         with stage_named(prepared.slide.name, "opening the output folder"):
             folder.mkdir(parents=True, exist_ok=True)
@@ -71,22 +74,27 @@ def segment_slide(
                 return _finished(prepared, folder, progress) or _begin(prepared, folder, progress, cluster)
 
 
-def _remove_leftover_work(folder: Path) -> None:
+def _resolve(settings: RunSettings, progress: Progress) -> Request:
+    request = resolve(settings)
+    for note in request.notes:
+        progress.note(note)
+    return request
+
+
+def _remove_leftover_work(folder: Path, done: RunManifest) -> None:
     """Remove the intermediate files of a run that was killed after it had written its manifest."""
     if (folder / WORK).is_dir():
         # If another process works in the folder, the files are its own; if nothing may be removed there, they stay.
         with suppress(ClaimedError, StoreError, OSError), claim(folder):
-            shutil.rmtree(folder / WORK, ignore_errors=True)
+            remove_work(folder, keep_maps_of=done.digests.predict if done.maps_kept else None)
 
 
 def _finished(prepared: PreparedRun, folder: Path, progress: Progress) -> RunManifest | None:
     """Return the manifest of a run that is done with the same settings, if its outputs are unchanged."""
     earlier = RunManifest.load(folder)
     _check_folder(folder, earlier, prepared)
-    if earlier is not None and earlier.is_finished(folder, prepared.digest):
+    if earlier is not None and Reuse.find(prepared, folder, earlier).finished:
         progress.note("This slide is already done with these settings, and its outputs are unchanged.")
-        for caution in prepared.cautions:
-            progress.note(caution)
         return earlier
     return None
 
@@ -94,24 +102,29 @@ def _finished(prepared: PreparedRun, folder: Path, progress: Progress) -> RunMan
 def _begin(prepared: PreparedRun, folder: Path, progress: Progress, cluster: Cluster | None) -> RunManifest:
     """Do what is left of a run; whatever happens, the manifest records how it ended."""
     earlier, manifest = RunManifest.load(folder), _manifest(prepared)
+    reuse = Reuse.find(prepared, folder, earlier)
     if earlier is not None and earlier.state == "done":
         progress.note(
-            f"This slide was done before, but {_reason_to_redo(earlier, manifest)}. "
+            f"This slide was done before, but {_reason_to_redo(earlier, manifest, reuse)}. "
             "Its results are replaced when this run is done."
         )
-    for note in prepared.notes:
-        progress.note(note)
     for left in folder.glob(".*.part"):
         # Left by a process that was killed while it wrote: we hold the claim, so nobody writes it now.
         remove(left)
     if earlier is not None:
         manifest.earlier = {**earlier.earlier, **earlier.outputs}
+        manifest.maps_kept = earlier.maps_kept and bool(maps_of(folder, prepared.digests.predict))
+        if reuse.objects is not None:
+            manifest.take_over(earlier)
+        if reuse.needs_lost_maps:
+            progress.note(_must_predict_again(earlier))
+    manifest.maps_kept |= PREDICTIONS in prepared.settings.export.keep
     manifest.save(folder)
     clock, sampler = Clock(), MemorySampler()
     try:
         with sampler, clock.stage("total"), stage_named(prepared.slide.name, "the run"), ExitStack() as stack:
             cluster = cluster or stack.enter_context(Cluster(prepared.settings.compute, folder / WORK, progress.note))
-            remote_bytes = _run(prepared, folder, manifest, clock, progress, cluster)
+            remote_bytes = _run(prepared, folder, manifest, clock, progress, cluster, reuse)
     except BaseException as error:
         manifest.state = "failed"
         # The original message may hold addresses of workers.
@@ -130,13 +143,26 @@ def _begin(prepared: PreparedRun, folder: Path, progress: Progress, cluster: Clu
         )
     manifest.ended_utc = datetime.now(UTC).isoformat(timespec="seconds")
     manifest.save(folder)
-    shutil.rmtree(folder / WORK, ignore_errors=True)
+    remove_work(folder, keep_maps_of=manifest.digests.predict if manifest.maps_kept else None)
     return manifest
 
 
-def _reason_to_redo(earlier: RunManifest, manifest: RunManifest) -> str:
+def _must_predict_again(earlier: RunManifest) -> str:
+    """Say that predicted maps are gone and needed, how long they take, and what keeps them."""
+    tiles = sum(item["tiles"] for item in earlier.passes)
+    seconds = earlier.seconds.get("predict and outline")
+    time = f" That took {duration(seconds)} the last time." if seconds else ""
+    return (
+        f"The predicted maps of this slide were not kept: all {tiles:,} tiles are predicted again.{time} "
+        "With --keep predictions, another threshold or size needs no new prediction."
+    )
+
+
+def _reason_to_redo(earlier: RunManifest, manifest: RunManifest, reuse: Reuse) -> str:
     differences = earlier.differences(manifest)
-    return f"these have changed: {', '.join(differences)}" if differences else "an output was changed or removed"
+    if differences:
+        return f"these have changed: {', '.join(differences)}"
+    return "its predictions were not kept" if reuse.needs_lost_maps else "an output was changed or removed"
 
 
 def _check_folder(folder: Path, earlier: RunManifest | None, prepared: PreparedRun) -> None:
@@ -152,7 +178,13 @@ def _check_folder(folder: Path, earlier: RunManifest | None, prepared: PreparedR
 
 
 def _run(
-    prepared: PreparedRun, folder: Path, manifest: RunManifest, clock: Clock, progress: Progress, cluster: Cluster
+    prepared: PreparedRun,
+    folder: Path,
+    manifest: RunManifest,
+    clock: Clock,
+    progress: Progress,
+    cluster: Cluster,
+    reuse: Reuse,
 ) -> int:
     """Run all stages; return the peak memory of processes that are not children of this one, in bytes."""
     progress.start("tissue", 1)
@@ -160,108 +192,50 @@ def _run(
         tissue = prepared.tissue()
     progress.advance("tissue")
     with clock.stage("prepare"), stage_named(prepared.slide.name, "layout"):
-        plan = lay_out(prepared, tissue, folder, cluster)
+        plan = lay_out(prepared, tissue, folder, cluster, progress.note)
     manifest.tissue_mm2 = round(tissue.area_mm2, 4)
     manifest.passes = [pass_provenance(item) for item in plan.passes]
     manifest.model["state"] = dict(plan.state)
     try:
-        remote_bytes = _compute(plan, cluster, clock, progress)
-        manifest.existence = _existence(plan)
-        _note_reduced_batch(plan, manifest, progress)
+        remote_bytes = predict_and_extract(plan, cluster, manifest, clock, progress)
+        manifest.maps_mb = round(size_bytes(plan.maps) / 1e6, 2)
         release()
-        write_outputs(plan, prepared, folder, manifest, clock, progress)
+        staged = _stage(folder, manifest)
+        write_outputs(plan, prepared, staged, manifest, clock, progress)
+        _publish(staged, folder, manifest)
     finally:
         forget(str(plan.path))
         cluster.forget(plan.path)
     return remote_bytes
 
 
-def _compute(plan: RunPlan, cluster: Cluster, clock: Clock, progress: Progress) -> int:
-    blocks, chunks = remaining_work(plan)
-    total = sum(len(item.selection.blocks()) for item in plan.passes)
-    if sum(map(len, blocks)) < total and any(blocks) | any(chunks):
-        progress.note(f"Resuming: {total - sum(map(len, blocks))} of {total} blocks are done.")
-    tiles = [
-        sum(map(len, map(item.selection.of_block, remaining)))
-        for item, remaining in zip(plan.passes, blocks, strict=True)
-    ]
-    _check_space(plan, tiles)
-    progress.start("predict", sum(tiles))
-    progress.start("outline", sum(map(len, chunks)))
-    if not (any(blocks) or any(chunks)):
-        return 0
-    remote = RemoteMemory()
-
-    def report(done: Done) -> None:
-        remote.note(done)
-        progress.advance(done.stage, done.count if done.stage == "predict" else 1)
-        name = f"{done.stage} (all workers)"
-        clock.seconds[name] = clock.seconds.get(name, 0.0) + done.ended - done.started
-
-    at_once = load_model(plan.model_name, plan.settings.model, plan.weights).at_once if cluster.is_here else None
-    with clock.stage("predict and outline"):
-        run_graph(cluster.client(at_once), plan, blocks, chunks, report)
-    return remote.peak_bytes
+def _stage(folder: Path, manifest: RunManifest) -> Path:
+    """Make the empty folder in which outputs are written: until all are whole, those of an earlier run stay."""
+    staged = folder / WORK / f"{OUTPUTS}{manifest.digests.outputs}"
+    remove(staged)
+    staged.mkdir(parents=True)
+    return staged
 
 
-def _note_reduced_batch(plan: RunPlan, manifest: RunManifest, progress: Progress) -> None:
-    """Say where memory did not hold the batch that was asked for: a network's numbers depend on its shape."""
-    found = [
-        reduced
-        for item, context in zip(plan.passes, plan.pass_contexts, strict=True)
-        if (reduced := context.store.reduced_batch(item.selection.blocks())) is not None
-    ]
-    if not found:
-        return
-    manifest.model["largest_batch"] = min(found)
-    note = (
-        f"Memory ran out: some tiles were predicted {min(found)} at a time, fewer than planned. The probabilities of a "
-        "network may differ by 1/255 from those of a run with more memory."
-    )
-    manifest.notes.append(note)
-    progress.note(note)
-
-
-def _existence(plan: RunPlan) -> dict[str, dict[str, Any]]:
-    """Summarise, for each prompt, what the model noted of all tiles."""
-    model = load_model(plan.model_name, plan.settings.model, plan.weights)
-    found: dict[str, dict[str, Any]] = {}
-    for item, context in zip(plan.passes, plan.pass_contexts, strict=True):
-        found |= model.summarise(context.store.notes(item.selection.blocks()), item.scale_pass)
-    try:
-        json.dumps(found, allow_nan=False)
-        facts_only = all(isinstance(facts, dict) for facts in found.values())
-    except (TypeError, ValueError):
-        facts_only = False
-    if not facts_only:
-        raise ModelError(
-            f"The model {plan.model_name} returned a summary (summarise) that is not JSON facts for each prompt.",
-            "Report this error to the author of the model.",
-        )
-    return found
-
-
-def _check_space(plan: RunPlan, tiles: list[int]) -> None:
-    """Refuse to begin if the tiles of all passes would not fit on the disk."""
-    needed = sum(stored_bytes(item, count) for item, count in zip(plan.passes, tiles, strict=True))
-    free = shutil.disk_usage(plan.work).free
-    if needed > free:
-        raise StoreError(
-            f"{sum(tiles)} tiles need about {needed / 1e9:.1f} GB of disk, and {free / 1e9:.1f} GB are free.",
-            "Free some space, choose another folder with --out, or draw smaller regions of interest (--roi).",
-        )
+def _publish(staged: Path, folder: Path, manifest: RunManifest) -> None:
+    """Move all outputs into the folder of the run."""
+    # If we are killed while they are moved, the next run knows which files are ours.
+    manifest.earlier |= manifest.outputs
+    manifest.save(folder)
+    for name in manifest.outputs:
+        move(staged / name, folder / name)
 
 
 def _manifest(prepared: PreparedRun) -> RunManifest:
     return RunManifest(
         wsi_parse=__version__,
         state="running",
-        digest=prepared.digest,
-        slide=slide_provenance(prepared.slide),
+        digests=prepared.digests,
+        slide=slide_provenance(prepared.slide, prepared.settings.slide.name),
         settings=redacted_settings(prepared.settings),
         model=model_provenance(prepared.spec, prepared.weights),
         prompts=prompt_provenance(prepared.prompts),
-        notes=list(prepared.notes),
-        cautions=list(prepared.cautions),
+        notes=[*prepared.request.notes, *prepared.notes],
+        cautions=list(prepared.request.cautions),
         versions=versions(),
     )

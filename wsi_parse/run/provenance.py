@@ -2,13 +2,12 @@
 
 from typing import Any
 
-from wsi_parse._version import __version__
 from wsi_parse.compute.plan import PassPlan
-from wsi_parse.models.contract import ModelSpec, State
+from wsi_parse.models.contract import ModelSpec
 from wsi_parse.models.weights import Weights
 from wsi_parse.notice import RESEARCH_ONLY
 from wsi_parse.prompts import Prompt
-from wsi_parse.run.prepared import PreparedRun
+from wsi_parse.run.manifest import RunManifest
 from wsi_parse.slides import Slide
 
 
@@ -29,12 +28,12 @@ def pass_provenance(item: PassPlan) -> dict[str, Any]:
     }
 
 
-def slide_provenance(slide: Slide) -> dict[str, Any]:
-    """Describe a slide without path, label, dates and identifiers of its metadata."""
+def slide_provenance(slide: Slide, name: str | None = None) -> dict[str, Any]:
+    """Describe a slide without path, label, dates and identifiers of its metadata; `name` replaces its file name."""
     info = slide.info
     size, bounds = info.pixel_size, info.bounds_level0
     return {
-        "name": info.name,
+        "name": name or info.name,
         "fingerprint": info.fingerprint,
         "reader": info.reader,
         "vendor": info.vendor,
@@ -63,21 +62,32 @@ def model_provenance(spec: ModelSpec, weights: Weights | None = None) -> dict[st
 def prompt_provenance(prompts: tuple[Prompt, ...]) -> list[dict[str, Any]]:
     """Describe the prompts: what was asked for, and how it was understood."""
     return [
-        {"text": prompt.text, "name": prompt.name, "kind": prompt.kind, "class": prompt.class_name}
+        {
+            "text": prompt.text,
+            "name": prompt.name,
+            "kind": prompt.kind,
+            "class": prompt.class_name,
+            "colour": list(prompt.colour),
+        }
         for prompt in prompts
     ]
 
 
-def provenance(prepared: PreparedRun, state: State) -> dict[str, Any]:
-    """Describe how an output was made. There is no time in it, so that the same run gives the same bytes."""
+def provenance(manifest: RunManifest) -> dict[str, Any]:
+    """Describe how an output was made, from the manifest of its run.
+
+    There is no time in it, and nothing of the other outputs, so that the same objects give the same bytes, also where a
+    file is written later.
+    """
+    model = {name: value for name, value in manifest.model.items() if name not in {"state", "largest_batch"}}
     return {
         "notice": RESEARCH_ONLY,
-        "wsi_parse": __version__,
-        "slide": slide_provenance(prepared.slide),
-        "frame": prepared.settings.export.frame,
-        "offset_level0_px": list(prepared.offset_level0),
-        "model": {**model_provenance(prepared.spec, prepared.weights), "precision": state.get("precision")},
-        "prompts": prompt_provenance(prepared.prompts),
-        "cautions": list(prepared.cautions),
-        "digest": prepared.digest,
+        "wsi_parse": manifest.wsi_parse,
+        "slide": manifest.slide,
+        "frame": manifest.settings["export"]["frame"],
+        "offset_level0_px": list(manifest.offset_level0),
+        "model": {**model, "precision": manifest.model.get("state", {}).get("precision")},
+        "prompts": manifest.prompts,
+        "cautions": manifest.cautions,
+        "digest": manifest.digests.objects,
     }

@@ -1,22 +1,27 @@
-"""Request: prompts, model and settings of a run, resolved once before anything is computed."""
+"""Request: prompts, model, weights and scale passes, resolved once before any slide is opened."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Literal
 
 from wsi_parse.errors import UsageError
 from wsi_parse.exporters.check_formats import check_formats
+from wsi_parse.models.contract import Segmenter
+from wsi_parse.models.scale_pass import ScalePass
+from wsi_parse.models.weights import Weights
 from wsi_parse.prompts import Prompt, normalise, singular
 from wsi_parse.registry import MODELS
 from wsi_parse.run.choose_model import choose_model
-from wsi_parse.settings import ClassSettings, ModelSettings, RunSettings
+from wsi_parse.run.model_plan import cautions_of, find_weights, plan_passes, with_threads
+from wsi_parse.settings import ClassSettings, ModelSettings, RunSettings, SlideSettings
 
 ALL_TARGETS = "all"
 
 
 @dataclass(frozen=True)
 class Request:
-    """What is looked for, and by which model.
+    """What is looked for, by which model and at which scales: decided once, for one slide or for many.
 
     Parameters
     ----------
@@ -24,23 +29,47 @@ class Request:
         With the name of the model in place of "auto", and the targets in place of "all".
     prompts : tuple of Prompt
         Synonyms are one prompt.
+    model : type of Segmenter
+    weights : Weights or None
+        None for a model without weights, and where they are not installed and need not be.
+    scale_passes : tuple of ScalePass
     notes : tuple of str
         What the user should know of these decisions.
     """
 
     settings: RunSettings
     prompts: tuple[Prompt, ...]
+    model: type[Segmenter]
+    weights: Weights | None
+    scale_passes: tuple[ScalePass, ...]
     notes: tuple[str, ...] = ()
+
+    @property
+    def cautions(self) -> tuple[str, ...]:
+        """Those of the notes that apply to every result of this model."""
+        return cautions_of(self.scale_passes)
+
+    def for_slide(self, slide: SlideSettings) -> "Request":
+        """Return the same decisions for a slide that has settings of its own, such as a pixel size."""
+        return replace(self, settings=self.settings.model_copy(update={"slide": slide}))
+
+    def for_folder(self, folder: Path) -> "Request":
+        """Return the same decisions with the folder's name in place of {id} in the name of the slide."""
+        slide = self.settings.slide
+        if slide.name is None:
+            return self
+        name = slide.name.replace("{id}", folder.absolute().name)
+        return self.for_slide(slide.model_copy(update={"name": name}))
 
 
 def resolve(settings: RunSettings, *, require_weights: bool = True) -> Request:
-    """Decide what is looked for, and by which model.
+    """Decide what is looked for, by which model and at which scales.
 
     Parameters
     ----------
     settings : RunSettings
     require_weights : bool
-        False if a model that is not installed may be chosen.
+        False if the run is only described: weights that are not installed are then a note, not an error.
 
     Returns
     -------
@@ -50,6 +79,8 @@ def resolve(settings: RunSettings, *, require_weights: bool = True) -> Request:
     ------
     UsageError
         If there are no prompts, no model for them, or a format that cannot be written here.
+    WeightsError
+        If the weights of the model are missing or damaged.
     """
     check_formats(settings.export.formats)
     texts = [text.strip() for text in settings.prompts if text.strip()]
@@ -58,16 +89,19 @@ def resolve(settings: RunSettings, *, require_weights: bool = True) -> Request:
     all_targets = any(text.lower() == ALL_TARGETS for text in texts)
     named = _prompts_of([text for text in texts if text.lower() != ALL_TARGETS], settings.objects.free_text_kind)
     name, notes = choose_model(settings.model, named, require_weights=require_weights)
-    model = settings.model.model_copy(update={"name": name})
-    settings = settings.model_copy(update={"model": model})
+    settings = with_threads(settings, name)
+    model: type[Segmenter] = MODELS.get(name)
     if all_targets:
-        texts = [*MODELS.get(name).targets(model), *(text for text in texts if text.lower() != ALL_TARGETS)]
+        texts = [*model.targets(settings.model), *(text for text in texts if text.lower() != ALL_TARGETS)]
         objects = settings.objects.model_copy(update={"exclusive_classes": True})
         settings = settings.model_copy(update={"prompts": tuple(texts), "objects": objects})
-        notes += (_all_targets_note(name, model),)
+        notes += (_all_targets_note(name, settings.model),)
     prompts = _prompts_of(texts, settings.objects.free_text_kind)
     prompts, unused = apply_classes(prompts, settings.export.classes)
-    return Request(settings, prompts, notes + _synonym_notes(texts) + unused)
+    weights, of_weights = find_weights(model, settings.model, require_weights=require_weights)
+    scale_passes, of_passes = plan_passes(model, prompts, settings)
+    notes += (*_synonym_notes(texts), *unused, *of_weights, *of_passes, *cautions_of(scale_passes))
+    return Request(settings, prompts, model, weights, scale_passes, notes)
 
 
 def _all_targets_note(name: str, model: ModelSettings) -> str:

@@ -21,6 +21,7 @@ from wsi_parse.models.biomedparse.segmenter import BiomedParseModel
 from wsi_parse.run.layout import lay_out
 from wsi_parse.run.manifest import RunManifest, sha256_of
 from wsi_parse.run.prepared import resolve_run
+from wsi_parse.run.resolve import resolve
 from wsi_parse.settings import RunSettings
 
 pytestmark = pytest.mark.slow
@@ -145,7 +146,7 @@ def test_the_stitched_map_is_the_tiles_own_answer(cache: Path, tmp_path: Path, m
     settings = RunSettings.load(
         prompts=("neoplastic cells", "glandular structure"), slide={"roi": roi}, model={"name": "biomedparse"}
     )
-    prepared = resolve_run(path, settings)
+    prepared = resolve_run(path, resolve(settings))
     with prepared.slide:
         plan = lay_out(prepared, prepared.tissue(), tmp_path / "out")
         model = BiomedParseModel(settings.model, prepared.weights)

@@ -21,6 +21,7 @@ from wsi_parse.run.layout import lay_out
 from wsi_parse.run.manifest import RunManifest, sha256_of
 from wsi_parse.run.pipeline import segment_slide
 from wsi_parse.run.prepared import resolve_run
+from wsi_parse.run.resolve import resolve
 from wsi_parse.settings import RunSettings
 
 pytestmark = pytest.mark.whole
@@ -98,7 +99,7 @@ def test_where_one_tile_alone_answers_the_stitched_map_is_its_answer(
     slide: Path, tiny_file: Path, roi: Path, tmp_path: Path
 ) -> None:
     settings = settings_of(tiny_file, "neoplastic cells", "glands", roi=roi)
-    prepared = resolve_run(slide, settings)
+    prepared = resolve_run(slide, resolve(settings))
     with prepared.slide:
         plan = lay_out(prepared, prepared.tissue(), tmp_path)
         model = BiomedParseModel(settings.model, prepared.weights)

@@ -21,6 +21,7 @@ from wsi_parse.models.weights import Weights
 from wsi_parse.run.manifest import RunManifest
 from wsi_parse.run.pipeline import segment_slide
 from wsi_parse.run.prepared import resolve_run
+from wsi_parse.run.resolve import resolve
 from wsi_parse.settings import RunSettings
 
 pytestmark = pytest.mark.whole
@@ -162,7 +163,7 @@ class TestPrompts:
         settings = RunSettings.load(
             prompts=("nuclei",), slide={"mpp": mpp, "override_mpp": True}, model={"name": "mini"}
         )
-        with (prepared := resolve_run(cmu1, settings)).slide:
+        with (prepared := resolve_run(cmu1, resolve(settings))).slide:
             assert any("is 2 µm wide, but mini reads pixels of 0.5 µm" in note for note in prepared.notes) == warned
 
 

@@ -1,0 +1,96 @@
+"""What the chosen model is given and plans: threads, weights, and the scale passes of the prompts."""
+
+import os
+from collections.abc import Sequence
+
+from wsi_parse.errors import ModelError, UsageError, WeightsError
+from wsi_parse.models.contract import Segmenter
+from wsi_parse.models.scale_pass import ScalePass, with_exclusive_classes, with_min_class_probability
+from wsi_parse.models.weights import Weights
+from wsi_parse.prompts import Prompt
+from wsi_parse.settings import ModelSettings, RunSettings
+
+
+def with_threads(settings: RunSettings, name: str) -> RunSettings:
+    """Put in the name of the model, and how many threads a network uses: a worker's share of the processor."""
+    threads = settings.model.threads or max(
+        1, (settings.compute.threads or os.cpu_count() or 1) // max(1, settings.compute.workers)
+    )
+    return settings.model_copy(update={"model": settings.model.model_copy(update={"name": name, "threads": threads})})
+
+
+def find_weights(
+    model: type[Segmenter], settings: ModelSettings, *, require_weights: bool
+) -> tuple[Weights | None, tuple[str, ...]]:
+    """Find the weights of a model; the notes say which are missing, where they are not required.
+
+    Raises
+    ------
+    WeightsError
+        If they are required, and missing or damaged.
+    UsageError
+        If weights were given to a model that has none.
+    """
+    try:
+        weights = model.find_weights(settings)
+    except WeightsError as error:
+        if require_weights:
+            raise
+        return None, (str(error),)
+    if settings.weights is not None and weights is None and require_weights:
+        raise UsageError(
+            f"The model {settings.name} has no weights.", "Leave --weights out, or choose another --model."
+        )
+    return weights, ()
+
+
+def plan_passes(
+    model: type[Segmenter], prompts: Sequence[Prompt], settings: RunSettings
+) -> tuple[tuple[ScalePass, ...], tuple[str, ...]]:
+    """Let the model plan its passes, and apply the settings of classes to their recipes.
+
+    Returns
+    -------
+    scale_passes : tuple of ScalePass
+    notes : tuple of str
+        Settings that have no effect with this model.
+
+    Raises
+    ------
+    ModelError
+        If the plan breaks the contract.
+    """
+    name = settings.model.name
+    notes: tuple[str, ...] = ()
+    if settings.model.organ is not None and not model.spec.free_text:
+        notes += (f"--organ is ignored, because the model {name} does not read words.",)
+    scale_passes = model.plan(prompts, settings.model)
+    _check_passes(scale_passes, prompts, name)
+    if settings.objects.exclusive_classes:
+        scale_passes = tuple(with_exclusive_classes(scale_pass) for scale_pass in scale_passes)
+    if settings.objects.min_class_probability is not None:
+        scale_passes = tuple(
+            with_min_class_probability(scale_pass, settings.objects.min_class_probability)
+            for scale_pass in scale_passes
+        )
+        if not any(recipe.classes for scale_pass in scale_passes for recipe in scale_pass.recipes):
+            notes += (
+                f"objects.min_class_probability is ignored, because the model {name} gives no class probabilities for "
+                "these prompts.",
+            )
+    return scale_passes, notes
+
+
+def cautions_of(scale_passes: Sequence[ScalePass]) -> tuple[str, ...]:
+    """Return what the model says of every result of these passes, each sentence once."""
+    return tuple(dict.fromkeys(note for scale_pass in scale_passes for note in scale_pass.notes))
+
+
+def _check_passes(scale_passes: Sequence[ScalePass], prompts: Sequence[Prompt], model: str) -> None:
+    """Hold a plan of a model to its contract."""
+    remedy = "Report this error to the author of the model."
+    if len({scale_pass.name for scale_pass in scale_passes}) < len(scale_passes):
+        raise ModelError(f"Two passes of {model} have the same name.", remedy)
+    answered = sorted(recipe.prompt.name for scale_pass in scale_passes for recipe in scale_pass.recipes)
+    if answered != sorted(prompt.name for prompt in prompts):
+        raise ModelError(f"The model {model} does not answer every prompt in exactly one recipe.", remedy)
