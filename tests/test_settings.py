@@ -92,61 +92,6 @@ class TestSettings:
             RunSettings().tiles.block = 3  # type: ignore[misc]
 
 
-# What may be changed between a run and its resumption. Region and weights enter by their content, not by their path.
-NOT_OF_THE_RESULT = {"tiles.block", "slide.roi", "model.weights", "model.threads"} | {
-    f"compute.{name}" for name in type(RunSettings().compute).model_fields
-}
-
-
-def leaves() -> dict[str, object]:
-    """Every setting as section.key -> another value than its default."""
-    other = {
-        "override_mpp": True,
-        "roi": "a.geojson",
-        "reader": "other",
-        "name": "stain",
-        "device": "cuda",
-        "weights": "a.safetensors",
-        "precision": "bfloat16",
-        "free_text_kind": "cell",
-        "organ": "breast",
-        "min_class_probability": 0.5,
-        "frame": "level0",
-        "cell_expansion_um": 5,
-        "classes": "{nuclei: {name: Tumor}}",
-        "cluster": "slurm",
-        "options": "{cores: 2}",
-        "tls_ca": "ca.pem",
-        "tls_cert": "cert.pem",
-        "tls_key": "key.pem",
-    }
-    changed: dict[str, object] = {"prompts": "[nuclei]"}
-    for section, values in RunSettings().model_dump(exclude={"prompts"}).items():
-        for key, value in values.items():
-            if key in other:
-                changed[f"{section}.{key}"] = other[key]
-            elif isinstance(value, bool):
-                changed[f"{section}.{key}"] = not value
-            elif isinstance(value, float):
-                changed[f"{section}.{key}"] = value * 0.9
-            elif isinstance(value, tuple):
-                changed[f"{section}.{key}"] = "[geojson]"
-            else:
-                changed[f"{section}.{key}"] = (value or 1) + 1
-    return changed
-
-
-@pytest.mark.parametrize(("name", "value"), leaves().items())
-def test_digest_is_of_the_result(name: str, value: object) -> None:
-    plain, changed = RunSettings(), RunSettings.load(overrides=[f"{name}={value}"])
-    assert changed != plain
-    assert (changed.result_digest() == plain.result_digest()) == (name in NOT_OF_THE_RESULT)
-
-
-def test_digest_takes_more() -> None:
-    assert RunSettings().result_digest("model") != RunSettings().result_digest() != ""
-
-
 @pytest.mark.parametrize("config", sorted((ROOT / "configs").glob("*.yaml")), ids=lambda path: path.name)
 def test_presets_can_be_loaded(config: Path) -> None:
     settings = RunSettings.load(config)

@@ -45,7 +45,6 @@ def manifest_of(*outputs: str) -> RunManifest:
     return RunManifest(
         wsi_parse="",
         state="done",
-        digest="",
         slide={},
         settings={},
         model={},

@@ -17,10 +17,10 @@ from wsi_parse.run.pipeline import segment_slide
 from wsi_parse.settings import RunSettings
 
 FACTS: dict[str, Any] = {
-    "schema_version": 1,
+    "schema_version": 2,
     "wsi_parse": "1",
     "state": "done",
-    "digest": "d",
+    "digests": {"predict": "p", "objects": "b", "outputs": "u"},
     "slide": {"fingerprint": "f", "name": "other.svs"},
     "settings": {},
     "model": {"name": "stain"},
@@ -35,12 +35,12 @@ UNREADABLE = {
     "nested": "[" * 100_000,
     "bytes": "\x00\x01",
     "wrong type": json.dumps(FACTS | {"counts": [1]}),
-    "field gone": json.dumps({key: value for key, value in FACTS.items() if key != "digest"}),
+    "field gone": json.dumps({key: value for key, value in FACTS.items() if key != "slide"}),
     "no model": json.dumps(FACTS | {"model": {}}),
     "no tiles": json.dumps(FACTS | {"passes": [{}]}),
     "number as text": json.dumps(FACTS | {"schema_version": "1"}),
     "number zero": json.dumps(FACTS | {"schema_version": 0}),
-    "newer": json.dumps({"schema_version": 2, "what": "differs"}),
+    "newer": json.dumps({"schema_version": 3, "what": "differs"}),
 }
 
 
@@ -48,7 +48,7 @@ def test_the_number_of_the_form_is_written_first(tmp_path: Path) -> None:
     RunManifest.model_validate(FACTS).save(tmp_path)
     values = json.loads((tmp_path / "run.json").read_text())
     assert next(iter(values)) == "schema_version"
-    assert values["schema_version"] == 1
+    assert values["schema_version"] == 2
     assert type(values["schema_version"]) is int
 
 

@@ -1,0 +1,268 @@
+"""What a run takes over from the one before it: counted by calls of the model and of the object stage."""
+
+import hashlib
+import json
+import threading
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from tests.small_slides import tissue_with_nuclei, write_slide
+from wsi_parse.compute import worker
+from wsi_parse.errors import ModelError, StageError
+from wsi_parse.files import MANIFEST_NAME
+from wsi_parse.models.stain import StainModel
+from wsi_parse.progress import Silent
+from wsi_parse.run.manifest import RunManifest
+from wsi_parse.run.pipeline import segment_slide
+from wsi_parse.settings import RunSettings
+
+pytestmark = pytest.mark.whole
+SMALL = ("model.field_um=128", "tiles.block=2", "objects.chunk_px=256", "export.overlay_px=400", "compute.threads=1")
+#: What is changed between two runs, and whether objects must be made anew for it.
+OUTPUTS = {
+    "gzip": ("export.gzip=true",),
+    "another format": ('export.formats=["geojson","parquet","ome-zarr"]',),
+    "another class colour": ("export.classes={nuclei: {colour: [1, 2, 3]}}",),
+    "another class name": ("export.classes={nuclei: {name: Kern}}",),
+    "no overlay": ("export.overlay_px=0",),
+    "another frame": ("export.frame=level0",),
+    "another name": ("slide.name=case 7",),
+}
+OBJECTS = {
+    "another threshold": ("objects.threshold=0.4",),
+    "another size": ("objects.min_cell_area_um2=20",),
+    "stains": ("objects.stains=true",),
+    "expansion": ("objects.cell_expansion_um=4",),
+}
+
+
+@pytest.fixture(scope="module")
+def slide(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("slides")
+    return write_slide(folder / "small.svs", tissue_with_nuclei(1500, 1300)[0])
+
+
+def settings_of(*overrides: str) -> RunSettings:
+    return RunSettings.load(None, [*SMALL, *overrides], prompts=("nuclei",), model={"name": "stain"})
+
+
+class Counter:
+    """Counts the tiles that are predicted and the chunks whose objects are made; stops after some tiles if asked to."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.tiles = self.chunks = 0
+        self.stop_after: int | None = None
+        lock, predict, extract = threading.Lock(), StainModel.predict, worker.extract_objects
+
+        def counting(model: Any, images: Any, scale_pass: Any, state: Any) -> Any:
+            with lock:
+                self.tiles += len(images)
+                if self.stop_after is not None and self.tiles > self.stop_after:
+                    raise ModelError("stop")
+            return predict(model, images, scale_pass, state)
+
+        def extracting(*given: Any) -> Any:
+            with lock:
+                self.chunks += 1
+            return extract(*given)
+
+        monkeypatch.setattr(StainModel, "predict", counting)
+        monkeypatch.setattr(worker, "extract_objects", extracting)
+
+    def taken(self) -> tuple[int, int]:
+        """Return the counts since the last call."""
+        found = self.tiles, self.chunks
+        self.tiles = self.chunks = 0
+        return found
+
+
+@pytest.fixture
+def counter(monkeypatch: pytest.MonkeyPatch) -> Counter:
+    return Counter(monkeypatch)
+
+
+class Notes(Silent):
+    def __init__(self) -> None:
+        self.texts: list[str] = []
+
+    def note(self, text: str) -> None:
+        self.texts.append(text)
+
+
+def contents(folder: Path) -> dict[str, str]:
+    """Return the hash of each file of a run, but for its manifest and the lock."""
+    return {
+        path.relative_to(folder).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest()
+        for path in sorted(folder.rglob("*"))
+        if path.is_file() and path.name not in {".lock", MANIFEST_NAME} and ".work" not in path.parts
+    }
+
+
+def tiles_of(manifest: RunManifest) -> int:
+    return sum(item["tiles"] for item in manifest.passes)
+
+
+@pytest.mark.parametrize("change", [*OUTPUTS, *OBJECTS])
+def test_an_interrupted_run_keeps_its_predictions(slide: Path, tmp_path: Path, counter: Counter, change: str) -> None:
+    overrides = (OUTPUTS | OBJECTS)[change]
+    fresh = segment_slide(slide, tmp_path / "fresh", settings_of(*overrides))
+    total = tiles_of(fresh)
+    assert counter.taken()[0] == total
+    counter.stop_after = total // 2
+    with pytest.raises(StageError):
+        segment_slide(slide, tmp_path / "out", settings_of())
+    counter.taken()
+    counter.stop_after = None
+    kept = {path: path.stat().st_mtime_ns for path in tmp_path.glob("out/.work/maps-*/*/done/*.json")}
+    assert kept
+    resumed = segment_slide(slide, tmp_path / "out", settings_of(*overrides))
+    tiles, _ = counter.taken()
+    (reused,) = [entry for entry in resumed.reused if entry["stage"] == "predict"]
+    assert reused["reused"] == len(kept)
+    assert 0 < tiles <= total - len(kept), "every block holds at least one tile"
+    assert contents(tmp_path / "out") == contents(tmp_path / "fresh")
+
+
+@pytest.mark.parametrize("change", [*OUTPUTS, *OBJECTS])
+def test_kept_maps_are_not_predicted_again(slide: Path, tmp_path: Path, counter: Counter, change: str) -> None:
+    overrides = (OUTPUTS | OBJECTS)[change]
+    segment_slide(slide, tmp_path / "fresh", settings_of(*overrides))
+    first = segment_slide(slide, tmp_path / "out", settings_of("export.keep=[predictions]"))
+    assert first.maps_kept
+    assert first.maps_mb is not None
+    assert first.maps_mb > 0
+    counter.taken()
+    notes = Notes()
+    changed = segment_slide(slide, tmp_path / "out", settings_of(*overrides), notes)
+    tiles, chunks = counter.taken()
+    assert tiles == 0
+    needs_chunks = change in OBJECTS or "ome-zarr" in str(overrides)
+    assert (chunks > 0) == needs_chunks
+    assert contents(tmp_path / "out") == contents(tmp_path / "fresh")
+    assert changed.maps_kept, "what was asked to be kept stays until other settings make it void"
+    assert list((tmp_path / "out" / ".work").glob("maps-*"))
+    stages = {entry["stage"] for entry in changed.reused}
+    assert stages == ({"predict"} if needs_chunks else {"objects"})
+    assert not any("predicted again" in text for text in notes.texts)
+    # And back again.
+    back = segment_slide(slide, tmp_path / "out", settings_of())
+    assert counter.taken()[0] == 0
+    assert back.outputs == first.outputs
+
+
+@pytest.mark.parametrize("change", OUTPUTS)
+def test_outputs_of_a_finished_run_are_written_without_predicting_or_outlining(
+    slide: Path, tmp_path: Path, counter: Counter, change: str
+) -> None:
+    overrides = tuple(text.replace(',"ome-zarr"', ',"csv"') for text in OUTPUTS[change])
+    fresh = segment_slide(slide, tmp_path / "fresh", settings_of(*overrides))
+    segment_slide(slide, tmp_path / "out", settings_of())
+    counter.taken()
+    changed = segment_slide(slide, tmp_path / "out", settings_of(*overrides))
+    assert counter.taken() == (0, 0)
+    assert contents(tmp_path / "out") == contents(tmp_path / "fresh")
+    assert changed.reused == [{"stage": "objects", "file": "objects.parquet"}]
+    same = ("counts", "per_mm2", "unsure", "existence", "tissue_mm2", "passes", "model", "outputs", "digests", "notes")
+    assert {name: getattr(changed, name) for name in same} == {name: getattr(fresh, name) for name in same}
+
+
+def test_a_run_says_before_it_begins_that_maps_are_gone(slide: Path, tmp_path: Path, counter: Counter) -> None:
+    first = segment_slide(slide, tmp_path, settings_of())
+    assert not first.maps_kept
+    assert not (tmp_path / ".work").exists()
+    counter.taken()
+
+    class Watching(Notes):
+        def note(self, text: str) -> None:
+            super().note(text)
+            assert counter.tiles == 0, "said before anything is predicted"
+
+    notes = Watching()
+    segment_slide(slide, tmp_path, settings_of("objects.threshold=0.4"), notes)
+    assert counter.taken()[0] == tiles_of(first)
+    (said,) = [text for text in notes.texts if "predicted again" in text]
+    assert f"all {tiles_of(first):,} tiles are predicted again. That took " in said
+    assert "--keep predictions" in said
+
+
+def test_asking_to_keep_maps_that_are_gone_predicts_them(slide: Path, tmp_path: Path, counter: Counter) -> None:
+    first = segment_slide(slide, tmp_path, settings_of())
+    counter.taken()
+    kept = segment_slide(slide, tmp_path, settings_of("export.keep=[predictions]"))
+    assert counter.taken()[0] == tiles_of(first)
+    assert kept.maps_kept
+    assert kept.outputs == first.outputs
+    again = segment_slide(slide, tmp_path, settings_of("export.keep=[predictions]"))
+    assert counter.taken() == (0, 0)
+    assert again.ended_utc == kept.ended_utc
+    assert list((tmp_path / ".work").iterdir()) == list((tmp_path / ".work").glob("maps-*")) != []
+
+
+def test_maps_of_other_settings_are_removed_and_said(slide: Path, tmp_path: Path, counter: Counter) -> None:
+    segment_slide(slide, tmp_path, settings_of("export.keep=[predictions]"))
+    counter.taken()
+    notes = Notes()
+    changed = segment_slide(slide, tmp_path, settings_of("tiles.overlap=0.25"), notes)
+    assert counter.taken()[0] == tiles_of(changed)
+    assert [text for text in notes.texts if "predicted maps of an earlier run" in text]
+    assert not changed.maps_kept
+    assert not (tmp_path / ".work").exists()
+
+
+@pytest.mark.parametrize("harm", ["torn", "another run's", "changed", "gone"])
+def test_objects_that_are_not_those_of_the_run_are_made_again(
+    slide: Path, tmp_path: Path, counter: Counter, harm: str
+) -> None:
+    first = segment_slide(slide, tmp_path / "out", settings_of())
+    path = tmp_path / "out" / "objects.parquet"
+    if harm == "torn":
+        path.write_bytes(path.read_bytes()[:-100])
+    elif harm == "another run's":
+        segment_slide(slide, tmp_path / "other", settings_of("objects.threshold=0.4"))
+        path.write_bytes((tmp_path / "other" / "objects.parquet").read_bytes())
+        manifest = json.loads((tmp_path / "out" / MANIFEST_NAME).read_text())
+        manifest["outputs"]["objects.parquet"] = hashlib.sha256(path.read_bytes()).hexdigest()
+        (tmp_path / "out" / MANIFEST_NAME).write_text(json.dumps(manifest))
+    elif harm == "changed":
+        path.write_bytes(path.read_bytes() + b" ")
+    else:
+        path.unlink()
+    counter.taken()
+    again = segment_slide(slide, tmp_path / "out", settings_of("export.gzip=true"))
+    assert counter.taken()[0] == tiles_of(first)
+    assert again.counts == first.counts
+    assert again.outputs["objects.parquet"] == first.outputs["objects.parquet"]
+
+
+def test_a_run_that_fails_while_it_writes_leaves_the_earlier_outputs(
+    slide: Path, tmp_path: Path, counter: Counter, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = segment_slide(slide, tmp_path, settings_of())
+    before = contents(tmp_path)
+    with monkeypatch.context() as patch:
+        patch.setattr("wsi_parse.exporters.parquet.ParquetExporter._finish", failing)
+        with pytest.raises(StageError, match="No space left"):
+            segment_slide(slide, tmp_path, settings_of("export.gzip=true"))
+    assert contents(tmp_path) == before
+    counter.taken()
+    second = segment_slide(slide, tmp_path, settings_of("export.gzip=true"))
+    assert counter.taken() == (0, 0), "the objects of the first run are still there"
+    assert second.counts == first.counts
+    assert "annotations.geojson" not in contents(tmp_path)
+
+
+def failing(*_: object) -> None:
+    raise OSError(28, "No space left on device")
+
+
+def test_the_name_of_the_slide_is_in_no_output(slide: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "case 7"
+    manifest = segment_slide(slide, folder, settings_of("slide.name='{id}'"))
+    assert manifest.slide["name"] == "case 7"
+    for path in folder.iterdir():
+        assert b"small.svs" not in path.read_bytes(), path.name
+    assert segment_slide(slide, folder, settings_of("slide.name='{id}'")).ended_utc == manifest.ended_utc
+    assert np.all([len(value) == 64 for value in manifest.outputs.values()])
