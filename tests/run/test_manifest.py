@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+import jsonschema
 import pytest
 from typer.testing import CliRunner
 
@@ -12,10 +13,12 @@ from tests.small_slides import tissue_with_nuclei, write_slide
 from wsi_parse.cli.main import app
 from wsi_parse.errors import ManifestError, UsageError
 from wsi_parse.evaluate.inputs import file_pairs
-from wsi_parse.run.manifest import RunManifest
+from wsi_parse.run.digests import Digests
+from wsi_parse.run.manifest import RunManifest, manifest_schema
 from wsi_parse.run.pipeline import segment_slide
 from wsi_parse.settings import RunSettings
 
+ROOT = Path(__file__).parents[2]
 FACTS: dict[str, Any] = {
     "schema_version": 2,
     "wsi_parse": "1",
@@ -59,6 +62,44 @@ def test_what_another_version_adds_is_ignored_and_not_kept(tmp_path: Path) -> No
     assert found.slide["name"] == "other.svs"
     found.save(tmp_path)
     assert "mood" not in (tmp_path / "run.json").read_text()
+
+
+def test_a_manifest_of_the_first_form_opens_and_fits_no_run(tmp_path: Path) -> None:
+    first = {key: value for key, value in FACTS.items() if key != "digests"} | {"schema_version": 1, "digest": "d"}
+    (tmp_path / "run.json").write_text(json.dumps(first))
+    found = RunManifest.load(tmp_path)
+    assert found is not None
+    assert found.slide["name"] == "other.svs"
+    assert found.digests == Digests()
+    assert not found.is_finished(tmp_path, Digests(predict="p", objects="b", outputs="u"))
+
+
+def test_the_schema_in_docs_is_what_the_command_writes(tmp_path: Path) -> None:
+    printed = CliRunner().invoke(app, ["schema"])
+    assert printed.exit_code == 0
+    assert printed.output == (ROOT / "docs" / "run.schema.json").read_text(encoding="utf-8"), (
+        "write it anew: wsi-parse schema -o docs/run.schema.json"
+    )
+    assert CliRunner().invoke(app, ["schema", "-o", str(tmp_path / "s.json")]).exit_code == 0
+    assert (tmp_path / "s.json").read_text(encoding="utf-8") == printed.output
+
+
+def test_every_field_of_the_schema_is_described_and_a_run_fits_it(slides: Path, tmp_path: Path) -> None:
+    schema = manifest_schema()
+    jsonschema.Draft202012Validator.check_schema(schema)
+    objects = [schema, *schema["$defs"].values()]
+    fields = [(name, field) for one in objects for name, field in one["properties"].items()]
+    assert len(fields) > 60
+    assert [name for name, field in fields if "description" not in field and "$ref" not in field] == []
+    segment_slide(slides / "a.svs", tmp_path, RunSettings.load(prompts=("nuclei",), model={"name": "stain"}))
+    values = json.loads((tmp_path / "run.json").read_text(encoding="utf-8"))
+    jsonschema.validate(values, schema)
+    assert set(values) == set(schema["properties"]), "nothing is written that the schema does not name"
+    for one in ("slide", "model"):
+        name = schema["properties"][one]["$ref"].rpartition("/")[2]
+        assert set(values[one]) <= set(schema["$defs"][name]["properties"])
+    with pytest.raises(jsonschema.ValidationError):
+        jsonschema.validate(values | {"state": "over"}, schema)
 
 
 def test_no_file_is_no_manifest(tmp_path: Path) -> None:

@@ -21,6 +21,7 @@ from wsi_parse.cli.models import models
 from wsi_parse.cli.options import FLAG
 from wsi_parse.cli.preview import preview
 from wsi_parse.cli.run import RESULTS, run
+from wsi_parse.cli.schema import schema
 from wsi_parse.cli.settings import settings
 from wsi_parse.errors import UsageError, WsiParseError
 
@@ -56,7 +57,7 @@ app = typer.Typer(
     epilog=RESULTS,
 )
 app.command(epilog=RESULTS)(run)
-for command in (preview, info, cohort, check, evaluate, settings, demo):
+for command in (preview, info, cohort, check, evaluate, settings, schema, demo):
     app.command(help=_paragraphs(command.__doc__ or ""))(command)
 app.add_typer(models, name="models")
 

@@ -20,23 +20,16 @@ class Digests(BaseModel):
 
     Each digest holds the one before it: equal objects need equal maps, and equal outputs need equal objects. Where the
     work is done is in none of them, nor how tiles are grouped into blocks.
-
-    Parameters
-    ----------
-    predict : str
-        Of the slide's content and pixel size, the region of interest, the tissue, the tiles, the model, its weights
-        and its scale passes.
-    objects : str
-        Also of how objects are made from the maps.
-    outputs : str
-        Also of what is written, and how it is named and coloured.
     """
 
-    model_config = ConfigDict(frozen=True, extra="ignore")
+    model_config = ConfigDict(frozen=True, extra="ignore", use_attribute_docstrings=True)
 
     predict: str = ""
+    """Of the slide's content and pixel size, the region, the tissue, the tiles, and the model with its passes."""
     objects: str = ""
+    """Also of how objects are made from the maps."""
     outputs: str = ""
+    """Also of what is written, and how it is named and coloured."""
 
     @classmethod
     def of(

@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from wsi_parse.files import MANIFEST_NAME, SCHEMA_VERSION, manifest_error, read_manifest, tree_sha256, write_text
 from wsi_parse.notice import RESEARCH_ONLY
 from wsi_parse.run.digests import Digests
+from wsi_parse.run.manifest_facts import ModelFacts, PassFacts, PromptFacts, ReuseFacts, SlideFacts
 from wsi_parse.run.privacy import redacted_settings
 from wsi_parse.settings import RunSettings
 
@@ -31,64 +32,67 @@ _PACKAGES = (
 
 
 class RunManifest(BaseModel):
-    """What one run did. It holds no patient data and no path.
+    """What one run did. It holds no patient data and no path; each field is described below it."""
 
-    Parameters
-    ----------
-    schema_version : int
-        Version of the form of this file. Unknown fields are ignored when it is read.
-    state : {"running", "done", "failed"}
-    digests : Digests
-        Of everything that decides the maps, the objects and the outputs: settings, slide, model, version.
-    reused : list of dict
-        What was not computed again: {"stage", "reused", "of"}, in blocks for "predict" and in chunks for "objects", or
-        {"stage": "objects", "file"} where the objects came from a file of the earlier run.
-    maps_mb : float or None
-        Size of the predicted maps on the disk.
-    maps_kept : bool
-        Whether they are still there, for a run with another threshold or size.
-    counts : dict of prompt to number of objects
-    unsure : dict of prompt to number of objects whose class is unsure
-    cautions : list of str
-        Those of the notes that apply to every result of this model.
-    outputs : dict of file or folder name to sha256
-    earlier : dict of file or folder name to sha256
-        Outputs of earlier runs; those that this run does not write are removed when it is done.
-    qupath_heap_gb : float or None
-        Memory that QuPath needs to open the largest part of the annotations.
-    """
-
-    # Fields that another version adds are not needed here.
-    model_config = ConfigDict(extra="ignore")
+    # Fields that another version adds are not needed here. The descriptions stand in docs/run.schema.json, too.
+    model_config = ConfigDict(extra="ignore", use_attribute_docstrings=True)
 
     schema_version: int = SCHEMA_VERSION
+    """Version of the form of this file. Unknown fields are ignored when it is read."""
     notice: str = RESEARCH_ONLY
+    """What the results may be used for."""
     wsi_parse: str
+    """Version of wsi-parse that wrote the results."""
     state: Literal["running", "done", "failed"]
+    """How the run ended; "running" also after a crash."""
     digests: Digests = Digests()
-    slide: dict[str, Any]
+    """Hashes of everything that decides the maps, the objects and the outputs."""
+    slide: SlideFacts
+    """The slide."""
     settings: dict[str, Any]
-    model: dict[str, Any]
-    prompts: list[dict[str, Any]]
+    """All settings, in sections; without addresses, accounts and folders."""
+    model: ModelFacts
+    """The model."""
+    prompts: list[PromptFacts]
+    """What was looked for."""
     notes: list[str] = []
+    """What the user was told of the decisions."""
     cautions: list[str] = []
-    passes: list[dict[str, Any]] = []
+    """Those of the notes that apply to every result of this model."""
+    passes: list[PassFacts] = []
+    """How the slide was divided, for each scale at which it was read."""
     tissue_mm2: float | None = None
+    """Area of the tissue that was found (inside the region of interest)."""
     counts: dict[str, int] = {}
+    """Number of objects of each prompt."""
     unsure: dict[str, int] = {}
+    """How many of them have an unsure class; prompts without any are left out."""
     per_mm2: dict[str, float] = {}
+    """Objects of each prompt per mm² of tissue."""
     existence: dict[str, dict[str, Any]] = {}
+    """What the model says of each prompt on this slide as a whole."""
     seconds: dict[str, float] = {}
+    """Time of each stage; "(all workers)" is the sum over all of them."""
     peak_memory_mb: float | None = None
-    reused: list[dict[str, Any]] = []
+    """The most memory that the run held, on all machines."""
+    reused: list[ReuseFacts] = []
+    """What was taken over from an earlier run instead of being computed again."""
     maps_mb: float | None = None
+    """Size of the predicted maps on the disk."""
     maps_kept: bool = False
+    """Whether the maps are still there, for a run with another threshold or size."""
     outputs: dict[str, str] = {}
+    """File or folder name of each output, and its SHA-256."""
     earlier: dict[str, str] = {}
+    """Outputs of earlier runs; those that this run does not write are removed when it is done."""
     qupath_heap_gb: float | None = None
+    """Memory that QuPath needs to open the largest part of the annotations."""
     error: str | None = None
+    """Why the run failed, and what to do about it."""
     ended_utc: str | None = None
+    """When the run ended."""
     versions: dict[str, str] = {}
+    """Versions of Python and of the packages that results depend on."""
 
     @property
     def offset_level0(self) -> tuple[int, int]:
@@ -162,6 +166,15 @@ class RunManifest(BaseModel):
             and bool(self.outputs)
             and all(sha256_of(folder / name) == value for name, value in self.outputs.items())
         )
+
+
+def manifest_schema() -> dict[str, Any]:
+    """Return the JSON Schema (draft 2020-12) of run.json."""
+    return {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        **RunManifest.model_json_schema(mode="serialization"),
+        "title": f"{MANIFEST_NAME} of wsi-parse, version {SCHEMA_VERSION}",
+    }
 
 
 # Settings that decide where and how the work is done, and what is kept.

@@ -13,6 +13,7 @@ from wsi_parse.errors import ModelError, StoreError
 from wsi_parse.progress import Clock, Progress
 from wsi_parse.run.estimate import stored_bytes
 from wsi_parse.run.manifest import RunManifest
+from wsi_parse.run.manifest_facts import ReuseFacts
 
 
 def predict_and_extract(
@@ -30,7 +31,7 @@ def predict_and_extract(
     return remote_bytes
 
 
-def _reused(plan: RunPlan, blocks: Indices, chunks: Indices) -> list[dict[str, Any]]:
+def _reused(plan: RunPlan, blocks: Indices, chunks: Indices) -> list[ReuseFacts]:
     """Say how many blocks and chunks are there already."""
     totals = {
         "predict": (sum(len(item.selection.blocks()) for item in plan.passes), sum(map(len, blocks))),

@@ -8,10 +8,11 @@ from wsi_parse.models.weights import Weights
 from wsi_parse.notice import RESEARCH_ONLY
 from wsi_parse.prompts import Prompt
 from wsi_parse.run.manifest import RunManifest
+from wsi_parse.run.manifest_facts import ModelFacts, PassFacts, PromptFacts, SlideFacts
 from wsi_parse.slides import Slide
 
 
-def pass_provenance(item: PassPlan) -> dict[str, Any]:
+def pass_provenance(item: PassPlan) -> PassFacts:
     """Describe how a pass is divided into tiles, blocks and chunks."""
     return {
         "name": item.scale_pass.name,
@@ -28,7 +29,7 @@ def pass_provenance(item: PassPlan) -> dict[str, Any]:
     }
 
 
-def slide_provenance(slide: Slide, name: str | None = None) -> dict[str, Any]:
+def slide_provenance(slide: Slide, name: str | None = None) -> SlideFacts:
     """Describe a slide without path, label, dates and identifiers of its metadata; `name` replaces its file name."""
     info = slide.info
     size, bounds = info.pixel_size, info.bounds_level0
@@ -43,11 +44,11 @@ def slide_provenance(slide: Slide, name: str | None = None) -> dict[str, Any]:
         "mpp_x_um": size.x_um if size else None,
         "mpp_y_um": size.y_um if size else None,
         "mpp_source": size.source if size else None,
-        "bounds_level0_px": [bounds.x, bounds.y, bounds.width, bounds.height] if bounds else None,
+        "bounds_level0_px": (bounds.x, bounds.y, bounds.width, bounds.height) if bounds else None,
     }
 
 
-def model_provenance(spec: ModelSpec, weights: Weights | None = None) -> dict[str, Any]:
+def model_provenance(spec: ModelSpec, weights: Weights | None = None) -> ModelFacts:
     """Describe a model: name, licence, weights."""
     return {
         "name": spec.name,
@@ -59,7 +60,7 @@ def model_provenance(spec: ModelSpec, weights: Weights | None = None) -> dict[st
     }
 
 
-def prompt_provenance(prompts: tuple[Prompt, ...]) -> list[dict[str, Any]]:
+def prompt_provenance(prompts: tuple[Prompt, ...]) -> list[PromptFacts]:
     """Describe the prompts: what was asked for, and how it was understood."""
     return [
         {
