@@ -10,7 +10,7 @@ import typer
 def schema(
     out: Annotated[
         Path | None,
-        typer.Option("--out", "-o", metavar="FILE", help="File to write. Without it, the schema is printed."),,
+        typer.Option("--out", "-o", metavar="FILE", help="File to write. Without it, the schema is printed."),
     ] = None,
 ) -> None:
     """Print the JSON Schema of run.json, the manifest of a run.
