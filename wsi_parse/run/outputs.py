@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import shapely
@@ -23,6 +23,7 @@ from wsi_parse.progress import Clock, Progress, stage_named
 from wsi_parse.qupath.geometry import fit_for_qupath
 from wsi_parse.run.collect import collect
 from wsi_parse.run.manifest import RunManifest, sha256_of
+from wsi_parse.run.manifest_facts import FormatFacts
 from wsi_parse.run.prepared import PreparedRun
 from wsi_parse.run.provenance import provenance
 from wsi_parse.tissue.mask import TissueMask
@@ -65,7 +66,7 @@ def write_outputs(
         progress.advance("export", chunks_left)
     for exporter in exporters:
         outputs += exporter.written
-        manifest.formats[exporter.name] = exporter.facts()
+        manifest.formats[exporter.name] = cast(FormatFacts, exporter.facts())
         for note in exporter.notes():
             manifest.notes.append(note)
             progress.note(note)
