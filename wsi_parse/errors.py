@@ -13,6 +13,7 @@
     │   ├── SlideReadError (OSError)        the slide opened, but its pixels cannot be read
     │   ├── UnsupportedSlideError           the file opened, but is not a slide that we process
     │   └── PixelSizeError (ValueError)     the pixel size is missing, not valid, or contradicted
+    ├── PluginError (RuntimeError)          a reader, model, exporter or cluster failed, or cannot be loaded
     ├── ModelError (RuntimeError)           a model failed, or broke its contract
     ├── WeightsError (OSError)              weights are missing, damaged, or of another network
     │   └── DownloadError                   the weights could not be downloaded
@@ -96,6 +97,10 @@ class UnsupportedSlideError(SlideError):
 
 class PixelSizeError(SlideError, ValueError):
     """The pixel size is missing or not valid, or the user's number differs from the file's."""
+
+
+class PluginError(WsiParseError, RuntimeError):
+    """A reader, model, exporter or cluster failed or cannot be loaded; the message names it, `__cause__` is why."""
 
 
 class ModelError(WsiParseError, RuntimeError):

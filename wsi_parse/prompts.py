@@ -1,6 +1,7 @@
 """Prompts, and the known pathology targets with their synonyms, kinds, and class names and colours in QuPath."""
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
@@ -17,7 +18,7 @@ class Target:
     Parameters
     ----------
     name : str
-        The canonical name, in the plural.
+        The canonical name, in the plural and in lower case.
     kind : {"cell", "region"}
         Cells are split and counted; regions keep their holes.
     class_name : str
@@ -101,7 +102,7 @@ class Prompt:
     colour : tuple of int
         Colour of the class, RGB, 0..255.
     known : bool
-        Whether the words name a target of :data:`TARGETS`.
+        Whether the words name a target of :data:`TARGETS`, or of the model.
     site : str or None
         The organ, if the words name one: "glands in colon pathology".
     """
@@ -125,8 +126,14 @@ class Prompt:
         return replace(self, class_name=self.class_name + UNSURE, colour=(red, green, blue))
 
     @classmethod
-    def parse(cls, text: str) -> "Prompt":
+    def parse(cls, text: str, vocabulary: Sequence[Target] = ()) -> "Prompt":
         """Turn words into a prompt; synonyms, singular and plural forms have the same name.
+
+        Parameters
+        ----------
+        text : str
+        vocabulary : sequence of Target
+            Targets of a model, beside :data:`TARGETS`; where both know a word, the model's meaning counts.
 
         >>> Prompt.parse("Lymphocytes").name
         'inflammatory cells'
@@ -134,11 +141,14 @@ class Prompt:
         'breast'
         >>> Prompt.parse("blue dots").known
         False
+        >>> Prompt.parse("Blue Dot", (Target("blue dots", "cell", "Dot", (0, 0, 255)),)).class_name
+        'Dot'
         """
+        by_words = _BY_WORDS | _by_words(vocabulary)
         words = normalise(text)
         match = _AT_SITE.fullmatch(words)
-        bare, site = (match[1], match[2]) if match and singular(match[1]) in _BY_WORDS else (words, None)
-        target = _BY_WORDS.get(singular(bare))
+        bare, site = (match[1], match[2]) if match and singular(match[1]) in by_words else (words, None)
+        target = by_words.get(singular(bare))
         if target is not None:
             return cls(text.strip(), target.name, target.kind, target.class_name, target.colour, True, site)
         kind: Kind = "cell" if _CELL_WORDS.search(bare) else "region"
@@ -176,4 +186,8 @@ def _singular(word: str) -> str:
     return word.removesuffix("s") if word.endswith("s") and not word.endswith(("us", "ss", "is")) else word
 
 
-_BY_WORDS = {singular(words): target for target in TARGETS for words in (target.name, *target.synonyms)}
+def _by_words(targets: Sequence[Target]) -> dict[str, Target]:
+    return {singular(normalise(words)): target for target in targets for words in (target.name, *target.synonyms)}
+
+
+_BY_WORDS = _by_words(TARGETS)

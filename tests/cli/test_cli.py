@@ -70,19 +70,23 @@ def test_a_model_says_its_own_sentence_of_a_slide() -> None:
 
 def test_the_last_line_says_what_was_written_and_what_to_do_with_it() -> None:
     notice = "research use only, not for clinical decisions"
-    for outputs, words in (
+    parts = ("annotations_01.geojson", "annotations_02.geojson", "annotations_index.json")
+    for formats, outputs, words in (
         (
-            ("objects.parquet", "annotations.geojson.gz"),
-            f"annotations.geojson.gz  (drag it onto the slide in QuPath; {notice})",
+            {"parquet": {"files": ["objects.parquet"]}, "other": {"files": ["a.x"], "how_to_open": "open it in Other"}},
+            ("objects.parquet", "a.x"),
+            f"a.x  (open it in Other; {notice})",
         ),
-        (("annotations.dcm", "tissue.geojson"), f"annotations.dcm, tissue.geojson  ({notice})"),
+        ({"dicom": {"files": ["annotations.dcm"]}}, ("annotations.dcm", "tissue.geojson"), None),
         (
-            ("annotations_01.geojson", "annotations_02.geojson", "annotations_index.json", "objects.parquet"),
-            "annotations_01.geojson  (the first of 2 parts, listed in annotations_index.json: "
-            f"drag each onto the slide in QuPath; {notice})",
+            {"geojson": {"files": list(parts), "how_to_open": "the first of 2 parts: drag each"}},
+            (*parts, "objects.parquet"),
+            f"annotations_01.geojson  (the first of 2 parts: drag each; {notice})",
         ),
     ):
-        assert written_line(manifest_of(*outputs), Path("out")) == f"→ {Path('out')}{os.sep}{words}"
+        manifest = manifest_of(*outputs).model_copy(update={"formats": formats})
+        expected = words or f"{', '.join(outputs)}  ({notice})"
+        assert written_line(manifest, Path("out")) == f"→ {Path('out')}{os.sep}{expected}"
 
 
 def test_a_format_that_is_named_twice_counts_once() -> None:

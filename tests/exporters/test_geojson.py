@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 from tests.exporters.made import PROMPTS, PROVENANCE, batch_of, cells, context, shapes_of, written
 from tests.shared import shared_data_root
 from wsi_parse.exporters.base import ExportContext
-from wsi_parse.exporters.geojson import GeoJsonExporter, measurements_text, write_tissue
+from wsi_parse.exporters.geojson import GeoJsonExporter, measurements_text
+from wsi_parse.exporters.tissue import write_tissue
 from wsi_parse.objects.batch import ObjectBatch
 from wsi_parse.prompts import Prompt
 from wsi_parse.qupath.geometry import fit_for_qupath

@@ -63,8 +63,8 @@ def test_large_annotations_come_in_parts_that_the_manifest_names(
 ) -> None:
     whole = segment_slide(slide[0], tmp_path / "whole", settings_of())
     features = json.loads((tmp_path / "whole" / "annotations.geojson").read_bytes())["features"]
-    assert whole.qupath_heap_gb is not None
-    assert whole.qupath_heap_gb < 0.1
+    assert 0 < whole.formats["geojson"]["qupath_heap_gb"] < 0.1
+    assert whole.formats["geojson"]["how_to_open"] == "drag it onto the slide in QuPath"
     many = settings_of("export.max_part_objects=500")
     parted = segment_slide(slide[0], tmp_path / "whole", many)
     names = [f"annotations_{number:02d}.geojson" for number in range(1, len(features) // 500 + 2)]

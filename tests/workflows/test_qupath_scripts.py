@@ -14,8 +14,8 @@ import pytest
 import shapely
 
 from wsi_parse.exporters.base import ExportContext
-from wsi_parse.exporters.geojson import write_tissue
 from wsi_parse.exporters.geojson_parts import GeoJsonParts
+from wsi_parse.exporters.tissue import write_tissue
 from wsi_parse.objects.batch import ObjectBatch
 from wsi_parse.prompts import Prompt
 

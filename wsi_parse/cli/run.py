@@ -178,19 +178,11 @@ def _print_result(manifest: "RunManifest", folder: Path, console: Console) -> No
 
 
 def written_line(manifest: "RunManifest", folder: Path) -> str:
-    """Say which file to open: the annotations for QuPath if there are any, and what to do with them."""
-    from wsi_parse.exporters.geojson_parts import INDEX_NAME
-
-    names = list(manifest.outputs)
-    annotations = [
-        name for name in names if name.startswith("annotations") and name.endswith((".geojson", ".geojson.gz"))
-    ]
-    if not annotations:
-        return f"→ {folder / ', '.join(names)}  ({RESEARCH_ONLY})"
-    if INDEX_NAME not in names:
-        return f"→ {folder / annotations[0]}  (drag it onto the slide in QuPath; {RESEARCH_ONLY})"
-    parts = f"the first of {len(annotations)} parts, listed in {INDEX_NAME}: drag each onto the slide in QuPath"
-    return f"→ {folder / annotations[0]}  ({parts}; {RESEARCH_ONLY})"
+    """Say which file to open and what to do with it, if a format says so; else which files there are."""
+    for facts in manifest.formats.values():
+        if facts.get("how_to_open") and facts.get("files"):
+            return f"→ {folder / facts['files'][0]}  ({facts['how_to_open']}; {RESEARCH_ONLY})"
+    return f"→ {folder / ', '.join(manifest.outputs)}  ({RESEARCH_ONLY})"
 
 
 def _plan(slide: Path, folder: Path, request: "Request", console: Console, *, as_json: bool) -> None:

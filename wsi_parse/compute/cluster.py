@@ -14,7 +14,7 @@ from wsi_parse.compute.running_scheduler import connect
 from wsi_parse.compute.worker import forget
 from wsi_parse.compute.worker_check import WorkerCheck
 from wsi_parse.errors import ClusterError, StageError
-from wsi_parse.registry import CLUSTERS
+from wsi_parse.registry import CLUSTERS, plugin_named
 from wsi_parse.settings import ComputeSettings
 
 #: The Dask resource of workers that may run the model; it has this name even if the device is a CPU.
@@ -151,7 +151,8 @@ class Cluster:
         settings = self.settings
         self._stack.enter_context(dask.config.set(_CONFIG))
         starter: Starter = connect if "://" in settings.cluster else CLUSTERS.get(settings.cluster)
-        client = self._stack.enter_context(starter(settings, at_once, self._folder))
+        with plugin_named("cluster", settings.cluster):
+            client = self._stack.enter_context(starter(settings, at_once, self._folder))
         in_this_process = self.is_here and settings.workers == 0
         if not in_this_process and "dashboard" in client.scheduler_info(n_workers=0)["services"]:
             self._say(f"Dashboard: {client.dashboard_link}")

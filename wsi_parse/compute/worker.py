@@ -5,6 +5,7 @@ import pickle
 import socket
 import threading
 import time
+import traceback
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -21,7 +22,7 @@ from wsi_parse.models.weights import Weights
 from wsi_parse.objects.extract import extract_objects
 from wsi_parse.predict.inference import predict_block
 from wsi_parse.progress import stage_named
-from wsi_parse.registry import MODELS
+from wsi_parse.registry import MODELS, plugin_named
 from wsi_parse.settings import ModelSettings
 from wsi_parse.slides.slide import Slide
 from wsi_parse.tissue.mask import TissueMask
@@ -66,7 +67,8 @@ def load_model(name: str, settings: ModelSettings, weights: Weights | None) -> S
     with _lock:
         if key not in _models:
             _models.clear()
-            _models[key] = MODELS.get(name)(settings, weights)
+            with plugin_named("model", name):
+                _models[key] = MODELS.get(name)(settings, weights)
         return _models[key]
 
 
@@ -101,7 +103,8 @@ def weights_here(name: str, settings: ModelSettings, weights: Weights | None) ->
     try:
         weights.check()
     except WeightsError:
-        found = MODELS.get(name).find_weights(settings)
+        with plugin_named("model", name):
+            found = MODELS.get(name).find_weights(settings)
         if found is None or found.sha256 != weights.sha256:
             raise
         return found
@@ -127,7 +130,9 @@ class SlideContext:
     def prepare(self) -> State:
         """Let the model prepare for the slide."""
         weights = weights_here(self.model_name, self.settings, self.weights)
-        return load_model(self.model_name, self.settings, weights).prepare(self.slide, self.tissue)
+        model = load_model(self.model_name, self.settings, weights)
+        with plugin_named("model", self.model_name):
+            return model.prepare(self.slide, self.tissue)
 
 
 def prepare_task(path: str) -> dict[str, Any]:
@@ -151,7 +156,8 @@ def predict_task(path: str, index: int, block: tuple[int, int]) -> Done:
             # Dask repeats the tasks of a lost worker; others may be reading the block.
             return len(item.selection.of_block(block))
         model = load_model(plan.model_name, plan.settings.model, plan.weights)
-        model.warm_up(item.scale_pass, plan.state)
+        with plugin_named("model", plan.model_name):
+            model.warm_up(item.scale_pass, plan.state)
         started = time.time()
         batch = plan.settings.model.batch or model.batch
         tiles, notes = predict_block(plan.slide, model, item.scale_pass, plan.state, item.selection, block, batch)
@@ -208,7 +214,24 @@ def _run_guarded(plan: RunPlan, task: str, pass_index: int, index: tuple[int, in
         )
         message = error.message if isinstance(error, WsiParseError) else f"{type(error).__name__}: {error}"
         stage, where = STAGES[task], place_description(plan, task, pass_index, index)
-        raise StageError(f"{plan.slide.name}: {stage} failed at {where}: {message}", remedy, stage, where) from error
+        failure = StageError(f"{plan.slide.name}: {stage} failed at {where}: {message}", remedy, stage, where)
+        if _survives_pickling(error):
+            raise failure from error
+        # Else the client would get neither this error nor its cause, only a text of both.
+        failure.add_note("The error in the worker:\n" + "".join(traceback.format_exception(error)))
+        raise failure from None
+
+
+def _survives_pickling(error: BaseException) -> bool:
+    """Return whether an error can be sent to another process with its causes; a plug-in may raise any class."""
+    chain: list[BaseException] = []
+    while error is not None and error not in chain:
+        chain.append(error)
+        error = error.__cause__ or error.__context__  # type: ignore[assignment]
+    try:
+        return all(type(pickle.loads(pickle.dumps(one))) is type(one) for one in chain)
+    except Exception:  # noqa: BLE001 - whatever a class of somebody else raises
+        return False
 
 
 #: The name of each task's stage in messages.

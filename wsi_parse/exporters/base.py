@@ -13,6 +13,7 @@ from wsi_parse.notice import RESEARCH_ONLY
 from wsi_parse.objects.batch import ObjectBatch
 from wsi_parse.objects.probability_map import ProbabilityMap
 from wsi_parse.prompts import Prompt
+from wsi_parse.settings import ExportSettings
 
 
 @dataclass(frozen=True)
@@ -44,39 +45,70 @@ class ExportContext:
 
 
 class Exporter(Protocol):
-    """Streams objects into one file. A context manager: the file appears when it exits without an error.
+    """Streams objects into one file or folder. A context manager: it appears when that exits without an error.
 
-    :class:`StreamingExporter` implements this.
+    Inherit from :class:`StreamingExporter`, which does most of this, or from this class for the defaults.
 
     Attributes
     ----------
     file_name : str
-        Name of the file (or folder) in a run folder.
-    packages : tuple of str, optional
+        Name of the file (or folder) in the folder of a run; no two formats have the same.
+    needs_maps : bool
+        Whether it reads `ExportContext.maps`. Such a format cannot be written from the objects of a finished run.
+    needs_slide : bool
+        Whether it reads the slide at `ExportContext.source`.
+    packages : tuple of str
         Optional packages that must be importable; checked before a run begins.
-    extra : str, optional
-        The extra that installs them: ``pip install "wsi-parse[extra]"``.
+    extra : str
+        The extra that installs them: ``pip install "wsi-parse[extra]"``; empty if no extra of this package does.
     """
 
     file_name: ClassVar[str]
+    needs_maps: ClassVar[bool] = False
+    needs_slide: ClassVar[bool] = False
+    packages: ClassVar[tuple[str, ...]] = ()
+    extra: ClassVar[str] = ""
 
     def __init__(self, path: Path, context: ExportContext) -> None: ...
+
+    @classmethod
+    def path_in(cls, folder: Path, settings: ExportSettings) -> Path:
+        """Return the path to write in the folder of a run."""
+        del settings
+        return folder / cls.file_name
 
     def __enter__(self) -> "Exporter": ...
 
     @property
     def written(self) -> Sequence[Path]:
-        """The files that exist after an exit without an error."""
+        """The files that exist after an exit without an error; the first is the one to open."""
         ...
 
     def write(self, batch: ObjectBatch) -> None:
         """Add a batch; memory does not grow with the number of batches."""
         ...
 
-    def __exit__(self, error_type: type[BaseException] | None, *_: object) -> None: ...
+    def __exit__(
+        self,
+        error_type: type[BaseException] | None,
+        error: BaseException | None = None,
+        traceback: TracebackType | None = None,
+    ) -> None: ...
+
+    def notes(self) -> Sequence[str]:
+        """Return what the user should know of the file, in whole sentences; after an exit without an error."""
+        return ()
+
+    def facts(self) -> Mapping[str, Any]:
+        """Return facts about the file for JSON, for the manifest; after an exit without an error.
+
+        The member "how_to_open" says in a few words what to do with the first of `written`: the command line prints it
+        behind the path.
+        """
+        return {}
 
 
-class StreamingExporter(ABC):
+class StreamingExporter(Exporter, ABC):
     """An exporter that opens, streams and finishes; the file gets its name only when all of that succeeded.
 
     Parameters
@@ -84,9 +116,6 @@ class StreamingExporter(ABC):
     path : Path
     context : ExportContext
     """
-
-    packages: ClassVar[tuple[str, ...]] = ()
-    extra: ClassVar[str] = ""
 
     def __init__(self, path: Path, context: ExportContext) -> None:
         self.path = path

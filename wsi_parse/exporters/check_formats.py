@@ -1,9 +1,10 @@
-"""Checks, before a run begins, that every requested format can be written."""
+"""Which formats can be written: checked before a run begins, and for those that need more than objects."""
 
 from collections.abc import Iterable
 from importlib.util import find_spec
 
 from wsi_parse.errors import MissingPackageError
+from wsi_parse.exporters.base import Exporter
 from wsi_parse.registry import EXPORTERS
 
 
@@ -18,12 +19,17 @@ def check_formats(names: Iterable[str]) -> None:
         Says how to install what is missing.
     """
     for name in names:
-        kind = EXPORTERS.get(name)
-        missing = [package for package in getattr(kind, "packages", ()) if find_spec(package) is None]
+        kind: type[Exporter] = EXPORTERS.get(name)
+        missing = [package for package in kind.packages if find_spec(package) is None]
         if missing:
-            extra = getattr(kind, "extra", "")
-            wanted = f'"wsi-parse[{extra}]"' if extra else " ".join(missing)
+            wanted = f'"wsi-parse[{kind.extra}]"' if kind.extra else " ".join(missing)
             raise MissingPackageError(
                 f"The format {name} needs {', '.join(missing)}, which is not installed.",
                 f"Install it: pip install {wanted}",
             )
+
+
+def is_written_from_objects(name: str) -> bool:
+    """Return whether a format needs nothing but objects: neither the maps of the model nor the slide."""
+    kind: type[Exporter] = EXPORTERS.get(name)
+    return not kind.needs_maps and not kind.needs_slide

@@ -57,6 +57,7 @@ class DicomExporter(StreamingExporter):
     """
 
     file_name: ClassVar[str] = "annotations.dcm"
+    needs_slide: ClassVar[bool] = True
     packages: ClassVar[tuple[str, ...]] = ("highdicom",)
     extra: ClassVar[str] = "dicom"
 

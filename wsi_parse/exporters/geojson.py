@@ -6,9 +6,7 @@ features. There is no Python loop over objects or vertices.
 
 import gzip
 import json
-import uuid
 from contextlib import ExitStack
-from dataclasses import replace
 from pathlib import Path
 from typing import IO, Any, ClassVar
 
@@ -23,8 +21,6 @@ from wsi_parse.objects.batch import ObjectBatch, variants
 from wsi_parse.prompts import Prompt
 from wsi_parse.qupath.features import GRID_STEPS_PER_PIXEL, OBJECT_TYPE, classification, grid_steps, require_valid
 
-TISSUE = Prompt("tissue", "tissue", "region", "Tissue", (110, 140, 150), known=True)
-_TISSUE_IDS = uuid.UUID("5f0c7f0e-6f0b-5d3a-9c53-0d4b7a1f5c11")
 # Enough for a measurement (QuPath keeps seven digits), and a third shorter than all digits.
 _DIGITS = 5
 # Limits the text held at once; the bytes written do not depend on it.
@@ -114,23 +110,6 @@ class GeoJsonExporter(StreamingExporter):
     def _put(self, data: bytes | pa.Buffer) -> None:
         self._file.write(data)
         self.size += len(data)
-
-
-def write_tissue(path: Path, polygons: NDArray[np.object_], context: ExportContext) -> None:
-    """Write tissue as locked annotations.
-
-    Parameters
-    ----------
-    path : Path
-    polygons : object array (N,)
-        In level-0 pixels, valid for QuPath.
-    context : ExportContext
-        Its prompts are not used.
-    """
-    ids = [str(uuid.uuid5(_TISSUE_IDS, shape.hex())) for shape in shapely.to_wkb(polygons)]
-    batch = ObjectBatch(polygons, np.zeros(len(polygons), np.int16), np.array(ids, object), {})
-    with GeoJsonExporter(path, replace(context, prompts=(TISSUE,)), locked=True) as exporter:
-        exporter.write(batch)
 
 
 def geometry_text(geometry: NDArray[np.object_], offset_level0: tuple[int, int]) -> pa.StringArray:

@@ -5,25 +5,29 @@ Objects come in lattice order, row by row of chunks, so that a part is a strip a
 
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from types import TracebackType
-from typing import ClassVar, Self
+from typing import Any, ClassVar, Self
 
 import numpy as np
 import pyarrow.compute as pc
 import shapely
 from numpy.typing import NDArray
 
-from wsi_parse.exporters.base import ExportContext
+from wsi_parse.exporters.base import ExportContext, Exporter
 from wsi_parse.exporters.geojson import OBJECTS_AT_ONCE, GeoJsonExporter
 from wsi_parse.files import file_sha256, write_text
 from wsi_parse.objects.batch import ObjectBatch
+from wsi_parse.settings import ExportSettings
 
 INDEX_NAME = "annotations_index.json"
 # QuPath needs 12 to 16 times the uncompressed size.
 _HEAP_PER_BYTE = 14
+# QuPath uses half of the memory of the machine: with 8 GB, the user must ask for a larger heap.
+_LARGE_HEAP_BYTES = 4e9
+_SET_HEAP = "Set it in QuPath under Edit > Preferences > General."
 
 
 @dataclass(frozen=True)
@@ -48,7 +52,7 @@ class Part:
     sha256: str = ""
 
 
-class GeoJsonParts:
+class GeoJsonParts(Exporter):
     """Files of :class:`GeoJsonExporter`, none larger than the context allows. A context manager, as exporters are.
 
     Parameters
@@ -64,9 +68,19 @@ class GeoJsonParts:
     def __init__(self, path: Path, context: ExportContext) -> None:
         self.path = path
         self.context = context
-        self.written: Sequence[Path] = ()
+        self._written: Sequence[Path] = ()
         self._parts: list[Part] = []
         self._exporter: GeoJsonExporter
+
+    @classmethod
+    def path_in(cls, folder: Path, settings: ExportSettings) -> Path:
+        """Return the path to write in the folder of a run; compressed annotations have another ending."""
+        return folder / (cls.file_name + (".gz" if settings.gzip else ""))
+
+    @property
+    def written(self) -> Sequence[Path]:
+        """The file, or all parts and their index."""
+        return self._written
 
     @property
     def sizes(self) -> list[int]:
@@ -77,6 +91,25 @@ class GeoJsonParts:
     def heap_bytes(self) -> int:
         """Memory that QuPath needs to open the largest part."""
         return _HEAP_PER_BYTE * max(self.sizes, default=0)
+
+    def notes(self) -> Sequence[str]:
+        """Say how much memory QuPath needs to open the annotations, if it is much."""
+        if self.heap_bytes <= _LARGE_HEAP_BYTES:
+            return ()
+        parts, heap = len(self.sizes), f"{self.heap_bytes / 1e9:.1f} GB of memory"
+        if parts == 1:
+            return (f"QuPath needs about {heap} to open {self.path.name}. {_SET_HEAP}",)
+        return (f"The annotations are in {parts} parts. QuPath needs about {heap} to open each of them. {_SET_HEAP}",)
+
+    def facts(self) -> Mapping[str, Any]:
+        """Return the memory that QuPath needs, and what to do with the files."""
+        parts = len(self.sizes)
+        how = (
+            "drag it onto the slide in QuPath"
+            if parts == 1
+            else f"the first of {parts} parts, listed in {INDEX_NAME}: drag each onto the slide in QuPath"
+        )
+        return {"how_to_open": how, "qupath_heap_gb": round(self.heap_bytes / 1e9, 2)}
 
     def __enter__(self) -> Self:
         self._begin()
@@ -137,7 +170,7 @@ class GeoJsonParts:
         if len(self._parts) == 1:
             self._parts = [replace(self._parts[0], file=self.path.name)]
             self._hidden(Part(self._numbered(1))).replace(self.path)
-            self.written = [self.path]
+            self._written = [self.path]
         else:
             self._parts = [replace(part, sha256=str(file_sha256(self._hidden(part)))) for part in self._parts]
             for part in self._parts:
@@ -145,11 +178,11 @@ class GeoJsonParts:
             index = self.path.with_name(INDEX_NAME)
             content = {**self._exporter.provenance, "parts": [asdict(part) for part in self._parts]}
             write_text(index, json.dumps(content, indent=1, allow_nan=False) + "\n")
-            self.written = [*(self.path.with_name(part.file) for part in self._parts), index]
+            self._written = [*(self.path.with_name(part.file) for part in self._parts), index]
         stem = re.escape(self.path.name.partition(".")[0])
         ours = re.compile(rf"{stem}(_\d{{2,}})?\.geojson(\.gz)?|{re.escape(INDEX_NAME)}")
         for other in self.path.parent.iterdir():
-            if ours.fullmatch(other.name) and other not in self.written:
+            if ours.fullmatch(other.name) and other not in self._written:
                 other.unlink()
 
     def _numbered(self, number: int) -> str:

@@ -37,6 +37,7 @@ class OmeZarrExporter(StreamingExporter):
     """
 
     file_name: ClassVar[str] = "probability.ome.zarr"
+    needs_maps: ClassVar[bool] = True
 
     def _open(self, temporary: Path, stack: ExitStack) -> None:
         del stack

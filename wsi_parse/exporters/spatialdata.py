@@ -36,6 +36,7 @@ class SpatialDataExporter(StreamingExporter):
     """
 
     file_name: ClassVar[str] = "spatialdata.zarr"
+    needs_maps: ClassVar[bool] = True
     packages: ClassVar[tuple[str, ...]] = ("spatialdata",)
     extra: ClassVar[str] = "spatialdata"
 

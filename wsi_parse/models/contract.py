@@ -2,9 +2,15 @@
 
 A model works in three steps. `plan(prompts, settings)` needs no weights: it decides at which scales tiles are read and
 which channels come back, one :class:`ScalePass` per scale. `prepare(slide, tissue)` looks at a slide once and returns
-a small state for JSON (a stain estimate), which is kept in the manifest. `predict(images, scale_pass, state)` turns a
-batch of tiles into channels. Tiles do not depend on prompts: a prompt selects channels when objects are made, by its
-:class:`Recipe`.
+a small state for JSON (an estimate of its staining), which is kept in the manifest. `predict(images, scale_pass,
+state)` turns a batch of tiles into channels. Tiles do not depend on prompts: a prompt selects channels when objects are
+made, by its :class:`Recipe`.
+
+What `predict` may depend on, besides the images, the weights and the state: the name of the pass, its `field_um` and
+`read_mpp`, its channels, and the words of its recipes (`model_prompt`, with the channel that they belong to). A run
+keeps its predicted maps by these. Class names, colours, the kind of a prompt and thresholds are of the objects: a model
+that lets them change its maps gives wrong results when maps are used again. :class:`wsi_parse.testing.SegmenterTests`
+holds a model to all of this.
 """
 
 from abc import ABC, abstractmethod
@@ -20,7 +26,7 @@ from wsi_parse.errors import ModelError, UsageError
 from wsi_parse.models.scale_pass import ScalePass
 from wsi_parse.models.weights import Weights
 from wsi_parse.notice import RESEARCH_ONLY
-from wsi_parse.prompts import Prompt
+from wsi_parse.prompts import Prompt, Target
 from wsi_parse.settings import ModelSettings
 from wsi_parse.slides.slide import Slide
 from wsi_parse.tissue.mask import TissueMask
@@ -36,7 +42,7 @@ class ModelSpec:
     ----------
     name, summary : str
     prompts : tuple of str
-        Canonical names of the targets it knows (see :mod:`wsi_parse.prompts`).
+        Canonical names of the targets it knows: those of :data:`wsi_parse.prompts.TARGETS`, and of its `vocabulary`.
     free_text : bool
         Whether it also accepts other texts than `prompts`.
     licence, purpose : str
@@ -51,6 +57,9 @@ class ModelSpec:
         Size of what `models get` downloads; empty if nothing is.
     published : str
         Results that the authors report for their weights, in a sentence.
+    vocabulary : tuple of Target
+        Targets that :data:`wsi_parse.prompts.TARGETS` lacks, with their words, kind, class and colour. Where it has
+        the same words, those of the model count.
     """
 
     name: str
@@ -64,6 +73,15 @@ class ModelSpec:
     rank: int = 0
     download: str = ""
     published: str = ""
+    vocabulary: tuple[Target, ...] = ()
+
+    def prompt_of(self, text: str) -> Prompt:
+        """Turn words into a prompt, as this model understands them."""
+        return Prompt.parse(text, self.vocabulary)
+
+    def knows(self, text: str) -> bool:
+        """Return whether words name a target of this model."""
+        return self.prompt_of(text).name in self.prompts
 
 
 class Segmenter(ABC):
@@ -167,7 +185,7 @@ class Segmenter(ABC):
 
     @abstractmethod
     def predict(self, images: NDArray[np.uint8], scale_pass: ScalePass, state: State) -> Mapping[str, NDArray[Any]]:
-        """Predict the channels of a batch of tiles.
+        """Predict the channels of a batch of tiles; called from several threads at once.
 
         Parameters
         ----------

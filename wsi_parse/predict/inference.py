@@ -15,6 +15,7 @@ from wsi_parse.geometry import Box
 from wsi_parse.models.contract import Segmenter, State, to_uint8
 from wsi_parse.models.scale_pass import ScalePass
 from wsi_parse.predict.tiles import Selection
+from wsi_parse.registry import plugin_named
 from wsi_parse.slides.slide import Slide
 
 logger = logging.getLogger(__name__)
@@ -71,7 +72,8 @@ def predict_block(
     )
     pixels = slide.read(around, selection.grid.frame)
     images = [pixels[box.relative_to(around).slices] for box in boxes]
-    maps, notes = _predict_in_batches(model, scale_pass, state, images, batch)
+    with plugin_named("model", model.spec.name):
+        maps, notes = _predict_in_batches(model, scale_pass, state, images, batch)
     return (
         {channel.name: dict(zip(indices, maps[channel.name], strict=True)) for channel in scale_pass.channels},
         {name: dict(zip(indices, noted, strict=True)) for name, noted in notes.items()},

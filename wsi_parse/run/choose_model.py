@@ -2,9 +2,10 @@
 
 from collections.abc import Sequence
 
-from wsi_parse.errors import UnknownPromptError, UsageError, WeightsError
+from wsi_parse.errors import PluginError, UnknownPromptError, UsageError, WeightsError
+from wsi_parse.models.contract import ModelSpec
 from wsi_parse.prompts import Prompt
-from wsi_parse.registry import MODELS
+from wsi_parse.registry import MODELS, plugin_named
 from wsi_parse.settings import ModelSettings
 
 
@@ -17,7 +18,7 @@ def choose_model(
     -------
     name : str
     notes : tuple of str
-        Which model is used, and how to get a better one that is not installed.
+        Which model is used, how to get a better one that is not installed, and which models are broken.
 
     Raises
     ------
@@ -27,27 +28,48 @@ def choose_model(
     if settings.name != "auto":
         return settings.name, ()
     if settings.weights is not None:
-        raise UsageError(
-            "--weights was given without --model.", "Name the model of the weights, for example: --model biomedparse."
-        )
-    ranks = {name: MODELS.get(name).spec.rank for name in MODELS.names()}
-    known = sorted((name for name in ranks if ranks[name] > 0), key=lambda name: -ranks[name])
-    missing: dict[str, WeightsError] = {}
-    for candidate in known:
-        try:
-            MODELS.get(candidate).find_weights(settings)
-        except WeightsError as error:
-            missing[candidate] = error
-    installed = [candidate for candidate in known if candidate not in missing]
-    candidates = [name for name in known if all(prompt.name in MODELS.get(name).spec.prompts for prompt in prompts)]
-    candidates += [name for name in known if name not in candidates and MODELS.get(name).spec.free_text]
+        raise UsageError("--weights was given without --model.", "Name the model of the weights with --model.")
+    specs, missing, warnings = _available(settings)
+    installed = [name for name in specs if name not in missing]
+    candidates = [name for name, spec in specs.items() if all(spec.knows(prompt.text) for prompt in prompts)]
+    candidates += [name for name, spec in specs.items() if name not in candidates and spec.free_text]
     for name in candidates:
         if name in installed:
             better = (str(missing[other]) for other in candidates[: candidates.index(name)])
-            return name, (" ".join((f"Using {name}.", *better)),)
+            return name, (*warnings, " ".join((f"Using {name}.", *better)))
     if not require_weights and candidates:
-        return candidates[0], ()
+        return candidates[0], warnings
     texts = ", ".join(repr(prompt.text) for prompt in prompts)
-    have = "; ".join(f"{name} knows {', '.join(MODELS.get(name).spec.prompts)}" for name in installed)
-    remedy = " ".join(str(missing[name]) for name in candidates)
+    have = "; ".join(f"{name} knows {', '.join(specs[name].prompts)}" for name in installed)
+    remedy = " ".join((*(str(missing[name]) for name in candidates), *warnings))
     raise UnknownPromptError(f"No installed model knows {texts} ({have}).", remedy)
+
+
+def _available(settings: ModelSettings) -> tuple[dict[str, ModelSpec], dict[str, WeightsError], tuple[str, ...]]:
+    """Ask every model what it is and whether its weights are there.
+
+    Returns
+    -------
+    specs : dict of str to ModelSpec
+        Those that "auto" may choose, the best first.
+    missing : dict of str to WeightsError
+        Why the weights of some cannot be used.
+    warnings : tuple of str
+        A sentence about each model that is broken; it is not among the others.
+    """
+    models, warnings = MODELS.usable()
+    specs: dict[str, ModelSpec] = {}
+    missing: dict[str, WeightsError] = {}
+    for name, model in models.items():
+        try:
+            with plugin_named("model", name):
+                if model.spec.rank > 0:
+                    model.find_weights(settings)
+        except WeightsError as error:
+            missing[name] = error
+        except PluginError as error:
+            warnings += (f"{error} It is skipped.",)
+            continue
+        specs[name] = model.spec
+    ranked = sorted((name for name in specs if specs[name].rank > 0), key=lambda name: -specs[name].rank)
+    return {name: specs[name] for name in ranked}, missing, warnings

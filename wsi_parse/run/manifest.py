@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from wsi_parse.files import MANIFEST_NAME, SCHEMA_VERSION, manifest_error, read_manifest, tree_sha256, write_text
 from wsi_parse.notice import RESEARCH_ONLY
 from wsi_parse.run.digests import Digests
-from wsi_parse.run.manifest_facts import ModelFacts, PassFacts, PromptFacts, ReuseFacts, SlideFacts
+from wsi_parse.run.manifest_facts import FormatFacts, ModelFacts, PassFacts, PromptFacts, ReuseFacts, SlideFacts
 from wsi_parse.run.privacy import redacted_settings
 from wsi_parse.settings import RunSettings
 
@@ -85,8 +85,8 @@ class RunManifest(BaseModel):
     """File or folder name of each output, and its SHA-256."""
     earlier: dict[str, str] = {}
     """Outputs of earlier runs; those that this run does not write are removed when it is done."""
-    qupath_heap_gb: float | None = None
-    """Memory that QuPath needs to open the largest part of the annotations."""
+    formats: dict[str, FormatFacts] = {}
+    """The files of each output format, and what its exporter says of them."""
     error: str | None = None
     """Why the run failed, and what to do about it."""
     ended_utc: str | None = None

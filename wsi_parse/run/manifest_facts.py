@@ -2,7 +2,7 @@
 
 from typing import Annotated, Any
 
-from pydantic import Field
+from pydantic import ConfigDict, Field
 
 # Pydantic needs this one before Python 3.12.
 from typing_extensions import TypedDict
@@ -70,6 +70,15 @@ class PassFacts(TypedDict, total=False):
     chunks: Annotated[int, _field("Number of chunks: squares whose objects were made together.")]
     prompts: Annotated[list[str], _field("Names of its prompts.")]
     words: Annotated[list[str], _field("What the model read for each of them.")]
+
+
+class FormatFacts(TypedDict, total=False):
+    """One output format; an exporter may add facts of its own, such as qupath_heap_gb of annotations in GeoJSON."""
+
+    __pydantic_config__ = ConfigDict(extra="allow")  # type: ignore[misc]
+
+    files: Annotated[list[str], _told("Names of its files; the first is the one to open.")]
+    how_to_open: Annotated[str, _told("What to do with that file, in a few words.")]
 
 
 class ReuseFacts(TypedDict, total=False):

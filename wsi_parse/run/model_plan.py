@@ -8,6 +8,7 @@ from wsi_parse.models.contract import Segmenter
 from wsi_parse.models.scale_pass import ScalePass, with_exclusive_classes, with_min_class_probability
 from wsi_parse.models.weights import Weights
 from wsi_parse.prompts import Prompt
+from wsi_parse.registry import plugin_named
 from wsi_parse.settings import ModelSettings, RunSettings
 
 
@@ -32,7 +33,8 @@ def find_weights(
         If weights were given to a model that has none.
     """
     try:
-        weights = model.find_weights(settings)
+        with plugin_named("model", settings.name):
+            weights = model.find_weights(settings)
     except WeightsError as error:
         if require_weights:
             raise
@@ -42,6 +44,12 @@ def find_weights(
             f"The model {settings.name} has no weights.", "Leave --weights out, or choose another --model."
         )
     return weights, ()
+
+
+def targets_of(model: type[Segmenter], settings: ModelSettings) -> tuple[str, ...]:
+    """Return the names of all targets of a model, for `--prompt all`."""
+    with plugin_named("model", settings.name):
+        return model.targets(settings)
 
 
 def plan_passes(
@@ -64,7 +72,8 @@ def plan_passes(
     notes: tuple[str, ...] = ()
     if settings.model.organ is not None and not model.spec.free_text:
         notes += (f"--organ is ignored, because the model {name} does not read words.",)
-    scale_passes = model.plan(prompts, settings.model)
+    with plugin_named("model", name):
+        scale_passes = model.plan(prompts, settings.model)
     _check_passes(scale_passes, prompts, name)
     if settings.objects.exclusive_classes:
         scale_passes = tuple(with_exclusive_classes(scale_pass) for scale_pass in scale_passes)

@@ -3,16 +3,16 @@
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import shapely
 
 from wsi_parse.compute.memory import release
 from wsi_parse.compute.plan import RunPlan
-from wsi_parse.exporters.base import ExportContext, Exporter
-from wsi_parse.exporters.geojson import write_tissue
-from wsi_parse.exporters.geojson_parts import GeoJsonParts
+from wsi_parse.exporters.base import ExportContext
+from wsi_parse.exporters.opened import OpenedExporter
+from wsi_parse.exporters.tissue import write_tissue
 from wsi_parse.files import MANIFEST_NAME, remove
 from wsi_parse.objects.batch import ObjectBatch
 from wsi_parse.objects.probability_map import ProbabilityMap
@@ -21,9 +21,9 @@ from wsi_parse.objects.simplify import to_level0
 from wsi_parse.pictures.overlay import draw_overlay
 from wsi_parse.progress import Clock, Progress, stage_named
 from wsi_parse.qupath.geometry import fit_for_qupath
-from wsi_parse.registry import EXPORTERS
 from wsi_parse.run.collect import collect
 from wsi_parse.run.manifest import RunManifest, sha256_of
+from wsi_parse.run.manifest_facts import FormatFacts
 from wsi_parse.run.prepared import PreparedRun
 from wsi_parse.run.provenance import provenance
 from wsi_parse.tissue.mask import TissueMask
@@ -45,7 +45,7 @@ def write_outputs(
     )
     counts = np.zeros((len(prepared.prompts), 2), np.int64)
     outputs: list[Path] = []
-    exporters: list[Exporter] = []
+    exporters: list[OpenedExporter] = []
 
     def batches() -> Iterator[ObjectBatch]:
         return collect(plan, prepared.prompts)
@@ -53,10 +53,9 @@ def write_outputs(
     chunks_left = sum(len(item.chunks.chunks(item.selection)) for item in plan.passes)
     progress.start("export", chunks_left)
     with clock.stage("export"), stage_named(prepared.slide.name, "export"), ExitStack() as stack:
-        for name in settings.formats:
-            kind = EXPORTERS.get(name)
-            target = folder / (kind.file_name + (".gz" if settings.gzip and name == "geojson" else ""))
-            exporters.append(stack.enter_context(kind(target, context)))
+        exporters.extend(
+            stack.enter_context(OpenedExporter(name, folder, context, settings)) for name in settings.formats
+        )
         for batch in batches():
             counts += np.bincount(batch.variant, minlength=counts.size).reshape(counts.shape)
             for exporter in exporters:
@@ -67,10 +66,10 @@ def write_outputs(
         progress.advance("export", chunks_left)
     for exporter in exporters:
         outputs += exporter.written
-        if isinstance(exporter, GeoJsonParts):
-            manifest.qupath_heap_gb = round(exporter.heap_bytes / 1e9, 2)
-            if exporter.heap_bytes > _LARGE_HEAP_BYTES:
-                progress.note(heap_note(exporter))
+        manifest.formats[exporter.name] = cast(FormatFacts, exporter.facts())
+        for note in exporter.notes():
+            manifest.notes.append(note)
+            progress.note(note)
     names = [prompt.name for prompt in prepared.prompts]
     manifest.counts = dict(zip(names, counts.sum(axis=1).tolist(), strict=True))
     manifest.unsure = {name: count for name, count in zip(names, counts[:, 1].tolist(), strict=True) if count}
@@ -112,19 +111,6 @@ def remove_earlier(folder: Path, manifest: RunManifest) -> list[str]:
             changed.append(name)
     manifest.earlier = {}
     return changed
-
-
-# QuPath uses half of the memory of the machine: with 8 GB, the user must ask for a larger heap.
-_LARGE_HEAP_BYTES = 4e9
-_SET_HEAP = "Set it in QuPath under Edit > Preferences > General."
-
-
-def heap_note(exporter: GeoJsonParts) -> str:
-    """Describe how much memory QuPath needs to open the annotations."""
-    parts, heap = len(exporter.sizes), f"{exporter.heap_bytes / 1e9:.1f} GB of memory"
-    if parts == 1:
-        return f"QuPath needs about {heap} to open {exporter.path.name}. {_SET_HEAP}"
-    return f"The annotations are in {parts} parts. QuPath needs about {heap} to open each of them. {_SET_HEAP}"
 
 
 def tissue_polygons(tissue: TissueMask) -> Any:  # noqa: ANN401 - an object array of shapely polygons

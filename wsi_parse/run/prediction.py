@@ -11,6 +11,7 @@ from wsi_parse.compute.plan import RunPlan
 from wsi_parse.compute.worker import Done, load_model
 from wsi_parse.errors import ModelError, StoreError
 from wsi_parse.progress import Clock, Progress
+from wsi_parse.registry import plugin_named
 from wsi_parse.run.estimate import stored_bytes
 from wsi_parse.run.manifest import RunManifest
 from wsi_parse.run.manifest_facts import ReuseFacts
@@ -94,7 +95,8 @@ def _existence(plan: RunPlan) -> dict[str, dict[str, Any]]:
     model = load_model(plan.model_name, plan.settings.model, plan.weights)
     found: dict[str, dict[str, Any]] = {}
     for item, context in zip(plan.passes, plan.pass_contexts, strict=True):
-        found |= model.summarise(context.store.notes(item.selection.blocks()), item.scale_pass)
+        with plugin_named("model", plan.model_name):
+            found |= model.summarise(context.store.notes(item.selection.blocks()), item.scale_pass)
     try:
         json.dumps(found, allow_nan=False)
         facts_only = all(isinstance(facts, dict) for facts in found.values())

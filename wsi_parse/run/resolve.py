@@ -7,13 +7,13 @@ from typing import Literal
 
 from wsi_parse.errors import UsageError
 from wsi_parse.exporters.check_formats import check_formats
-from wsi_parse.models.contract import Segmenter
+from wsi_parse.models.contract import ModelSpec, Segmenter
 from wsi_parse.models.scale_pass import ScalePass
 from wsi_parse.models.weights import Weights
-from wsi_parse.prompts import Prompt, normalise, singular
+from wsi_parse.prompts import Prompt, Target, normalise, singular
 from wsi_parse.registry import MODELS
 from wsi_parse.run.choose_model import choose_model
-from wsi_parse.run.model_plan import cautions_of, find_weights, plan_passes, with_threads
+from wsi_parse.run.model_plan import cautions_of, find_weights, plan_passes, targets_of, with_threads
 from wsi_parse.settings import ClassSettings, ModelSettings, RunSettings, SlideSettings
 
 ALL_TARGETS = "all"
@@ -87,35 +87,35 @@ def resolve(settings: RunSettings, *, require_weights: bool = True) -> Request:
     if not texts:
         raise UsageError("There is no prompt.", 'Name what to look for, for example --prompt "nuclei".')
     all_targets = any(text.lower() == ALL_TARGETS for text in texts)
-    named = _prompts_of([text for text in texts if text.lower() != ALL_TARGETS], settings.objects.free_text_kind)
+    named = [Prompt.parse(text) for text in texts if text.lower() != ALL_TARGETS]
     name, notes = choose_model(settings.model, named, require_weights=require_weights)
     settings = with_threads(settings, name)
     model: type[Segmenter] = MODELS.get(name)
     if all_targets:
-        texts = [*model.targets(settings.model), *(text for text in texts if text.lower() != ALL_TARGETS)]
+        texts = [*targets_of(model, settings.model), *(text for text in texts if text.lower() != ALL_TARGETS)]
         objects = settings.objects.model_copy(update={"exclusive_classes": True})
         settings = settings.model_copy(update={"prompts": tuple(texts), "objects": objects})
         notes += (_all_targets_note(name, settings.model),)
-    prompts = _prompts_of(texts, settings.objects.free_text_kind)
-    prompts, unused = apply_classes(prompts, settings.export.classes)
+    prompts = _prompts_of(texts, settings.objects.free_text_kind, model.spec.vocabulary)
+    prompts, unused = apply_classes(prompts, settings.export.classes, model.spec.vocabulary)
     weights, of_weights = find_weights(model, settings.model, require_weights=require_weights)
     scale_passes, of_passes = plan_passes(model, prompts, settings)
-    notes += (*_synonym_notes(texts), *unused, *of_weights, *of_passes, *cautions_of(scale_passes))
+    notes += (*_synonym_notes(texts, model.spec), *unused, *of_weights, *of_passes, *cautions_of(scale_passes))
     return Request(settings, prompts, model, weights, scale_passes, notes)
 
 
 def _all_targets_note(name: str, model: ModelSettings) -> str:
     """Say which targets "all" stands for, and which it leaves out."""
-    chosen, known = MODELS.get(name).targets(model), MODELS.get(name).spec.prompts
+    chosen, known = targets_of(MODELS.get(name), model), MODELS.get(name).spec.prompts
     where = f" in {model.organ}" if model.organ and len(chosen) < len(known) else ""
     left = [target for target in known if target not in chosen]
     out = f"; left out: {', '.join(left)} (not in its list)" if left else ""
     return f'"all" stands for the targets that {name} knows{where}: {", ".join(chosen)}{out}.'
 
 
-def _synonym_notes(texts: Sequence[str]) -> tuple[str, ...]:
+def _synonym_notes(texts: Sequence[str], spec: ModelSpec) -> tuple[str, ...]:
     """Say which prompts were understood as another term."""
-    parsed = [(text, Prompt.parse(text)) for text in texts]
+    parsed = [(text, spec.prompt_of(text)) for text in texts]
     return tuple(
         f"{text!r} is understood as {prompt.name!r}."
         for text, prompt in parsed
@@ -124,10 +124,10 @@ def _synonym_notes(texts: Sequence[str]) -> tuple[str, ...]:
 
 
 def apply_classes(
-    prompts: tuple[Prompt, ...], classes: Mapping[str, ClassSettings]
+    prompts: tuple[Prompt, ...], classes: Mapping[str, ClassSettings], vocabulary: Sequence[Target] = ()
 ) -> tuple[tuple[Prompt, ...], tuple[str, ...]]:
     """Give prompts the classes of the settings; the notes name settings that belong to no prompt."""
-    by_name = {Prompt.parse(text).name: settings for text, settings in classes.items()}
+    by_name = {Prompt.parse(text, vocabulary).name: settings for text, settings in classes.items()}
     applied = []
     for prompt in prompts:
         own = by_name.pop(prompt.name, None) or ClassSettings()
@@ -138,10 +138,12 @@ def apply_classes(
     )
 
 
-def _prompts_of(texts: Sequence[str], free_text_kind: Literal["auto", "cell", "region"]) -> tuple[Prompt, ...]:
-    """Parse texts into prompts; each name occurs once."""
+def _prompts_of(
+    texts: Sequence[str], free_text_kind: Literal["auto", "cell", "region"], vocabulary: Sequence[Target]
+) -> tuple[Prompt, ...]:
+    """Parse texts into prompts, with the words of the model; each name occurs once."""
     found: dict[str, Prompt] = {}
-    for prompt in map(Prompt.parse, texts):
+    for prompt in (Prompt.parse(text, vocabulary) for text in texts):
         if not prompt.known and free_text_kind != "auto":
             prompt = replace(prompt, kind=free_text_kind)
         earlier = found.setdefault(prompt.name, prompt)

@@ -1,6 +1,8 @@
 """ArrayReader: a numpy array as a slide with one level."""
 
 import hashlib
+from pathlib import Path
+from typing import ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,6 +14,8 @@ from wsi_parse.slides.base import Level, SlideInfo
 
 class ArrayReader:
     """Reads uint8 RGB arrays (rows, columns, 3)."""
+
+    suffixes: ClassVar[tuple[str, ...]] = ()
 
     def __init__(
         self, pixels: NDArray[np.uint8], name: str = "array", reader: str = "array", fingerprint: str | None = None
@@ -25,6 +29,12 @@ class ArrayReader:
         level = Level(pixels.shape[1], pixels.shape[0], 1.0, 1.0)
         digest = fingerprint or hashlib.sha256(np.ascontiguousarray(pixels).data).hexdigest()
         self.info = SlideInfo(name, reader, reader, (level,), None, None, None, digest)
+
+    @staticmethod
+    def detect(path: Path) -> bool:
+        """Claim nothing: an array is not a file."""
+        del path
+        return False
 
     def read_level(self, level: int, box_level: Box) -> NDArray[np.uint8]:
         """Read pixels; see :class:`wsi_parse.slides.base.Reader`."""

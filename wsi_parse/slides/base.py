@@ -1,12 +1,16 @@
 """SlideInfo with its Levels and its PixelSize, and the Reader protocol that every reader follows."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Protocol
+from pathlib import Path
+from typing import ClassVar, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
+from wsi_parse.errors import PluginError
 from wsi_parse.geometry import Box
+from wsi_parse.registry import plugin_named
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,9 +105,32 @@ class SlideInfo:
 
 
 class Reader(Protocol):
-    """Reads one kind of file. `read_level` may be called from several threads at once."""
+    """Reads one kind of slide: a file, or a folder that is one slide.
 
+    A reader is made with the path; it raises SlideOpenError if it cannot read what is there. `read_level` may be called
+    from several threads at once.
+
+    Attributes
+    ----------
+    suffixes : tuple of str
+        Endings of the names of its slides, in lower case and with the dot. A folder that a user gives is searched for
+        slides with these endings.
+    info : SlideInfo
+    """
+
+    suffixes: ClassVar[tuple[str, ...]]
     info: SlideInfo
+
+    def __init__(self, path: Path) -> None: ...
+
+    @staticmethod
+    def detect(path: Path) -> bool:
+        """Return whether this reader is meant for a file or folder; cheap, because every reader is asked.
+
+        Look at the name, at the first bytes, or at what lies in the folder. See :func:`wsi_parse.slides.open_slide`
+        for which reader is tried first. A folder is a slide only if a reader says so here.
+        """
+        ...
 
     def read_level(self, level: int, box_level: Box) -> NDArray[np.uint8]:
         """Read pixels of one level.
@@ -130,3 +157,43 @@ class Reader(Protocol):
     def close(self) -> None:
         """Release the file."""
         ...
+
+
+def read_level(reader: Reader, level: int, box_level: Box) -> NDArray[np.uint8]:
+    """Read pixels of one level; an unexpected error names the reader."""
+    with plugin_named("reader", reader.info.reader):
+        return reader.read_level(level, box_level)
+
+
+def claims(path: Path, readers: Mapping[str, type[Reader]]) -> tuple[dict[str, type[Reader]], list[str]]:
+    """Ask readers whether a file or folder is meant for them.
+
+    Returns
+    -------
+    claiming : dict of str to reader
+        Those that say so, in the same order.
+    failures : list of str
+        A sentence about each that failed instead of answering.
+    """
+    claiming, failures = {}, []
+    for name, reader in readers.items():
+        try:
+            with plugin_named("reader", name):
+                if reader.detect(path):
+                    claiming[name] = reader
+        except PluginError as error:
+            failures.append(error.message)
+        except OSError:
+            # The reader that opens the path later reports why it cannot be read.
+            continue
+    return claiming, failures
+
+
+def has_ending(path: Path, suffixes: tuple[str, ...]) -> bool:
+    """Return whether a name ends in one of `suffixes`, in any case; an ending may have several dots.
+
+    >>> has_ending(Path("a.OME.tif"), (".ome.tif",)), has_ending(Path(".tif"), (".tif",))
+    (True, False)
+    """
+    name = path.name.lower()
+    return name.endswith(suffixes) and name not in suffixes

@@ -1,7 +1,7 @@
 """ImageReader: plain images (PNG, JPEG, TIFF without tiles), held in memory as a whole."""
 
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import tifffile
@@ -15,6 +15,7 @@ from wsi_parse.slides.array_reader import ArrayReader
 from wsi_parse.slides.base import PixelSize
 from wsi_parse.slides.fingerprint import fingerprint
 from wsi_parse.slides.pixel_size import from_tiff_tags
+from wsi_parse.slides.signatures import first_bytes, is_tiff
 from wsi_parse.slides.tiff_colour import check_series, parsing
 from wsi_parse.slides.transparency import on_white
 
@@ -29,6 +30,8 @@ _PLANES = 2
 class ImageReader(ArrayReader):
     """Reads a whole picture. As in OpenSlide and QuPath, orientation tags are ignored: pixels lie as stored."""
 
+    suffixes: ClassVar[tuple[str, ...]] = (".png", ".jpg", ".jpeg", ".tif", ".tiff")
+
     def __init__(self, path: Path) -> None:
         with path.open("rb") as file:
             head = file.read(4)
@@ -37,6 +40,11 @@ class ImageReader(ArrayReader):
         super().__init__(pixels, path.name, "image", fingerprint(path))
         if size is not None:
             self.info = self.info.with_pixel_size(size)
+
+    @staticmethod
+    def detect(path: Path) -> bool:
+        """Look for the first bytes of a PNG, a JPEG or a TIFF; see :class:`wsi_parse.slides.base.Reader`."""
+        return first_bytes(path, 4).startswith(tuple(_PICTURES)) or is_tiff(path)
 
 
 def _read_picture(path: Path, kind: type[ImageFile]) -> NDArray[np.uint8]:

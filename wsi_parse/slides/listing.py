@@ -1,16 +1,20 @@
 """list_slides: the slides in the files and folders that a user gives."""
 
-from collections.abc import Iterable
+import logging
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from wsi_parse.errors import SlideOpenError, UsageError
 from wsi_parse.files import CHECK_RIGHTS
+from wsi_parse.registry import READERS
+from wsi_parse.slides.base import Reader, claims, has_ending
 from wsi_parse.slides.dicom_series import series_of
 
-SUFFIXES = (".svs", ".tif", ".tiff", ".ndpi", ".vms", ".vmu", ".scn", ".mrxs", ".svslide", ".bif", ".czi", ".dcm")
-PICTURES = (".png", ".jpg", ".jpeg")
-# Slides of these formats consist of JPEG files beside them.
-_WITH_JPEG_PARTS = (".vms", ".vmu")
+# Slides of these formats consist of picture files beside them, which are no slides of their own.
+_WITH_PICTURES_BESIDE = (".vms", ".vmu")
+_PICTURES = (".png", ".jpg", ".jpeg")
+
+logger = logging.getLogger(__name__)
 
 
 def list_slides(paths: Iterable[str | Path]) -> list[Path]:
@@ -19,8 +23,9 @@ def list_slides(paths: Iterable[str | Path]) -> list[Path]:
     Parameters
     ----------
     paths : paths of files and folders
-        A file is taken as it is. From a folder, files with known endings are taken in sorted order, and the DICOM
-        files of its subfolders.
+        A file is taken as it is, and a folder that a reader claims as one slide. From any other folder, files with the
+        endings of the readers are taken in sorted order, subfolders that are one slide, and the DICOM files of other
+        subfolders.
 
     Returns
     -------
@@ -34,42 +39,60 @@ def list_slides(paths: Iterable[str | Path]) -> list[Path]:
     UsageError
         A folder contains no slide.
     """
+    readers, warnings = READERS.usable()
+    for warning in warnings:
+        logger.warning("%s", warning)
     found: dict[object, Path] = {}
     for path in map(Path, paths):
-        for file in _slides_at(path):
-            found.setdefault(_identity(file), file)
+        for slide in _slides_at(path, readers):
+            found.setdefault(_identity(slide), slide)
     return list(found.values())
 
 
-def _slides_at(path: Path) -> list[Path]:
+def _slides_at(path: Path, readers: Mapping[str, type[Reader]]) -> list[Path]:
     try:
         if not path.exists():
             raise SlideOpenError(f"There is no file {path}.", "Check the path.")
-        return _slides_of_folder(path) if path.is_dir() and path.suffix.lower() != ".zarr" else [path]
+        if not path.is_dir() or _is_slide(path, readers) or path.suffix.lower() == ".zarr":
+            # Opening a folder that ends in .zarr says why it is not a slide.
+            return [path]
+        return _slides_of_folder(path, readers)
     except SlideOpenError:
         raise
     except OSError as error:
         raise SlideOpenError(f"{path} cannot be read: {error.strerror or error}.", CHECK_RIGHTS) from error
 
 
-def _slides_of_folder(folder: Path) -> list[Path]:
-    inside = _with_endings(folder, SUFFIXES)
-    if not any(file.suffix.lower() in _WITH_JPEG_PARTS for file in inside):
-        inside = sorted([*inside, *_with_endings(folder, PICTURES)])
+def _slides_of_folder(folder: Path, readers: Mapping[str, type[Reader]]) -> list[Path]:
+    endings = tuple(dict.fromkeys(ending for reader in readers.values() for ending in reader.suffixes))
+    inside = _with_endings(folder, endings)
+    if any(has_ending(file, _WITH_PICTURES_BESIDE) for file in inside):
+        inside = [file for file in inside if not has_ending(file, _PICTURES)]
     for subfolder in sorted(path for path in folder.iterdir() if path.is_dir()):
-        inside += _with_endings(subfolder, (".dcm",))
+        inside += [subfolder] if _is_slide(subfolder, readers) else _with_endings(subfolder, (".dcm",))
     if not inside:
         raise UsageError(
             f"The folder {folder} contains no slide.",
-            f"Give a folder with files that end in one of: {' '.join(SUFFIXES + PICTURES)}",
+            f"Give a folder with files that end in one of: {' '.join(endings)}",
         )
     return inside
 
 
+def _is_slide(folder: Path, readers: Mapping[str, type[Reader]]) -> bool:
+    """Return whether a folder is one slide: a reader says so."""
+    claiming, failures = claims(folder, readers)
+    for failure in failures:
+        logger.warning("%s", failure)
+    return bool(claiming)
+
+
 def _with_endings(folder: Path, endings: tuple[str, ...]) -> list[Path]:
     # Names with a leading dot are hidden files, such as those that macOS leaves on network drives.
-    files = (file for file in folder.iterdir() if file.suffix.lower() in endings and not file.name.startswith("."))
-    return sorted(file for file in files if file.is_file())
+    return sorted(
+        file
+        for file in folder.iterdir()
+        if has_ending(file, endings) and not file.name.startswith(".") and file.is_file()
+    )
 
 
 def _identity(file: Path) -> object:

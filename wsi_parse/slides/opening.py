@@ -1,25 +1,16 @@
-"""open_slide: the first reader that can open a file, and what is checked before a slide is believed."""
+"""open_slide: the reader for a path, and what is checked before a slide is believed."""
 
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from wsi_parse.errors import SlideError, SlideOpenError, UnknownNameError, UnsupportedSlideError
+from wsi_parse.errors import PluginError, SlideError, SlideOpenError, UnsupportedSlideError
 from wsi_parse.files import CHECK_RIGHTS
-from wsi_parse.registry import Registry
-from wsi_parse.slides.base import Reader
+from wsi_parse.registry import READERS, plugin_named
+from wsi_parse.slides.base import Reader, claims, has_ending, read_level
 from wsi_parse.slides.slide import Slide, SlideOptions
 
-# Readers are tried in this order, then those of other packages (entry points "wsi_parse.readers"). OpenSlide comes
-# first: it is the reference for pixels, and it reads the vendor's metadata. TiffSlide opens OME-TIFF, whose levels and
-# pixel size OpenSlide does not know. Plain images come last, because they are held in memory as a whole.
-_BUILTIN = {
-    "openslide": "wsi_parse.slides.openslide_reader:OpenSlideReader",
-    "tiffslide": "wsi_parse.slides.tiffslide_reader:TiffSlideReader",
-    "image": "wsi_parse.slides.image_reader:ImageReader",
-}
-READERS = Registry("reader", _BUILTIN)
 _OVERVIEW_PX = 512
 
 
@@ -29,8 +20,15 @@ def open_slide(source: str | Path | NDArray[np.uint8], options: SlideOptions | N
     Parameters
     ----------
     source : path or uint8 array (rows, columns, 3)
-        A file, or the RGB pixels of a picture.
+        A file, a folder that is one slide, or the RGB pixels of a picture.
     options : SlideOptions, optional
+
+    Notes
+    -----
+    Readers of this package are tried first, in the order of :data:`wsi_parse.registry.READERS`; then those of other
+    packages that claim the path (their `detect` returns True), by name. A reader of another package comes before ours
+    where its claim is exclusive: no reader of ours knows the ending of the name, or none recognises the content. A
+    folder is opened only by a reader that claims it.
 
     Raises
     ------
@@ -75,25 +73,23 @@ def _reader(path: Path, wanted: str | None) -> Reader:
 def _first_that_can(path: Path, wanted: str | None) -> Reader:
     from wsi_parse.slides.completeness import check_whole
 
-    names = [*_BUILTIN, *(name for name in READERS.names() if name not in _BUILTIN)]
-    if wanted is not None and wanted not in names:
-        raise UnknownNameError.of("reader", wanted, names)
+    named = {wanted: READERS.get(wanted)} if wanted is not None else None
     if not path.exists():
         raise SlideOpenError(f"There is no file {path}.", "Check the path.")
-    if path.is_dir():
-        if (path / ".zattrs").exists() or (path / "zarr.json").exists():
-            raise UnsupportedSlideError(
-                f"{path.name} is an OME-Zarr image, which is not supported yet.", "Convert it to OME-TIFF."
-            )
-        raise SlideOpenError(f"{path.name} is a folder, not a slide.", "Give the path of one of its files.")
-    check_whole(path)
-    reasons = []
-    for name in [wanted] if wanted else names:
+    if not path.is_dir():
+        check_whole(path)
+    kinds, reasons = (named, []) if named is not None else _in_order(path)
+    if path.is_dir() and all(map(READERS.is_builtin, kinds)):
+        raise _not_a_slide(path, reasons)
+    failure: Exception | None = None
+    for name, kind in kinds.items():
         try:
-            reader: Reader = READERS.get(name)(path)
+            with plugin_named("reader", name):
+                reader: Reader = kind(path)
         except UnsupportedSlideError:
             raise
-        except SlideError as error:
+        except (SlideError, PluginError) as error:
+            failure = failure or error
             reasons.append(f"{name}: {error.message}")
         except OSError as error:
             reasons.append(f"{name}: {error.strerror or error}")
@@ -101,7 +97,30 @@ def _first_that_can(path: Path, wanted: str | None) -> Reader:
             return reader
     raise SlideOpenError(
         f"{path.name} cannot be opened ({'; '.join(reasons)}).", "Check that the file is a slide and is complete."
-    )
+    ) from failure
+
+
+def _in_order(path: Path) -> tuple[dict[str, type[Reader]], list[str]]:
+    """Return the readers to try, and a sentence about each that is broken; see the notes of :func:`open_slide`."""
+    kinds, warnings = READERS.usable()
+    claiming, failures = claims(path, kinds)
+    reasons = [*warnings, *failures]
+    ours = {name: kind for name, kind in kinds.items() if READERS.is_builtin(name)}
+    others = {name: kind for name, kind in claiming.items() if name not in ours}
+    if path.is_dir():
+        return claiming, reasons
+    knows_ending = any(has_ending(path, kind.suffixes) for kind in ours.values())
+    is_exclusive = not knows_ending or not claiming.keys() & ours.keys()
+    return {**others, **ours} if is_exclusive else {**ours, **others}, reasons
+
+
+def _not_a_slide(folder: Path, reasons: list[str]) -> SlideError:
+    if (folder / ".zattrs").exists() or (folder / "zarr.json").exists():
+        return UnsupportedSlideError(
+            f"{folder.name} is an OME-Zarr image, which is not supported yet.", "Convert it to OME-TIFF."
+        )
+    why = f" ({'; '.join(reasons)})" if reasons else ""
+    return SlideOpenError(f"{folder.name} is a folder, not a slide{why}.", "Give the path of one of its files.")
 
 
 def _check_light(reader: Reader) -> None:
@@ -113,4 +132,4 @@ def _check_light(reader: Reader) -> None:
     level = reader.info.levels[index]
     side = 4 * _OVERVIEW_PX
     box = Box(max(0, (level.width - side) // 2), max(0, (level.height - side) // 2), side, side)
-    check_brightfield(reader.info.name, reader.read_level(index, box.intersection(level.box)))
+    check_brightfield(reader.info.name, read_level(reader, index, box.intersection(level.box)))

@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack, suppress
 from pathlib import Path
+from typing import ClassVar
 
 import numpy as np
 import openslide
@@ -31,6 +32,11 @@ _ORIENTATION = 274
 class OpenSlideReader:
     """Reads what OpenSlide opens; levels of tiled TIFFs from their stored tiles, if those give the same pixels."""
 
+    suffixes: ClassVar[tuple[str, ...]] = (
+        *(".svs", ".tif", ".tiff", ".ndpi", ".vms", ".vmu"),
+        *(".scn", ".mrxs", ".svslide", ".bif", ".czi", ".dcm"),
+    )
+
     def __init__(self, path: Path) -> None:
         self._path = path
         self._cache = TileCache()
@@ -46,6 +52,11 @@ class OpenSlideReader:
         except BaseException:
             self.close()
             raise
+
+    @staticmethod
+    def detect(path: Path) -> bool:
+        """Ask OpenSlide; see :class:`wsi_parse.slides.base.Reader`."""
+        return path.is_file() and openslide.OpenSlide.detect_format(path) is not None
 
     def _describe(self, path: Path) -> None:
         """Take what the file says, and the fastest way to each level."""

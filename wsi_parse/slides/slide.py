@@ -12,7 +12,7 @@ from PIL import Image
 
 from wsi_parse.errors import PixelSizeError
 from wsi_parse.geometry import Box, Frame
-from wsi_parse.slides.base import Level, PixelSize, Reader, SlideInfo
+from wsi_parse.slides.base import Level, PixelSize, Reader, SlideInfo, read_level
 from wsi_parse.slides.resample import apply_taps, taps
 
 WHITE = 255
@@ -150,7 +150,7 @@ class Slide:
         # A frame pixel is inside the slide if its centre is.
         inside = box_frame.intersection(Box(0, 0, _inside(level.width, step_x), _inside(level.height, step_y)))
         if step_x == step_y == 1 and inside == box_frame:
-            return self._reader.read_level(level_index, box_frame)
+            return read_level(self._reader, level_index, box_frame)
         out = np.empty((*box_frame.shape, 3), np.uint8)
         if not inside.area:
             out.fill(WHITE)
@@ -167,7 +167,7 @@ class Slide:
         if step_x == int(step_x) and step_y == int(step_y) and step_x * step_y <= _MAX_REDUCED_AREA:
             return self._reduced(box, level_index, int(step_x), int(step_y))
         source = _source(box, step_x, step_y, level)
-        pixels = self._reader.read_level(level_index, source)
+        pixels = read_level(self._reader, level_index, source)
         out = np.empty((*box.shape, 3), np.uint8)
         side_x, side_y = (max(1, int(_RESAMPLED_SIDE_PX / max(1.0, step))) for step in (step_x, step_y))
         for piece in _pieces(box, side_x, side_y):
@@ -181,7 +181,7 @@ class Slide:
         """Average rectangles of whole pixels: the same areas as by :func:`taps`, several times faster."""
         level = self.info.levels[level_index]
         source = Box(box.x * step_x, box.y * step_y, box.width * step_x, box.height * step_y).intersection(level.box)
-        pixels = self._reader.read_level(level_index, source)
+        pixels = read_level(self._reader, level_index, source)
         return pixels if step_x == step_y == 1 else np.asarray(Image.fromarray(pixels).reduce((step_x, step_y)))
 
 

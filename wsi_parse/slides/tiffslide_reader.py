@@ -2,7 +2,7 @@
 
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import tifffile
@@ -16,12 +16,15 @@ from wsi_parse.slides.cached_tiles import CachedTiles, TileCache
 from wsi_parse.slides.downsample import downsample
 from wsi_parse.slides.fingerprint import fingerprint
 from wsi_parse.slides.pixel_size import from_ome_xml, from_tiff_tags, pixel_size_of
+from wsi_parse.slides.signatures import is_tiff
 from wsi_parse.slides.stored_tiles import stored_tiles
 from wsi_parse.slides.tiff_colour import check_series, parsing
 
 
 class TiffSlideReader:
     """Reads tiled 8-bit RGB TIFFs."""
+
+    suffixes: ClassVar[tuple[str, ...]] = (".tif", ".tiff", ".svs", ".scn", ".ndpi", ".bif")
 
     def __init__(self, path: Path) -> None:
         with ExitStack() as stack, parsing():
@@ -38,6 +41,11 @@ class TiffSlideReader:
             self._files = stack.pop_all()
         self.tiles = tiles
         self.info = SlideInfo(path.name, "tiffslide", vendor, levels, size, None, None, fingerprint(path))
+
+    @staticmethod
+    def detect(path: Path) -> bool:
+        """Look for the first bytes of a TIFF; see :class:`wsi_parse.slides.base.Reader`."""
+        return is_tiff(path)
 
     def read_level(self, level: int, box_level: Box) -> NDArray[np.uint8]:
         """Read pixels of one level; see :class:`wsi_parse.slides.base.Reader`."""
