@@ -31,7 +31,7 @@ from wsi_parse.registry import EXPORTERS
 
 COLUMNS = ("area_um2", "probability_mean", "class_probability", 'of "dots"')
 #: Name of a file and the format that writes it.
-FORMATS = {"a.geojson": "geojson", "b.geojson.gz": "geojson", "c.parquet": "parquet"}
+FORMATS = {"a.geojson": "geojson", "b.geojson.gz": "geojson", "c.parquet": "parquet", "d.csv": "csv"}
 
 
 @st.composite
