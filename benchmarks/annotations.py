@@ -15,7 +15,7 @@ from typing import Any
 
 import psutil
 
-from benchmarks.exporters import PROMPTS, batches
+from benchmarks.exporters import CLASSES, batches
 from benchmarks.measured import run_measured
 from wsi_parse.annotations import read_annotations
 from wsi_parse.exporters.base import ExportContext
@@ -31,7 +31,7 @@ MB = 400
 def write(count: int, folder: Path) -> tuple[Path, Path, Path]:
     """Write a file with the exporter, the same on one line, and one in which each feature breaks a rule."""
     lines, line, broken = (folder / f"{name}.geojson" for name in ("lines", "one-line", "broken"))
-    with GeoJsonExporter(lines, ExportContext(PROMPTS, (0, 0), {"wsi_parse": "benchmark"})) as exporter:
+    with GeoJsonExporter(lines, ExportContext(CLASSES, (0, 0), {"wsi_parse": "benchmark"})) as exporter:
         for batch in batches(count):
             exporter.write(batch)
     with lines.open("rb") as source, line.open("wb") as one, broken.open("wb") as other:

@@ -21,6 +21,7 @@ from benchmarks.measured import run_measured
 from wsi_parse.exporters.base import ExportContext
 from wsi_parse.exporters.geojson import GeoJsonExporter
 from wsi_parse.objects.batch import ObjectBatch
+from wsi_parse.objects.class_table import ClassTable
 from wsi_parse.prompts import Prompt
 from wsi_parse.qupath.geometry import GRID_PX
 
@@ -46,10 +47,10 @@ def write(path: Path, numbers: NDArray[np.int64], other_class: NDArray[np.bool_]
     """Write a file of objects at some points of the lattice."""
     random = np.random.default_rng(1)
     provenance = {"frame": "qupath", "offset_level0_px": [0, 0], "slide": {"mpp_x_um": MPP, "mpp_y_um": MPP}}
-    with GeoJsonExporter(path, ExportContext(PROMPTS, (0, 0), provenance)) as exporter:
+    with GeoJsonExporter(path, ExportContext(ClassTable.of(PROMPTS), (0, 0), provenance)) as exporter:
         for start in range(0, len(numbers), BATCH):
             these = numbers[start : start + BATCH]
-            classes = ((these % 2 == 1) ^ other_class[start : start + BATCH]).astype(np.int16)
+            classes = 2 * ((these % 2 == 1) ^ other_class[start : start + BATCH]).astype(np.int16)
             ids = np.array([str(uuid.UUID(int=number + 1)) for number in these.tolist()], object)
             shift = random.uniform(-2, 2, (len(these), 2)) * moved
             exporter.write(ObjectBatch(outlines(these, shift), classes, ids, {}))

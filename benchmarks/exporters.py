@@ -15,6 +15,7 @@ import shapely
 from benchmarks.measured import run_measured
 from wsi_parse.exporters.base import ExportContext
 from wsi_parse.objects.batch import ObjectBatch
+from wsi_parse.objects.class_table import ClassTable
 from wsi_parse.prompts import Prompt
 from wsi_parse.qupath.geometry import fit_for_qupath
 from wsi_parse.registry import EXPORTERS
@@ -33,6 +34,7 @@ COLUMNS = (
     "probability_max",
 )
 PROMPTS = (Prompt.parse("neoplastic cells"), Prompt.parse("inflammatory cells"))
+CLASSES = ClassTable.of(PROMPTS)
 
 
 def batches(count: int) -> Iterator[ObjectBatch]:
@@ -52,7 +54,7 @@ def batches(count: int) -> Iterator[ObjectBatch]:
         numbers = random.integers(0, 2**32, (size, 4), np.uint32)
         yield ObjectBatch(
             shapely.set_coordinates(shapes.copy(), points + np.array([column * 2048, row * 2048]))[:size],
-            random.integers(0, len(PROMPTS), size).astype(np.int16),
+            2 * random.integers(0, len(PROMPTS), size).astype(np.int16),
             np.array(
                 [
                     f"{a:08x}-{b >> 16:04x}-8{b & 0xFFF:03x}-8{c >> 20:03x}-{c & 0xFFFF:04x}{d:08x}"
@@ -60,13 +62,13 @@ def batches(count: int) -> Iterator[ObjectBatch]:
                 ],
                 object,
             ),
-            {name: random.uniform(0, 200, size) for name in COLUMNS},
+            {name: random.uniform(0, 200, size).astype(np.float32) for name in COLUMNS},
         )
 
 
 def write(name: str, count: int, folder: Path) -> dict[str, Any]:
     """Write one file; only the seconds inside the exporter count."""
-    context = ExportContext(PROMPTS, (0, 0), {"wsi_parse": "benchmark"})
+    context = ExportContext(CLASSES, (0, 0), {"wsi_parse": "benchmark"})
     kind = EXPORTERS.get(Path(name).suffix.removeprefix(".").replace("gz", "geojson"))
     seconds = 0.0
     started = time.perf_counter()

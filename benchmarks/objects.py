@@ -46,13 +46,13 @@ def measure(side: int, workers: int, folder: Path) -> dict[str, Any]:
             started = time.perf_counter()
             run_graph(client, plan, nothing, chunks, lambda _: None)
             outlined = time.perf_counter()
-            context = ExportContext(prepared.prompts, (0, 0), {})
+            context = ExportContext(plan.classes, (0, 0), {})
             objects = 0
             with (
                 GeoJsonExporter(folder / "a.geojson", context) as geojson,
                 ParquetExporter(folder / "a.parquet", context) as parquet,
             ):
-                for batch in collect(plan, prepared.prompts):
+                for batch in collect(plan):
                     objects += len(batch)
                     geojson.write(batch)
                     parquet.write(batch)

@@ -15,6 +15,7 @@ from wsi_parse.geometry import Box
 from wsi_parse.models.contract import ModelSpec, Segmenter
 from wsi_parse.models.scale_pass import Channel, Recipe, ScalePass
 from wsi_parse.objects.batch import ObjectBatch
+from wsi_parse.objects.class_table import ClassTable
 from wsi_parse.objects.extract import extract_objects
 from wsi_parse.predict.inference import predict_block
 from wsi_parse.prompts import Prompt
@@ -101,9 +102,8 @@ class Scenario:
         tissue = self.tissue(TissueMask(np.ones(frame.box.shape, bool), frame))
         laid = PassPlan.of(slide, scale_pass, tissue, None, settings)
         self.work.mkdir(parents=True, exist_ok=True)
-        plan = RunPlan(
-            slide, "paint", None, settings, {}, tissue, None, (laid,), self.work / "maps", self.work / "objects"
-        )
+        folders, classes = (self.work / "maps", self.work / "objects"), ClassTable.of([prompt])
+        plan = RunPlan(slide, "paint", None, settings, {}, tissue, None, (laid,), *folders, classes)
         plan.objects_path(0, (0, 0)).parent.mkdir(parents=True, exist_ok=True)
         return plan
 
@@ -122,7 +122,7 @@ class Scenario:
         chunks = item.chunks.chunks(item.selection)
         for chunk in reversed(chunks) if reverse else chunks:
             extract_objects(plan.pass_contexts[0], chunk).save(plan.objects_path(0, chunk))
-        return list(collect(plan, tuple(recipe.prompt for recipe in item.scale_pass.recipes)))
+        return list(collect(plan))
 
     def found(self, reverse: bool = False) -> "Found":
         return Found(self.batches(reverse))
@@ -136,7 +136,7 @@ class Found:
         self.shapes = np.array([shape for batch in batches for shape in batch.geometry], object)
         self.ids = [identity for batch in batches for identity in batch.ids]
 
-    def column(self, name: str) -> NDArray[np.float64]:
+    def column(self, name: str) -> NDArray[np.float32]:
         return np.concatenate([batch.measurements[name] for batch in self.batches])
 
     @property

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Literal
 
 Kind = Literal["cell", "region"]
@@ -114,16 +114,6 @@ class Prompt:
     colour: Rgb
     known: bool
     site: str | None = None
-
-    @property
-    def unsure(self) -> "Prompt":
-        """The same prompt for objects whose class is unsure: its class is derived from this one, and paler.
-
-        >>> Prompt.parse("tumour cells").unsure.class_name
-        'Tumor: Unsure'
-        """
-        red, green, blue = ((value + 255) // 2 for value in self.colour)
-        return replace(self, class_name=self.class_name + UNSURE, colour=(red, green, blue))
 
     @classmethod
     def parse(cls, text: str, vocabulary: Sequence[Target] = ()) -> "Prompt":

@@ -169,6 +169,7 @@ CLUSTERS = Registry(
 EXPORTERS = Registry(
     "exporter",
     {
+        "csv": "wsi_parse.exporters.csv:CsvExporter",
         "dicom": "wsi_parse.exporters.dicom:DicomExporter",
         "geojson": "wsi_parse.exporters.geojson_parts:GeoJsonParts",
         "ome-zarr": "wsi_parse.exporters.ome_zarr:OmeZarrExporter",

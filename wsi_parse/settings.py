@@ -153,7 +153,7 @@ class ExportSettings(_Section):
     """What is written, and how."""
 
     formats: Annotated[tuple[str, ...], AfterValidator(_once)] = Field(
-        ("geojson", "parquet"), description="Output formats: geojson, parquet, dicom, ome-zarr, spatialdata."
+        ("geojson", "parquet"), description="Output formats: geojson, parquet, csv, dicom, ome-zarr, spatialdata."
     )
     gzip: bool = Field(False, description="true: compress the annotations (annotations.geojson.gz).")
     frame: Literal["qupath", "level0"] = Field(

@@ -18,6 +18,7 @@ from wsi_parse.evaluate import Evaluation, evaluate, match_centres
 from wsi_parse.exporters.base import ExportContext
 from wsi_parse.exporters.geojson import GeoJsonExporter
 from wsi_parse.objects.batch import ObjectBatch
+from wsi_parse.objects.class_table import ClassTable
 from wsi_parse.prompts import Prompt
 from wsi_parse.qupath.check import check_file
 from wsi_parse.qupath.geometry import fit_for_qupath
@@ -84,7 +85,7 @@ def export(shapes: NDArray[np.object_], path: Path) -> Path:
     prompt = Prompt.parse("nuclei")
     ids = np.array([f"00000000-0000-4000-8000-{number:012d}" for number in range(len(shapes))], object)
     with GeoJsonExporter(
-        path, ExportContext((prompt,), (0, 0), {"frame": "qupath", "offset_level0_px": [0, 0]})
+        path, ExportContext(ClassTable.of([prompt]), (0, 0), {"frame": "qupath", "offset_level0_px": [0, 0]})
     ) as file:
         file.write(ObjectBatch(fit_for_qupath(shapes), np.zeros(len(shapes), np.int16), ids, {}))
     return path

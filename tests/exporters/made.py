@@ -14,9 +14,11 @@ from wsi_parse.exporters.base import ExportContext
 from wsi_parse.exporters.geojson import GeoJsonExporter
 from wsi_parse.notice import RESEARCH_ONLY
 from wsi_parse.objects.batch import ObjectBatch
+from wsi_parse.objects.class_table import ClassTable
 from wsi_parse.prompts import Prompt
 
 PROMPTS = (Prompt.parse("neoplastic cells"), Prompt.parse("glands"), Prompt.parse('blue "dots" é'))
+CLASSES = ClassTable.of(PROMPTS)
 PROVENANCE = {"notice": RESEARCH_ONLY, "wsi_parse": "0", "slide": {"name": "slide.svs"}, "frame": "qupath"}
 MAX_PX = 200_000
 
@@ -69,7 +71,7 @@ def outlines(draw: st.DrawFn) -> NDArray[np.object_]:
 
 
 def context(offset: tuple[int, int] = (0, 0)) -> ExportContext:
-    return ExportContext(PROMPTS, offset, PROVENANCE)
+    return ExportContext(CLASSES, offset, PROVENANCE)
 
 
 def batch_of(shapes: NDArray[np.object_], seed: int = 0) -> ObjectBatch:
@@ -80,9 +82,10 @@ def batch_of(shapes: NDArray[np.object_], seed: int = 0) -> ObjectBatch:
     mean[::3] = np.nan
     return ObjectBatch(
         shapes,
-        random.integers(0, len(PROMPTS), count).astype(np.int16),
+        # All of them sure.
+        2 * random.integers(0, len(PROMPTS), count).astype(np.int16),
         np.array([str(uuid.UUID(bytes=random.bytes(16))) for _ in range(count)], object),
-        {"area_um2": shapely.area(shapes) / 16, "probability_mean": mean},
+        {"area_um2": (shapely.area(shapes) / 16).astype(np.float32), "probability_mean": mean.astype(np.float32)},
     )
 
 

@@ -5,7 +5,7 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 
-from tests.exporters.made import PROMPTS, PROVENANCE
+from tests.exporters.made import CLASSES, PROMPTS, PROVENANCE
 from wsi_parse.exporters.base import ExportContext
 from wsi_parse.geometry import Box, Frame
 from wsi_parse.objects.probability_map import ProbabilityMap
@@ -50,4 +50,4 @@ def map_of(
 
 
 def context_of(*maps: ProbabilityMap, offset: tuple[int, int] = (0, 0)) -> ExportContext:
-    return ExportContext(PROMPTS, offset, {**PROVENANCE, "slide": SLIDE, "digest": "0123456789abcdef"}, maps=maps)
+    return ExportContext(CLASSES, offset, {**PROVENANCE, "slide": SLIDE, "digest": "0123456789abcdef"}, maps=maps)

@@ -11,12 +11,12 @@ import pytest
 import shapely
 from highdicom.ann import AnnotationGroup, MicroscopyBulkSimpleAnnotations, annread
 
-from tests.exporters.made import PROMPTS, batch_of, cells
+from tests.exporters.made import CLASSES, batch_of, cells
 from tests.exporters.maps import SLIDE, context_of
 from tests.shared import shared_data_root
 from wsi_parse.errors import SlideReadError
 from wsi_parse.exporters.dicom import DicomExporter
-from wsi_parse.objects.batch import ObjectBatch, variants
+from wsi_parse.objects.batch import ObjectBatch
 from wsi_parse.run.pipeline import segment_slide
 from wsi_parse.settings import RunSettings
 
@@ -48,19 +48,19 @@ AREA, ROW = "Area", "Row of the object in objects.parquet"
 
 def plain(shapes: list[object], prompt: int = 1, unsure: bool = False) -> ObjectBatch:
     batch = batch_of(np.array(shapes, object))
-    return replace(batch, prompt=np.full(len(shapes), prompt, np.int16), unsure=np.full(len(shapes), unsure))
+    return replace(batch, class_index=np.full(len(shapes), 2 * prompt + unsure, np.int16))
 
 
 def test_lines_classes_and_areas_come_back(tmp_path: Path) -> None:
     batch = cells(300)
-    batch = replace(batch, unsure=np.arange(300) % 5 == 0)
+    batch = replace(batch, class_index=batch.class_index + (np.arange(300) % 5 == 0).astype(np.int16))
     file = written(tmp_path / "a.dcm", batch.part(0, 100), batch.part(100, 300))
     groups = groups_of(file)
-    assert set(groups) == {prompt.class_name for prompt in variants(PROMPTS)}
+    assert set(groups) == {row.name for row in CLASSES.rows}
     assert [group.number for group in groups.values()] == list(range(1, 7))
-    for variant, prompt in enumerate(variants(PROMPTS)):
-        group = groups[prompt.class_name]
-        mine = batch.variant == variant
+    for index, row in enumerate(CLASSES.rows):
+        group = groups[row.name]
+        mine = batch.class_index == index
         found = polygons(group)
         assert group.number_of_annotations == mine.sum() == len(found)
         assert all(one.equals_exact(other) for one, other in zip(found, batch.geometry[mine], strict=True))
@@ -69,7 +69,7 @@ def test_lines_classes_and_areas_come_back(tmp_path: Path) -> None:
         assert (
             np.abs(
                 np.array(hd.color.CIELabColor.from_dicom_value(group.RecommendedDisplayCIELabValue).to_rgb())
-                - prompt.colour
+                - row.colour
             ).max()
             <= 1
         )

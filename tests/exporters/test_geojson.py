@@ -11,12 +11,13 @@ import shapely
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.exporters.made import PROMPTS, PROVENANCE, batch_of, cells, context, shapes_of, written
+from tests.exporters.made import CLASSES, PROVENANCE, batch_of, cells, context, shapes_of, written
 from tests.shared import shared_data_root
 from wsi_parse.exporters.base import ExportContext
 from wsi_parse.exporters.geojson import GeoJsonExporter, measurements_text
 from wsi_parse.exporters.tissue import write_tissue
 from wsi_parse.objects.batch import ObjectBatch
+from wsi_parse.objects.class_table import ClassTable
 from wsi_parse.prompts import Prompt
 from wsi_parse.qupath.geometry import fit_for_qupath
 
@@ -31,7 +32,7 @@ def test_what_is_read_back_is_what_was_given(tmp_path: Path) -> None:
     assert (shapes_of(collection) == shapes).all()
     for number, feature in enumerate(collection["features"]):
         assert feature["id"] == batch.ids[number]
-        assert feature["properties"]["classification"]["name"] == PROMPTS[batch.prompt[number]].class_name
+        assert feature["properties"]["classification"]["name"] == CLASSES.rows[batch.class_index[number]].name
         found = feature["properties"]["measurements"]
         expected = {name: values[number] for name, values in batch.measurements.items() if np.isfinite(values[number])}
         assert found == pytest.approx(expected, rel=1e-4)
@@ -60,7 +61,7 @@ def test_provenance_comes_first_and_is_whole(tmp_path: Path) -> None:
 
 
 def test_the_notice_cannot_be_left_out(tmp_path: Path) -> None:
-    with GeoJsonExporter(tmp_path / "a.geojson", ExportContext(PROMPTS, (0, 0), {})):
+    with GeoJsonExporter(tmp_path / "a.geojson", ExportContext(CLASSES, (0, 0), {})):
         pass
     assert "research use only" in json.loads((tmp_path / "a.geojson").read_bytes())["wsi_parse"]["notice"]
 
@@ -149,14 +150,15 @@ def test_real_exports_of_qupath_go_round(tmp_path: Path, name: str) -> None:
     names = sorted({found["name"] for found in classes})
     colours = {found["name"]: tuple(found["color"]) for found in classes}
     prompts = tuple(Prompt(text, text, "cell", text, colours[text], known=False) for text in names)
+    table = ClassTable.of(prompts)
     truth = shapes_of({"features": features})
     batch = ObjectBatch(
         fit_for_qupath(truth),
-        np.array([names.index(found["name"]) for found in classes], np.int16),
+        np.array([table.index(found["name"]) for found in classes], np.int16),
         np.array([feature["id"] for feature in features], object),
         {},
     )
-    with GeoJsonExporter(tmp_path / "a.geojson.gz", ExportContext(prompts, (0, 0), PROVENANCE)) as exporter:
+    with GeoJsonExporter(tmp_path / "a.geojson.gz", ExportContext(table, (0, 0), PROVENANCE)) as exporter:
         exporter.write(batch)
     back = json.loads(gzip.decompress((tmp_path / "a.geojson.gz").read_bytes()))
     assert [feature["id"] for feature in back["features"]] == [feature["id"] for feature in features]

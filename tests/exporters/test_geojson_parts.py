@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import shapely
 
-from tests.exporters.made import PROMPTS, PROVENANCE, cells, shapes_of
+from tests.exporters.made import CLASSES, PROVENANCE, cells, shapes_of
 from wsi_parse.exporters.base import ExportContext
 from wsi_parse.exporters.geojson import GeoJsonExporter
 from wsi_parse.exporters.geojson_parts import INDEX_NAME, GeoJsonParts
@@ -23,14 +23,14 @@ def in_strips(count: int) -> ObjectBatch:
     order = np.argsort(shapely.bounds(batch.geometry)[:, 1])
     return ObjectBatch(
         batch.geometry[order],
-        batch.prompt[order],
+        batch.class_index[order],
         batch.ids[order],
         {name: values[order] for name, values in batch.measurements.items()},
     )
 
 
 def write(path: Path, *batches: ObjectBatch, **limits: int) -> GeoJsonParts:
-    with GeoJsonParts(path, ExportContext(PROMPTS, (30, 20), PROVENANCE, **limits)) as exporter:
+    with GeoJsonParts(path, ExportContext(CLASSES, (30, 20), PROVENANCE, **limits)) as exporter:
         for batch in batches:
             exporter.write(batch)
     return exporter
@@ -93,7 +93,7 @@ def test_where_parts_end_does_not_depend_on_batches(tmp_path: Path, limit: dict[
 def test_one_file_where_one_will_do(tmp_path: Path) -> None:
     batch = in_strips(50)
     assert list(write(tmp_path / "annotations.geojson", batch).written) == [tmp_path / "annotations.geojson"]
-    with GeoJsonExporter(tmp_path / "plain.geojson", ExportContext(PROMPTS, (30, 20), PROVENANCE)) as plain:
+    with GeoJsonExporter(tmp_path / "plain.geojson", ExportContext(CLASSES, (30, 20), PROVENANCE)) as plain:
         plain.write(batch)
     assert (tmp_path / "annotations.geojson").read_bytes() == (tmp_path / "plain.geojson").read_bytes()
     assert json.loads(write(tmp_path / "none.geojson").written[0].read_bytes())["features"] == []
@@ -118,8 +118,20 @@ def test_an_error_keeps_what_was_there_and_leaves_nothing_else(tmp_path: Path, e
     before = {
         path: path.read_bytes() for path in write(tmp_path / "a.geojson", in_strips(100), max_part_objects=30).written
     }
-    context = ExportContext(PROMPTS, (0, 0), PROVENANCE, max_part_objects=10)
+    context = ExportContext(CLASSES, (0, 0), PROVENANCE, max_part_objects=10)
     with pytest.raises(error), GeoJsonParts(tmp_path / "a.geojson", context) as exporter:  # noqa: PT012 - comes after some work
         exporter.write(in_strips(50))
         raise error
     assert {path: path.read_bytes() for path in tmp_path.iterdir()} == before
+
+
+@pytest.mark.parametrize("max_part_bytes", range(1_620, 1_634, 2))
+def test_parts_do_not_depend_on_the_batches_by_a_single_byte(tmp_path: Path, max_part_bytes: int) -> None:
+    batch = in_strips(12)
+    (tmp_path / "one").mkdir()
+    (tmp_path / "many").mkdir()
+    write(tmp_path / "one" / "a.geojson", batch, max_part_bytes=max_part_bytes)
+    write(tmp_path / "many" / "a.geojson", *batch.parts(1), max_part_bytes=max_part_bytes)
+    one, many = ({path.name: path.read_bytes() for path in (tmp_path / name).iterdir()} for name in ("one", "many"))
+    assert one == many
+    assert len(one) > 2

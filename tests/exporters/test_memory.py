@@ -13,7 +13,7 @@ BATCH = 2_000
 
 
 @pytest.mark.parametrize("count", [60_000, pytest.param(200_000, marks=pytest.mark.slow)])
-@pytest.mark.parametrize("name", ["geojson", "parquet"])
+@pytest.mark.parametrize("name", ["csv", "geojson", "parquet"])
 def test_memory_is_flat(tmp_path: Path, name: str, count: int) -> None:
     batch = cells(BATCH)
     held: list[int] = []

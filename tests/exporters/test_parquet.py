@@ -10,7 +10,7 @@ import pyarrow.parquet as pq
 import pytest
 import shapely
 
-from tests.exporters.made import PROMPTS, PROVENANCE, batch_of, cells, context, shapes_of, written
+from tests.exporters.made import CLASSES, PROVENANCE, batch_of, cells, context, shapes_of, written
 from wsi_parse.exporters import parquet
 from wsi_parse.exporters.parquet import ParquetExporter
 from wsi_parse.objects.batch import ObjectBatch
@@ -28,9 +28,9 @@ def test_rows_are_the_objects(tmp_path: Path) -> None:
     table = written_table(tmp_path / "a.parquet", batch)
     assert (shapely.from_wkb(table["geometry"].to_pylist()) == batch.geometry).all()
     assert table["id"].to_pylist() == batch.ids.tolist()
-    assert table["class_name"].to_pylist() == [PROMPTS[index].class_name for index in batch.prompt]
-    assert table["kind"].to_pylist() == [PROMPTS[index].kind for index in batch.prompt]
-    assert table["prompt"].to_pylist() == [PROMPTS[index].name for index in batch.prompt]
+    assert table["class_name"].to_pylist() == [CLASSES.rows[index].name for index in batch.class_index]
+    assert table["kind"].to_pylist() == [CLASSES.rows[index].kind for index in batch.class_index]
+    assert table["prompt"].to_pylist() == [CLASSES.rows[index].prompt.name for index in batch.class_index]
     centroid = np.stack([table["centroid_x_level0"], table["centroid_y_level0"]], axis=1)
     assert np.array_equal(centroid, shapely.get_coordinates(shapely.centroid(batch.geometry)))
     for name, values in batch.measurements.items():
@@ -68,6 +68,7 @@ def test_metadata_is_geoparquet(tmp_path: Path) -> None:
                 "crs": None,
                 "edges": "planar",
                 "bbox": [0, 0, 30, 9],
+                "covering": {"bbox": {side: ["bbox", side] for side in ("xmin", "ymin", "xmax", "ymax")}},
             }
         },
     }
@@ -111,10 +112,10 @@ def test_bytes_and_groups_do_not_depend_on_batches(tmp_path: Path, monkeypatch: 
 def test_a_measurement_may_come_late(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, rows: int) -> None:
     monkeypatch.setattr(parquet, "ROWS_PER_GROUP", rows)
     first, last = cells(100), cells(30, seed=1)
-    votes = np.linspace(0, 1, 30)
-    late = ObjectBatch(last.geometry, last.prompt, last.ids, {"class_probability": votes})
+    votes = np.linspace(0, 1, 30, dtype=np.float32)
+    late = ObjectBatch(last.geometry, last.class_index, last.ids, {"class_probability": votes})
     table = written_table(tmp_path / "a.parquet", first, late, first)
-    assert table["class_probability"].to_pylist() == [None] * 100 + votes.astype(np.float32).tolist() + [None] * 100
+    assert table["class_probability"].to_pylist() == [None] * 100 + votes.tolist() + [None] * 100
     assert table["area_um2"].null_count == 30
     assert [path.name for path in tmp_path.iterdir()] == ["a.parquet"]
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import shapely
 
-from tests.exporters.made import PROMPTS, PROVENANCE, batch_of, cells
+from tests.exporters.made import CLASSES, PROMPTS, PROVENANCE, batch_of, cells
 from tests.exporters.maps import SLIDE, context_of, frame_of, map_of, ramp
 from wsi_parse.exporters.base import ExportContext
 from wsi_parse.exporters.spatialdata import SpatialDataExporter
@@ -32,9 +32,10 @@ def written(path: Path, context: ExportContext, *batches: ObjectBatch) -> Any:
 
 def whole(path: Path) -> tuple[Any, ObjectBatch]:
     frame = frame_of(0.5)
-    batch = replace(cells(150), unsure=np.arange(150) % 7 == 0)
+    batch = cells(150)
+    batch = replace(batch, class_index=batch.class_index + (np.arange(150) % 7 == 0).astype(np.int16))
     late = cells(1, seed=5)
-    late = replace(late, measurements={"class_probability": np.array([0.5])})
+    late = replace(late, measurements={"class_probability": np.array([0.5], np.float32)})
     context = context_of(map_of(*ramp(frame), frame)[0], offset=OFFSET)
     return written(path, context, batch.part(0, 50), batch.part(50, 150), late), batch
 
@@ -82,7 +83,7 @@ def test_the_table_measures_the_shapes(read: tuple[Any, ObjectBatch]) -> None:
         assert np.array_equal(table.X[:150, column], expected, equal_nan=True)
     assert np.isnan(table.X[:150, 2]).all()
     assert table.X[150].tolist()[2] == 0.5
-    assert table.obs["prompt"].tolist()[:150] == [PROMPTS[index].name for index in batch.prompt]
+    assert table.obs["prompt"].tolist()[:150] == [CLASSES.rows[index].prompt.name for index in batch.class_index]
 
 
 def test_maps_are_the_maps(read: tuple[Any, ObjectBatch]) -> None:

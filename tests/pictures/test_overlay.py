@@ -12,6 +12,7 @@ from PIL import Image, ImageDraw
 from tests.one_pass import ArrayReader
 from wsi_parse.geometry import Box
 from wsi_parse.objects.batch import ObjectBatch
+from wsi_parse.objects.class_table import ClassTable
 from wsi_parse.pictures import page_layout
 from wsi_parse.pictures.density import Density
 from wsi_parse.pictures.overlay import draw_overlay, draw_preview
@@ -23,6 +24,7 @@ from wsi_parse.tissue.mask import TissueMask
 
 NUCLEI = Prompt.parse("nuclei")
 GLANDS = Prompt.parse("glands")
+CLASSES, BOTH = ClassTable.of([NUCLEI]), ClassTable.of([NUCLEI, GLANDS])
 
 
 def slide_of(width: int, height: int, mpp: float = 0.5, bounds: Box | None = None) -> Slide:
@@ -40,7 +42,7 @@ def tissue_of(slide: Slide, *, found: bool = True) -> TissueMask:
 def discs(centres: list[tuple[float, float]], radius: float = 8, prompt: int = 0) -> ObjectBatch:
     count = len(centres)
     shapes = shapely.buffer(shapely.points(np.array(centres, float).reshape(-1, 2)), radius)
-    return ObjectBatch(shapes, np.full(count, prompt, np.int16), np.array(["id"] * count, object), {})
+    return ObjectBatch(shapes, np.full(count, 2 * prompt, np.int16), np.array(["id"] * count, object), {})
 
 
 def crowd(seed: int, count: int, low: float, high: float) -> ObjectBatch:
@@ -79,7 +81,7 @@ def test_micro_and_square_are_drawn_although_the_font_lacks_them(size_px: int) -
 def test_overlay_has_counts_areas_and_scale_bars(tmp_path: Path, words: list[str]) -> None:
     slide = slide_of(4000, 3000)
     batch, regions = crowd(0, 300, 2000, 2600), discs([(800, 800)], radius=300, prompt=1)
-    draw_overlay(slide, tissue_of(slide), lambda: [batch, regions], (NUCLEI, GLANDS), tmp_path / "o.png", 800)
+    draw_overlay(slide, tissue_of(slide), lambda: [batch, regions], BOTH, tmp_path / "o.png", 800)
     with Image.open(tmp_path / "o.png") as page:
         assert page.format == "PNG"
         assert page.width > 800 + 336, "the slide, and a field beside it"
@@ -96,7 +98,7 @@ def test_bytes_are_the_same_each_time_however_batched(tmp_path: Path) -> None:
     batch = crowd(1, 200, 100, 2900)
     parts = (batch.part(0, 50), batch.part(50, 200))
     for name, given in (("a.png", (batch,)), ("b.png", parts)):
-        draw_overlay(slide, tissue_of(slide), lambda given=given: iter(given), (NUCLEI,), tmp_path / name, 500)
+        draw_overlay(slide, tissue_of(slide), lambda given=given: iter(given), CLASSES, tmp_path / name, 500)
     assert (tmp_path / "a.png").read_bytes() == (tmp_path / "b.png").read_bytes()
 
 
@@ -108,7 +110,7 @@ def test_any_shape_of_slide(tmp_path: Path, width: int, height: int, side: int, 
     slide = slide_of(width, height)
     random = np.random.default_rng(0)
     batch = discs([*map(tuple, random.uniform(0, (width, height), (count, 2)))])
-    draw_overlay(slide, tissue_of(slide, found=count > 0), lambda: [batch], (NUCLEI,), tmp_path / "o.png", side)
+    draw_overlay(slide, tissue_of(slide, found=count > 0), lambda: [batch], CLASSES, tmp_path / "o.png", side)
     with Image.open(tmp_path / "o.png") as page:
         assert page.width >= min(width, side)
         assert page.height >= 1
@@ -116,7 +118,7 @@ def test_any_shape_of_slide(tmp_path: Path, width: int, height: int, side: int, 
 
 def test_no_batches_at_all(tmp_path: Path) -> None:
     slide = slide_of(600, 600)
-    draw_overlay(slide, tissue_of(slide, found=False), lambda: (), (NUCLEI,), tmp_path / "o.png", 300)
+    draw_overlay(slide, tissue_of(slide, found=False), lambda: (), CLASSES, tmp_path / "o.png", 300)
     assert (tmp_path / "o.png").exists()
 
 
@@ -127,7 +129,7 @@ def test_an_error_leaves_nothing(tmp_path: Path) -> None:
 
     slide = slide_of(600, 600)
     with pytest.raises(RuntimeError):
-        draw_overlay(slide, tissue_of(slide), failing, (NUCLEI,), tmp_path / "o.png", 300)
+        draw_overlay(slide, tissue_of(slide), failing, CLASSES, tmp_path / "o.png", 300)
     assert not list(tmp_path.iterdir())
 
 
@@ -158,7 +160,7 @@ def test_a_hole_shows_what_lies_below() -> None:
 def test_many_small_objects_become_a_tint_of_their_class() -> None:
     slide = slide_of(8000, 8000)
     view = View.of_slide(slide, 200)
-    density = Density(view, (NUCLEI, GLANDS))
+    density = Density(view, BOTH)
     large = density.add(crowd(0, 2000, 1000, 3000))
     assert not large.any()
     assert density.count.sum() == 2000
@@ -171,7 +173,7 @@ def test_many_small_objects_become_a_tint_of_their_class() -> None:
 
 def test_the_field_is_the_busiest() -> None:
     slide = slide_of(4000, 4000)
-    density = Density(View.of_slide(slide, 400), (NUCLEI,))
+    density = Density(View.of_slide(slide, 400), CLASSES)
     density.add(crowd(0, 200, 0, 4000))
     density.add(crowd(1, 200, 2900, 3100))
     middle = density.busiest(50, 50)

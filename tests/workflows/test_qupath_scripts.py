@@ -17,6 +17,7 @@ from wsi_parse.exporters.base import ExportContext
 from wsi_parse.exporters.geojson_parts import GeoJsonParts
 from wsi_parse.exporters.tissue import write_tissue
 from wsi_parse.objects.batch import ObjectBatch
+from wsi_parse.objects.class_table import ClassTable
 from wsi_parse.prompts import Prompt
 
 pytestmark = pytest.mark.whole
@@ -66,7 +67,7 @@ def squares(count: int, seed: int) -> ObjectBatch:
     corner = np.random.default_rng(seed).integers(0, 1500, (count, 2)) + BOUNDS[:2]
     shapes = shapely.box(*corner.T, *(corner + 20).T)
     ids = np.array([str(uuid.uuid5(uuid.NAMESPACE_OID, f"{seed} {number}")) for number in range(count)], object)
-    return ObjectBatch(shapes, np.zeros(count, np.int16), ids, {"area_um2": np.full(count, 100.0)}, None, shapes)
+    return ObjectBatch(shapes, np.zeros(count, np.int16), ids, {"area_um2": np.full(count, 100.0, np.float32)}, shapes)
 
 
 def results(
@@ -85,7 +86,8 @@ def results(
     target.mkdir(parents=True)
     about = {"name": slide, "width_px": WHOLE[0], "height_px": WHOLE[1], "bounds_level0_px": bounds}
     provenance = {"slide": about, "frame": "qupath", "offset_level0_px": list(offset)}
-    context = ExportContext((Prompt.parse("nuclei"),), offset, provenance, max_part_objects=max_part_objects)
+    classes = ClassTable.of([Prompt.parse("nuclei")])
+    context = ExportContext(classes, offset, provenance, max_part_objects=max_part_objects)
     batch = squares(10, seed)
     with GeoJsonParts(target / name, context) as exporter:
         exporter.write(batch)

@@ -18,6 +18,7 @@ from wsi_parse.models.scale_pass import ScalePass
 from wsi_parse.models.weights import Weights
 from wsi_parse.objects.chunk_objects import ChunkObjects
 from wsi_parse.objects.chunks import ChunkGrid, chunk_grid
+from wsi_parse.objects.class_table import ClassTable
 from wsi_parse.objects.parameters import ObjectParameters
 from wsi_parse.objects.pass_context import PassContext
 from wsi_parse.predict.tile_store import TileStore
@@ -90,6 +91,8 @@ class RunPlan:
         Folder of the stored predictions; objects that are made in another way share it.
     objects : Path
         Folder of the stored objects.
+    classes : ClassTable
+        Of all prompts of the run.
     """
 
     slide: Slide
@@ -102,6 +105,7 @@ class RunPlan:
     passes: tuple[PassPlan, ...]
     maps: Path
     objects: Path
+    classes: ClassTable
 
     @property
     def path(self) -> Path:

@@ -11,8 +11,8 @@ from typing import Any, ClassVar, Protocol, Self
 from wsi_parse.files import atomic
 from wsi_parse.notice import RESEARCH_ONLY
 from wsi_parse.objects.batch import ObjectBatch
+from wsi_parse.objects.class_table import ClassTable
 from wsi_parse.objects.probability_map import ProbabilityMap
-from wsi_parse.prompts import Prompt
 from wsi_parse.settings import ExportSettings
 
 
@@ -22,7 +22,8 @@ class ExportContext:
 
     Parameters
     ----------
-    prompts : tuple of Prompt
+    classes : ClassTable
+        What the `class_index` of the batches means.
     offset_level0 : (int, int)
         Subtracted from every x and y: the origin of the bounds in the `qupath` frame, else (0, 0).
     provenance : mapping
@@ -35,7 +36,7 @@ class ExportContext:
         The slide, for formats that refer to it; its path is never written.
     """
 
-    prompts: tuple[Prompt, ...]
+    classes: ClassTable
     offset_level0: tuple[int, int]
     provenance: Mapping[str, Any]
     max_part_bytes: int = 200_000_000

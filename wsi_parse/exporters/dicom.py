@@ -14,8 +14,8 @@ from wsi_parse._version import __version__
 from wsi_parse.exporters.base import ExportContext, StreamingExporter
 from wsi_parse.exporters.dicom_source import source_image, uid_of
 from wsi_parse.notice import RESEARCH_ONLY
-from wsi_parse.objects.batch import ObjectBatch, variants
-from wsi_parse.prompts import Prompt
+from wsi_parse.objects.batch import ObjectBatch
+from wsi_parse.objects.class_table import ObjectClass
 
 if TYPE_CHECKING:
     from highdicom.ann import AnnotationGroup
@@ -63,8 +63,7 @@ class DicomExporter(StreamingExporter):
 
     def __init__(self, path: Path, context: ExportContext) -> None:
         super().__init__(path, context)
-        self._named = variants(context.prompts)
-        # By the variant of a prompt, and the part of the object: "" (the outline), "cells", "holes", "holes of cells".
+        # By the row of the class, and the part of the object: "" (the outline), "cells", "holes", "holes of cells".
         self._rings: dict[tuple[int, str], _Rings] = {}
         self._count = 0
         slide = context.provenance["slide"]
@@ -80,23 +79,23 @@ class DicomExporter(StreamingExporter):
         """Add a batch of objects."""
         rows = np.arange(self._count, self._count + len(batch))
         self._count += len(batch)
-        for variant in np.unique(batch.variant).tolist():
-            mine = batch.variant == variant
+        for index in np.unique(batch.class_index).tolist():
+            mine = batch.class_index == index
             if batch.nuclei is None:
-                self._add_areas(variant, "", batch.geometry[mine], rows[mine])
+                self._add_areas(index, "", batch.geometry[mine], rows[mine])
             else:
-                self._add_areas(variant, "", batch.nuclei[mine], rows[mine])
-                self._add_areas(variant, "cells", batch.geometry[mine], rows[mine])
+                self._add_areas(index, "", batch.nuclei[mine], rows[mine])
+                self._add_areas(index, "cells", batch.geometry[mine], rows[mine])
 
-    def _add_areas(self, variant: int, what: str, shapes: NDArray[np.object_], rows: NDArray[np.int64]) -> None:
+    def _add_areas(self, index: int, what: str, shapes: NDArray[np.object_], rows: NDArray[np.int64]) -> None:
         parts, of = shapely.get_parts(shapes, return_index=True)
-        self._add((variant, what), shapely.get_exterior_ring(parts), shapely.area(parts), rows[of])
+        self._add((index, what), shapely.get_exterior_ring(parts), shapely.area(parts), rows[of])
         rings, part = shapely.get_rings(parts, return_index=True)
         inner = np.append(False, part[1:] == part[:-1])
         if inner.any():
             holes = rings[inner]
             of_what = f"holes of {what}" if what else "holes"
-            self._add((variant, of_what), holes, shapely.area(shapely.polygons(holes)), rows[of[part[inner]]])
+            self._add((index, of_what), holes, shapely.area(shapely.polygons(holes)), rows[of[part[inner]]])
 
     def _add(
         self, group: tuple[int, str], rings: NDArray[Any], areas_px: NDArray[np.float64], rows: NDArray[np.int64]
@@ -149,29 +148,29 @@ class DicomExporter(StreamingExporter):
         from pydicom.sr.codedict import codes
 
         # Removed, so that it is not held twice.
-        rings, prompt = self._rings.pop(key), self._named[key[0]]
+        rings, row = self._rings.pop(key), self.context.classes.rows[key[0]]
         points = _exact(np.concatenate(rings.points))
         sizes, areas = np.concatenate(rings.sizes), np.concatenate(rings.areas_um2)
         rows = np.concatenate(rings.rows)
-        label = _label(prompt, key[1])
+        label = _label(row, key[1])
         digest = hashlib.sha256(b"".join(part.tobytes() for part in (points, sizes, areas, rows))).hexdigest()
-        row = CodedConcept("object_row", _SCHEME, "Row of the object in objects.parquet")
+        object_row = CodedConcept("object_row", _SCHEME, "Row of the object in objects.parquet")
         return AnnotationGroup(
             number=number,
             uid=uid_of("group", self._source.SOPInstanceUID, label, digest),
             label=label,
-            description=f"{prompt.text}; {RESEARCH_ONLY}",
+            description=f"{row.prompt.text}; {RESEARCH_ONLY}",
             annotated_property_category=codes.SCT.AnatomicalStructure,
-            annotated_property_type=_type_of(prompt, key[1]),
+            annotated_property_type=_type_of(row.prompt.name, key[1]),
             graphic_type="POLYGON",
             graphic_data=np.split(points, np.cumsum(sizes)[:-1]),
             algorithm_type="AUTOMATIC",
             algorithm_identification=self._algorithm(),
             measurements=[
                 Measurements(codes.SCT.Area, areas, codes.UCUM.SquareMicrometer),
-                Measurements(row, rows.astype(np.float64), codes.UCUM.NoUnits),
+                Measurements(object_row, rows.astype(np.float64), codes.UCUM.NoUnits),
             ],
-            display_color=CIELabColor.from_rgb(*prompt.colour),
+            display_color=CIELabColor.from_rgb(*row.colour),
         )
 
     def _algorithm(self) -> Any:  # noqa: ANN401 - highdicom's sequence
@@ -200,18 +199,18 @@ def _exact(points: NDArray[np.float64]) -> NDArray[np.float32] | NDArray[np.floa
     return single if np.array_equal(single, points) else points
 
 
-def _label(prompt: Prompt, what: str) -> str:
+def _label(row: ObjectClass, what: str) -> str:
     end = f" ({what})" if what else ""
-    return prompt.class_name[: _LABEL_LETTERS - len(end)] + end
+    return row.name[: _LABEL_LETTERS - len(end)] + end
 
 
-def _type_of(prompt: Prompt, what: str) -> Any:  # noqa: ANN401 - a code of pydicom or highdicom
+def _type_of(prompt_name: str, what: str) -> Any:  # noqa: ANN401 - a code of pydicom or highdicom
     """Return the code of what is annotated: that of the standard for nuclei, else one of our own scheme."""
     from highdicom.sr import CodedConcept
     from pydicom.sr.codedict import codes
 
-    if prompt.name == "nuclei" and not what:
+    if prompt_name == "nuclei" and not what:
         return codes.SCT.Nucleus
-    meaning = f"{prompt.name} ({what})" if what else prompt.name
+    meaning = f"{prompt_name} ({what})" if what else prompt_name
     value = hashlib.blake2b(meaning.encode(), digest_size=8).hexdigest()
     return CodedConcept(value, _SCHEME, meaning[:_MEANING_LETTERS])

@@ -6,6 +6,7 @@ features. There is no Python loop over objects or vertices.
 
 import gzip
 import json
+from collections.abc import Mapping
 from contextlib import ExitStack
 from pathlib import Path
 from typing import IO, Any, ClassVar
@@ -17,8 +18,8 @@ import shapely
 from numpy.typing import NDArray
 
 from wsi_parse.exporters.base import ExportContext, StreamingExporter
-from wsi_parse.objects.batch import ObjectBatch, variants
-from wsi_parse.prompts import Prompt
+from wsi_parse.objects.batch import ObjectBatch
+from wsi_parse.objects.class_table import ObjectClass
 from wsi_parse.qupath.features import GRID_STEPS_PER_PIXEL, OBJECT_TYPE, classification, grid_steps, require_valid
 
 # Enough for a measurement (QuPath keeps seven digits), and a third shorter than all digits.
@@ -56,9 +57,9 @@ class GeoJsonExporter(StreamingExporter):
     ) -> None:
         super().__init__(path, context)
         self._gzipped = path.suffix == ".gz" if gzipped is None else gzipped
-        named = variants(context.prompts)
-        self._tails = pa.array([_tail(prompt, OBJECT_TYPE[prompt.kind], locked) for prompt in named], pa.string())
-        self._tails_of_cells = pa.array([_tail(prompt, "cell", locked) for prompt in named], pa.string())
+        rows = context.classes.rows
+        self._tails = pa.array([_tail(row, OBJECT_TYPE[row.kind], locked) for row in rows], pa.string())
+        self._tails_of_cells = pa.array([_tail(row, "cell", locked) for row in rows], pa.string())
         #: Uncompressed bytes written so far.
         self.size = 0
         self._empty = True
@@ -91,7 +92,7 @@ class GeoJsonExporter(StreamingExporter):
             pa.array(batch.ids, pa.string()),
             '","geometry":{"type":',
             shapes,
-            tails.take(pa.array(batch.variant)),
+            tails.take(pa.array(batch.class_index)),
             measurements_text(batch.measurements, len(batch)),
             "}}}",
             "",
@@ -134,7 +135,7 @@ def geometry_text(geometry: NDArray[np.object_], offset_level0: tuple[int, int])
     return pc.binary_join_element_wise(head.take(which), parts, pa.array(["]]]", "]]]]"]).take(which), "")
 
 
-def measurements_text(measurements: dict[str, NDArray[np.float64]], count: int) -> pa.StringArray:
+def measurements_text(measurements: Mapping[str, NDArray[np.floating]], count: int) -> pa.StringArray:
     """Convert measurements to text, ``"name":number`` for each object, without values that are not finite."""
     columns = [
         # Null if the number is missing; a row without any number is empty, not null.
@@ -146,8 +147,8 @@ def measurements_text(measurements: dict[str, NDArray[np.float64]], count: int) 
     return pc.binary_replace_slice(pc.binary_join_element_wise(*columns, ""), 0, 1, "")
 
 
-def _tail(prompt: Prompt, object_type: str, locked: bool) -> str:
-    properties: dict[str, Any] = {"objectType": object_type, "classification": classification(prompt)}
+def _tail(row: ObjectClass, object_type: str, locked: bool) -> str:
+    properties: dict[str, Any] = {"objectType": object_type, "classification": classification(row.name, row.colour)}
     if locked:
         properties["isLocked"] = True
     text = json.dumps({**properties, "measurements": {}}, separators=(",", ":"))
@@ -169,7 +170,8 @@ def _decimals(steps: NDArray[np.int32]) -> pa.StringArray:
     return table.take(pa.array(steps - lowest * GRID_STEPS_PER_PIXEL))
 
 
-def _rounded(values: NDArray[np.float64]) -> pa.StringArray:
+def _rounded(values: NDArray[np.floating]) -> pa.StringArray:
+    values = values.astype(np.float64)
     finite = np.isfinite(values)
     safe = np.where(finite & (values != 0), values, 1.0)
     # Dividing by a power of ten gives the double nearest to the decimal, and so its shortest text.

@@ -125,7 +125,9 @@ class GeoJsonParts(Exporter):
             start = 0
             while start < len(piece):
                 part = self._parts[-1]
-                room = self.context.max_part_bytes - self._exporter.size + (int(ends[start - 1]) if start else 0)
+                # The first feature of a file has no comma before it; whether it came in this batch must not count.
+                size = self._exporter.size + bool(part.objects)
+                room = self.context.max_part_bytes - size + (int(ends[start - 1]) if start else 0)
                 stop = min(
                     int(np.searchsorted(ends, room, "right")), start + self.context.max_part_objects - part.objects
                 )

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from wsi_parse.exporters.base import ExportContext, StreamingExporter
 from wsi_parse.exporters.ome_zarr import COVERAGE, level_shapes, write_pyramid
 from wsi_parse.files import remove
-from wsi_parse.objects.batch import ObjectBatch, concatenate_columns, variants
+from wsi_parse.objects.batch import ObjectBatch, concatenate_columns
 from wsi_parse.objects.probability_map import ProbabilityMap
 
 SHAPES, NUCLEI, TABLE, MICRONS = "objects", "nuclei", "measurements", "um"
@@ -140,15 +140,18 @@ class SpatialDataExporter(StreamingExporter):
             index=objects.ids,
         )
         columns = DataFrame(index=np.array(list(objects.measurements), object))
-        values = np.stack([column.astype(np.float32) for column in objects.measurements.values()], axis=1)
+        values = np.stack(list(objects.measurements.values()), axis=1)
         table = AnnData(values, rows, columns)
         return TableModel.parse(table, region=SHAPES, region_key="region", instance_key="object_id")
 
     def _names(self, objects: ObjectBatch, name: str) -> NDArray[np.object_]:
-        names = [
-            prompt.name if name == "prompt" else getattr(prompt, name) for prompt in variants(self.context.prompts)
-        ]
-        return np.array(names, object)[objects.variant]
+        rows = self.context.classes.rows
+        names = {
+            "prompt": [row.prompt.name for row in rows],
+            "class_name": [row.name for row in rows],
+            "kind": [row.kind for row in rows],
+        }
+        return np.array(names[name], object)[objects.class_index]
 
 
 def _joined(batches: list[ObjectBatch]) -> ObjectBatch | None:
@@ -157,10 +160,9 @@ def _joined(batches: list[ObjectBatch]) -> ObjectBatch | None:
         return None
     return ObjectBatch(
         np.concatenate([batch.geometry for batch in batches]),
-        np.concatenate([batch.prompt for batch in batches]),
+        np.concatenate([batch.class_index for batch in batches]),
         np.concatenate([batch.ids for batch in batches]),
         concatenate_columns([(len(batch), batch.measurements) for batch in batches]),
-        np.concatenate([np.zeros(len(b), bool) if b.unsure is None else b.unsure for b in batches]),
         nuclei=np.concatenate([np.full(len(b), None) if b.nuclei is None else b.nuclei for b in batches])
         if any(b.nuclei is not None for b in batches)
         else None,

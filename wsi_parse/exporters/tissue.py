@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from wsi_parse.exporters.base import ExportContext
 from wsi_parse.exporters.geojson import GeoJsonExporter
 from wsi_parse.objects.batch import ObjectBatch
+from wsi_parse.objects.class_table import ClassTable
 from wsi_parse.prompts import Prompt
 
 TISSUE = Prompt("tissue", "tissue", "region", "Tissue", (110, 140, 150), known=True)
@@ -26,9 +27,9 @@ def write_tissue(path: Path, polygons: NDArray[np.object_], context: ExportConte
     polygons : object array (N,)
         In level-0 pixels, valid for QuPath.
     context : ExportContext
-        Its prompts are not used.
+        Its classes are not used.
     """
     ids = [str(uuid.uuid5(_TISSUE_IDS, shape.hex())) for shape in shapely.to_wkb(polygons)]
     batch = ObjectBatch(polygons, np.zeros(len(polygons), np.int16), np.array(ids, object), {})
-    with GeoJsonExporter(path, replace(context, prompts=(TISSUE,)), locked=True) as exporter:
+    with GeoJsonExporter(path, replace(context, classes=ClassTable.of([TISSUE])), locked=True) as exporter:
         exporter.write(batch)

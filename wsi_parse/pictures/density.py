@@ -9,8 +9,8 @@ from PIL import Image
 from scipy import ndimage
 
 from wsi_parse.objects.batch import ObjectBatch
+from wsi_parse.objects.class_table import ClassTable
 from wsi_parse.pictures.view import View
-from wsi_parse.prompts import Prompt
 
 # Outlines of smaller objects merge. All cells are judged by a typical one, so that they all look alike.
 _MIN_OUTLINED_PX = 6.0
@@ -28,15 +28,17 @@ class Density:
     Parameters
     ----------
     view : View
-    prompts : tuple of Prompt
+    classes : ClassTable
+        Sure and unsure objects of a prompt count together.
     """
 
-    def __init__(self, view: View, prompts: tuple[Prompt, ...]) -> None:
+    def __init__(self, view: View, classes: ClassTable) -> None:
         self._view = view
-        self._prompts = prompts
+        self._classes = classes
+        self._colours = [prompt.colour for prompt in classes.prompts]
         self.step_px = max(1, math.ceil(max(view.box.width, view.box.height) / _MAX_LATTICE_SIDE))
         self._shape = (-(-view.box.height // self.step_px), -(-view.box.width // self.step_px))
-        self.count = np.zeros((len(prompts), *self._shape), np.int32)
+        self.count = np.zeros((len(classes.prompts), *self._shape), np.int32)
         self._cover: dict[int, NDArray[np.float32]] = {}
 
     def add(self, batch: ObjectBatch) -> NDArray[np.bool_]:
@@ -47,10 +49,10 @@ class Density:
         frame = self._view.frame
         area_px = shapely.area(batch.geometry) / (frame.scale_x * frame.scale_y)
         cells_large = _TYPICAL_CELL_UM / frame.mpp_x >= _MIN_OUTLINED_PX
-        is_cell = np.array([one.kind == "cell" for one in self._prompts])[batch.prompt]
+        is_cell, prompt_number = (of[batch.class_index] for of in (self._classes.is_cell, self._classes.prompt_number))
         large: NDArray[np.bool_] = np.where(is_cell, cells_large, area_px >= _MIN_OUTLINED_PX**2)
-        for prompt in np.unique(batch.prompt).tolist():
-            mine = batch.prompt == prompt
+        for prompt in np.unique(prompt_number).tolist():
+            mine = prompt_number == prompt
             np.add.at(self.count[prompt].ravel(), index[mine], 1)
             small = mine & ~large
             if small.any():
@@ -73,7 +75,7 @@ class Density:
         for rows in (slice(top, top + _STRIP_ROWS) for top in range(0, self._shape[0], _STRIP_ROWS)):
             weight = np.maximum(total[rows], 1e-9)
             for band in range(3):
-                parts = (cover[rows] * np.float32(self._prompts[index].colour[band]) for index, cover in covers.items())
+                parts = (cover[rows] * np.float32(self._colours[index][band]) for index, cover in covers.items())
                 layer[rows, :, band] = np.clip(sum(parts) / weight, 0, 255)
             layer[rows, :, 3] = _MAX_OPACITY * 255 * np.clip(total[rows] / densest, 0, 1) ** 0.6
         size = (self._shape[1] * self.step_px, self._shape[0] * self.step_px)

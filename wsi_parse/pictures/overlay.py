@@ -9,12 +9,13 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
 from wsi_parse.geometry import Box
-from wsi_parse.objects.batch import ObjectBatch, variants
+from wsi_parse.objects.batch import ObjectBatch
+from wsi_parse.objects.class_table import ClassTable
 from wsi_parse.objects.regions import polygons_of_mask
 from wsi_parse.pictures.density import Density
 from wsi_parse.pictures.page_layout import Entry, assemble, desaturate, draw_bar, inset_frame, save, text_px
 from wsi_parse.pictures.view import Canvas, View
-from wsi_parse.prompts import Prompt, Rgb
+from wsi_parse.prompts import Rgb
 from wsi_parse.slides.slide import Slide
 from wsi_parse.tissue.mask import TissueMask
 
@@ -28,7 +29,7 @@ def draw_overlay(
     slide: Slide,
     tissue: TissueMask,
     batches: Callable[[], Iterable[ObjectBatch]],
-    prompts: tuple[Prompt, ...],
+    classes: ClassTable,
     path: Path,
     longer_side_px: int = 2048,
 ) -> None:
@@ -40,7 +41,7 @@ def draw_overlay(
     tissue : TissueMask
     batches : callable
         Yields all objects each time it is called; it is called twice.
-    prompts : tuple of Prompt
+    classes : ClassTable
     path : Path
         A PNG, written atomically.
     longer_side_px : int
@@ -52,19 +53,19 @@ def draw_overlay(
     slide are read, because label and macro images may show names.
     """
     view = View.of_slide(slide, longer_side_px)
-    density, canvas = Density(view, prompts), Canvas(view)
+    density, canvas = Density(view, classes), Canvas(view)
     _draw_tissue(canvas, tissue)
     for batch in batches():
         large = density.add(batch)
-        _draw_objects(canvas, batch, large, prompts, fill=70, width_px=1.0)
+        _draw_objects(canvas, batch, large, classes, fill=70, width_px=1.0)
     picture = canvas.over(density.tint(desaturate(view.picture(slide))))
     field = _busiest_field(slide, view, density)
     size_px = text_px(view.box.width + (field.box.width if field else 0))
     draw_bar(picture, view.frame.mpp_x, size_px)
     pictures = [picture]
     if field is not None:
-        pictures.append(_close_up(slide, field, batches, prompts, size_px))
-    page, corners = assemble(pictures, _entries(tissue, density, prompts))
+        pictures.append(_close_up(slide, field, batches, classes, size_px))
+    page, corners = assemble(pictures, _entries(tissue, density, classes))
     if field is not None:
         _connect(page, view, field, corners)
     save(page, path)
@@ -106,15 +107,15 @@ def _draw_objects(
     canvas: Canvas,
     batch: ObjectBatch,
     which: NDArray[np.bool_],
-    prompts: tuple[Prompt, ...],
+    classes: ClassTable,
     *,
     fill: int,
     width_px: float,
     halo: int = 0,
 ) -> None:
-    for index, prompt in enumerate(variants(prompts)):
-        mine = which & (batch.variant == index)
-        canvas.shapes(batch.geometry[mine], prompt.colour, fill=fill, width_px=width_px, halo=halo)
+    for index, row in enumerate(classes.rows):
+        mine = which & (batch.class_index == index)
+        canvas.shapes(batch.geometry[mine], row.colour, fill=fill, width_px=width_px, halo=halo)
 
 
 def _busiest_field(slide: Slide, view: View, density: Density) -> View | None:
@@ -134,12 +135,12 @@ def _close_up(
     slide: Slide,
     field: View,
     batches: Callable[[], Iterable[ObjectBatch]],
-    prompts: tuple[Prompt, ...],
+    classes: ClassTable,
     size_px: int,
 ) -> Image.Image:
     canvas = Canvas(field)
     for batch in batches():
-        _draw_objects(canvas, batch, field.shows(batch.geometry), prompts, fill=28, width_px=2.0, halo=170)
+        _draw_objects(canvas, batch, field.shows(batch.geometry), classes, fill=28, width_px=2.0, halo=170)
     picture = canvas.over(field.picture(slide))
     draw_bar(picture, field.frame.mpp_x, size_px)
     return picture
@@ -159,10 +160,10 @@ def _tissue_entry(tissue: TissueMask) -> Entry:
     return Entry(f"tissue {tissue.area_mm2:.3g} mm²", TISSUE_COLOUR, filled=False)
 
 
-def _entries(tissue: TissueMask, density: Density, prompts: tuple[Prompt, ...]) -> list[Entry]:
+def _entries(tissue: TissueMask, density: Density, classes: ClassTable) -> list[Entry]:
     counts = density.count.sum(axis=(1, 2), dtype=np.int64).tolist()
     entries = [_tissue_entry(tissue)]
-    for prompt, count in zip(prompts, counts, strict=True):
+    for prompt, count in zip(classes.prompts, counts, strict=True):
         density_text = f" ({count / tissue.area_mm2:,.0f}/mm²)" if tissue.area_mm2 else ""
         entries.append(Entry(f"{prompt.class_name} {count:,}{density_text}", prompt.colour))
     return entries

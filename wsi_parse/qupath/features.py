@@ -10,7 +10,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from wsi_parse.errors import UsageError
-from wsi_parse.prompts import Kind, Prompt
+from wsi_parse.prompts import Kind, Rgb
 from wsi_parse.qupath.breaches import shape_breaches
 from wsi_parse.qupath.geometry import GRID_PX
 from wsi_parse.qupath.rules import ID_NOT_UUID, UUID, QuPathRule
@@ -23,9 +23,9 @@ OBJECT_TYPE: dict[Kind, str] = {"cell": "detection", "region": "annotation"}
 _EXACT = 1 << 24
 
 
-def classification(prompt: Prompt) -> dict[str, object]:
-    """Return the class of a prompt in QuPath's form: its name, and its colour as three integers 0..255."""
-    return {"name": prompt.class_name, "color": [int(value) for value in prompt.colour]}
+def classification(class_name: str, colour: Rgb) -> dict[str, object]:
+    """Return a class in QuPath's form: its name, and its colour as three integers 0..255."""
+    return {"name": class_name, "color": [int(value) for value in colour]}
 
 
 def grid_steps(points_level0: NDArray[np.float64], offset_level0: tuple[int, int]) -> NDArray[np.int32]:

@@ -2,46 +2,39 @@
 
 import hashlib
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import shapely
 from numpy.typing import NDArray
 
-from wsi_parse.compute.plan import PassPlan, RunPlan
-from wsi_parse.objects.batch import ObjectBatch
+from wsi_parse.compute.plan import RunPlan
+from wsi_parse.models.scale_pass import ScalePass
+from wsi_parse.objects.batch import ObjectBatch, in_one_column_order
 from wsi_parse.objects.chunk_objects import ChunkObjects
+from wsi_parse.objects.class_table import ClassTable
 from wsi_parse.objects.measure import measure
-from wsi_parse.objects.parameters import ObjectParameters
 from wsi_parse.objects.pixel_sums import PixelSums
 from wsi_parse.objects.regions import Pieces, RegionJoiner
 from wsi_parse.objects.simplify import to_level0
-from wsi_parse.prompts import Prompt
 from wsi_parse.qupath.geometry import fit_for_qupath
 
 _CHUNKS_AHEAD = 2
 
 
-def collect(plan: RunPlan, prompts: tuple[Prompt, ...]) -> Iterator[ObjectBatch]:
+def collect(plan: RunPlan) -> Iterator[ObjectBatch]:
     """Yield all objects of a run: pass by pass, chunk row by chunk row, cells before the regions that end in the row.
 
     Memory is bounded by one row of chunks and the largest unfinished region.
     """
-    # By name, which no two prompts of a run share: a model may hand on a prompt that it has changed otherwise.
-    numbers = {prompt.name: number for number, prompt in enumerate(prompts)}
-    for index, item in enumerate(plan.passes):
-        order = [numbers[recipe.prompt.name] for recipe in item.scale_pass.recipes]
-        yield from _collect_pass(plan, index, item, np.array(order, np.int16), prompts)
+    # Cells and regions have the same columns in different orders.
+    yield from in_one_column_order(batch for index in range(len(plan.passes)) for batch in _collect_pass(plan, index))
 
 
-def _collect_pass(
-    plan: RunPlan, index: int, item: PassPlan, order: NDArray[np.int16], prompts: tuple[Prompt, ...]
-) -> Iterator[ObjectBatch]:
-    parameters = plan.pass_contexts[index].parameters
-    limits = np.array(
-        [np.nan if r.min_class_probability is None else r.min_class_probability for r in item.scale_pass.recipes]
-    )
+def _collect_pass(plan: RunPlan, index: int) -> Iterator[ObjectBatch]:
+    item, parameters = plan.passes[index], plan.pass_contexts[index].parameters
+    row_of_class = _RecipeClasses(item.scale_pass, plan.classes)
     joiners = {
         number: RegionJoiner(parameters.min_region_area_px, parameters.min_hole_area_px)
         for number, recipe in enumerate(item.scale_pass.recipes)
@@ -59,20 +52,40 @@ def _collect_pass(
             for number, part in found.pieces.items():
                 pieces[number][column] = part
             if len(found.cells):
-                prompt = order[found.recipe]
+                classes = row_of_class.of_cells(found)
                 # The id of a cell comes from its nucleus, so that the expansion does not change it.
                 shapes = found.cells if found.nuclei is None else found.nuclei
-                ids, probability = content_ids(shapes, prompt, prompts), found.measurements.get("class_probability")
-                # Without a vote over classes nothing is unsure.
-                limit = limits[found.recipe]
-                unsure = None if probability is None or np.isnan(limit).all() else probability < limit
-                yield ObjectBatch(found.cells, prompt, ids, found.measurements, unsure, found.nuclei)
+                ids = content_ids(shapes, classes, plan.classes)
+                yield ObjectBatch(found.cells, classes, ids, _single(found.measurements), found.nuclei)
         for number, joiner in joiners.items():
             ended = joiner.add_row(pieces[number])
             if ended is not None and len(ended[0]):
-                batch = _regions(plan, item, *ended, order[number], prompts, parameters)
+                batch = _regions(plan, index, *ended, row_of_class.sure[number])
                 if len(batch):
                     yield batch
+
+
+class _RecipeClasses:
+    """Leads from the recipes of a scale pass to the rows of the class table: the only place that knows both."""
+
+    def __init__(self, scale_pass: ScalePass, table: ClassTable) -> None:
+        names = [recipe.prompt.name for recipe in scale_pass.recipes]
+        limits = [recipe.min_class_probability for recipe in scale_pass.recipes]
+        self.sure = np.array([table.index(name) for name in names], np.int16)
+        self._unsure = np.array([table.index(name, unsure=True) for name in names], np.int16)
+        self._limits = np.array([np.nan if limit is None else limit for limit in limits])
+
+    def of_cells(self, found: ChunkObjects) -> NDArray[np.int16]:
+        """Return the row of each cell; without a vote over classes nothing is unsure."""
+        probability = found.measurements.get("class_probability")
+        if probability is None:
+            return self.sure[found.recipe]
+        unsure = probability < self._limits[found.recipe]
+        return np.where(unsure, self._unsure[found.recipe], self.sure[found.recipe])
+
+
+def _single(measurements: Mapping[str, NDArray[np.float64]]) -> dict[str, NDArray[np.float32]]:
+    return {name: values.astype(np.float32) for name, values in measurements.items()}
 
 
 def _load_ahead(
@@ -89,33 +102,29 @@ def _load_ahead(
 
 
 def _regions(
-    plan: RunPlan,
-    item: PassPlan,
-    polygons: NDArray[np.object_],
-    sums: PixelSums,
-    prompt: np.int16,
-    prompts: tuple[Prompt, ...],
-    parameters: ObjectParameters,
+    plan: RunPlan, index: int, polygons: NDArray[np.object_], sums: PixelSums, class_index: np.int16
 ) -> ObjectBatch:
-    shapes = to_level0(polygons, item.chunks.frame, parameters.simplify_px)
+    frame, parameters = plan.passes[index].chunks.frame, plan.pass_contexts[index].parameters
+    shapes = to_level0(polygons, frame, parameters.simplify_px)
     if plan.roi is not None:
         solid = np.array([shape is not None for shape in shapes], bool)
         shapes[solid] = fit_for_qupath(shapely.intersection(shapes[solid], plan.roi))
     solid = np.array([shape is not None for shape in shapes], bool)
-    shapes = shapes[solid]
-    which = np.full(len(shapes), prompt, np.int16)
-    measurements = measure(shapes, sums.take(solid), item.chunks.frame, stains=parameters.stains)
-    return ObjectBatch(shapes, which, content_ids(shapes, which, prompts), measurements)
+    # Without the grid that snapping leaves on a shape: shapely would round its centroid to that grid.
+    shapes = shapely.set_precision(shapes[solid], 0.0, mode="pointwise")
+    classes = np.full(len(shapes), class_index, np.int16)
+    measurements = measure(shapes, sums.take(solid), frame, stains=parameters.stains)
+    return ObjectBatch(shapes, classes, content_ids(shapes, classes, plan.classes), _single(measurements))
 
 
 def content_ids(
-    shapes: NDArray[np.object_], prompt: NDArray[np.int16], prompts: tuple[Prompt, ...]
+    shapes: NDArray[np.object_], class_index: NDArray[np.int16], classes: ClassTable
 ) -> NDArray[np.object_]:
     """Make UUIDs (version 8, RFC 9562) from outline and prompt, so that the same object keeps its id."""
-    names = [prompt.name.encode() for prompt in prompts]
+    names = [row.prompt.name.encode()[:64] for row in classes.rows]
     ids = [
-        _uuid(hashlib.blake2b(shape, digest_size=16, key=names[which][:64]).hexdigest())
-        for shape, which in zip(shapely.to_wkb(shapes), prompt.tolist(), strict=True)
+        _uuid(hashlib.blake2b(shape, digest_size=16, key=names[index]).hexdigest())
+        for shape, index in zip(shapely.to_wkb(shapes), class_index.tolist(), strict=True)
     ]
     return np.array(ids, object)
 

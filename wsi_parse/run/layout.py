@@ -12,6 +12,7 @@ from wsi_parse.compute.plan import RunPlan
 from wsi_parse.compute.worker import SlideContext
 from wsi_parse.compute.worker_check import WorkerCheck
 from wsi_parse.models.contract import State
+from wsi_parse.objects.class_table import ClassTable
 from wsi_parse.run.prepared import PreparedRun
 from wsi_parse.run.work import MAPS, OBJECTS, WORK, remove_void
 from wsi_parse.tissue.mask import TissueMask
@@ -53,6 +54,7 @@ def lay_out(
         prepared.passes(tissue),
         maps,
         objects,
+        ClassTable.of(prepared.prompts),
     )
     plan.save()
     return plan

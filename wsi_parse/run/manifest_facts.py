@@ -77,8 +77,8 @@ class FormatFacts(TypedDict, total=False):
 
     __pydantic_config__ = ConfigDict(extra="allow")  # type: ignore[misc]
 
-    files: Annotated[list[str], _told("Names of its files; the first is the one to open.")]
-    how_to_open: Annotated[str, _told("What to do with that file, in a few words.")]
+    files: Annotated[list[str], _field("Names of its files; the first is the one to open.")]
+    how_to_open: Annotated[str, _field("What to do with that file, in a few words.")]
 
 
 class ReuseFacts(TypedDict, total=False):

@@ -35,7 +35,7 @@ def write_outputs(
     """Write every output, and note counts and hashes in the manifest."""
     settings = prepared.settings.export
     context = ExportContext(
-        prepared.prompts,
+        plan.classes,
         manifest.offset_level0,
         provenance(manifest),
         max_part_bytes=round(settings.max_part_mb * 1e6),
@@ -43,12 +43,12 @@ def write_outputs(
         maps=tuple(ProbabilityMap.of(context) for context in plan.pass_contexts),
         source=prepared.path,
     )
-    counts = np.zeros((len(prepared.prompts), 2), np.int64)
+    counts = np.zeros(len(plan.classes.rows), np.int64)
     outputs: list[Path] = []
     exporters: list[OpenedExporter] = []
 
     def batches() -> Iterator[ObjectBatch]:
-        return collect(plan, prepared.prompts)
+        return collect(plan)
 
     chunks_left = sum(len(item.chunks.chunks(item.selection)) for item in plan.passes)
     progress.start("export", chunks_left)
@@ -57,7 +57,7 @@ def write_outputs(
             stack.enter_context(OpenedExporter(name, folder, context, settings)) for name in settings.formats
         )
         for batch in batches():
-            counts += np.bincount(batch.variant, minlength=counts.size).reshape(counts.shape)
+            counts += np.bincount(batch.class_index, minlength=len(counts))
             for exporter in exporters:
                 exporter.write(batch)
             progress.advance("export", min(1, chunks_left))
@@ -70,9 +70,7 @@ def write_outputs(
         for note in exporter.notes():
             manifest.notes.append(note)
             progress.note(note)
-    names = [prompt.name for prompt in prepared.prompts]
-    manifest.counts = dict(zip(names, counts.sum(axis=1).tolist(), strict=True))
-    manifest.unsure = {name: count for name, count in zip(names, counts[:, 1].tolist(), strict=True) if count}
+    manifest.counts, manifest.unsure = plan.classes.by_prompt(counts)
     if plan.tissue.area_mm2:
         manifest.per_mm2 = {name: round(count / plan.tissue.area_mm2, 2) for name, count in manifest.counts.items()}
     release()
@@ -84,7 +82,7 @@ def write_outputs(
                 plan.slide,
                 plan.tissue,
                 batches,
-                prepared.prompts,
+                plan.classes,
                 folder / "overlay.png",
                 settings.overlay_px,
             )
