@@ -34,7 +34,7 @@ def slide(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_slide(tmp_path_factory.mktemp("slides") / "s.svs", tissue_with_nuclei(1500, 1300)[0])
 
 
-def settings_of(*more: str, model: str = "stain", **compute: object) -> RunSettings:
+def settings_of(*more: str, model: str = "on-device", **compute: object) -> RunSettings:
     return RunSettings.load(
         overrides=(*SMALL, "model.field_um=128", *more), prompts=("nuclei",), model={"name": model}, compute=compute
     )

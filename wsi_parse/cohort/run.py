@@ -98,7 +98,12 @@ class _Cohort:
     def run(self) -> list[Outcome]:
         rows = self._rows_to_run()
         try:
-            with Cluster(self.settings.compute, self.out / ".cohort", self.listener.note) as cluster:
+            with Cluster(
+                self.settings.compute,
+                self.out / ".cohort",
+                self.listener.note,
+                model=self.settings.model,
+            ) as cluster:
                 if rows and not cluster.is_here:
                     # Batch systems can be started from the main thread only.
                     cluster.client()

@@ -6,7 +6,7 @@ import zlib
 from collections.abc import Callable
 from pathlib import Path
 
-from wsi_parse.compute.cluster import DEVICE, Cluster
+from wsi_parse.compute.cluster import DEVICE, Cluster, resources_for
 from wsi_parse.compute.graph import prepare_on
 from wsi_parse.compute.plan import RunPlan
 from wsi_parse.compute.worker import SlideContext
@@ -60,16 +60,17 @@ def lay_out(
 
 def _prepare_on_worker(context: SlideContext, prepared: PreparedRun, folder: Path, cluster: Cluster) -> State:
     """Let the model prepare on a worker: device and precision are those of the worker."""
+    client = cluster.client()
     check = WorkerCheck(
         context.model_name,
         context.settings,
         context.weights,
         prepared.path,
         folder.absolute(),
-        DEVICE,
+        DEVICE if resources_for(client, context.settings) else "",
     )
     cluster.check(check)
     (folder / WORK).mkdir(parents=True, exist_ok=True)
     path = folder.absolute() / WORK / "prepare.pickle"
     path.write_bytes(pickle.dumps(context))
-    return prepare_on(cluster.client(), path)
+    return prepare_on(client, path, context.settings)

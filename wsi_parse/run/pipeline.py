@@ -123,7 +123,8 @@ def _begin(prepared: PreparedRun, folder: Path, progress: Progress, cluster: Clu
     clock, sampler = Clock(), MemorySampler()
     try:
         with sampler, clock.stage("total"), stage_named(prepared.slide.name, "the run"), ExitStack() as stack:
-            cluster = cluster or stack.enter_context(Cluster(prepared.settings.compute, folder / WORK, progress.note))
+            compute, model = prepared.settings.compute, prepared.settings.model
+            cluster = cluster or stack.enter_context(Cluster(compute, folder / WORK, progress.note, model=model))
             remote_bytes = _run(prepared, folder, manifest, clock, progress, cluster, reuse)
     except BaseException as error:
         manifest.state = "failed"
