@@ -12,6 +12,7 @@ from wsi_parse.compute.plan import RunPlan
 from wsi_parse.compute.worker import SlideContext
 from wsi_parse.compute.worker_check import WorkerCheck
 from wsi_parse.models.contract import State
+from wsi_parse.predict.maps_description import save_description
 from wsi_parse.run.prepared import PreparedRun
 from wsi_parse.run.work import MAPS, OBJECTS, WORK, remove_void
 from wsi_parse.tissue.mask import TissueMask
@@ -55,6 +56,8 @@ def lay_out(
         objects,
     )
     plan.save()
+    for of_pass in plan.pass_contexts:
+        save_description(of_pass.maps)
     return plan
 
 
