@@ -13,7 +13,7 @@ from wsi_parse.cli.main import app
 from wsi_parse.errors import ManifestError, UsageError
 from wsi_parse.evaluate.inputs import file_pairs
 from wsi_parse.run.manifest import RunManifest
-from wsi_parse.run.pipeline import segment_slide
+from wsi_parse.run.pipeline import run_slide
 from wsi_parse.settings import RunSettings
 
 FACTS: dict[str, Any] = {
@@ -96,7 +96,7 @@ def test_a_run_keeps_its_hands_off_results_that_it_cannot_read(slides: Path, tmp
     (tmp_path / "annotations.geojson").write_text("of another slide")
     settings = RunSettings.load(prompts=("nuclei",), model={"name": "stain"})
     with pytest.raises(ManifestError):
-        segment_slide(slides / "a.svs", tmp_path, settings)
+        run_slide(slides / "a.svs", tmp_path, settings)
     assert {path.name: path.read_text() for path in tmp_path.iterdir()} == {
         "run.json": UNREADABLE[kind],
         "annotations.geojson": "of another slide",

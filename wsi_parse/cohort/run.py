@@ -18,7 +18,7 @@ from wsi_parse.compute.cluster import Cluster
 from wsi_parse.errors import ClaimedError, ClusterError, ManifestError, StoreError, UsageError
 from wsi_parse.files import try_writing
 from wsi_parse.run.manifest import RunManifest
-from wsi_parse.run.pipeline import segment_slide
+from wsi_parse.run.pipeline import run_slide
 from wsi_parse.run.prepared import PreparedRun
 from wsi_parse.settings import RunSettings
 
@@ -217,7 +217,7 @@ class _Cohort:
         if before is not None:
             return before
         try:
-            manifest = segment_slide(
+            manifest = run_slide(
                 row.path,
                 folder,
                 self.decided.request(row),
