@@ -168,12 +168,26 @@ class _Lazy:
 
     ndim = 2
 
-    def __getitem__(self, index: tuple[slice, slice]) -> NDArray[Any]:
-        (top, bottom, _), (left, right, _) = (
-            part.indices(length) for part, length in zip(index, self.shape, strict=True)
+    def __getitem__(self, index: tuple[int | slice, int | slice]) -> NDArray[Any]:
+        # Dask joins slices of slices, also to whole numbers and steps: the box around them is read.
+        (rows, row_step), (columns, column_step) = (
+            _span(part, length) for part, length in zip(index, self.shape, strict=True)
         )
-        values, covered = self.stored.read(Box.from_corners(left, top, right, bottom))
-        return covered if self.dtype == np.bool_ else _as_floats(values[self.number], covered)
+        box = Box.from_corners(columns.start, rows.start, columns.stop, rows.stop)
+        if box.area:
+            values, covered = self.stored.read(box)
+            found = covered if self.dtype == np.bool_ else _as_floats(values[self.number], covered)
+        else:
+            found = np.empty(box.shape, self.dtype)
+        return np.asarray(found[row_step, column_step])
+
+
+def _span(part: int | slice, length: int) -> tuple[range, int | slice]:
+    """Return the pixels around a part of an axis, and what of them the part takes."""
+    line = range(length)[part]
+    if isinstance(line, int):
+        return range(line, line + 1), 0
+    return range(min(line), max(line) + 1) if line else range(0), slice(None, None, line.step)
 
 
 def _dask_array(lazy: _Lazy, name: str) -> Any:  # noqa: ANN401 - dask.array.Array
@@ -181,4 +195,4 @@ def _dask_array(lazy: _Lazy, name: str) -> Any:  # noqa: ANN401 - dask.array.Arr
     from dask.base import tokenize
 
     key = f"{name}-{tokenize(str(lazy.stored.folder), lazy.number, lazy.shape)}"
-    return from_array(lazy, chunks=_PIECE_PX, name=key, meta=np.empty((0, 0), lazy.dtype))
+    return from_array(lazy, chunks=_PIECE_PX, name=key, fancy=False, meta=np.empty((0, 0), lazy.dtype))
