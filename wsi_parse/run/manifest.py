@@ -56,6 +56,18 @@ class RunManifest(BaseModel):
         Outputs of earlier runs; those that this run does not write are removed when it is done.
     qupath_heap_gb : float or None
         Memory that QuPath needs to open the largest part of the annotations.
+
+    Examples
+    --------
+    >>> from tempfile import TemporaryDirectory
+    >>> from wsi_parse import segment_slide
+    >>> from wsi_parse.synthetic import SyntheticSlide, write_svs_like
+    >>> with TemporaryDirectory() as folder:
+    ...     write_svs_like(Path(folder, "small.svs"), SyntheticSlide(900, 700, seed=3, tissue=1.0))
+    ...     _ = segment_slide(f"{folder}/small.svs", f"{folder}/out", prompts="nuclei", model="stain")
+    ...     manifest = RunManifest.load(Path(folder, "out"))
+    >>> manifest.state, manifest.model["name"], manifest.slide["mpp_x_um"], list(manifest.counts)
+    ('done', 'stain', 0.25, ['nuclei'])
     """
 
     # Fields that another version adds are not needed here.

@@ -37,6 +37,20 @@ class Probability:
         The lattice of the pixels; ``frame.to_level0`` turns points (x, y) into level-0 pixels.
     box_frame : Box
         The part of `frame` that the array covers: its first pixel is pixel (x, y) of the frame.
+
+    Examples
+    --------
+    >>> from wsi_parse import SlideOptions, open_slide, segment_box
+    >>> from wsi_parse.synthetic import SyntheticSlide
+    >>> made = SyntheticSlide(900, 700, seed=3, tissue=1.0)
+    >>> with open_slide(made.pixels(made.box), SlideOptions(mpp=0.25)) as slide:
+    ...     found = segment_box(slide, Box(200, 100, 400, 300), "nuclei", model="stain").probability("nuclei")
+    >>> found.array.shape, found.box_frame, found.frame.mpp_x
+    ((150, 200), Box(x=100, y=50, width=200, height=150), 0.5)
+    >>> row, column = (int(i) for i in np.unravel_index(np.nanargmax(found.array), found.array.shape))
+    >>> point = found.frame.to_level0((found.box_frame.x + column + 0.5, found.box_frame.y + row + 0.5))
+    >>> bool(200 <= point[0] < 600 and 100 <= point[1] < 400)
+    True
     """
 
     prompt: Prompt

@@ -45,6 +45,15 @@ class BoxResult:
     parquet : bytes
         The objects as GeoParquet; `objects` and `table` read it.
     maps : mapping of prompt to Probability
+
+    Examples
+    --------
+    >>> from wsi_parse.synthetic import SyntheticSlide
+    >>> made = SyntheticSlide(900, 700, seed=3, tissue=1.0)
+    >>> with open_slide(made.pixels(made.box), SlideOptions(mpp=0.25)) as slide:
+    ...     found = segment_box(slide, Box(200, 100, 400, 300), "nuclei", model="stain")
+    >>> found.box_level0, list(found.counts), len(found.objects()) == found.counts["nuclei"]
+    (Box(x=200, y=100, width=400, height=300), ['nuclei'], True)
     """
 
     box_level0: Box

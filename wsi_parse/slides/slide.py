@@ -38,6 +38,11 @@ class SlideOptions:
         Use `mpp` even if the file has another pixel size.
     reader : str or None
         Name of the reader to use; None tries all.
+
+    Examples
+    --------
+    >>> SlideOptions(mpp=0.25)
+    SlideOptions(mpp=0.25, override_mpp=False, reader=None)
     """
 
     mpp: float | None = None
