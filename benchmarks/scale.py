@@ -34,7 +34,7 @@ from wsi_parse.compute.plan import RunPlan
 from wsi_parse.evaluate import f1_score, match_centres
 from wsi_parse.progress import Silent
 from wsi_parse.run.layout import lay_out
-from wsi_parse.run.pipeline import segment_slide
+from wsi_parse.run.pipeline import run_slide
 from wsi_parse.run.prepared import resolve_run
 from wsi_parse.run.resolve import resolve
 from wsi_parse.settings import RunSettings
@@ -71,7 +71,7 @@ class Marks(Silent):
 def run_whole(slide: Path, out: Path, workers: int) -> None:
     """Run the whole pipeline, and print what it wrote and how long it took."""
     marks = Marks()
-    manifest = segment_slide(slide, out, settings_of(workers), marks)
+    manifest = run_slide(slide, out, settings_of(workers), marks)
     written = int(next(line.split()[1] for line in Path("/proc/self/io").read_text().splitlines() if "wchar" in line))
     report = {"stages": manifest.seconds, "began": marks.began, "count": manifest.counts["nuclei"], "bytes": written}
     print(json.dumps(report))
@@ -95,7 +95,7 @@ def run_staged(slide: Path, out: Path, workers: int) -> None:
         started = time.perf_counter()
         run_graph(cluster.client(), plan, nothing, chunks, lambda _: None)
         outlined = time.perf_counter()
-    manifest = segment_slide(slide, out, settings)
+    manifest = run_slide(slide, out, settings)
     report = {"outline": outlined - started, "write": manifest.seconds["export"], "count": manifest.counts["nuclei"]}
     print(json.dumps(report | {"graph_ms_per_tile": 1000 * graph / tiles}))
 

@@ -6,7 +6,7 @@
     ├── UsageError (ValueError)             the call is wrong: options, settings, prompts
     │   ├── SettingsError
     │   ├── UnknownNameError (KeyError)     no reader, model, exporter or cluster has that name
-    │   ├── MissingPackageError (ImportError)  an output format needs a package that is not installed
+    │   ├── MissingPackageError (ImportError)  what was asked for needs a package that is not installed
     │   └── UnknownPromptError              the model does not know a prompt
     ├── SlideError                          the slide cannot be used
     │   ├── SlideOpenError (OSError)        no reader opens the file
@@ -41,6 +41,14 @@ class WsiParseError(Exception):
         The stage of the run: "tissue", "prediction", "outlining", "export", …
     place_description : str, optional
         Where on the slide, in level-0 pixels: "x 0-512, y 1024-1536".
+
+    Examples
+    --------
+    >>> try:
+    ...     raise WsiParseError("The disk is full.", "Free some space.", stage="export")
+    ... except WsiParseError as error:
+    ...     print(error.stage, error.message, error.remedy, sep=" | ")
+    export | The disk is full. | Free some space.
     """
 
     def __init__(self, message: str, remedy: str = "", stage: str = "", place_description: str = "") -> None:
@@ -72,7 +80,7 @@ class UnknownNameError(UsageError, KeyError):
 
 
 class MissingPackageError(UsageError, ImportError):
-    """An output format needs a package that is not installed; the remedy is the command that installs it."""
+    """What was asked for needs a package that is not installed; the remedy is the command that installs it."""
 
 
 class UnknownPromptError(UsageError):

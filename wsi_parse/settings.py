@@ -1,11 +1,11 @@
 """RunSettings: every setting of a run, checked before anything is read."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import yaml
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 from wsi_parse.errors import SettingsError
 from wsi_parse.files import CHECK_RIGHTS
@@ -15,6 +15,18 @@ _Byte = Annotated[int, Field(ge=0, le=255)]
 
 def _once(names: tuple[str, ...]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(names))
+
+
+def _one_or_several(names: Any) -> Any:  # noqa: ANN401 - whatever a user gives; pydantic checks it
+    return (names,) if isinstance(names, str) else names
+
+
+def _named(model: Any) -> Any:  # noqa: ANN401 - as above
+    return {"name": model} if isinstance(model, str) else model
+
+
+_Names = Annotated[tuple[str, ...], BeforeValidator(_one_or_several), AfterValidator(_once)]
+_Kept = Annotated[tuple[Literal["predictions"], ...], BeforeValidator(_one_or_several), AfterValidator(_once)]
 
 
 class _Section(BaseModel):
@@ -152,7 +164,7 @@ class ClassSettings(_Section):
 class ExportSettings(_Section):
     """What is written, and how."""
 
-    formats: Annotated[tuple[str, ...], AfterValidator(_once)] = Field(
+    formats: _Names = Field(
         ("geojson", "parquet"), description="Output formats: geojson, parquet, csv, dicom, ome-zarr, spatialdata."
     )
     gzip: bool = Field(False, description="true: compress the annotations (annotations.geojson.gz).")
@@ -170,7 +182,7 @@ class ExportSettings(_Section):
         500_000, ge=1, description="Annotations with more objects are also written in several parts."
     )
     overlay_px: int = Field(2048, ge=0, le=8192, description="Longer side of overlay.png in pixels; 0: no picture.")
-    keep: Annotated[tuple[Literal["predictions"], ...], AfterValidator(_once)] = Field(
+    keep: _Kept = Field(
         (),
         description="What is kept after a run: predictions (the maps of the model), so that another threshold or size "
         "takes seconds; empty: nothing.",
@@ -196,16 +208,65 @@ class ComputeSettings(_Section):
 
 
 class RunSettings(_Section):
-    """All settings of a run."""
+    """All settings of a run; `wsi-parse settings` explains each.
 
-    prompts: tuple[str, ...] = Field((), description="What to look for, in words.")
+    Parameters
+    ----------
+    prompts : str or several
+        What to look for.
+    model : str, dict or ModelSettings
+        A name is enough.
+    slide, tissue, tiles, objects, export, compute : dict or section
+        What is left out has its default.
+
+    Raises
+    ------
+    SettingsError
+        Names every setting that is unknown or invalid.
+
+    Examples
+    --------
+    >>> settings = RunSettings(prompts="nuclei", model="stain", objects={"threshold": 0.6})
+    >>> settings.prompts, settings.model.name, settings.objects.threshold
+    (('nuclei',), 'stain', 0.6)
+    """
+
+    prompts: Annotated[tuple[str, ...], BeforeValidator(_one_or_several)] = Field(
+        (), description="What to look for, in words."
+    )
     slide: SlideSettings = SlideSettings()
     tissue: TissueSettings = TissueSettings()
-    model: ModelSettings = ModelSettings()
+    model: Annotated[ModelSettings, BeforeValidator(_named)] = ModelSettings()
     tiles: TileSettings = TileSettings()
     objects: ObjectSettings = ObjectSettings()
     export: ExportSettings = ExportSettings()
     compute: ComputeSettings = ComputeSettings()
+
+    if TYPE_CHECKING:
+
+        def __init__(
+            self,
+            *,
+            prompts: str | Iterable[str] = (),
+            slide: SlideSettings | Mapping[str, Any] = ...,
+            tissue: TissueSettings | Mapping[str, Any] = ...,
+            model: str | ModelSettings | Mapping[str, Any] = ...,
+            tiles: TileSettings | Mapping[str, Any] = ...,
+            objects: ObjectSettings | Mapping[str, Any] = ...,
+            export: ExportSettings | Mapping[str, Any] = ...,
+            compute: ComputeSettings | Mapping[str, Any] = ...,
+        ) -> None: ...
+
+    else:
+
+        def __init__(self, **values: Any) -> None:  # noqa: ANN401 - as in the signature above
+            try:
+                super().__init__(**values)
+            except ValidationError as error:
+                raise _settings_error(error) from error
+
+        # Validating a mapping does not go through the constructor, and raises pydantic's error.
+        __init__.__pydantic_base_init__ = True
 
     @classmethod
     def load(
@@ -225,6 +286,8 @@ class RunSettings(_Section):
         for override in overrides:
             _set(values, override)
         for section, given in direct.items():
+            if section == "model":
+                given = _named(given)
             if isinstance(given, dict):
                 known = _section(values, section)
                 known.update({key: value for key, value in given.items() if value is not None})
@@ -233,7 +296,7 @@ class RunSettings(_Section):
         try:
             return cls.model_validate(values)
         except ValidationError as error:
-            raise SettingsError(_explain(error), "Run `wsi-parse settings` to see all settings.") from error
+            raise _settings_error(error) from error
 
 
 def _read_yaml(path: Path) -> dict[str, Any]:
@@ -277,6 +340,10 @@ def _set(values: dict[str, Any], override: str) -> None:
         raise SettingsError(
             f"The value of --set {override!r} is not valid YAML.", "Put the value in quotes."
         ) from error
+
+
+def _settings_error(error: ValidationError) -> SettingsError:
+    return SettingsError(_explain(error), "Run `wsi-parse settings` to see all settings.")
 
 
 def _explain(error: ValidationError) -> str:

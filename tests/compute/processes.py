@@ -13,6 +13,8 @@ from pathlib import Path
 import psutil
 from distributed import Client
 
+from tests.compute import on_device
+
 ENVIRONMENT = {**os.environ, "OMP_NUM_THREADS": "1", "DASK_DISTRIBUTED__COMM__TIMEOUTS__CONNECT": "10s"}
 
 
@@ -41,8 +43,9 @@ class DaskProcesses:
     def start_worker(self, *more: str, threads: int = 1) -> subprocess.Popen[bytes]:
         """Start a worker under its own nanny, which restarts it when it dies."""
         where = ["--scheduler-file", str(self.folder / "scheduler.json"), "--local-directory", str(self.folder)]
+        preload = ["--preload", str(Path(on_device.__file__))]
         fixed = ["--nthreads", str(threads), "--no-dashboard", "--memory-limit", "0", "--death-timeout", "60"]
-        worker = self._start(f"worker-{len(self.workers)}", [*where, *fixed, *self.more, *more])
+        worker = self._start(f"worker-{len(self.workers)}", [*where, *fixed, *preload, *self.more, *more])
         self.workers.append(worker)
         return worker
 

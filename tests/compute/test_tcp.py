@@ -19,7 +19,7 @@ from wsi_parse.compute.worker import Done
 from wsi_parse.errors import ClusterError, StageError
 from wsi_parse.progress import Silent
 from wsi_parse.run.manifest import RunManifest
-from wsi_parse.run.pipeline import segment_slide
+from wsi_parse.run.pipeline import run_slide
 from wsi_parse.settings import ComputeSettings, RunSettings
 
 pytestmark = pytest.mark.whole
@@ -34,7 +34,7 @@ def slide(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_slide(tmp_path_factory.mktemp("slides") / "s.svs", tissue_with_nuclei(1500, 1300)[0])
 
 
-def settings_of(*more: str, model: str = "stain", **compute: object) -> RunSettings:
+def settings_of(*more: str, model: str = "on-device", **compute: object) -> RunSettings:
     return RunSettings.load(
         overrides=(*SMALL, "model.field_um=128", *more), prompts=("nuclei",), model={"name": model}, compute=compute
     )
@@ -42,7 +42,7 @@ def settings_of(*more: str, model: str = "stain", **compute: object) -> RunSetti
 
 @pytest.fixture(scope="module")
 def expected(slide: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
-    return segment_slide(slide, tmp_path_factory.mktemp("here"), settings_of()).outputs
+    return run_slide(slide, tmp_path_factory.mktemp("here"), settings_of()).outputs
 
 
 @pytest.fixture(scope="module")
@@ -77,7 +77,7 @@ def test_models_run_where_a_gpu_is_declared_and_outlining_also_where_none_is(
         note(self, done)
 
     monkeypatch.setattr(RemoteMemory, "note", noting)
-    manifest = segment_slide(slide, tmp_path, settings_of(cluster=dask.address))
+    manifest = run_slide(slide, tmp_path, settings_of(cluster=dask.address))
     assert manifest.outputs == expected
     with_gpu = pids(dask.workers[0]) | pids(dask.workers[1])
     without = pids(dask.workers[2])
@@ -126,13 +126,13 @@ def test_no_worker_that_runs_models_is_an_error(slide: Path, tmp_path: Path, mon
     with dask_processes(tmp_path / "dask") as processes:
         processes.start_worker()
         with pytest.raises(ClusterError, match='--resources "GPU=1"'):
-            segment_slide(slide, tmp_path / "out", settings_of(cluster=processes.address))
+            run_slide(slide, tmp_path / "out", settings_of(cluster=processes.address))
 
 
 def test_no_scheduler_answers(slide: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("wsi_parse.compute.running_scheduler._ANSWERS_WITHIN", "2s")
     with pytest.raises(ClusterError, match="No scheduler answers"):
-        segment_slide(slide, tmp_path / "out", settings_of(cluster="tcp://127.0.0.1:9"))
+        run_slide(slide, tmp_path / "out", settings_of(cluster="tcp://127.0.0.1:9"))
     manifest = RunManifest.load(tmp_path / "out")
     assert manifest is not None
     assert manifest.state == "failed"
@@ -144,7 +144,7 @@ class TestWorkersAreChecked:
     ) -> None:
         monkeypatch.setattr(check_module, "__version__", "9.9")
         with pytest.raises(ClusterError, match=r"has wsi-parse .*, not 9\.9"):
-            segment_slide(slide, tmp_path, settings_of(cluster=dask.address))
+            run_slide(slide, tmp_path, settings_of(cluster=dask.address))
 
     def test_everything_that_is_missing_is_named(self, slide: Path, tmp_path: Path) -> None:
         from types import SimpleNamespace
@@ -218,7 +218,7 @@ class TestLosses:
                     if stage == "predict" and not killed:
                         killed.append([child.kill() for child in children_of(worker)])
 
-            manifest = segment_slide(slide, tmp_path / "out", settings_of(cluster=processes.address), Killer())
+            manifest = run_slide(slide, tmp_path / "out", settings_of(cluster=processes.address), Killer())
             assert killed
             assert manifest.outputs == expected
 
@@ -235,7 +235,7 @@ class TestLosses:
             preload = ("--preload", str(Path(deadly.__file__)))
             processes.start_worker("--resources", "GPU=2", *preload, threads=2)
             with pytest.raises(StageError, match="3 workers died one after the other") as caught:
-                segment_slide(bad, tmp_path / "out", settings_of(model="deadly", cluster=processes.address))
+                run_slide(bad, tmp_path / "out", settings_of(model="deadly", cluster=processes.address))
         assert caught.value.stage == "prediction"
         # Only blocks around the black square of 512 px show black to the model.
         left, right = (int(number) for number in caught.value.place_description.split()[1].rstrip(",").split("-"))
@@ -262,13 +262,13 @@ class TestLosses:
             return exists(path, **how)
 
         monkeypatch.setattr(Path, "exists", visible_late)
-        manifest = segment_slide(slide, tmp_path / "out", settings_of(cluster=dask_alone.address))
+        manifest = run_slide(slide, tmp_path / "out", settings_of(cluster=dask_alone.address))
         assert late
         assert manifest.outputs == expected
         monkeypatch.setattr(Path, "exists", lambda path, **how: path.suffix != ".npz" and exists(path, **how))
         monkeypatch.setattr("wsi_parse.compute.graph._VISIBLE_WITHIN_SECONDS", 0.0)
         with pytest.raises(ClusterError, match="not visible on this machine"):
-            segment_slide(slide, tmp_path / "other", settings_of(cluster=dask_alone.address))
+            run_slide(slide, tmp_path / "other", settings_of(cluster=dask_alone.address))
 
     def test_ctrl_c_waits_for_no_block(self, slide: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         begun = tmp_path / "begun"
@@ -303,10 +303,10 @@ class TestLosses:
                         processes.scheduler.kill()
 
             with pytest.raises(ClusterError, match="scheduler"):
-                segment_slide(slide, tmp_path / "out", settings_of(cluster=processes.address), Killer())
+                run_slide(slide, tmp_path / "out", settings_of(cluster=processes.address), Killer())
         with dask_processes(tmp_path / "again") as processes:
             processes.start_worker(*GPU)
-            manifest = segment_slide(slide, tmp_path / "out", settings_of(cluster=processes.address))
+            manifest = run_slide(slide, tmp_path / "out", settings_of(cluster=processes.address))
         assert manifest.outputs == expected
 
 
@@ -328,7 +328,7 @@ def test_tls(slide: Path, expected: dict[str, str], tmp_path: Path) -> None:
     with dask_processes(tmp_path / "dask", *options, "--protocol", "tls") as processes:
         processes.start_worker(*GPU)
         assert processes.address.startswith("tls://")
-        manifest = segment_slide(slide, tmp_path / "out", settings_of(cluster=processes.address, **files))
+        manifest = run_slide(slide, tmp_path / "out", settings_of(cluster=processes.address, **files))
         assert manifest.outputs == expected
         with pytest.raises(ClusterError, match="tls_ca"):
-            segment_slide(slide, tmp_path / "not", settings_of(cluster=processes.address))
+            run_slide(slide, tmp_path / "not", settings_of(cluster=processes.address))

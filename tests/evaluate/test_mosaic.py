@@ -22,7 +22,7 @@ from wsi_parse.objects.class_table import ClassTable
 from wsi_parse.prompts import Prompt
 from wsi_parse.qupath.check import check_file
 from wsi_parse.qupath.geometry import fit_for_qupath
-from wsi_parse.run.pipeline import segment_slide
+from wsi_parse.run.pipeline import run_slide
 from wsi_parse.settings import RunSettings
 
 pytestmark = pytest.mark.whole
@@ -37,7 +37,7 @@ def found(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("mosaic")
     slide = shared_data_root() / "slides" / "mosaic" / "tnbc_mosaic_40x.svs"
     settings = RunSettings.load(None, ["export.overlay_px=0"], prompts=("nuclei",), model={"name": "stain"})
-    segment_slide(slide, folder, settings)
+    run_slide(slide, folder, settings)
     return folder
 
 

@@ -31,7 +31,7 @@ from wsi_parse.objects.probability_map import ProbabilityMap
 from wsi_parse.prompts import Prompt
 from wsi_parse.registry import EXPORTERS
 from wsi_parse.run.manifest import RunManifest
-from wsi_parse.run.pipeline import segment_slide
+from wsi_parse.run.pipeline import run_slide
 from wsi_parse.settings import RunSettings
 
 pytestmark = pytest.mark.whole
@@ -58,7 +58,7 @@ def slide(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, np.ndarray]:
 @pytest.fixture(scope="module")
 def run(slide: tuple[Path, np.ndarray], tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("run") / "out"
-    segment_slide(slide[0], folder, settings_of(["geojson", "parquet", "dicom", "ome-zarr"]))
+    run_slide(slide[0], folder, settings_of(["geojson", "parquet", "dicom", "ome-zarr"]))
     return folder
 
 
@@ -74,7 +74,7 @@ class TestMissing:
     ) -> None:
         monkeypatch.setattr(formats, "find_spec", lambda wanted: None if wanted == package else find_spec(wanted))
         with pytest.raises(MissingPackageError) as caught:
-            segment_slide(slide[0], tmp_path / "out", settings_of(["geojson", name]))
+            run_slide(slide[0], tmp_path / "out", settings_of(["geojson", name]))
         expected = (
             f'The format {name} needs {package}, which is not installed. Install it: pip install "wsi-parse[{name}]"'
         )
@@ -86,7 +86,7 @@ class TestMissing:
         self, slide: tuple[Path, np.ndarray], tmp_path: Path
     ) -> None:
         with pytest.raises(UnknownNameError, match="ome-zarr"):
-            segment_slide(slide[0], tmp_path / "out", settings_of(["geojsn"]))
+            run_slide(slide[0], tmp_path / "out", settings_of(["geojsn"]))
         assert not (tmp_path / "out").exists()
 
     def test_the_command_line_says_it_in_one_line(self, slide: tuple[Path, np.ndarray], tmp_path: Path) -> None:
@@ -141,7 +141,7 @@ class TestMaps:
         square = shapely.box(700, 600, 1300, 1100)
         (tmp_path / "roi.geojson").write_text(shapely.to_geojson(square))
         settings = settings_of(["ome-zarr"], f"slide.roi={tmp_path / 'roi.geojson'}")
-        segment_slide(slide[0], tmp_path / "out", settings)
+        run_slide(slide[0], tmp_path / "out", settings)
         group = zarr.open_group(str(tmp_path / "out" / ZARR), mode="r")
         values, seen = group["0"][0], group["labels/looked_at/0"][:]
         # Whole tiles of 256 px are looked at, so at most that much around the region.
@@ -199,7 +199,7 @@ class TestRuns:
         expected = RunManifest.load(run)
         assert expected is not None
         # The manifest keeps no digest of blocks and workers, so that all else is equal.
-        again = segment_slide(slide[0], tmp_path, settings_of(["geojson", "parquet", "dicom", "ome-zarr"], *overrides))
+        again = run_slide(slide[0], tmp_path, settings_of(["geojson", "parquet", "dicom", "ome-zarr"], *overrides))
         assert again.outputs == expected.outputs
 
     @pytest.mark.parametrize("harm", ["chunk", "gone", "more"])
@@ -207,9 +207,9 @@ class TestRuns:
         self, slide: tuple[Path, np.ndarray], tmp_path: Path, harm: str
     ) -> None:
         settings = settings_of(["geojson", "ome-zarr"])
-        first = segment_slide(slide[0], tmp_path, settings)
+        first = run_slide(slide[0], tmp_path, settings)
         ended = first.ended_utc
-        assert segment_slide(slide[0], tmp_path, settings).ended_utc == ended
+        assert run_slide(slide[0], tmp_path, settings).ended_utc == ended
         chunks = sorted(path for path in (tmp_path / ZARR / "0" / "c").rglob("*") if path.is_file())
         if harm == "chunk":
             chunks[0].write_bytes(chunks[0].read_bytes()[:-1] + b"\0")
@@ -220,7 +220,7 @@ class TestRuns:
         left = tmp_path / f".{ZARR}.elsewhere-1.part"
         (left / "0").mkdir(parents=True)
         (left / "0" / "zarr.json").write_text("{}")
-        mended = segment_slide(slide[0], tmp_path, settings)
+        mended = run_slide(slide[0], tmp_path, settings)
         assert mended.outputs == first.outputs
         assert tree_sha256(tmp_path / ZARR) == first.outputs[ZARR]
         assert not left.exists()
@@ -237,7 +237,7 @@ class TestRuns:
             tiff.write(
                 pixels, tile=(256, 256), compression="jpeg", photometric="rgb", description=description, metadata=None
             )
-        manifest = segment_slide(path, tmp_path / "out", settings_of(HERE))
+        manifest = run_slide(path, tmp_path / "out", settings_of(HERE))
         assert manifest.counts["nuclei"] > 100
         for name in manifest.outputs:
             output = tmp_path / "out" / name
@@ -254,7 +254,7 @@ def test_each_library_opens_the_run_of_a_real_slide(tmp_path: Path) -> None:
     settings = RunSettings.load(
         None, ["export.overlay_px=0"], prompts=("nuclei",), model={"name": "stain"}, export={"formats": tuple(HERE)}
     )
-    manifest = segment_slide(path, tmp_path, settings)
+    manifest = run_slide(path, tmp_path, settings)
     count = manifest.counts["nuclei"]
     assert count > 2000
     features = json.loads((tmp_path / "annotations.geojson").read_text())["features"]

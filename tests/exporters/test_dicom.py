@@ -17,7 +17,7 @@ from tests.shared import shared_data_root
 from wsi_parse.errors import SlideReadError
 from wsi_parse.exporters.dicom import DicomExporter
 from wsi_parse.objects.batch import ObjectBatch
-from wsi_parse.run.pipeline import segment_slide
+from wsi_parse.run.pipeline import run_slide
 from wsi_parse.settings import RunSettings
 
 PIXEL_UM2 = 0.25 * 0.5
@@ -179,7 +179,7 @@ def patient(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_a_dicom_slide_is_referred_to_and_its_patient_is_not(patient: Path, tmp_path: Path) -> None:
     formats = ["export.formats=[geojson, parquet, dicom, ome-zarr]", "export.overlay_px=0"]
     settings = RunSettings.load(None, formats, prompts=("nuclei",), model={"name": "stain"})
-    manifest = segment_slide(patient / "01.dcm", tmp_path / "out", settings)
+    manifest = run_slide(patient / "01.dcm", tmp_path / "out", settings)
     file = annread(tmp_path / "out" / "annotations.dcm")
     volume = pydicom.dcmread(patient / "03.dcm", stop_before_pixels=True)
     assert "VOLUME" in volume.ImageType

@@ -16,7 +16,7 @@ from wsi_parse.models.scale_pass import Recipe, ScalePass
 from wsi_parse.predict.inference import _predict_in_batches
 from wsi_parse.prompts import Prompt
 from wsi_parse.registry import MODELS
-from wsi_parse.run.pipeline import segment_slide
+from wsi_parse.run.pipeline import run_slide
 from wsi_parse.settings import ModelSettings, RunSettings
 from wsi_parse.slides import SlideOptions, open_slide
 from wsi_parse.testing.segmenters import SegmenterTests
@@ -52,7 +52,7 @@ def run(pixels: np.ndarray, folder: Path, *prompts: str) -> dict[str, int]:
         model={"name": "fake"},
         slide={"mpp": 0.5},
     )
-    return segment_slide(folder / "discs.png", folder / "out", settings).counts
+    return run_slide(folder / "discs.png", folder / "out", settings).counts
 
 
 def test_class_prompts_answer_with_whole_nuclei_of_their_class(tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ from wsi_parse.evaluate import dice, f1_score, match_centres
 from wsi_parse.models.scale_pass import ScalePass
 from wsi_parse.models.stain import RUIFROK, StainModel, density_over, estimate_stains
 from wsi_parse.prompts import Prompt
-from wsi_parse.run.pipeline import segment_slide
+from wsi_parse.run.pipeline import run_slide
 from wsi_parse.settings import ModelSettings, RunSettings
 from wsi_parse.slides import SlideOptions, open_slide
 from wsi_parse.testing.segmenters import SegmenterTests
@@ -159,7 +159,7 @@ def raster(shapes: np.ndarray, width: int, height: int) -> np.ndarray:
 def test_the_mosaic_whole_pipeline(tmp_path: Path, name: str) -> None:
     folder = shared_data_root() / "slides" / "mosaic"
     settings = RunSettings.load(None, ["export.overlay_px=0"], prompts=("nuclei",), model={"name": "stain"})
-    segment_slide(folder / name, tmp_path, settings)
+    run_slide(folder / name, tmp_path, settings)
     found, known = read_shapes(tmp_path / "annotations.geojson"), read_shapes(folder / "tnbc_mosaic_nuclei.geojson")
     centres = [shapely.get_coordinates(shapely.centroid(shapes)) * 0.25 for shapes in (found, known)]
     f1 = f1_score(len(match_centres(*centres, MATCH_UM)), len(found), len(known))

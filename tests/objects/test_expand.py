@@ -15,7 +15,7 @@ from scipy import ndimage
 from tests.one_pass import Scenario, SoftPaintModel, paint_disc, white
 from tests.small_slides import tissue_with_nuclei, write_slide
 from wsi_parse.objects.expand import expand_labels
-from wsi_parse.run.pipeline import segment_slide
+from wsi_parse.run.pipeline import run_slide
 from wsi_parse.settings import RunSettings
 
 MASKS = arrays(bool, st.tuples(st.integers(2, 24), st.integers(2, 24)), elements=st.booleans())
@@ -159,7 +159,7 @@ def test_a_run_writes_cells_as_qupath_takes_them(tmp_path: Path) -> None:
     slide = write_slide(tmp_path / "small.svs", tissue_with_nuclei(900, 700)[0])
     small = ["model.field_um=128", "objects.chunk_px=256", "objects.cell_expansion_um=4", "export.overlay_px=0"]
     settings = RunSettings.load(None, small, prompts=("nuclei",), model={"name": "stain"})
-    segment_slide(slide, tmp_path / "out", settings)
+    run_slide(slide, tmp_path / "out", settings)
     features = json.loads((tmp_path / "out" / "annotations.geojson").read_bytes())["features"]
     assert len(features) > 50
     for feature in features:

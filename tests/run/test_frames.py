@@ -8,7 +8,7 @@ import pytest
 import shapely
 
 from tests.shared import shared_data_root
-from wsi_parse.run.pipeline import segment_slide
+from wsi_parse.run.pipeline import run_slide
 from wsi_parse.settings import RunSettings
 from wsi_parse.slides import open_slide
 from wsi_parse.synthetic import SyntheticSlide, write_leica_scn, write_svs_like
@@ -31,7 +31,7 @@ def found(path: Path, out: Path, *overrides: str, roi: Path | None = None) -> np
     settings = RunSettings.load(
         None, ["export.overlay_px=0", *overrides], prompts=("nuclei",), model={"name": "stain"}, slide={"roi": roi}
     )
-    segment_slide(path, out, settings)
+    run_slide(path, out, settings)
     features = json.loads((out / "annotations.geojson").read_text())["features"]
     shapes = shapely.from_geojson([json.dumps(feature["geometry"]) for feature in features])
     return shapely.get_coordinates(shapely.centroid(shapes))
@@ -104,7 +104,7 @@ def test_one_slide_as_svs_and_as_dicom_gives_the_same_objects(tmp_path: Path) ->
     features = []
     for name in ("aperio/CMU-1-Small-Region.svs", "dicom/CMU-1-Small-Region/01.dcm"):
         out = tmp_path / Path(name).suffix
-        segment_slide(slides / name, out, settings)
+        run_slide(slides / name, out, settings)
         features.append(json.loads((out / "annotations.geojson").read_text())["features"])
     assert len(features[0]) > 2000
     assert features[0] == features[1]

@@ -15,7 +15,7 @@ from wsi_parse.errors import ManifestError, UsageError
 from wsi_parse.evaluate.inputs import file_pairs
 from wsi_parse.run.digests import Digests
 from wsi_parse.run.manifest import RunManifest, manifest_schema
-from wsi_parse.run.pipeline import segment_slide
+from wsi_parse.run.pipeline import run_slide
 from wsi_parse.settings import RunSettings
 
 ROOT = Path(__file__).parents[2]
@@ -91,7 +91,7 @@ def test_every_field_of_the_schema_is_described_and_a_run_fits_it(slides: Path, 
     fields = [(name, field) for one in objects for name, field in one["properties"].items()]
     assert len(fields) > 60
     assert [name for name, field in fields if "description" not in field and "$ref" not in field] == []
-    segment_slide(slides / "a.svs", tmp_path, RunSettings.load(prompts=("nuclei",), model={"name": "stain"}))
+    run_slide(slides / "a.svs", tmp_path, RunSettings.load(prompts=("nuclei",), model={"name": "stain"}))
     values = json.loads((tmp_path / "run.json").read_text(encoding="utf-8"))
     jsonschema.validate(values, schema)
     assert set(values) == set(schema["properties"]), "nothing is written that the schema does not name"
@@ -137,7 +137,7 @@ def test_a_run_keeps_its_hands_off_results_that_it_cannot_read(slides: Path, tmp
     (tmp_path / "annotations.geojson").write_text("of another slide")
     settings = RunSettings.load(prompts=("nuclei",), model={"name": "stain"})
     with pytest.raises(ManifestError):
-        segment_slide(slides / "a.svs", tmp_path, settings)
+        run_slide(slides / "a.svs", tmp_path, settings)
     assert {path.name: path.read_text() for path in tmp_path.iterdir()} == {
         "run.json": UNREADABLE[kind],
         "annotations.geojson": "of another slide",

@@ -13,7 +13,7 @@ from wsi_parse.errors import ModelError, StageError
 from wsi_parse.models.scale_pass import Recipe, ScalePass
 from wsi_parse.models.stain import StainModel
 from wsi_parse.run.manifest import RunManifest
-from wsi_parse.run.pipeline import segment_slide
+from wsi_parse.run.pipeline import run_slide
 from wsi_parse.settings import RunSettings
 
 pytestmark = pytest.mark.whole
@@ -38,7 +38,7 @@ def test_what_a_model_says_of_the_slide_is_in_the_manifest(
 ) -> None:
     facts = {"sentence": "Most nuclei are pale.", "pale": 3}
     saying(monkeypatch, facts)
-    segment_slide(slide, tmp_path, settings_of())
+    run_slide(slide, tmp_path, settings_of())
     manifest = RunManifest.load(tmp_path)
     assert manifest is not None
     assert manifest.existence == {"nuclei": facts}
@@ -50,7 +50,7 @@ def test_what_cannot_be_written_is_the_defect_of_the_model(
 ) -> None:
     saying(monkeypatch, facts)
     with pytest.raises(ModelError, match=r"summarise.*Report this error to the author of the model"):
-        segment_slide(slide, tmp_path, settings_of())
+        run_slide(slide, tmp_path, settings_of())
 
 
 def planning(monkeypatch: pytest.MonkeyPatch, change: Callable[[Recipe], Recipe]) -> None:
@@ -67,11 +67,11 @@ def planning(monkeypatch: pytest.MonkeyPatch, change: Callable[[Recipe], Recipe]
 def test_without_classes_nothing_is_unsure(
     slide: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, by: str
 ) -> None:
-    plain = segment_slide(slide, tmp_path / "plain", settings_of())
+    plain = run_slide(slide, tmp_path / "plain", settings_of())
     if by == "model":
         planning(monkeypatch, lambda recipe: replace(recipe, min_class_probability=0.9))
     overrides = ["objects.min_class_probability=0.9"] if by == "setting" else []
-    manifest = segment_slide(slide, tmp_path / "limited", settings_of(*overrides))
+    manifest = run_slide(slide, tmp_path / "limited", settings_of(*overrides))
     assert manifest.counts == plain.counts
     assert manifest.counts["nuclei"] > 50
     assert manifest.unsure == {}
@@ -80,15 +80,15 @@ def test_without_classes_nothing_is_unsure(
 
 def test_a_prompt_is_known_by_its_name(slide: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A model may hand on other words or another colour; names are what no two prompts of a run share."""
-    plain = segment_slide(slide, tmp_path / "plain", settings_of())
+    plain = run_slide(slide, tmp_path / "plain", settings_of())
     planning(monkeypatch, lambda recipe: replace(recipe, prompt=replace(recipe.prompt, text="dots", colour=(1, 2, 3))))
-    assert segment_slide(slide, tmp_path / "changed", settings_of()).counts == plain.counts
+    assert run_slide(slide, tmp_path / "changed", settings_of()).counts == plain.counts
 
 
 def test_a_plan_answers_every_prompt_once(slide: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     planning(monkeypatch, lambda recipe: replace(recipe, prompt=replace(recipe.prompt, name="dots")))
     with pytest.raises(ModelError, match=r"every prompt in exactly one recipe\. Report this error to the author"):
-        segment_slide(slide, tmp_path, settings_of())
+        run_slide(slide, tmp_path, settings_of())
 
 
 class _OutOfMemoryError(RuntimeError):
@@ -120,11 +120,11 @@ def test_a_halved_batch_is_in_the_manifest(
     slide: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, threads: int
 ) -> None:
     overrides = ("model.batch=8", f"compute.threads={threads}")
-    plain = segment_slide(slide, tmp_path / "plain", settings_of(*overrides))
+    plain = run_slide(slide, tmp_path / "plain", settings_of(*overrides))
     assert "largest_batch" not in plain.model
     assert not [note for note in plain.notes if "Memory ran out" in note]
     sizes = limited(monkeypatch, 3)
-    manifest = segment_slide(slide, tmp_path / "halved", settings_of(*overrides))
+    manifest = run_slide(slide, tmp_path / "halved", settings_of(*overrides))
     assert {8, 4, 2} <= set(sizes)
     assert manifest.model["largest_batch"] == 2
     words = "Memory ran out: some tiles were predicted 2 at a time"
@@ -140,7 +140,7 @@ def test_a_slide_after_the_one_that_halved_it_says_so_too(
 ) -> None:
     limited(monkeypatch, 3)
     for name in ("one", "two"):
-        manifest = segment_slide(slide, tmp_path / name, settings_of("model.batch=8"))
+        manifest = run_slide(slide, tmp_path / name, settings_of("model.batch=8"))
         assert manifest.model["largest_batch"] == 2
 
 
@@ -150,8 +150,8 @@ def test_a_resumed_run_knows_what_was_halved_before(
     with monkeypatch.context() as patched:
         limited(patched, 3, fail_after=5)
         with pytest.raises(StageError, match="gave up"):
-            segment_slide(slide, tmp_path, settings_of("model.batch=8", "compute.threads=1"))
+            run_slide(slide, tmp_path, settings_of("model.batch=8", "compute.threads=1"))
     sizes = limited(monkeypatch, 8)
-    manifest = segment_slide(slide, tmp_path, settings_of("model.batch=8", "compute.threads=1"))
+    manifest = run_slide(slide, tmp_path, settings_of("model.batch=8", "compute.threads=1"))
     assert set(sizes) == {8}
     assert manifest.model["largest_batch"] == 2

@@ -19,7 +19,7 @@ from wsi_parse.progress import Silent
 from wsi_parse.run.locks import claim
 from wsi_parse.run.manifest import RunManifest, sha256_of
 from wsi_parse.run.outputs import remove_earlier
-from wsi_parse.run.pipeline import segment_slide
+from wsi_parse.run.pipeline import run_slide
 from wsi_parse.settings import RunSettings
 
 pytestmark = pytest.mark.whole
@@ -43,7 +43,7 @@ def digest(path: Path) -> str:
 
 def test_a_run_finds_the_nuclei_and_writes_all_outputs(slide: tuple[Path, np.ndarray], tmp_path: Path) -> None:
     path, centres = slide
-    manifest = segment_slide(path, tmp_path / "out", settings_of())
+    manifest = run_slide(path, tmp_path / "out", settings_of())
     assert manifest.state == "done"
     names = {item.name for item in (tmp_path / "out").iterdir()}
     # The lock stays, hidden and empty: to remove it safely, no other process may be about to take it.
@@ -61,12 +61,12 @@ def test_a_run_finds_the_nuclei_and_writes_all_outputs(slide: tuple[Path, np.nda
 def test_large_annotations_come_in_parts_that_the_manifest_names(
     slide: tuple[Path, np.ndarray], tmp_path: Path
 ) -> None:
-    whole = segment_slide(slide[0], tmp_path / "whole", settings_of())
+    whole = run_slide(slide[0], tmp_path / "whole", settings_of())
     features = json.loads((tmp_path / "whole" / "annotations.geojson").read_bytes())["features"]
     assert 0 < whole.formats["geojson"]["qupath_heap_gb"] < 0.1
     assert whole.formats["geojson"]["how_to_open"] == "drag it onto the slide in QuPath"
     many = settings_of("export.max_part_objects=500")
-    parted = segment_slide(slide[0], tmp_path / "whole", many)
+    parted = run_slide(slide[0], tmp_path / "whole", many)
     names = [f"annotations_{number:02d}.geojson" for number in range(1, len(features) // 500 + 2)]
     assert [name for name in parted.outputs if name.startswith("annotations_0")] == names
     assert {"annotations_index.json", *names} < parted.outputs.keys()
@@ -75,21 +75,21 @@ def test_large_annotations_come_in_parts_that_the_manifest_names(
         feature for name in names for feature in json.loads((tmp_path / "whole" / name).read_bytes())["features"]
     ] == features
     (tmp_path / "whole" / names[1]).unlink()
-    segment_slide(slide[0], tmp_path / "whole", many)
+    run_slide(slide[0], tmp_path / "whole", many)
     assert (tmp_path / "whole" / names[1]).exists(), "a part that is gone is written again"
 
 
 def test_a_run_that_was_killed_after_its_manifest_leaves_no_work(
     slide: tuple[Path, np.ndarray], tmp_path: Path
 ) -> None:
-    done = segment_slide(slide[0], tmp_path, settings_of())
+    done = run_slide(slide[0], tmp_path, settings_of())
     left = tmp_path / ".work" / "digest" / "stain" / "0.0.npz"
     left.parent.mkdir(parents=True)
     left.write_bytes(b"of a run that was killed between the manifest and the removal")
     with claim(tmp_path):
-        assert segment_slide(slide[0], tmp_path, settings_of()) == done
+        assert run_slide(slide[0], tmp_path, settings_of()) == done
         assert left.exists(), "while another process works there, the files are its own"
-    assert segment_slide(slide[0], tmp_path, settings_of()) == done
+    assert run_slide(slide[0], tmp_path, settings_of()) == done
     assert not (tmp_path / ".work").exists()
 
 
@@ -100,19 +100,19 @@ def test_outputs_of_an_earlier_run_that_are_not_written_again_are_removed(
         return {path.name for path in tmp_path.iterdir()} - {".lock", "run.json"}
 
     parts = "export.max_part_objects=500"
-    first = segment_slide(slide[0], tmp_path, settings_of(parts, 'export.formats=["geojson","ome-zarr"]'))
+    first = run_slide(slide[0], tmp_path, settings_of(parts, 'export.formats=["geojson","ome-zarr"]'))
     assert {"annotations_01.geojson", "annotations_index.json", "probability.ome.zarr"} < set(first.outputs)
     (tmp_path / "annotations_mine.geojson").write_text("{}")
     (tmp_path / "probability.ome.zarr" / "mine.txt").write_text("changed since")
     with pytest.MonkeyPatch.context() as patch:
         Breaking(patch, 0, ModelError("stop"))
         with pytest.raises(StageError):
-            segment_slide(slide[0], tmp_path, settings_of("tiles.overlap=0.25", 'export.formats=["parquet"]'))
+            run_slide(slide[0], tmp_path, settings_of("tiles.overlap=0.25", 'export.formats=["parquet"]'))
     assert set(first.outputs) < there(), "earlier outputs stay until new ones are written"
     notes: list[str] = []
     progress = Silent()
     progress.note = notes.append  # type: ignore[method-assign]
-    second = segment_slide(slide[0], tmp_path, settings_of('export.formats=["parquet"]'), progress)
+    second = run_slide(slide[0], tmp_path, settings_of('export.formats=["parquet"]'), progress)
     mine = {"annotations_mine.geojson", "probability.ome.zarr"}
     assert there() == set(second.outputs) | mine == {"objects.parquet", "overlay.png", "tissue.geojson"} | mine
     assert [note for note in notes if "changed afterwards" in note] == [
@@ -138,7 +138,7 @@ def test_only_outputs_that_lie_in_the_folder_are_removed(tmp_path: Path, name: s
 
 
 def test_the_manifest_names_slide_model_settings_and_outputs(slide: tuple[Path, np.ndarray], tmp_path: Path) -> None:
-    segment_slide(slide[0], tmp_path, settings_of())
+    run_slide(slide[0], tmp_path, settings_of())
     manifest = RunManifest.load(tmp_path)
     assert manifest is not None
     assert manifest.slide["name"] == "small.svs"
@@ -167,8 +167,8 @@ def test_the_manifest_names_slide_model_settings_and_outputs(slide: tuple[Path, 
 def test_outputs_do_not_depend_on_blocks_threads_or_processes(
     slide: tuple[Path, np.ndarray], tmp_path: Path, overrides: tuple[str, ...]
 ) -> None:
-    segment_slide(slide[0], tmp_path / "a", settings_of())
-    segment_slide(slide[0], tmp_path / "b", settings_of(*overrides))
+    run_slide(slide[0], tmp_path / "a", settings_of())
+    run_slide(slide[0], tmp_path / "b", settings_of(*overrides))
     for name in ("annotations.geojson", "objects.parquet", "tissue.geojson", "overlay.png"):
         assert digest(tmp_path / "a" / name) == digest(tmp_path / "b" / name), name
 
@@ -183,7 +183,7 @@ def test_outlining_begins_before_the_last_prediction(
         run_graph(client, plan, blocks, chunks, lambda done: (ended.append(done), report(done)))
 
     monkeypatch.setattr("wsi_parse.run.prediction.run_graph", listening)
-    segment_slide(slide[0], tmp_path, settings_of("tiles.block=1"))
+    run_slide(slide[0], tmp_path, settings_of("tiles.block=1"))
     first_outline = min(done.started for done in ended if done.stage == "outline")
     last_prediction = max(done.started for done in ended if done.stage == "predict")
     assert first_outline < last_prediction
@@ -192,7 +192,7 @@ def test_outlining_begins_before_the_last_prediction(
 def test_a_finished_run_is_verified_and_not_repeated(
     slide: tuple[Path, np.ndarray], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    first = segment_slide(slide[0], tmp_path, settings_of())
+    first = run_slide(slide[0], tmp_path, settings_of())
     calls: list[int] = []
     predict = StainModel.predict
 
@@ -201,11 +201,11 @@ def test_a_finished_run_is_verified_and_not_repeated(
         return predict(self, images, scale_pass, state)
 
     monkeypatch.setattr(StainModel, "predict", counting)
-    again = segment_slide(slide[0], tmp_path, settings_of())
+    again = run_slide(slide[0], tmp_path, settings_of())
     assert again.outputs == first.outputs
     assert not calls
     (tmp_path / "annotations.geojson").write_text("{}")
-    repaired = segment_slide(slide[0], tmp_path, settings_of())
+    repaired = run_slide(slide[0], tmp_path, settings_of())
     assert repaired.outputs == first.outputs
     assert digest(tmp_path / "annotations.geojson") == first.outputs["annotations.geojson"]
     assert not calls, "the objects of the first run are written again"
@@ -230,11 +230,11 @@ class Breaking:
 def test_a_failure_names_slide_stage_and_place_and_the_next_run_resumes(
     slide: tuple[Path, np.ndarray], tmp_path: Path
 ) -> None:
-    segment_slide(slide[0], tmp_path / "clean", settings_of())
+    run_slide(slide[0], tmp_path / "clean", settings_of())
     with pytest.MonkeyPatch.context() as patch:
         breaking = Breaking(patch, 25, ModelError("The model gave up."))
         with pytest.raises(StageError, match=r"small\.svs: prediction failed at x .* y .*The model gave up"):
-            segment_slide(slide[0], tmp_path / "out", settings_of("compute.threads=1"))
+            run_slide(slide[0], tmp_path / "out", settings_of("compute.threads=1"))
         tiles = breaking.calls
     manifest = RunManifest.load(tmp_path / "out")
     assert manifest is not None
@@ -243,7 +243,7 @@ def test_a_failure_names_slide_stage_and_place_and_the_next_run_resumes(
     assert not (tmp_path / "out" / "annotations.geojson").exists()
     with pytest.MonkeyPatch.context() as patch:
         counting = Breaking(patch, 10**9, ModelError(""))
-        segment_slide(slide[0], tmp_path / "out", settings_of())
+        run_slide(slide[0], tmp_path / "out", settings_of())
     total = sum(item["tiles"] for item in RunManifest.load(tmp_path / "out").passes)  # type: ignore[union-attr]
     assert counting.calls < total
     assert counting.calls >= total - tiles
@@ -254,16 +254,16 @@ def test_a_failure_names_slide_stage_and_place_and_the_next_run_resumes(
 def test_damaged_intermediate_results_are_computed_again(
     slide: tuple[Path, np.ndarray], tmp_path: Path, harm: str
 ) -> None:
-    segment_slide(slide[0], tmp_path / "clean", settings_of())
+    run_slide(slide[0], tmp_path / "clean", settings_of())
     with pytest.MonkeyPatch.context() as patch:
         Breaking(patch, 60, ModelError("stop"))
         with pytest.raises(StageError):
-            segment_slide(slide[0], tmp_path / "out", settings_of())
+            run_slide(slide[0], tmp_path / "out", settings_of())
     work = tmp_path / "out" / ".work"
     victims = sorted(work.glob("maps-*/*/*/c/*/*" if harm == "shard" else "objects-*/*/*.npz"))
     assert victims
     victims[0].write_bytes(victims[0].read_bytes()[:-20])
-    segment_slide(slide[0], tmp_path / "out", settings_of())
+    run_slide(slide[0], tmp_path / "out", settings_of())
     assert digest(tmp_path / "out" / "annotations.geojson") == digest(tmp_path / "clean" / "annotations.geojson")
 
 
@@ -275,12 +275,12 @@ def test_a_nan_from_the_model_is_an_error(
 
     monkeypatch.setattr(StainModel, "predict", nan)
     with pytest.raises(StageError, match=r"has values outside 0 to 1"):
-        segment_slide(slide[0], tmp_path, settings_of())
+        run_slide(slide[0], tmp_path, settings_of())
 
 
 def test_a_blank_slide_is_a_result(tmp_path: Path) -> None:
     path = write_slide(tmp_path / "blank.svs", np.full((1200, 1500, 3), 243, np.uint8))
-    manifest = segment_slide(path, tmp_path / "out", settings_of())
+    manifest = run_slide(path, tmp_path / "out", settings_of())
     assert manifest.state == "done"
     assert manifest.counts == {"nuclei": 0}
     assert manifest.tissue_mm2 == 0
@@ -291,8 +291,8 @@ def test_only_the_region_of_interest_is_processed(slide: tuple[Path, np.ndarray]
     square = [[[400, 400], [1000, 400], [1000, 900], [400, 900], [400, 400]]]
     roi = tmp_path / "roi.geojson"
     roi.write_text(json.dumps({"type": "Feature", "geometry": {"type": "Polygon", "coordinates": square}}))
-    whole = segment_slide(slide[0], tmp_path / "whole", settings_of())
-    part = segment_slide(slide[0], tmp_path / "part", settings_of(slide={"roi": roi}))
+    whole = run_slide(slide[0], tmp_path / "whole", settings_of())
+    part = run_slide(slide[0], tmp_path / "part", settings_of(slide={"roi": roi}))
     inside = (slide[1] > (400, 400)).all(axis=1) & (slide[1] < (1000, 900)).all(axis=1)
     assert part.counts["nuclei"] == pytest.approx(inside.sum(), abs=6)
     assert part.passes[0]["tiles"] < whole.passes[0]["tiles"] / 3
@@ -320,7 +320,7 @@ def test_patient_data_of_the_metadata_stays_out_of_every_output(tmp_path: Path) 
         )
         label = np.zeros((200, 300, 3), np.uint8)
         tiff.write(label, photometric="rgb", description="Aperio Image Library\nlabel 300x200 PAT-4711", metadata=None)
-    segment_slide(path, tmp_path / "out", settings_of())
+    run_slide(path, tmp_path / "out", settings_of())
     for file in (tmp_path / "out").iterdir():
         data = file.read_bytes()
         for secret in (*planted, str(tmp_path)):
@@ -334,7 +334,7 @@ def test_nothing_is_written_beside_the_slide(slide: tuple[Path, np.ndarray], tmp
     store.mkdir()
     path = Path(shutil.copy(slide[0], store / "small.svs"))
     store.chmod(0o555)
-    segment_slide(path, tmp_path / "out", settings_of())
+    run_slide(path, tmp_path / "out", settings_of())
     assert [item.name for item in store.iterdir()] == ["small.svs"]
     # Root may write there all the same: one who may not gets by without it.
     code = "import sys; from wsi_parse.cli.main import main; sys.argv[0] = 'wsi-parse'; main()"
@@ -344,10 +344,10 @@ def test_nothing_is_written_beside_the_slide(slide: tuple[Path, np.ndarray], tmp
 
 
 def test_results_of_another_slide_are_not_overwritten(slide: tuple[Path, np.ndarray], tmp_path: Path) -> None:
-    segment_slide(slide[0], tmp_path / "out", settings_of())
+    run_slide(slide[0], tmp_path / "out", settings_of())
     other = write_slide(tmp_path / "small.svs", tissue_with_nuclei(900, 900, seed=3)[0])
     with pytest.raises(UsageError, match="another slide"):
-        segment_slide(other, tmp_path / "out", settings_of())
+        run_slide(other, tmp_path / "out", settings_of())
 
 
 @pytest.mark.parametrize(
@@ -364,5 +364,5 @@ def test_invalid_requests_are_refused_before_anything_is_written(
     slide: tuple[Path, np.ndarray], tmp_path: Path, settings: dict[str, object], error: type[Exception], words: str
 ) -> None:
     with pytest.raises(error, match=words):
-        segment_slide(slide[0], tmp_path / "out", RunSettings.load(**settings))
+        run_slide(slide[0], tmp_path / "out", RunSettings.load(**settings))
     assert not (tmp_path / "out").exists()

@@ -16,7 +16,7 @@ from wsi_parse.files import MANIFEST_NAME
 from wsi_parse.models.stain import StainModel
 from wsi_parse.progress import Silent
 from wsi_parse.run.manifest import RunManifest
-from wsi_parse.run.pipeline import segment_slide
+from wsi_parse.run.pipeline import run_slide
 from wsi_parse.settings import RunSettings
 
 pytestmark = pytest.mark.whole
@@ -108,17 +108,17 @@ def tiles_of(manifest: RunManifest) -> int:
 @pytest.mark.parametrize("change", [*OUTPUTS, *OBJECTS])
 def test_an_interrupted_run_keeps_its_predictions(slide: Path, tmp_path: Path, counter: Counter, change: str) -> None:
     overrides = (OUTPUTS | OBJECTS)[change]
-    fresh = segment_slide(slide, tmp_path / "fresh", settings_of(*overrides))
+    fresh = run_slide(slide, tmp_path / "fresh", settings_of(*overrides))
     total = tiles_of(fresh)
     assert counter.taken()[0] == total
     counter.stop_after = total // 2
     with pytest.raises(StageError):
-        segment_slide(slide, tmp_path / "out", settings_of())
+        run_slide(slide, tmp_path / "out", settings_of())
     counter.taken()
     counter.stop_after = None
     kept = {path: path.stat().st_mtime_ns for path in tmp_path.glob("out/.work/maps-*/*/done/*.json")}
     assert kept
-    resumed = segment_slide(slide, tmp_path / "out", settings_of(*overrides))
+    resumed = run_slide(slide, tmp_path / "out", settings_of(*overrides))
     tiles, _ = counter.taken()
     (reused,) = [entry for entry in resumed.reused if entry["stage"] == "predict"]
     assert reused["reused"] == len(kept)
@@ -129,14 +129,14 @@ def test_an_interrupted_run_keeps_its_predictions(slide: Path, tmp_path: Path, c
 @pytest.mark.parametrize("change", [*OUTPUTS, *OBJECTS])
 def test_kept_maps_are_not_predicted_again(slide: Path, tmp_path: Path, counter: Counter, change: str) -> None:
     overrides = (OUTPUTS | OBJECTS)[change]
-    segment_slide(slide, tmp_path / "fresh", settings_of(*overrides))
-    first = segment_slide(slide, tmp_path / "out", settings_of("export.keep=[predictions]"))
+    run_slide(slide, tmp_path / "fresh", settings_of(*overrides))
+    first = run_slide(slide, tmp_path / "out", settings_of("export.keep=[predictions]"))
     assert first.maps_kept
     assert first.maps_mb is not None
     assert first.maps_mb > 0
     counter.taken()
     notes = Notes()
-    changed = segment_slide(slide, tmp_path / "out", settings_of(*overrides), notes)
+    changed = run_slide(slide, tmp_path / "out", settings_of(*overrides), notes)
     tiles, chunks = counter.taken()
     assert tiles == 0
     needs_chunks = change in OBJECTS or "ome-zarr" in str(overrides)
@@ -148,7 +148,7 @@ def test_kept_maps_are_not_predicted_again(slide: Path, tmp_path: Path, counter:
     assert stages == ({"predict"} if needs_chunks else {"objects"})
     assert not any("predicted again" in text for text in notes.texts)
     # And back again.
-    back = segment_slide(slide, tmp_path / "out", settings_of())
+    back = run_slide(slide, tmp_path / "out", settings_of())
     assert counter.taken()[0] == 0
     assert back.outputs == first.outputs
 
@@ -158,10 +158,10 @@ def test_outputs_of_a_finished_run_are_written_without_predicting_or_outlining(
     slide: Path, tmp_path: Path, counter: Counter, change: str
 ) -> None:
     overrides = tuple(text.replace(',"ome-zarr"', ',"csv"') for text in OUTPUTS[change])
-    fresh = segment_slide(slide, tmp_path / "fresh", settings_of(*overrides))
-    segment_slide(slide, tmp_path / "out", settings_of())
+    fresh = run_slide(slide, tmp_path / "fresh", settings_of(*overrides))
+    run_slide(slide, tmp_path / "out", settings_of())
     counter.taken()
-    changed = segment_slide(slide, tmp_path / "out", settings_of(*overrides))
+    changed = run_slide(slide, tmp_path / "out", settings_of(*overrides))
     assert counter.taken() == (0, 0)
     assert contents(tmp_path / "out") == contents(tmp_path / "fresh")
     assert changed.reused == [{"stage": "objects", "file": "objects.parquet"}]
@@ -170,7 +170,7 @@ def test_outputs_of_a_finished_run_are_written_without_predicting_or_outlining(
 
 
 def test_a_run_says_before_it_begins_that_maps_are_gone(slide: Path, tmp_path: Path, counter: Counter) -> None:
-    first = segment_slide(slide, tmp_path, settings_of())
+    first = run_slide(slide, tmp_path, settings_of())
     assert not first.maps_kept
     assert not (tmp_path / ".work").exists()
     counter.taken()
@@ -181,7 +181,7 @@ def test_a_run_says_before_it_begins_that_maps_are_gone(slide: Path, tmp_path: P
             assert counter.tiles == 0, "said before anything is predicted"
 
     notes = Watching()
-    segment_slide(slide, tmp_path, settings_of("objects.threshold=0.4"), notes)
+    run_slide(slide, tmp_path, settings_of("objects.threshold=0.4"), notes)
     assert counter.taken()[0] == tiles_of(first)
     (said,) = [text for text in notes.texts if "predicted again" in text]
     assert f"all {tiles_of(first):,} tiles are predicted again. That took " in said
@@ -189,23 +189,23 @@ def test_a_run_says_before_it_begins_that_maps_are_gone(slide: Path, tmp_path: P
 
 
 def test_asking_to_keep_maps_that_are_gone_predicts_them(slide: Path, tmp_path: Path, counter: Counter) -> None:
-    first = segment_slide(slide, tmp_path, settings_of())
+    first = run_slide(slide, tmp_path, settings_of())
     counter.taken()
-    kept = segment_slide(slide, tmp_path, settings_of("export.keep=[predictions]"))
+    kept = run_slide(slide, tmp_path, settings_of("export.keep=[predictions]"))
     assert counter.taken()[0] == tiles_of(first)
     assert kept.maps_kept
     assert kept.outputs == first.outputs
-    again = segment_slide(slide, tmp_path, settings_of("export.keep=[predictions]"))
+    again = run_slide(slide, tmp_path, settings_of("export.keep=[predictions]"))
     assert counter.taken() == (0, 0)
     assert again.ended_utc == kept.ended_utc
     assert list((tmp_path / ".work").iterdir()) == list((tmp_path / ".work").glob("maps-*")) != []
 
 
 def test_maps_of_other_settings_are_removed_and_said(slide: Path, tmp_path: Path, counter: Counter) -> None:
-    segment_slide(slide, tmp_path, settings_of("export.keep=[predictions]"))
+    run_slide(slide, tmp_path, settings_of("export.keep=[predictions]"))
     counter.taken()
     notes = Notes()
-    changed = segment_slide(slide, tmp_path, settings_of("tiles.overlap=0.25"), notes)
+    changed = run_slide(slide, tmp_path, settings_of("tiles.overlap=0.25"), notes)
     assert counter.taken()[0] == tiles_of(changed)
     assert [text for text in notes.texts if "predicted maps of an earlier run" in text]
     assert not changed.maps_kept
@@ -216,12 +216,12 @@ def test_maps_of_other_settings_are_removed_and_said(slide: Path, tmp_path: Path
 def test_objects_that_are_not_those_of_the_run_are_made_again(
     slide: Path, tmp_path: Path, counter: Counter, harm: str
 ) -> None:
-    first = segment_slide(slide, tmp_path / "out", settings_of())
+    first = run_slide(slide, tmp_path / "out", settings_of())
     path = tmp_path / "out" / "objects.parquet"
     if harm == "torn":
         path.write_bytes(path.read_bytes()[:-100])
     elif harm == "another run's":
-        segment_slide(slide, tmp_path / "other", settings_of("objects.threshold=0.4"))
+        run_slide(slide, tmp_path / "other", settings_of("objects.threshold=0.4"))
         path.write_bytes((tmp_path / "other" / "objects.parquet").read_bytes())
         manifest = json.loads((tmp_path / "out" / MANIFEST_NAME).read_text())
         manifest["outputs"]["objects.parquet"] = hashlib.sha256(path.read_bytes()).hexdigest()
@@ -231,7 +231,7 @@ def test_objects_that_are_not_those_of_the_run_are_made_again(
     else:
         path.unlink()
     counter.taken()
-    again = segment_slide(slide, tmp_path / "out", settings_of("export.gzip=true"))
+    again = run_slide(slide, tmp_path / "out", settings_of("export.gzip=true"))
     assert counter.taken()[0] == tiles_of(first)
     assert again.counts == first.counts
     assert again.outputs["objects.parquet"] == first.outputs["objects.parquet"]
@@ -240,15 +240,15 @@ def test_objects_that_are_not_those_of_the_run_are_made_again(
 def test_a_run_that_fails_while_it_writes_leaves_the_earlier_outputs(
     slide: Path, tmp_path: Path, counter: Counter, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    first = segment_slide(slide, tmp_path, settings_of())
+    first = run_slide(slide, tmp_path, settings_of())
     before = contents(tmp_path)
     with monkeypatch.context() as patch:
         patch.setattr("wsi_parse.exporters.parquet.ParquetExporter._finish", failing)
         with pytest.raises(StageError, match="No space left"):
-            segment_slide(slide, tmp_path, settings_of("export.gzip=true"))
+            run_slide(slide, tmp_path, settings_of("export.gzip=true"))
     assert contents(tmp_path) == before
     counter.taken()
-    second = segment_slide(slide, tmp_path, settings_of("export.gzip=true"))
+    second = run_slide(slide, tmp_path, settings_of("export.gzip=true"))
     assert counter.taken() == (0, 0), "the objects of the first run are still there"
     assert second.counts == first.counts
     assert "annotations.geojson" not in contents(tmp_path)
@@ -260,9 +260,9 @@ def failing(*_: object) -> None:
 
 def test_the_name_of_the_slide_is_in_no_output(slide: Path, tmp_path: Path) -> None:
     folder = tmp_path / "case 7"
-    manifest = segment_slide(slide, folder, settings_of("slide.name='{id}'"))
+    manifest = run_slide(slide, folder, settings_of("slide.name='{id}'"))
     assert manifest.slide["name"] == "case 7"
     for path in folder.iterdir():
         assert b"small.svs" not in path.read_bytes(), path.name
-    assert segment_slide(slide, folder, settings_of("slide.name='{id}'")).ended_utc == manifest.ended_utc
+    assert run_slide(slide, folder, settings_of("slide.name='{id}'")).ended_utc == manifest.ended_utc
     assert np.all([len(value) == 64 for value in manifest.outputs.values()])

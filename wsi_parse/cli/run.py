@@ -144,14 +144,14 @@ def run_slides(paths: list[Path], out: Path, settings: "RunSettings", *, dry_run
 
 
 def _segment(slide: Path, folder: Path, request: "Request", console: Console, *, as_json: bool) -> None:
-    from wsi_parse.run.pipeline import segment_slide
+    from wsi_parse.run.pipeline import run_slide
 
     if as_json:
-        manifest = segment_slide(slide, folder, request, Silent())
+        manifest = run_slide(slide, folder, request, Silent())
         typer.echo(json.dumps({"folder": str(folder), **manifest.model_dump(mode="json")}))
         return
     with Screen(console, slide.name) as screen:
-        manifest = segment_slide(slide, folder, request, screen)
+        manifest = run_slide(slide, folder, request, screen)
     _print_result(manifest, folder, console)
 
 

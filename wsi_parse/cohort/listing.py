@@ -107,24 +107,37 @@ class Listing:
     problems: list[Problem] = field(default_factory=list)
 
 
-def list_cohort(sources: Sequence[str], out: Path) -> Listing:
+def list_cohort(sources: str | Path | Sequence[str | Path], out: str | Path) -> Listing:
     """Find the slides that a user names.
 
     Parameters
     ----------
-    sources : sequence of str
+    sources : str, Path or several
         Folders, globs, slides, and lists (.csv, .tsv, .parquet) with the columns :data:`COLUMNS`; paths in a list
         are relative to the folder of the list.
-    out : Path
-        The output folder.
+    out : str or Path
+        The output folder: its folders of slides are named when the slides are listed.
 
     Raises
     ------
     UsageError
         If a list cannot be read, or no slide is named.
+
+    Examples
+    --------
+    >>> import os
+    >>> from tempfile import TemporaryDirectory
+    >>> from wsi_parse.synthetic import SyntheticSlide, write_svs_like
+    >>> with TemporaryDirectory() as folder:
+    ...     write_svs_like(Path(folder, "a.svs"), SyntheticSlide(700, 600, seed=3))
+    ...     _ = Path(folder, "slides.csv").write_text(f"id,path,prompts{os.linesep}first,a.svs,nuclei")
+    ...     listing = list_cohort(f"{folder}/slides.csv", f"{folder}/out")
+    >>> [(row.id, row.path.name, row.prompts) for row in listing.slides]
+    [('first', 'a.svs', ('nuclei',))]
     """
     rows: list[tuple[str, dict[str, Any]]] = []
-    for source in sources:
+    named = [sources] if isinstance(sources, str | Path) else sources
+    for source in map(str, named):
         if Path(source).suffix.lower() in _LISTS:
             rows += _rows_of_list(Path(source))
         else:
@@ -134,7 +147,7 @@ def list_cohort(sources: Sequence[str], out: Path) -> Listing:
             "There are no slides.", "Give a folder, a pattern such as 'data/*.svs', or a list with a column 'path'."
         )
     unnamed = [values for _, values in rows if values.get("path") and not values.get("id")]
-    folders = output_folders([Path(values["path"]) for values in unnamed], out)
+    folders = output_folders([Path(values["path"]) for values in unnamed], Path(out))
     for values, folder in zip(unnamed, folders, strict=True):
         values["id"] = folder.name
     return _checked(rows)

@@ -3,13 +3,13 @@
 import threading
 import time
 from collections import deque
-from collections.abc import Callable
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING
 
+from wsi_parse.cohort.listener import Listener, SerialListener, Unheard
 from wsi_parse.cohort.listing import CohortSlide, Listing
 from wsi_parse.cohort.outcome import OPENING, FailureNotes, Outcome
 from wsi_parse.cohort.selection import Choice, Decided, check, decide, selected_rows
@@ -18,44 +18,41 @@ from wsi_parse.compute.cluster import Cluster
 from wsi_parse.errors import ClaimedError, ClusterError, ManifestError, StoreError, UsageError
 from wsi_parse.files import try_writing
 from wsi_parse.run.manifest import RunManifest
-from wsi_parse.run.pipeline import segment_slide
+from wsi_parse.run.pipeline import run_slide
 from wsi_parse.run.prepared import PreparedRun
 from wsi_parse.settings import RunSettings
+
+if TYPE_CHECKING:
+    from distributed import Client
 
 _CHECK_AGAIN_SECONDS = 1.0
 _TABLES_EVERY_SECONDS = 20.0
 
 
-class Listener(Protocol):
-    """Receives the progress of a cohort. Called from several threads, one call at a time."""
-
-    def note(self, text: str) -> None:
-        """Receive a message; one that concerns a single slide begins with its id."""
-
-    def checked(self, todo: int, problems: list[Outcome]) -> None:
-        """Receive the number of slides to process, and those that cannot be processed."""
-
-    def tiles(self, count: int, *, found: bool) -> None:
-        """Receive a number of tiles that were found (to be predicted), or that are done."""
-
-    def ended(self, outcome: Outcome) -> None:
-        """Receive how a slide ended."""
-
-
 def run_cohort(
-    listing: Listing, out: Path, settings: RunSettings, listener: Listener, choice: Choice | None = None
+    listing: Listing,
+    out: str | Path,
+    settings: RunSettings,
+    listener: Listener | None = None,
+    choice: Choice | None = None,
+    *,
+    client: "Client | None" = None,
 ) -> list[Outcome]:
     """Process a cohort.
 
     Parameters
     ----------
     listing : Listing
-    out : Path
+    out : str or Path
         Receives a folder for each slide, cohort.csv, cohort.parquet and summary.md.
     settings : RunSettings
         For all slides; a row may override some.
-    listener : Listener
+    listener : Listener, optional
+        Receives the progress; without it nothing is shown.
     choice : Choice, optional
+        Which rows are processed; None: all.
+    client : distributed.Client, optional
+        A Dask client of your own; see :func:`wsi_parse.segment_slide`.
 
     Returns
     -------
@@ -68,13 +65,26 @@ def run_cohort(
         If nothing can be done at all: no model, no writable folder, unknown ids.
     ClusterError
         If the workers are gone; the work done so far is kept.
+
+    Examples
+    --------
+    >>> from tempfile import TemporaryDirectory
+    >>> from wsi_parse.cohort import list_cohort
+    >>> from wsi_parse.synthetic import SyntheticSlide, write_svs_like
+    >>> settings = RunSettings(prompts="nuclei", model="stain", export={"overlay_px": 0})
+    >>> with TemporaryDirectory() as folder:
+    ...     for name in ("a.svs", "b.svs"):
+    ...         write_svs_like(Path(folder, name), SyntheticSlide(700, 600, seed=3, tissue=1.0))
+    ...     outcomes = run_cohort(list_cohort([folder], f"{folder}/out"), f"{folder}/out", settings)
+    >>> [(outcome.id, outcome.state) for outcome in outcomes]
+    [('a', 'done'), ('b', 'done')]
     """
-    choice = choice or Choice()
+    choice, listener, out = choice or Choice(), listener or Unheard(), Path(out)
     _check_writable(out)
     decided = decide(listing, settings)
     for note in decided.notes:
         listener.note(note)
-    return _Cohort(decided, out, _SerialListener(listener), choice).run()
+    return _Cohort(decided, out, SerialListener(listener), choice, client).run()
 
 
 @dataclass
@@ -85,6 +95,7 @@ class _Cohort:
     out: Path
     listener: Listener
     choice: Choice
+    client: "Client | None" = None
     ended: dict[str, Outcome] = field(default_factory=dict)
     stop: threading.Event = field(default_factory=threading.Event)
     waited_for: set[str] = field(default_factory=set)
@@ -98,7 +109,13 @@ class _Cohort:
     def run(self) -> list[Outcome]:
         rows = self._rows_to_run()
         try:
-            with Cluster(self.settings.compute, self.out / ".cohort", self.listener.note) as cluster:
+            with Cluster(
+                self.settings.compute,
+                self.out / ".cohort",
+                self.listener.note,
+                model=self.settings.model,
+                given=self.client,
+            ) as cluster:
                 if rows and not cluster.is_here:
                     # Batch systems can be started from the main thread only.
                     cluster.client()
@@ -212,7 +229,7 @@ class _Cohort:
         if before is not None:
             return before
         try:
-            manifest = segment_slide(
+            manifest = run_slide(
                 row.path,
                 folder,
                 self.decided.request(row),
@@ -272,23 +289,6 @@ class _SlideProgress:
     def _check_stop(self) -> None:
         if self.stop.is_set():
             raise KeyboardInterrupt
-
-
-class _SerialListener:
-    """Lets one thread at a time call the listener."""
-
-    def __init__(self, listener: Listener) -> None:
-        self._lock = threading.Lock()
-        self._listener = listener
-
-    def __getattr__(self, name: str) -> Callable[..., None]:
-        method = getattr(self._listener, name)
-
-        def one_at_a_time(*given: object, **named: object) -> None:
-            with self._lock:
-                method(*given, **named)
-
-        return one_at_a_time
 
 
 def _check_writable(out: Path) -> None:

@@ -10,12 +10,12 @@ from typing import Any
 import dask
 from distributed import Client
 
-from wsi_parse.compute.running_scheduler import connect
+from wsi_parse.compute.running_scheduler import beside, connect
 from wsi_parse.compute.worker import forget
 from wsi_parse.compute.worker_check import WorkerCheck
 from wsi_parse.errors import ClusterError, StageError
-from wsi_parse.registry import CLUSTERS, plugin_named
-from wsi_parse.settings import ComputeSettings
+from wsi_parse.registry import CLUSTERS, MODELS, plugin_named
+from wsi_parse.settings import ComputeSettings, ModelSettings
 
 #: The Dask resource of workers that may run the model; it has this name even if the device is a CPU.
 DEVICE = "GPU"
@@ -35,11 +35,36 @@ _CHECK_EVERY_SECONDS = 10.0
 _MAX_CHECKS = 5
 # A worker that may run the model joins this long after the first one; nodes with a GPU often start more slowly.
 _DEVICE_WITHIN_SECONDS, _DEVICE_EVERY_SECONDS = 120.0, 0.5
+# The first worker of a client that a user gives joins within this time.
+_GIVEN_WITHIN_SECONDS = 60.0
 
 Starter = Callable[[ComputeSettings, int | None, Path], AbstractContextManager[Client]]
 
 #: What to do if the scheduler is lost.
 RESTART = "Start it again, and run the same command again. Finished work is kept."
+
+
+def _needs_device(settings: ModelSettings) -> bool:
+    return bool(MODELS.get(settings.name).uses_device) and settings.device != "cpu"
+
+
+def resources_for(client: Client, settings: ModelSettings) -> dict[str, int]:
+    """Return what a task that runs a model asks of its worker: a device, or nothing.
+
+    Parameters
+    ----------
+    client : distributed.Client
+    settings : ModelSettings
+        With the name of a model in place of "auto".
+
+    Notes
+    -----
+    A network that was told to run on processors still goes to workers with a device, if there are any: they run as many
+    tasks at once as the device was declared for.
+    """
+    if not MODELS.get(settings.name).uses_device:
+        return {}
+    return {DEVICE: 1} if _needs_device(settings) or _has_a_device(client) else {}
 
 
 class Cluster:
@@ -52,11 +77,25 @@ class Cluster:
         For the logs of a batch system.
     say : callable, optional
         Receives messages: where the dashboard is, and what the run waits for.
+    model : ModelSettings, optional
+        With the name of a model in place of "auto": whether a worker must declare the resource :data:`DEVICE` depends
+        on it. Without it, one must.
+    given : distributed.Client, optional
+        A client of the user's own. Its scheduler is used instead of the one in the settings; it is never closed.
     """
 
-    def __init__(self, settings: ComputeSettings, folder: Path, say: Callable[[str], None] = lambda _: None) -> None:
+    def __init__(
+        self,
+        settings: ComputeSettings,
+        folder: Path,
+        say: Callable[[str], None] = lambda _: None,
+        *,
+        model: ModelSettings | None = None,
+        given: Client | None = None,
+    ) -> None:
         self.settings = settings
         self._folder, self._say = folder, say
+        self._model, self._given = model, given
         self._stack, self._lock = ExitStack(), threading.Lock()
         self._client: Client | None = None
         self._checked: set[object] = set()
@@ -84,7 +123,7 @@ class Cluster:
             if self._client is None:
                 self._client = self._start(at_once)
             if self._client.status not in {"running", "connecting"}:
-                raise ClusterError(f"The scheduler of {self.settings.cluster} no longer answers.", RESTART)
+                raise ClusterError(f"The scheduler of {self._name} no longer answers.", RESTART)
             return self._client
 
     def abandon(self) -> None:
@@ -102,7 +141,11 @@ class Cluster:
     @property
     def is_here(self) -> bool:
         """Whether tasks run on this machine, started by us."""
-        return self.settings.cluster == "local"
+        return self._given is None and self.settings.cluster == "local"
+
+    @property
+    def _name(self) -> str:
+        return self.settings.cluster if self._given is None else "the client"
 
     def check(self, check: WorkerCheck) -> None:
         """Let every worker check once that it can do the work; one that joins later and cannot is refused.
@@ -150,13 +193,19 @@ class Cluster:
     def _start(self, at_once: int | None) -> Client:
         settings = self.settings
         self._stack.enter_context(dask.config.set(_CONFIG))
-        starter: Starter = connect if "://" in settings.cluster else CLUSTERS.get(settings.cluster)
-        with plugin_named("cluster", settings.cluster):
-            client = self._stack.enter_context(starter(settings, at_once, self._folder))
+        if self._given is not None:
+            client = self._stack.enter_context(beside(self._given))
+        else:
+            starter: Starter = connect if "://" in settings.cluster else CLUSTERS.get(settings.cluster)
+            with plugin_named("cluster", settings.cluster):
+                client = self._stack.enter_context(starter(settings, at_once, self._folder))
         in_this_process = self.is_here and settings.workers == 0
         if not in_this_process and "dashboard" in client.scheduler_info(n_workers=0)["services"]:
             self._say(f"Dashboard: {client.dashboard_link}")
-        _wait_for_a_device(client, self._say)
+        _wait_for_a_worker(client, self._say, None if self._given is None else _GIVEN_WITHIN_SECONDS)
+        if self._model is None or _needs_device(self._model):
+            # Who gives a client of their own has started its workers.
+            _wait_for_a_device(client, self._say, _DEVICE_WITHIN_SECONDS if self._given is None else 0.0)
         if not in_this_process:
             self._stack.enter_context(_watch_workers(client, self._say))
         return client
@@ -193,27 +242,39 @@ def _watch_workers(client: Client, say: Callable[[str], None]) -> Iterator[None]
         thread.join()
 
 
-def _wait_for_a_device(client: Client, say: Callable[[str], None]) -> None:
-    """Wait for the first worker, then for one that may run the model: others may join before it.
+def _wait_for_a_worker(client: Client, say: Callable[[str], None], within_seconds: float | None) -> None:
+    """Wait for the first worker; without end if `within_seconds` is None, because jobs may wait in a queue."""
+    if workers_of(client):
+        return
+    say("Waiting for workers.")
+    try:
+        client.wait_for_workers(1, timeout=within_seconds)
+    except TimeoutError as error:
+        raise ClusterError(
+            f"The cluster of the client has had no worker for {within_seconds:.0f} s.",
+            "Add workers to it, and run again.",
+        ) from error
+
+
+def _wait_for_a_device(client: Client, say: Callable[[str], None], within_seconds: float) -> None:
+    """Wait for a worker that may run the model: others may join before it.
 
     Raises
     ------
     ClusterError
-        Where none that may has joined :data:`_DEVICE_WITHIN_SECONDS` after the first worker, or the scheduler is gone.
+        Where none that may has joined `within_seconds` after the first worker, or the scheduler is gone.
     """
-    if not workers_of(client):
-        say("Waiting for workers.")
-        client.wait_for_workers(1)
-    until, said = time.monotonic() + _DEVICE_WITHIN_SECONDS, False
+    until, said = time.monotonic() + within_seconds, False
     while not _has_a_device(client):
-        if time.monotonic() > until:
+        if time.monotonic() >= until:
             raise ClusterError(
                 f"No worker of this cluster declares the resource {DEVICE}, which a worker needs to run the model.",
-                f'Start workers with: dask worker SCHEDULER --resources "{DEVICE}=1"',
+                f'Start workers with: dask worker SCHEDULER --resources "{DEVICE}=1" (in Python: '
+                f'Client(resources={{"{DEVICE}": 1}})), or run the model on processors: --set model.device=cpu.',
             )
         if not said:
             say(
-                f"No worker declares the resource {DEVICE} yet: waiting up to {_DEVICE_WITHIN_SECONDS:.0f} s for one "
+                f"No worker declares the resource {DEVICE} yet: waiting up to {within_seconds:.0f} s for one "
                 "that can run the model."
             )
             said = True

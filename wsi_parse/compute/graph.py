@@ -10,10 +10,11 @@ from distributed import CancelledError, Client, Future, as_completed
 from distributed.client import ClosedClientError
 from distributed.scheduler import KilledWorker
 
-from wsi_parse.compute.cluster import DEVICE, RESTART, workers_of
+from wsi_parse.compute.cluster import DEVICE, RESTART, resources_for, workers_of
 from wsi_parse.compute.plan import RunPlan
 from wsi_parse.compute.worker import STAGES, Done, extract_task, place_description, predict_task, prepare_task
 from wsi_parse.errors import ClusterError, StageError, WsiParseError
+from wsi_parse.settings import ModelSettings
 
 Report = Callable[[Done], None]
 Indices = list[list[tuple[int, int]]]
@@ -52,10 +53,10 @@ def _reports_lost_scheduler() -> Iterator[None]:
 
 
 @_reports_lost_scheduler()
-def prepare_on(client: Client, path: Path) -> dict[str, Any]:
-    """Let the model prepare for a slide on a worker; return its state."""
+def prepare_on(client: Client, path: Path, settings: ModelSettings) -> dict[str, Any]:
+    """Let the model prepare for a slide on a worker that may run it; return its state."""
     # Before all blocks of other slides, because the device would wait for it.
-    future = client.submit(prepare_task, str(path), resources={DEVICE: 1}, pure=False, priority=2)
+    future = client.submit(prepare_task, str(path), resources=resources_for(client, settings), pure=False, priority=2)
     state: dict[str, Any] = future.result()
     return state
 
@@ -121,9 +122,11 @@ def submit(client: Client, plan: RunPlan, blocks: Indices, chunks: Indices, key:
 
     Keys are (task, `key`, pass, row, column); the dashboard of Dask groups tasks by the first part.
     """
-    path = str(plan.path)
+    path, resources = str(plan.path), resources_for(client, plan.settings.model)
     # Workers without a device outline, if there are any; Dask would do it where the blocks were predicted.
-    outliners = [address for address, facts in workers_of(client).items() if DEVICE not in facts["resources"]]
+    outliners = [
+        address for address, facts in workers_of(client).items() if resources and DEVICE not in facts["resources"]
+    ]
     futures = []
     for index, item in enumerate(plan.passes):
         waiting = {}
@@ -133,7 +136,7 @@ def submit(client: Client, plan: RunPlan, blocks: Indices, chunks: Indices, key:
                 path,
                 index,
                 block,
-                resources={DEVICE: 1},
+                resources=resources,
                 pure=False,
                 key=("predict", key, index, *block),
             )

@@ -1,4 +1,4 @@
-"""A Dask scheduler that is already running, reached by its address."""
+"""A Dask scheduler that is already running, reached by its address or through a client of the user's own."""
 
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
@@ -33,6 +33,32 @@ def connect(settings: ComputeSettings, at_once: int | None, folder: Path) -> Ite
         raise ClusterError(
             f"No scheduler answers at {settings.cluster}: {str(error) or type(error).__name__}.",
             "Start one with: dask scheduler; for tls:// set compute.tls_ca, tls_cert and tls_key.",
+        ) from error
+    with closing(client):
+        yield client
+
+
+@contextmanager
+def beside(given: Client) -> Iterator[Client]:
+    """Connect to the scheduler of a client of the user's own, which stays as it is.
+
+    A connection of our own can be closed to stop waiting, and it releases our tasks when it ends, whatever the user
+    does with theirs.
+
+    Raises
+    ------
+    ClusterError
+        If the client is closed, or its scheduler does not answer.
+    """
+    address = given.scheduler.address if given.scheduler is not None else None
+    if given.status != "running" or not address:
+        raise ClusterError("The client that was given is closed.", "Give a client that is connected to its scheduler.")
+    try:
+        client = Client(address, security=given.security, timeout=_ANSWERS_WITHIN, set_as_default=False)
+    except (OSError, ValueError, TypeError) as error:
+        raise ClusterError(
+            f"The scheduler of the client that was given does not answer: {str(error) or type(error).__name__}.",
+            "Give a client that is connected to its scheduler.",
         ) from error
     with closing(client):
         yield client

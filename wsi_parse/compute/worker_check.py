@@ -23,12 +23,12 @@ class WorkerCheck(WorkerPlugin):
     model_name : str
     settings : ModelSettings
     weights : Weights or None
-        Needed by workers that run the model only.
+        Needed only by workers that run the model.
     slide : Path
     out : Path
         A test file is written there and removed.
     device : str
-        The resource of workers that run the model.
+        The resource of workers that run the model; "": all do.
     """
 
     def __init__(
@@ -62,7 +62,7 @@ class WorkerCheck(WorkerPlugin):
             If only this slide cannot be read.
         """
         problems = [self._version(), _unwritable(self.out)]
-        if self.device in worker.state.total_resources:
+        if not self.device or self.device in worker.state.total_resources:
             problems.append(self._weights())
         found = [problem for problem in problems if problem]
         if found:

@@ -95,6 +95,9 @@ class Segmenter(ABC):
     """
 
     spec: ClassVar[ModelSpec]
+    #: Whether it runs on a device (a GPU, if there is one): its tasks then go to workers that declare one. A model that
+    #: needs a processor only runs on every worker.
+    uses_device: ClassVar[bool] = False
     #: Tiles per call of `predict`, unless the settings decide; one shape for a whole run.
     batch: int = 1
     #: The largest batch that fits into memory, once known.

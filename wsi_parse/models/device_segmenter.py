@@ -1,7 +1,7 @@
 """DeviceSegmenter: what models with a network share: device, batch size, and what the results depend on."""
 
 from functools import cached_property
-from typing import Any
+from typing import Any, ClassVar
 
 from wsi_parse.models.contract import Segmenter
 
@@ -9,6 +9,7 @@ from wsi_parse.models.contract import Segmenter
 class DeviceSegmenter(Segmenter):
     """A model that runs a network on the CPU or a GPU; importing it does not load torch."""
 
+    uses_device: ClassVar[bool] = True
     #: Memory of a GPU for each tile of a batch; a batch that is too large is halved.
     gpu_bytes_per_tile: int
     max_tiles: int

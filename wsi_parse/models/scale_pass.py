@@ -97,6 +97,11 @@ class ScalePass:
         """
         return round(self.field_um / self.read_mpp)
 
+    @property
+    def object_stride(self) -> int:
+        """Read pixels per pixel of the lattice that objects are made on: that of the finest probability channel."""
+        return min(self.channel(recipe.probability).stride for recipe in self.recipes)
+
     def channel(self, name: str) -> Channel:
         """Return the channel named `name`."""
         return next(channel for channel in self.channels if channel.name == name)

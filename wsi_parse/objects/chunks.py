@@ -61,7 +61,7 @@ class ChunkGrid:
 
 def chunk_grid(scale_pass: ScalePass, read_frame: Frame, settings: ObjectSettings) -> ChunkGrid:
     """Lay the chunks of a scale pass on the lattice of its finest probability channel."""
-    stride = min(scale_pass.channel(recipe.probability).stride for recipe in scale_pass.recipes)
+    stride = scale_pass.object_stride
     frame = read_frame.coarser(stride)
     has_cells = any(recipe.prompt.kind == "cell" for recipe in scale_pass.recipes)
     halo = ObjectParameters.of(settings, frame).halo if has_cells else 1

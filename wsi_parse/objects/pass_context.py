@@ -6,12 +6,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from wsi_parse.errors import StoreError
 from wsi_parse.geometry import Box
 from wsi_parse.models.scale_pass import Recipe, ScalePass
 from wsi_parse.objects.chunks import ChunkGrid
 from wsi_parse.objects.parameters import ObjectParameters
-from wsi_parse.predict.stitch import blend
+from wsi_parse.predict.pass_maps import PassMaps
 from wsi_parse.predict.tile_store import TileStore
 from wsi_parse.predict.tiles import Selection
 from wsi_parse.slides.slide import Slide
@@ -45,6 +44,11 @@ class PassContext:
     roi: Any
     parameters: ObjectParameters
 
+    @property
+    def maps(self) -> PassMaps:
+        """The maps of the pass, without what objects need besides."""
+        return PassMaps(self.scale_pass, self.store, self.selection)
+
     def channel(self, name: str, box: Box) -> tuple[NDArray[np.uint8], NDArray[np.bool_]]:
         """Stitch a channel on the object lattice; pixels of a coarser channel are repeated.
 
@@ -66,18 +70,7 @@ class PassContext:
         StoreError
             The store is damaged, or the channel does not fit the object lattice.
         """
-        factor, rest = divmod(self.scale_pass.channel(name).stride, self.chunks.stride)
-        if rest:
-            raise StoreError(
-                f"The stride of channel {name!r} is not a multiple of the stride of the object lattice.",
-                "Report this error to the author of the model.",
-            )
-        coarse = box.covering(factor)
-        values, covered = blend(self.store, self.selection, name, coarse)
-        if factor == 1:
-            return values, covered
-        part = box.relative_to(coarse.multiplied(factor)).slices
-        return _repeated(values, factor)[part], _repeated(covered, factor)[part]
+        return self.maps.channel(name, box)
 
     def cell_probability(self, recipe: Recipe, box: Box) -> tuple[NDArray[np.uint8], NDArray[np.bool_]]:
         """Stitch the map that cells are found in: the recipe's channel, or the maximum of its competing channels."""
@@ -86,7 +79,3 @@ class PassContext:
         for name in others:
             np.maximum(values, self.channel(name, box)[0], out=values)
         return values, covered
-
-
-def _repeated(values: NDArray[Any], factor: int) -> NDArray[Any]:
-    return values.repeat(factor, axis=0).repeat(factor, axis=1)

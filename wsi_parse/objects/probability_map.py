@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from wsi_parse.geometry import Box, Frame
 from wsi_parse.models.scale_pass import Recipe
 from wsi_parse.objects.pass_context import PassContext
+from wsi_parse.predict.pass_maps import PassMaps
 from wsi_parse.prompts import Prompt
 
 
@@ -42,7 +43,12 @@ class ProbabilityMap:
 
     @classmethod
     def of(cls, context: PassContext) -> "ProbabilityMap":
-        """Build the map of a scale pass.
+        """Build the map of a scale pass that is under way; see :meth:`of_maps`."""
+        return cls.of_maps(context.maps)
+
+    @classmethod
+    def of_maps(cls, maps: PassMaps) -> "ProbabilityMap":
+        """Build the map of a scale pass from its stored maps.
 
         Notes
         -----
@@ -50,12 +56,12 @@ class ProbabilityMap:
         probability that the pixel belongs to such a cell. For all other prompts, objects are the areas in which the
         map is above the threshold.
         """
-        recipes = context.scale_pass.recipes
-        classes = [_class_channel(context, recipe) for recipe in recipes]
+        recipes = maps.scale_pass.recipes
+        classes = [_class_channel(maps, recipe) for recipe in recipes]
 
         def read(box: Box) -> tuple[NDArray[np.uint8], NDArray[np.bool_]]:
             names = dict.fromkeys([recipe.probability for recipe in recipes] + [name for name in classes if name])
-            channels = {name: context.channel(name, box) for name in names}
+            channels = {name: maps.channel(name, box) for name in names}
             values = np.empty((len(recipes), *box.shape), np.uint8)
             for number, (recipe, name) in enumerate(zip(recipes, classes, strict=True)):
                 one = channels[recipe.probability][0]
@@ -63,18 +69,18 @@ class ProbabilityMap:
             return values, channels[recipes[0].probability][1]
 
         return cls(
-            context.scale_pass.name,
-            context.chunks.frame,
+            maps.scale_pass.name,
+            maps.frame,
             tuple(recipe.prompt for recipe in recipes),
             tuple("cell times class" if name else "target" for name in classes),
             read,
-            lambda box: bool(context.selection.reading(box.multiplied(context.chunks.stride))),
+            maps.is_seen,
         )
 
 
-def _class_channel(context: PassContext, recipe: Recipe) -> str | None:
+def _class_channel(maps: PassMaps, recipe: Recipe) -> str | None:
     """Return the channel with the probability of a recipe's class, given a cell; None if its own map is enough."""
-    if recipe.class_channel is None or context.scale_pass.channel(recipe.class_channel).kind != "class":
+    if recipe.class_channel is None or maps.scale_pass.channel(recipe.class_channel).kind != "class":
         return None
     return recipe.class_channel
 

@@ -33,27 +33,54 @@ class TileStore:
     grid : TileGrid
     strides : mapping of channel name to stride
         Read pixels per pixel of the channel.
+    create : bool
+        False opens a store for reading only: what is missing is an error, and nothing is created.
+
+    Raises
+    ------
+    StoreError
+        `create` is False, and the store is missing or has another form.
     """
 
-    def __init__(self, folder: Path, grid: TileGrid, strides: Mapping[str, int]) -> None:
+    def __init__(self, folder: Path, grid: TileGrid, strides: Mapping[str, int], *, create: bool = True) -> None:
         self.folder = folder
         self.grid = grid
         self.strides = dict(strides)
         self._folders = {name: folder / folder_name(name) for name in self.strides}
+        if not create:
+            self._arrays = {name: self._open_to_read(name) for name in self.strides}
+            return
         (folder / "done").mkdir(parents=True, exist_ok=True)
         self._arrays = {name: self._open(name) for name in self.strides}
 
-    def _open(self, channel: str) -> zarr.Array:
+    def _form(self, channel: str) -> tuple[tuple[int, int], int, int]:
+        """Return the shape of a channel's array, and the sides of a shard and of a square inside it."""
         side = self.side(channel)
         shard = self.grid.block * side
         inner = next(shard // parts for parts in range(-(-shard // _INNER_PX), shard + 1) if shard % parts == 0)
         rows, columns = self.grid.shape
+        return (rows * side, columns * side), shard, inner
+
+    def _open_to_read(self, channel: str) -> zarr.Array:
+        shape, shard, inner = self._form(channel)
+        try:
+            array = zarr.open_array(str(self._folders[channel]), mode="r")
+        except (OSError, ValueError, KeyError, TypeError, RuntimeError) as error:
+            raise _cannot_open(channel, str(error) or type(error).__name__) from error
+        # A file may claim anything: only the form that we write is read.
+        found = array.shape, array.shards, array.chunks, array.dtype
+        if found != (shape, (shard, shard), (inner, inner), np.dtype(np.uint8)):
+            raise _cannot_open(channel, "they have another form than their description says")
+        return array
+
+    def _open(self, channel: str) -> zarr.Array:
+        shape, shard, inner = self._form(channel)
         path = self._folders[channel]
         if (path / "zarr.json").exists():
             return zarr.open_array(str(path), mode="r+")
         return zarr.create_array(
             str(path),
-            shape=(rows * side, columns * side),
+            shape=shape,
             chunks=(inner, inner),
             shards=(shard, shard),
             dtype="uint8",
@@ -156,6 +183,13 @@ class TileStore:
         except FileNotFoundError:
             # zarr writes no file for a shard of zeros.
             return None
+
+
+def _cannot_open(channel: str, reason: str) -> StoreError:
+    return StoreError(
+        f"The stored predictions of channel {channel!r} cannot be opened: {reason.removesuffix('.')}.",
+        "Run the same command again with --keep predictions.",
+    )
 
 
 def folder_name(channel: str) -> str:

@@ -6,13 +6,14 @@ import zlib
 from collections.abc import Callable
 from pathlib import Path
 
-from wsi_parse.compute.cluster import DEVICE, Cluster
+from wsi_parse.compute.cluster import DEVICE, Cluster, resources_for
 from wsi_parse.compute.graph import prepare_on
 from wsi_parse.compute.plan import RunPlan
 from wsi_parse.compute.worker import SlideContext
 from wsi_parse.compute.worker_check import WorkerCheck
 from wsi_parse.models.contract import State
 from wsi_parse.objects.class_table import ClassTable
+from wsi_parse.predict.maps_description import save_description
 from wsi_parse.run.prepared import PreparedRun
 from wsi_parse.run.work import MAPS, OBJECTS, WORK, remove_void
 from wsi_parse.tissue.mask import TissueMask
@@ -57,21 +58,24 @@ def lay_out(
         ClassTable.of(prepared.prompts),
     )
     plan.save()
+    for of_pass in plan.pass_contexts:
+        save_description(of_pass.maps)
     return plan
 
 
 def _prepare_on_worker(context: SlideContext, prepared: PreparedRun, folder: Path, cluster: Cluster) -> State:
     """Let the model prepare on a worker: device and precision are those of the worker."""
+    client = cluster.client()
     check = WorkerCheck(
         context.model_name,
         context.settings,
         context.weights,
         prepared.path,
         folder.absolute(),
-        DEVICE,
+        DEVICE if resources_for(client, context.settings) else "",
     )
     cluster.check(check)
     (folder / WORK).mkdir(parents=True, exist_ok=True)
     path = folder.absolute() / WORK / "prepare.pickle"
     path.write_bytes(pickle.dumps(context))
-    return prepare_on(cluster.client(), path)
+    return prepare_on(client, path, context.settings)

@@ -32,7 +32,20 @@ _PACKAGES = (
 
 
 class RunManifest(BaseModel):
-    """What one run did. It holds no patient data and no path; each field is described below it."""
+    """What one run did. It holds no patient data and no path; each field is described below it.
+
+    Examples
+    --------
+    >>> from tempfile import TemporaryDirectory
+    >>> from wsi_parse import segment_slide
+    >>> from wsi_parse.synthetic import SyntheticSlide, write_svs_like
+    >>> with TemporaryDirectory() as folder:
+    ...     write_svs_like(Path(folder, "small.svs"), SyntheticSlide(900, 700, seed=3, tissue=1.0))
+    ...     _ = segment_slide(f"{folder}/small.svs", f"{folder}/out", prompts="nuclei", model="stain")
+    ...     manifest = RunManifest.load(Path(folder, "out"))
+    >>> manifest.state, manifest.model["name"], manifest.slide["mpp_x_um"], list(manifest.counts)
+    ('done', 'stain', 0.25, ['nuclei'])
+    """
 
     # Fields that another version adds are not needed here. The descriptions stand in docs/run.schema.json, too.
     model_config = ConfigDict(extra="ignore", use_attribute_docstrings=True)
@@ -173,6 +186,7 @@ def manifest_schema() -> dict[str, Any]:
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         **RunManifest.model_json_schema(mode="serialization"),
+        "description": "What one run of wsi-parse did.",
         "title": f"{MANIFEST_NAME} of wsi-parse, version {SCHEMA_VERSION}",
     }
 

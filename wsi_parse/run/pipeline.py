@@ -1,4 +1,4 @@
-"""segment_slide: one slide and prompts in, polygons and a manifest out; an interrupted run is resumed."""
+"""run_slide: one slide and prompts in, polygons and a manifest out; an interrupted run is resumed."""
 
 from contextlib import ExitStack, suppress
 from datetime import UTC, datetime
@@ -25,14 +25,14 @@ from wsi_parse.run.work import OUTPUTS, WORK, maps_of, remove_work, size_bytes
 from wsi_parse.settings import RunSettings
 
 
-def segment_slide(
+def run_slide(
     path: Path,
     folder: Path,
     settings: RunSettings | Request,
     progress: Progress | None = None,
     cluster: Cluster | None = None,
 ) -> RunManifest:
-    """Process one slide.
+    """Process one slide; see :func:`wsi_parse.segment_slide`.
 
     Parameters
     ----------
@@ -71,7 +71,7 @@ def segment_slide(
             folder.mkdir(parents=True, exist_ok=True)
             with claim(folder):
                 # Another process may have finished it between the first check and the claim.
-                return _finished(prepared, folder, progress) or _begin(prepared, folder, progress, cluster)
+                return _finished(prepared, folder, progress) or run_prepared(prepared, folder, progress, cluster)
 
 
 def _resolve(settings: RunSettings, progress: Progress) -> Request:
@@ -99,8 +99,8 @@ def _finished(prepared: PreparedRun, folder: Path, progress: Progress) -> RunMan
     return None
 
 
-def _begin(prepared: PreparedRun, folder: Path, progress: Progress, cluster: Cluster | None) -> RunManifest:
-    """Do what is left of a run; whatever happens, the manifest records how it ended."""
+def run_prepared(prepared: PreparedRun, folder: Path, progress: Progress, cluster: Cluster | None) -> RunManifest:
+    """Do what is left of a run in a folder that is claimed; whatever happens, the manifest records how it ended."""
     earlier, manifest = RunManifest.load(folder), _manifest(prepared)
     reuse = Reuse.find(prepared, folder, earlier)
     if earlier is not None and earlier.state == "done":
@@ -123,7 +123,8 @@ def _begin(prepared: PreparedRun, folder: Path, progress: Progress, cluster: Clu
     clock, sampler = Clock(), MemorySampler()
     try:
         with sampler, clock.stage("total"), stage_named(prepared.slide.name, "the run"), ExitStack() as stack:
-            cluster = cluster or stack.enter_context(Cluster(prepared.settings.compute, folder / WORK, progress.note))
+            compute, model = prepared.settings.compute, prepared.settings.model
+            cluster = cluster or stack.enter_context(Cluster(compute, folder / WORK, progress.note, model=model))
             remote_bytes = _run(prepared, folder, manifest, clock, progress, cluster, reuse)
     except BaseException as error:
         manifest.state = "failed"

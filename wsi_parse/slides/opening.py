@@ -40,6 +40,16 @@ def open_slide(source: str | Path | NDArray[np.uint8], options: SlideOptions | N
         `options.mpp` is not a valid pixel size, or differs from the one in the file.
     UnknownNameError
         `options.reader` names no reader.
+
+    Examples
+    --------
+    >>> from tempfile import TemporaryDirectory
+    >>> from wsi_parse.synthetic import SyntheticSlide, write_svs_like
+    >>> with TemporaryDirectory() as folder:
+    ...     write_svs_like(Path(folder, "small.svs"), SyntheticSlide(900, 700, seed=3))
+    ...     with open_slide(f"{folder}/small.svs") as slide:
+    ...         slide.dimensions, slide.level_count, slide.pixel_size.x_um
+    ((900, 700), 3, 0.25)
     """
     from wsi_parse.slides.pixel_size import resolve_pixel_size
 

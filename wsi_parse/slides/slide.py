@@ -1,5 +1,6 @@
 """Slide: an open slide, read at any scale on a fixed lattice; it is pickled as its path and options."""
 
+import math
 import weakref
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -10,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from wsi_parse.errors import PixelSizeError
+from wsi_parse.errors import PixelSizeError, UsageError
 from wsi_parse.geometry import Box, Frame
 from wsi_parse.slides.base import Level, PixelSize, Reader, SlideInfo, read_level
 from wsi_parse.slides.resample import apply_taps, taps
@@ -37,6 +38,11 @@ class SlideOptions:
         Use `mpp` even if the file has another pixel size.
     reader : str or None
         Name of the reader to use; None tries all.
+
+    Examples
+    --------
+    >>> SlideOptions(mpp=0.25)
+    SlideOptions(mpp=0.25, override_mpp=False, reader=None)
     """
 
     mpp: float | None = None
@@ -45,7 +51,7 @@ class SlideOptions:
 
 
 class Slide:
-    """An open slide; made by :func:`wsi_parse.slides.open_slide`.
+    """An open slide; made by :func:`wsi_parse.open_slide`.
 
     Parameters
     ----------
@@ -53,6 +59,24 @@ class Slide:
     source : path or array
         Opened again after unpickling.
     options : SlideOptions
+
+    Notes
+    -----
+    `dimensions`, `level_count`, `level_dimensions`, `level_downsamples` and `get_thumbnail` are as in OpenSlide. There
+    is no `properties` and no `associated_images`, because both may hold patient data.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from wsi_parse import Box, SlideOptions, open_slide
+    >>> picture = np.full((600, 800, 3), 240, np.uint8)
+    >>> with open_slide(picture, SlideOptions(mpp=0.5)) as slide:
+    ...     slide.dimensions, slide.get_thumbnail((100, 100)).size
+    ...     slide.read(Box(0, 0, 64, 32)).shape  # level-0 pixels
+    ...     slide.read(Box(0, 0, 64, 32), slide.frame(2.0)).shape  # 2 µm per pixel
+    ((800, 600), (100, 75))
+    (32, 64, 3)
+    (32, 64, 3)
     """
 
     def __init__(self, reader: Reader, source: Path | NDArray[np.uint8], options: SlideOptions) -> None:
@@ -104,6 +128,58 @@ class Slide:
             )
         return self.info.pixel_size
 
+    @property
+    def dimensions(self) -> tuple[int, int]:
+        """Width and height of level 0 in pixels."""
+        return self.info.width, self.info.height
+
+    @property
+    def level_count(self) -> int:
+        """Number of levels."""
+        return len(self.info.levels)
+
+    @property
+    def level_dimensions(self) -> tuple[tuple[int, int], ...]:
+        """Width and height of each level in pixels, largest first."""
+        return tuple(level.size for level in self.info.levels)
+
+    @property
+    def level_downsamples(self) -> tuple[float, ...]:
+        """Level-0 pixels per pixel of each level; the mean of both axes, as in OpenSlide."""
+        return tuple((level.downsample_x + level.downsample_y) / 2 for level in self.info.levels)
+
+    def get_thumbnail(self, size: tuple[int, int]) -> Image.Image:
+        """Return a picture of the whole slide.
+
+        Parameters
+        ----------
+        size : (int, int)
+            Largest width and height in pixels; the proportions of the slide are kept, and it is never enlarged.
+
+        Returns
+        -------
+        PIL.Image.Image
+            RGB.
+        """
+        if min(size) < 1:
+            raise UsageError(
+                f"A thumbnail of {size[0]} x {size[1]} pixels has no area.", "Give a width and a height from 1 on."
+            )
+        frame = self._frame_of_scale(max(1.0, self.info.width / size[0], self.info.height / size[1]))
+        return Image.fromarray(self.read(frame.box, frame))
+
+    def _frame_of_scale(self, scale: float) -> Frame:
+        """Lay a lattice of `scale` level-0 pixels per pixel over the slide; its pixel size may be unknown (NaN)."""
+        known = self.info.pixel_size
+        x_um, y_um = (known.x_um, known.y_um) if known else (math.nan, math.nan)
+        width, height = (max(1, math.floor(length / scale + _SAME_SCALE)) for length in self.dimensions)
+        return Frame(width, height, x_um * scale, y_um * scale, scale, scale)
+
+    @property
+    def level0_frame(self) -> Frame:
+        """The frame of level 0: one pixel is one pixel of the file; microns are NaN if the pixel size is unknown."""
+        return self._frame_of_scale(1.0)
+
     def frame(self, mpp: float) -> Frame:
         """Lay a lattice of `mpp` microns per pixel over the slide."""
         size = self.pixel_size
@@ -124,15 +200,15 @@ class Slide:
                 best = index
         return best
 
-    def read(self, box_frame: Box, frame: Frame) -> NDArray[np.uint8]:
+    def read(self, box_frame: Box, frame: Frame | None = None) -> NDArray[np.uint8]:
         """Read a box of the frame, resampled with antialiasing from the best level.
 
         Parameters
         ----------
         box_frame : Box
             In frame pixels; may reach past the slide on any side.
-        frame : Frame
-            A frame of this slide.
+        frame : Frame, optional
+            A frame of this slide; None reads level-0 pixels as they are.
 
         Returns
         -------
@@ -143,7 +219,12 @@ class Slide:
         ------
         SlideReadError
             Stored pixels are damaged; the message names the level and the position.
+        UsageError
+            `box_frame` is not a Box.
         """
+        if not isinstance(box_frame, Box):
+            raise not_a_box(box_frame)
+        frame = self.level0_frame if frame is None else frame
         level_index = self.level_for(frame)
         level = self.info.levels[level_index]
         step_x, step_y = _step(frame.scale_x, level.downsample_x), _step(frame.scale_y, level.downsample_y)
@@ -183,6 +264,13 @@ class Slide:
         source = Box(box.x * step_x, box.y * step_y, box.width * step_x, box.height * step_y).intersection(level.box)
         pixels = read_level(self._reader, level_index, source)
         return pixels if step_x == step_y == 1 else np.asarray(Image.fromarray(pixels).reduce((step_x, step_y)))
+
+
+def not_a_box(given: object) -> UsageError:
+    """Build the error for something else than a Box: four numbers might also be two corners."""
+    return UsageError(
+        f"A rectangle is a Box, not {given!r}.", "Write it as wsi_parse.Box(x, y, width, height), in whole pixels."
+    )
 
 
 # A level and a frame whose scales differ by less than this share have the same scale.

@@ -19,7 +19,7 @@ from wsi_parse.geometry import Box
 from wsi_parse.models.biomedparse.segmenter import BiomedParseModel
 from wsi_parse.run.layout import lay_out
 from wsi_parse.run.manifest import RunManifest, sha256_of
-from wsi_parse.run.pipeline import segment_slide
+from wsi_parse.run.pipeline import run_slide
 from wsi_parse.run.prepared import resolve_run
 from wsi_parse.run.resolve import resolve
 from wsi_parse.settings import RunSettings
@@ -125,7 +125,7 @@ def test_all_gives_each_cell_one_class_and_keeps_the_runner_up(
     slide: Path, tiny_file: Path, roi: Path, tmp_path: Path
 ) -> None:
     settings = settings_of(tiny_file, "all", roi=roi, organ="breast", field_um=128.0)
-    manifest = segment_slide(slide, tmp_path, settings)
+    manifest = run_slide(slide, tmp_path, settings)
     assert manifest.counts.keys() == {"epithelial cells", "neoplastic cells"}
     assert manifest.settings["prompts"] == ["epithelial cells", "neoplastic cells"]
     assert sum(manifest.counts.values()) > 5
@@ -145,7 +145,7 @@ def test_all_gives_each_cell_one_class_and_keeps_the_runner_up(
 
 def test_interrupted_and_resumed_gives_the_same_bytes(slide: Path, tiny_file: Path, roi: Path, tmp_path: Path) -> None:
     settings = settings_of(tiny_file, "neoplastic cells", roi=roi, overrides=("tiles.block=1",), field_um=96.0)
-    clean = segment_slide(slide, tmp_path / "clean", settings)
+    clean = run_slide(slide, tmp_path / "clean", settings)
     tiles = clean.passes[0]["tiles"]
     calls: list[int] = []
     predict = BiomedParseModel.predict
@@ -159,8 +159,8 @@ def test_interrupted_and_resumed_gives_the_same_bytes(slide: Path, tiny_file: Pa
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(BiomedParseModel, "predict", counting)
         with pytest.raises(StageError, match="power is out"):
-            segment_slide(slide, tmp_path / "out", settings)
-        resumed = segment_slide(slide, tmp_path / "out", settings)
+            run_slide(slide, tmp_path / "out", settings)
+        resumed = run_slide(slide, tmp_path / "out", settings)
     assert tiles > 3
     assert sum(calls) == tiles + 1
     assert resumed.outputs == clean.outputs
@@ -172,14 +172,12 @@ def test_existence_is_told_in_the_manifest_and_drops_nothing(
     import shutil
 
     settings = settings_of(tiny_file, "neoplastic cells", roi=roi, field_um=256.0)
-    plain = segment_slide(slide, tmp_path / "plain", settings)
+    plain = run_slide(slide, tmp_path / "plain", settings)
     assert plain.existence == {}
     (tmp_path / "with").mkdir()
     copy = Path(shutil.copy(tiny_file, tmp_path / "with" / "w.safetensors"))
     published(tmp_path / "with" / "target_dist.json")
-    observed = segment_slide(
-        slide, tmp_path / "observed", settings_of(copy, "neoplastic cells", roi=roi, field_um=256.0)
-    )
+    observed = run_slide(slide, tmp_path / "observed", settings_of(copy, "neoplastic cells", roi=roi, field_um=256.0))
     assert observed.existence["neoplastic cells"]["tiles"] == observed.passes[0]["tiles"]
     assert observed.counts == plain.counts
     assert observed.outputs[GeoJsonExporter.file_name] == plain.outputs[GeoJsonExporter.file_name]
@@ -192,8 +190,8 @@ def test_cells_and_glands_in_one_field_keep_their_own_objects(
     alone = {}
     for prompt in prompts:
         settings = settings_of(tiny_file, prompt, roi=roi, field_um=128.0)
-        alone |= segment_slide(slide, tmp_path / prompt, settings).counts
-    both = segment_slide(slide, tmp_path / "both", settings_of(tiny_file, *prompts, roi=roi, field_um=128.0))
+        alone |= run_slide(slide, tmp_path / prompt, settings).counts
+    both = run_slide(slide, tmp_path / "both", settings_of(tiny_file, *prompts, roi=roi, field_um=128.0))
     assert both.counts == alone
     assert len(set(alone.values())) == 2
 
@@ -203,7 +201,7 @@ def test_what_was_noted_and_lost_is_made_again(slide: Path, tiny_file: Path, roi
     import wsi_parse.run.pipeline as pipeline
 
     settings = settings_of(tiny_file, "neoplastic cells", roi=roi, field_um=256.0)
-    clean = segment_slide(slide, tmp_path / "clean", settings)
+    clean = run_slide(slide, tmp_path / "clean", settings)
 
     def failing(*_: object) -> None:
         raise ModelError("Interrupted.")
@@ -212,19 +210,19 @@ def test_what_was_noted_and_lost_is_made_again(slide: Path, tiny_file: Path, roi
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(pipeline, "write_outputs", failing)
             with pytest.raises(ModelError, match="Interrupted"):
-                segment_slide(slide, tmp_path / harm, settings)
+                run_slide(slide, tmp_path / harm, settings)
         (marker,) = list((tmp_path / harm).glob(".work/*/*/done/*.json"))[:1]
         if harm == "torn":
             marker.write_text(marker.read_text()[:7])
         else:
             marker.unlink()
-        assert segment_slide(slide, tmp_path / harm, settings).outputs == clean.outputs
+        assert run_slide(slide, tmp_path / harm, settings).outputs == clean.outputs
 
 
 def test_weights_for_a_model_that_has_none_are_refused(slide: Path, tiny_file: Path, tmp_path: Path) -> None:
     settings = RunSettings.load(prompts=("nuclei",), model={"name": "stain", "weights": tiny_file})
     with pytest.raises(UsageError, match="has no weights"):
-        segment_slide(slide, tmp_path / "out", settings)
+        run_slide(slide, tmp_path / "out", settings)
     assert not (tmp_path / "out").exists()
 
 
@@ -245,6 +243,6 @@ def test_a_real_slide(tiny_file: Path, tmp_path: Path) -> None:
     path = shared_data_root() / "slides" / "aperio" / "CMU-1-Small-Region.svs"
     roi = square(tmp_path / "roi.geojson", 1000, 1000, 100)
     settings = settings_of(tiny_file, "inflammatory cells", roi=roi, overrides=("tissue.detect=true",), field_um=128.0)
-    manifest = segment_slide(path, tmp_path / "out", settings)
+    manifest = run_slide(path, tmp_path / "out", settings)
     assert manifest.state == "done"
     assert manifest.passes[0]["tiles"] >= 1

@@ -19,7 +19,7 @@ from wsi_parse.models.mini.card import figures
 from wsi_parse.models.mini.facts import CAUTION, EMBEDDED, MIN_CLASS_PROBABILITY
 from wsi_parse.models.weights import Weights
 from wsi_parse.run.manifest import RunManifest
-from wsi_parse.run.pipeline import segment_slide
+from wsi_parse.run.pipeline import run_slide
 from wsi_parse.run.prepared import resolve_run
 from wsi_parse.run.resolve import resolve
 from wsi_parse.settings import RunSettings
@@ -111,7 +111,7 @@ def run(slide: Path, folder: Path, roi: Path, *prompts: str, **model: object) ->
     settings = RunSettings.load(
         None, ["export.overlay_px=0"], prompts=prompts, slide={"roi": roi}, model={"name": "mini", **model}
     )
-    return segment_slide(slide, folder, settings)
+    return run_slide(slide, folder, settings)
 
 
 class TestPrompts:
@@ -137,7 +137,7 @@ class TestPrompts:
                 slide={"roi": roi},
                 model={"name": "mini"},
             )
-            manifest = segment_slide(cmu1, tmp_path / str(limit), settings)
+            manifest = run_slide(cmu1, tmp_path / str(limit), settings)
             counts.append((sum(manifest.unsure.values()), sum(manifest.counts.values())))
         assert counts[0][0] == 0
         assert counts[1][0] > 0.9 * counts[1][1]
@@ -179,7 +179,7 @@ class TestResults:
                 slide={"roi": roi},
                 model={"name": "mini", "threads": 1, "field_um": 128.0},
             )
-            given.append(segment_slide(cmu1, tmp_path / str(number), settings).outputs["annotations.geojson"])
+            given.append(run_slide(cmu1, tmp_path / str(number), settings).outputs["annotations.geojson"])
         assert given[0] == given[1] == given[2]
 
     def test_weights_that_change_during_a_run_are_noticed(self, cmu1: Path, roi: Path, tmp_path: Path) -> None:
@@ -214,7 +214,7 @@ class TestCard:
 
     def test_the_caution_tells_what_was_seen_on_skin(self, cmu1: Path, tmp_path: Path) -> None:
         settings = RunSettings.load(None, ["export.overlay_px=0"], prompts=("all",), model={"name": "mini"})
-        counts = segment_slide(cmu1, tmp_path, settings).counts
+        counts = run_slide(cmu1, tmp_path, settings).counts
         found = re.search(r"(\d+) % on a slide of skin", CAUTION)
         assert found is not None
         # Processors with and without bfloat16 differ by a few nuclei.
