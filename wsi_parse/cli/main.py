@@ -16,6 +16,7 @@ from wsi_parse.cli.check import check
 from wsi_parse.cli.cohort import cohort
 from wsi_parse.cli.demo import demo
 from wsi_parse.cli.evaluate import evaluate
+from wsi_parse.cli.export import export
 from wsi_parse.cli.info import info
 from wsi_parse.cli.models import models
 from wsi_parse.cli.options import FLAG
@@ -57,7 +58,7 @@ app = typer.Typer(
     epilog=RESULTS,
 )
 app.command(epilog=RESULTS)(run)
-for command in (preview, info, cohort, check, evaluate, settings, schema, demo):
+for command in (preview, info, cohort, export, check, evaluate, settings, schema, demo):
     app.command(help=_paragraphs(command.__doc__ or ""))(command)
 app.add_typer(models, name="models")
 
