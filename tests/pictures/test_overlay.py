@@ -1,6 +1,6 @@
 """Pictures: position, size, texts, the same bytes each time; also if nothing was found."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,7 @@ from wsi_parse.objects.batch import ObjectBatch
 from wsi_parse.objects.class_table import ClassTable
 from wsi_parse.pictures import page_layout
 from wsi_parse.pictures.density import Density
-from wsi_parse.pictures.overlay import draw_overlay, draw_preview
+from wsi_parse.pictures.overlay import Overlay, draw_preview
 from wsi_parse.pictures.page_layout import bar_um, draw_text
 from wsi_parse.pictures.view import Canvas, View
 from wsi_parse.prompts import Prompt
@@ -47,6 +47,33 @@ def discs(centres: list[tuple[float, float]], radius: float = 8, prompt: int = 0
 
 def crowd(seed: int, count: int, low: float, high: float) -> ObjectBatch:
     return discs([*map(tuple, np.random.default_rng(seed).uniform(low, high, (count, 2)))])
+
+
+class Given:
+    """Batches as a source of objects; it notes what it is asked for."""
+
+    def __init__(self, given: Sequence[ObjectBatch], classes: ClassTable) -> None:
+        self.given, self.classes, self.steps = given, classes, len(given)
+        self.streams, self.asked = 0, list[Box]()
+
+    def batches(self) -> Iterator[ObjectBatch]:
+        self.streams += 1
+        return iter(self.given)
+
+    def batches_in(self, box_level0: Box) -> Iterator[ObjectBatch]:
+        self.asked.append(box_level0)
+        return iter(self.given)
+
+
+def draw(
+    path: Path, slide: Slide, tissue: TissueMask, given: Sequence[ObjectBatch], classes: ClassTable, side: int
+) -> Given:
+    source = Given(given, classes)
+    overlay = Overlay(path, slide, tissue, source, side)
+    for batch in source.batches():
+        overlay.write(batch)
+    overlay.finish()
+    return source
 
 
 @pytest.fixture
@@ -81,7 +108,7 @@ def test_micro_and_square_are_drawn_although_the_font_lacks_them(size_px: int) -
 def test_overlay_has_counts_areas_and_scale_bars(tmp_path: Path, words: list[str]) -> None:
     slide = slide_of(4000, 3000)
     batch, regions = crowd(0, 300, 2000, 2600), discs([(800, 800)], radius=300, prompt=1)
-    draw_overlay(slide, tissue_of(slide), lambda: [batch, regions], BOTH, tmp_path / "o.png", 800)
+    draw(tmp_path / "o.png", slide, tissue_of(slide), [batch, regions], BOTH, 800)
     with Image.open(tmp_path / "o.png") as page:
         assert page.format == "PNG"
         assert page.width > 800 + 336, "the slide, and a field beside it"
@@ -98,7 +125,7 @@ def test_bytes_are_the_same_each_time_however_batched(tmp_path: Path) -> None:
     batch = crowd(1, 200, 100, 2900)
     parts = (batch.part(0, 50), batch.part(50, 200))
     for name, given in (("a.png", (batch,)), ("b.png", parts)):
-        draw_overlay(slide, tissue_of(slide), lambda given=given: iter(given), CLASSES, tmp_path / name, 500)
+        draw(tmp_path / name, slide, tissue_of(slide), given, CLASSES, 500)
     assert (tmp_path / "a.png").read_bytes() == (tmp_path / "b.png").read_bytes()
 
 
@@ -110,7 +137,7 @@ def test_any_shape_of_slide(tmp_path: Path, width: int, height: int, side: int, 
     slide = slide_of(width, height)
     random = np.random.default_rng(0)
     batch = discs([*map(tuple, random.uniform(0, (width, height), (count, 2)))])
-    draw_overlay(slide, tissue_of(slide, found=count > 0), lambda: [batch], CLASSES, tmp_path / "o.png", side)
+    draw(tmp_path / "o.png", slide, tissue_of(slide, found=count > 0), [batch], CLASSES, side)
     with Image.open(tmp_path / "o.png") as page:
         assert page.width >= min(width, side)
         assert page.height >= 1
@@ -118,19 +145,48 @@ def test_any_shape_of_slide(tmp_path: Path, width: int, height: int, side: int, 
 
 def test_no_batches_at_all(tmp_path: Path) -> None:
     slide = slide_of(600, 600)
-    draw_overlay(slide, tissue_of(slide, found=False), lambda: (), CLASSES, tmp_path / "o.png", 300)
+    draw(tmp_path / "o.png", slide, tissue_of(slide, found=False), [], CLASSES, 300)
     assert (tmp_path / "o.png").exists()
 
 
 def test_an_error_leaves_nothing(tmp_path: Path) -> None:
-    def failing() -> Iterator[ObjectBatch]:
-        yield discs([(5, 5)])
-        raise RuntimeError
+    class Failing(Given):
+        def batches_in(self, box_level0: Box) -> Iterator[ObjectBatch]:
+            yield from super().batches_in(box_level0)
+            raise RuntimeError
 
-    slide = slide_of(600, 600)
+    slide = slide_of(4000, 4000)
+    overlay = Overlay(tmp_path / "o.png", slide, tissue_of(slide), Failing([discs([(500, 500)])], CLASSES), 300)
+    overlay.write(discs([(500, 500)]))
     with pytest.raises(RuntimeError):
-        draw_overlay(slide, tissue_of(slide), failing, CLASSES, tmp_path / "o.png", 300)
+        overlay.finish()
     assert not list(tmp_path.iterdir())
+
+
+def test_the_close_up_asks_for_its_own_box_and_no_more(tmp_path: Path) -> None:
+    """A field of 250 µm is 500 px of this slide; nothing far from it is read for it."""
+    slide = slide_of(8000, 8000)
+    batch = crowd(0, 200, 6000, 6400)
+    source = draw(tmp_path / "o.png", slide, tissue_of(slide), [crowd(1, 50, 0, 8000), batch], CLASSES, 800)
+    (box_level0,) = source.asked
+    assert 500 <= min(box_level0.width, box_level0.height) <= 520
+    assert max(box_level0.width, box_level0.height) < 1100
+    assert box_level0.intersection(Box(6000, 6000, 400, 400)).area > 0.8 * 400**2
+    assert source.streams == 1
+
+
+def test_order_decides_what_lies_on_top_not_the_class(tmp_path: Path) -> None:
+    slide = slide_of(400, 400)
+    below, above = discs([(200, 200)], 60, prompt=1), discs([(200, 200)], 40, prompt=0)
+    both = ObjectBatch(
+        np.concatenate([below.geometry, above.geometry]),
+        np.concatenate([below.class_index, above.class_index]),
+        np.concatenate([below.ids, above.ids]),
+        {},
+    )
+    draw(tmp_path / "a.png", slide, tissue_of(slide, found=False), [below, above], BOTH, 400)
+    draw(tmp_path / "b.png", slide, tissue_of(slide, found=False), [both], BOTH, 400)
+    assert (tmp_path / "a.png").read_bytes() == (tmp_path / "b.png").read_bytes()
 
 
 def test_outlines_are_drawn_where_the_object_is() -> None:

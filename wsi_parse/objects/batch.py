@@ -81,7 +81,10 @@ class ObjectSource(Protocol):
         ...
 
     def batches_in(self, box_level0: Box) -> Iterator[ObjectBatch]:
-        """Yield the objects whose bounding boxes meet a box, whole and in their order; no more is read than needed."""
+        """Yield all objects that have a point in a box, and perhaps some near it, whole and in their order.
+
+        Only the part of the run around the box is read.
+        """
         ...
 
 

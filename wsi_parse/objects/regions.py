@@ -55,8 +55,30 @@ class Pieces:
         sums = PixelSums(**{field.name: arrays[f"{prefix}.{field.name}"] for field in fields(PixelSums)})
         return cls(lines, sums, *(arrays[f"{prefix}.{name}"] for name in _BORDERS))
 
+    def only(self, wanted: NDArray[np.bool_]) -> "Pieces":
+        """Return some of the parts, under new numbers.
+
+        Parameters
+        ----------
+        wanted : bool array (parts + 1,)
+            For each part, counted from 1, whether to keep it; a shorter array lacks parts that are not kept.
+        """
+        kept = np.zeros(len(self.sums.count) + 1, bool)
+        kept[: len(wanted)] = wanted
+        kept[0] = False
+        number = np.where(kept, np.cumsum(kept), 0)
+        lines = _renumbered(_selected(self.lines, kept[self.lines.label]), number)
+        return Pieces(lines, self.sums.take(kept[1:]), *(number[getattr(self, name)] for name in _BORDERS))
+
 
 _BORDERS = ("top", "bottom", "left", "right")
+#: For each border of a chunk: the border of the neighbour that it faces, and the step (rows, columns) to it.
+OPPOSITE_BORDERS = {
+    "top": ("bottom", -1, 0),
+    "bottom": ("top", 1, 0),
+    "left": ("right", 0, -1),
+    "right": ("left", 0, 1),
+}
 
 
 def cut_pieces(

@@ -1,6 +1,8 @@
 """Overlay and preview: all objects on the slide, with the busiest field at full resolution beside it."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Sequence
+from dataclasses import replace
+from itertools import groupby
 from pathlib import Path
 
 import numpy as np
@@ -9,7 +11,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
 from wsi_parse.geometry import Box
-from wsi_parse.objects.batch import ObjectBatch
+from wsi_parse.objects.batch import ObjectBatch, ObjectSource
 from wsi_parse.objects.class_table import ClassTable
 from wsi_parse.objects.regions import polygons_of_mask
 from wsi_parse.pictures.density import Density
@@ -23,52 +25,57 @@ TISSUE_COLOUR: Rgb = (70, 110, 120)
 _FIELD_UM = 250.0
 _INSET_COLOUR: Rgb = (25, 28, 33)
 _PREVIEW_PX = 2048
+_SEAM_PX = 4
 
 
-def draw_overlay(
-    slide: Slide,
-    tissue: TissueMask,
-    batches: Callable[[], Iterable[ObjectBatch]],
-    classes: ClassTable,
-    path: Path,
-    longer_side_px: int = 2048,
-) -> None:
-    """Draw all objects over the slide, with the busiest field beside it.
+class Overlay:
+    """All objects over a slide, with the busiest field beside it: drawn while the objects stream by.
 
     Parameters
     ----------
+    path : Path
+        A PNG, written atomically by :meth:`finish`.
     slide : Slide
     tissue : TissueMask
-    batches : callable
-        Yields all objects each time it is called; it is called twice.
-    classes : ClassTable
-    path : Path
-        A PNG, written atomically.
+    source : ObjectSource
+        Whose batches are written. When all of them were, the objects of the field are read from it again.
     longer_side_px : int
         Longer side of the picture of the slide.
 
     Notes
     -----
-    Cells below 6 px are drawn as a tint, stronger where they are denser; larger ones are outlined. Only pixels of the
-    slide are read, because label and macro images may show names.
+    Cells below 6 px are drawn as a tint, stronger where they are denser; larger ones are outlined, one over the other
+    in the order of the stream. Only pixels of the slide are read, because label and macro images may show names.
     """
-    view = View.of_slide(slide, longer_side_px)
-    density, canvas = Density(view, classes), Canvas(view)
-    _draw_tissue(canvas, tissue)
-    for batch in batches():
-        large = density.add(batch)
-        _draw_objects(canvas, batch, large, classes, fill=70, width_px=1.0)
-    picture = canvas.over(density.tint(desaturate(view.picture(slide))))
-    field = _busiest_field(slide, view, density)
-    size_px = text_px(view.box.width + (field.box.width if field else 0))
-    draw_bar(picture, view.frame.mpp_x, size_px)
-    pictures = [picture]
-    if field is not None:
-        pictures.append(_close_up(slide, field, batches, classes, size_px))
-    page, corners = assemble(pictures, _entries(tissue, density, classes))
-    if field is not None:
-        _connect(page, view, field, corners)
-    save(page, path)
+
+    def __init__(
+        self, path: Path, slide: Slide, tissue: TissueMask, source: ObjectSource, longer_side_px: int = 2048
+    ) -> None:
+        self.path = path
+        self._slide, self._tissue, self._source = slide, tissue, source
+        self._view = View.of_slide(slide, longer_side_px)
+        self._density, self._canvas = Density(self._view, source.classes), Canvas(self._view)
+        _draw_tissue(self._canvas, tissue)
+
+    def write(self, batch: ObjectBatch) -> None:
+        """Draw a batch of objects."""
+        large = self._density.add(batch)
+        _draw_objects(self._canvas, batch, large, self._source.classes, fill=70, width_px=1.0)
+
+    def finish(self) -> None:
+        """Add the slide, the field and the legend, and write the picture."""
+        slide, view, density = self._slide, self._view, self._density
+        picture = self._canvas.over(density.tint(desaturate(view.picture(slide))))
+        field = _busiest_field(slide, view, density)
+        size_px = text_px(view.box.width + (field.box.width if field else 0))
+        draw_bar(picture, view.frame.mpp_x, size_px)
+        pictures = [picture]
+        if field is not None:
+            pictures.append(_close_up(slide, field, self._source, size_px))
+        page, corners = assemble(pictures, _entries(self._tissue, density, self._source.classes))
+        if field is not None:
+            _connect(page, view, field, corners)
+        save(page, self.path)
 
 
 def draw_preview(slide: Slide, tissue: TissueMask, boxes_level0: Sequence[Box], path: Path) -> None:
@@ -113,9 +120,10 @@ def _draw_objects(
     width_px: float,
     halo: int = 0,
 ) -> None:
-    for index, row in enumerate(classes.rows):
-        mine = which & (batch.class_index == index)
-        canvas.shapes(batch.geometry[mine], row.colour, fill=fill, width_px=width_px, halo=halo)
+    """Draw objects in their order, so that the picture does not depend on how they are batched."""
+    for index, run in groupby(np.flatnonzero(which).tolist(), batch.class_index.__getitem__):
+        shapes = batch.geometry[list(run)]
+        canvas.shapes(shapes, classes.rows[index].colour, fill=fill, width_px=width_px, halo=halo)
 
 
 def _busiest_field(slide: Slide, view: View, density: Density) -> View | None:
@@ -131,16 +139,13 @@ def _busiest_field(slide: Slide, view: View, density: Density) -> View | None:
     return None if middle is None else View.around(slide, middle, width_px, height_px, mpp)
 
 
-def _close_up(
-    slide: Slide,
-    field: View,
-    batches: Callable[[], Iterable[ObjectBatch]],
-    classes: ClassTable,
-    size_px: int,
-) -> Image.Image:
+def _close_up(slide: Slide, field: View, source: ObjectSource, size_px: int) -> Image.Image:
     canvas = Canvas(field)
-    for batch in batches():
-        _draw_objects(canvas, batch, field.shows(batch.geometry), classes, fill=28, width_px=2.0, halo=170)
+    # Lines and their seams reach into the picture from outside.
+    around = replace(field, box=field.box.expanded(_SEAM_PX))
+    for batch in source.batches_in(around.box_level0):
+        shown = field.shows(batch.geometry)
+        _draw_objects(canvas, batch, shown, source.classes, fill=28, width_px=2.0, halo=170)
     picture = canvas.over(field.picture(slide))
     draw_bar(picture, field.frame.mpp_x, size_px)
     return picture

@@ -1,5 +1,6 @@
 """View: a part of a slide as a picture; Canvas: outlines drawn on it with soft edges."""
 
+import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 
@@ -49,6 +50,14 @@ class View:
         corner = np.rint(frame.from_level0(middle_level0) - (width_px / 2, height_px / 2)).astype(int)
         x, y = np.clip(corner, 0, (max(0, frame.width - width_px), max(0, frame.height - height_px))).tolist()
         return cls(frame, Box(x, y, width_px, height_px))
+
+    @property
+    def box_level0(self) -> Box:
+        """The smallest box of whole level-0 pixels that covers the picture."""
+        (left, top), (right, bottom) = self.frame.to_level0(
+            [(self.box.x, self.box.y), (self.box.right, self.box.bottom)]
+        )
+        return Box.from_corners(math.floor(left), math.floor(top), math.ceil(right), math.ceil(bottom))
 
     def picture(self, slide: Slide) -> Image.Image:
         """Read the picture, RGB."""

@@ -2,14 +2,16 @@
 
 import hashlib
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import numpy as np
 import shapely
 from numpy.typing import NDArray
 
 from wsi_parse.compute.plan import RunPlan
+from wsi_parse.geometry import Box
 from wsi_parse.models.scale_pass import ScalePass
 from wsi_parse.objects.batch import ObjectBatch, in_one_column_order
 from wsi_parse.objects.chunk_objects import ChunkObjects
@@ -19,6 +21,7 @@ from wsi_parse.objects.pixel_sums import PixelSums
 from wsi_parse.objects.regions import Pieces, RegionJoiner
 from wsi_parse.objects.simplify import to_level0
 from wsi_parse.qupath.geometry import fit_for_qupath
+from wsi_parse.run.chunks_in_box import load_chunks_in
 
 _CHUNKS_AHEAD = 2
 
@@ -28,11 +31,54 @@ def collect(plan: RunPlan) -> Iterator[ObjectBatch]:
 
     Memory is bounded by one row of chunks and the largest unfinished region.
     """
+
+    def passes() -> Iterator[ObjectBatch]:
+        for index, item in enumerate(plan.passes):
+            chunks = item.chunks.chunks(item.selection)
+            paths = [plan.objects_path(index, chunk) for chunk in chunks]
+            yield from _collect_pass(plan, index, chunks, _load_ahead(paths))
+
     # Cells and regions have the same columns in different orders.
-    yield from in_one_column_order(batch for index in range(len(plan.passes)) for batch in _collect_pass(plan, index))
+    return in_one_column_order(passes())
 
 
-def _collect_pass(plan: RunPlan, index: int) -> Iterator[ObjectBatch]:
+class ChunkSource:
+    """The objects of a run, from its stored chunks.
+
+    Parameters
+    ----------
+    plan : RunPlan
+        All its chunks are stored.
+    """
+
+    def __init__(self, plan: RunPlan) -> None:
+        self._plan = plan
+
+    @property
+    def classes(self) -> ClassTable:
+        """What the `class_index` of the batches means."""
+        return self._plan.classes
+
+    @property
+    def steps(self) -> int:
+        """Number of chunks."""
+        return sum(len(item.chunks.chunks(item.selection)) for item in self._plan.passes)
+
+    def batches(self) -> Iterator[ObjectBatch]:
+        """Yield all objects; each chunk is loaded once."""
+        return collect(self._plan)
+
+    def batches_in(self, box_level0: Box) -> Iterator[ObjectBatch]:
+        """Yield the objects in a box; see :func:`wsi_parse.run.chunks_in_box.load_chunks_in` for what is loaded."""
+        for index in range(len(self._plan.passes)):
+            found = load_chunks_in(self._plan, index, box_level0)
+            yield from _collect_pass(self._plan, index, list(found), iter(found.values()))
+
+
+def _collect_pass(
+    plan: RunPlan, index: int, chunks: Sequence[tuple[int, int]], stored: Iterator[ChunkObjects]
+) -> Iterator[ObjectBatch]:
+    """Yield the objects of some chunks (row, column) of a scale pass, which come in lattice order."""
     item, parameters = plan.passes[index], plan.pass_contexts[index].parameters
     row_of_class = _RecipeClasses(item.scale_pass, plan.classes)
     joiners = {
@@ -41,10 +87,8 @@ def _collect_pass(plan: RunPlan, index: int) -> Iterator[ObjectBatch]:
         if recipe.prompt.kind == "region"
     }
     rows: dict[int, list[int]] = {}
-    for row, column in item.chunks.chunks(item.selection):
+    for row, column in chunks:
         rows.setdefault(row, []).append(column)
-    chunks = [(row, column) for row in sorted(rows) for column in rows[row]]
-    stored = _load_ahead(lambda chunk: ChunkObjects.load(plan.objects_path(index, chunk)), chunks)
     for row in range(item.chunks.shape[0] + 1):
         pieces: dict[int, dict[int, Pieces]] = {number: {} for number in joiners}
         for column in rows.get(row, []):
@@ -88,16 +132,14 @@ def _single(measurements: Mapping[str, NDArray[np.float64]]) -> dict[str, NDArra
     return {name: values.astype(np.float32) for name, values in measurements.items()}
 
 
-def _load_ahead(
-    load: Callable[[tuple[int, int]], ChunkObjects], chunks: list[tuple[int, int]]
-) -> Iterator[ChunkObjects]:
+def _load_ahead(paths: list[Path]) -> Iterator[ChunkObjects]:
     """Load chunks one after another, and the next ones while the caller processes the current one."""
     with ThreadPoolExecutor(1) as pool:
-        loading = deque(pool.submit(load, chunk) for chunk in chunks[:_CHUNKS_AHEAD])
-        for number in range(len(chunks)):
+        loading = deque(pool.submit(ChunkObjects.load, path) for path in paths[:_CHUNKS_AHEAD])
+        for number in range(len(paths)):
             found = loading.popleft().result()
-            if number + _CHUNKS_AHEAD < len(chunks):
-                loading.append(pool.submit(load, chunks[number + _CHUNKS_AHEAD]))
+            if number + _CHUNKS_AHEAD < len(paths):
+                loading.append(pool.submit(ChunkObjects.load, paths[number + _CHUNKS_AHEAD]))
             yield found
 
 
