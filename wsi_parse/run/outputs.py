@@ -1,7 +1,7 @@
 """What a run writes: objects in every format, tissue, pictures; each output is written atomically."""
 
-from collections.abc import Iterator
 from contextlib import ExitStack
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
 
@@ -9,85 +9,135 @@ import numpy as np
 import shapely
 
 from wsi_parse.compute.memory import release
-from wsi_parse.compute.plan import RunPlan
 from wsi_parse.exporters.base import ExportContext
 from wsi_parse.exporters.opened import OpenedExporter
 from wsi_parse.exporters.tissue import write_tissue
 from wsi_parse.files import MANIFEST_NAME, remove
-from wsi_parse.objects.batch import ObjectBatch
+from wsi_parse.objects.batch import ObjectSource
+from wsi_parse.objects.class_table import ClassTable
 from wsi_parse.objects.probability_map import ProbabilityMap
 from wsi_parse.objects.regions import polygons_of_mask
 from wsi_parse.objects.simplify import to_level0
-from wsi_parse.pictures.overlay import draw_overlay
+from wsi_parse.pictures.overlay import Overlay
 from wsi_parse.progress import Clock, Progress, stage_named
 from wsi_parse.qupath.geometry import fit_for_qupath
-from wsi_parse.run.collect import collect
 from wsi_parse.run.manifest import RunManifest, sha256_of
 from wsi_parse.run.manifest_facts import FormatFacts
-from wsi_parse.run.prepared import PreparedRun
 from wsi_parse.run.provenance import provenance
+from wsi_parse.settings import ExportSettings
+from wsi_parse.slides.slide import Slide
 from wsi_parse.tissue.mask import TissueMask
+
+TISSUE_NAME, OVERLAY_NAME = "tissue.geojson", "overlay.png"
+
+
+@dataclass(frozen=True)
+class Written:
+    """What was written, and what is known of it.
+
+    Parameters
+    ----------
+    paths : tuple of Path
+    counts : dict of prompt name to number of objects
+    unsure : dict of prompt name to number of objects whose class is unsure
+        Prompts without any are left out.
+    formats : dict of format to FormatFacts
+        What the exporters say of their files.
+    notes : tuple of str
+        What the user should know of the files.
+    """
+
+    paths: tuple[Path, ...]
+    counts: dict[str, int]
+    unsure: dict[str, int]
+    formats: dict[str, FormatFacts]
+    notes: tuple[str, ...]
+
+    def record(self, manifest: RunManifest, tissue: TissueMask) -> None:
+        """Note it in a manifest, with the hash of each output."""
+        manifest.counts, manifest.unsure, manifest.formats = self.counts, self.unsure, self.formats
+        if tissue.area_mm2:
+            manifest.per_mm2 = {name: round(count / tissue.area_mm2, 2) for name, count in self.counts.items()}
+        manifest.notes += self.notes
+        manifest.outputs = {path.name: str(sha256_of(path)) for path in self.paths}
 
 
 def write_outputs(
-    plan: RunPlan, prepared: PreparedRun, folder: Path, manifest: RunManifest, clock: Clock, progress: Progress
-) -> None:
-    """Write every output, and note counts and hashes in the manifest."""
-    settings = prepared.settings.export
-    context = ExportContext(
-        plan.classes,
+    source: ObjectSource,
+    slide: Slide,
+    tissue: TissueMask,
+    context: ExportContext,
+    settings: ExportSettings,
+    folder: Path,
+    clock: Clock,
+    progress: Progress,
+) -> Written:
+    """Write every output of one pass over the objects.
+
+    Parameters
+    ----------
+    source : ObjectSource
+        The chunks of a run, or the objects.parquet of a finished one.
+    slide : Slide
+        For the pictures.
+    tissue : TissueMask
+    context : ExportContext
+        For the formats; with maps, if one of them needs maps.
+    settings : ExportSettings
+        Which formats, and the size of the overlay.
+    folder : Path
+        Where the outputs go; nothing is written elsewhere.
+    clock : Clock
+    progress : Progress
+    """
+    counts = np.zeros(len(source.classes.rows), np.int64)
+    steps_left = source.steps
+    progress.start("export", steps_left)
+    with clock.stage("export"), stage_named(slide.name, "export"), ExitStack() as stack:
+        exporters = [stack.enter_context(OpenedExporter(name, folder, context, settings)) for name in settings.formats]
+        pictures = []
+        if settings.overlay_px:
+            pictures.append(Overlay(folder / OVERLAY_NAME, slide, tissue, source, settings.overlay_px))
+        subscribers: list[OpenedExporter | Overlay] = [*exporters, *pictures]
+        for batch in source.batches():
+            counts += np.bincount(batch.class_index, minlength=len(counts))
+            for subscriber in subscribers:
+                subscriber.write(batch)
+            progress.advance("export", min(1, steps_left))
+            steps_left = max(0, steps_left - 1)
+        # Chunks without objects yield no batch.
+        progress.advance("export", steps_left)
+    release()
+    with clock.stage("pictures"), stage_named(slide.name, "pictures"):
+        write_tissue(folder / TISSUE_NAME, tissue_polygons(tissue), context)
+        for picture in pictures:
+            picture.finish()
+    files = [path for exporter in exporters for path in exporter.written]
+    return Written(
+        (*files, folder / TISSUE_NAME, *(picture.path for picture in pictures)),
+        *source.classes.by_prompt(counts),
+        {exporter.name: cast(FormatFacts, exporter.facts()) for exporter in exporters},
+        tuple(note for exporter in exporters for note in exporter.notes()),
+    )
+
+
+def export_context(
+    manifest: RunManifest,
+    settings: ExportSettings,
+    classes: ClassTable,
+    slide_path: Path,
+    maps: tuple[ProbabilityMap, ...] = (),
+) -> ExportContext:
+    """Say what the formats need to know of a run."""
+    return ExportContext(
+        classes,
         manifest.offset_level0,
         provenance(manifest),
         max_part_bytes=round(settings.max_part_mb * 1e6),
         max_part_objects=settings.max_part_objects,
-        maps=tuple(ProbabilityMap.of(context) for context in plan.pass_contexts),
-        source=prepared.path,
+        maps=maps,
+        source=slide_path,
     )
-    counts = np.zeros(len(plan.classes.rows), np.int64)
-    outputs: list[Path] = []
-    exporters: list[OpenedExporter] = []
-
-    def batches() -> Iterator[ObjectBatch]:
-        return collect(plan)
-
-    chunks_left = sum(len(item.chunks.chunks(item.selection)) for item in plan.passes)
-    progress.start("export", chunks_left)
-    with clock.stage("export"), stage_named(prepared.slide.name, "export"), ExitStack() as stack:
-        exporters.extend(
-            stack.enter_context(OpenedExporter(name, folder, context, settings)) for name in settings.formats
-        )
-        for batch in batches():
-            counts += np.bincount(batch.class_index, minlength=len(counts))
-            for exporter in exporters:
-                exporter.write(batch)
-            progress.advance("export", min(1, chunks_left))
-            chunks_left = max(0, chunks_left - 1)
-        # Chunks without objects yield no batch.
-        progress.advance("export", chunks_left)
-    for exporter in exporters:
-        outputs += exporter.written
-        manifest.formats[exporter.name] = cast(FormatFacts, exporter.facts())
-        for note in exporter.notes():
-            manifest.notes.append(note)
-            progress.note(note)
-    manifest.counts, manifest.unsure = plan.classes.by_prompt(counts)
-    if plan.tissue.area_mm2:
-        manifest.per_mm2 = {name: round(count / plan.tissue.area_mm2, 2) for name, count in manifest.counts.items()}
-    release()
-    with clock.stage("pictures"), stage_named(prepared.slide.name, "pictures"):
-        write_tissue(folder / "tissue.geojson", tissue_polygons(plan.tissue), context)
-        outputs.append(folder / "tissue.geojson")
-        if settings.overlay_px:
-            draw_overlay(
-                plan.slide,
-                plan.tissue,
-                batches,
-                plan.classes,
-                folder / "overlay.png",
-                settings.overlay_px,
-            )
-            outputs.append(folder / "overlay.png")
-    manifest.outputs = {path.name: str(sha256_of(path)) for path in outputs}
 
 
 def remove_earlier(folder: Path, manifest: RunManifest) -> list[str]:

@@ -10,11 +10,13 @@ from wsi_parse.compute.memory import MemorySampler, release
 from wsi_parse.compute.worker import forget
 from wsi_parse.errors import ClaimedError, ClusterError, StoreError, UsageError
 from wsi_parse.files import move, remove
+from wsi_parse.objects.probability_map import ProbabilityMap
 from wsi_parse.progress import Clock, Progress, Silent, duration, stage_named
+from wsi_parse.run.collect import ChunkSource
 from wsi_parse.run.layout import lay_out
 from wsi_parse.run.locks import claim
 from wsi_parse.run.manifest import RunManifest, versions
-from wsi_parse.run.outputs import remove_earlier, write_outputs
+from wsi_parse.run.outputs import export_context, remove_earlier, write_outputs
 from wsi_parse.run.prediction import predict_and_extract
 from wsi_parse.run.prepared import PreparedRun, resolve_run
 from wsi_parse.run.privacy import redacted_settings, without_folders
@@ -202,7 +204,13 @@ def _run(
         manifest.maps_mb = round(size_bytes(plan.maps) / 1e6, 2)
         release()
         staged = _stage(folder, manifest)
-        write_outputs(plan, prepared, staged, manifest, clock, progress)
+        maps = tuple(ProbabilityMap.of(context) for context in plan.pass_contexts)
+        export = prepared.settings.export
+        context = export_context(manifest, export, plan.classes, prepared.path, maps)
+        written = write_outputs(ChunkSource(plan), plan.slide, tissue, context, export, staged, clock, progress)
+        for note in written.notes:
+            progress.note(note)
+        written.record(manifest, tissue)
         _publish(staged, folder, manifest)
     finally:
         forget(str(plan.path))
