@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import cast
 
 from wsi_parse.errors import UsageError
-from wsi_parse.exporters.base import ExportContext, Exporter
+from wsi_parse.exporters.base import Exporter
 from wsi_parse.exporters.check_formats import check_formats
 from wsi_parse.exporters.opened import OpenedExporter
 from wsi_parse.exporters.parquet_source import ParquetSource
@@ -18,7 +18,7 @@ from wsi_parse.registry import EXPORTERS
 from wsi_parse.run.locks import claim
 from wsi_parse.run.manifest import RunManifest, sha256_of
 from wsi_parse.run.manifest_facts import FormatFacts
-from wsi_parse.run.provenance import provenance
+from wsi_parse.run.outputs import export_context
 from wsi_parse.run.result import OBJECTS, Run
 from wsi_parse.run.work import OUTPUTS, WORK
 from wsi_parse.settings import ExportSettings
@@ -130,15 +130,9 @@ def _write(
     slide: str | Path | None,
     progress: Progress,
 ) -> list[OpenedExporter]:
-    context = ExportContext(
-        ClassTable.of([_prompt(facts) for facts in manifest.prompts]),
-        manifest.offset_level0,
-        provenance(manifest),
-        max_part_bytes=round(settings.max_part_mb * 1e6),
-        max_part_objects=settings.max_part_objects,
-        source=Path(slide) if slide is not None else None,
-    )
-    source = ParquetSource(folder / OBJECTS, context.classes)
+    classes = ClassTable.of([_prompt(facts) for facts in manifest.prompts])
+    context = export_context(manifest, settings, classes, Path(slide) if slide is not None else None)
+    source = ParquetSource(folder / OBJECTS, classes)
     progress.start("export", max(1, source.steps))
     with ExitStack() as stack:
         exporters = [stack.enter_context(OpenedExporter(name, staged, context, settings)) for name in formats]

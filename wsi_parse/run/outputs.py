@@ -125,7 +125,7 @@ def export_context(
     manifest: RunManifest,
     settings: ExportSettings,
     classes: ClassTable,
-    slide_path: Path,
+    slide_path: Path | None,
     maps: tuple[ProbabilityMap, ...] = (),
 ) -> ExportContext:
     """Say what the formats need to know of a run."""

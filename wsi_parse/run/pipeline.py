@@ -6,24 +6,20 @@ from pathlib import Path
 
 from wsi_parse._version import __version__
 from wsi_parse.compute.cluster import Cluster
-from wsi_parse.compute.memory import MemorySampler, release
-from wsi_parse.compute.worker import forget
+from wsi_parse.compute.memory import MemorySampler
 from wsi_parse.errors import ClaimedError, ClusterError, StoreError, UsageError
-from wsi_parse.files import move, remove
-from wsi_parse.objects.probability_map import ProbabilityMap
+from wsi_parse.files import remove
 from wsi_parse.progress import Clock, Progress, Silent, duration, stage_named
-from wsi_parse.run.collect import ChunkSource
-from wsi_parse.run.layout import lay_out
 from wsi_parse.run.locks import claim
 from wsi_parse.run.manifest import RunManifest, versions
-from wsi_parse.run.outputs import export_context, remove_earlier, write_outputs
-from wsi_parse.run.prediction import predict_and_extract
+from wsi_parse.run.outputs import remove_earlier
 from wsi_parse.run.prepared import PreparedRun, resolve_run
 from wsi_parse.run.privacy import redacted_settings, without_folders
-from wsi_parse.run.provenance import model_provenance, pass_provenance, prompt_provenance, slide_provenance
+from wsi_parse.run.provenance import model_provenance, prompt_provenance, slide_provenance
 from wsi_parse.run.resolve import Request, resolve
 from wsi_parse.run.reuse import PREDICTIONS, Reuse
-from wsi_parse.run.work import OUTPUTS, WORK, maps_of, remove_work, size_bytes
+from wsi_parse.run.stages import Stages
+from wsi_parse.run.work import WORK, maps_of, remove_work
 from wsi_parse.settings import RunSettings
 
 
@@ -127,7 +123,7 @@ def run_prepared(prepared: PreparedRun, folder: Path, progress: Progress, cluste
         with sampler, clock.stage("total"), stage_named(prepared.slide.name, "the run"), ExitStack() as stack:
             compute, model = prepared.settings.compute, prepared.settings.model
             cluster = cluster or stack.enter_context(Cluster(compute, folder / WORK, progress.note, model=model))
-            remote_bytes = _run(prepared, folder, manifest, clock, progress, cluster, reuse)
+            remote_bytes = Stages(prepared, folder, manifest, clock, progress).run(cluster, reuse.objects)
     except BaseException as error:
         manifest.state = "failed"
         # The original message may hold addresses of workers.
@@ -178,61 +174,6 @@ def _check_folder(folder: Path, earlier: RunManifest | None, prepared: PreparedR
             f"{folder} holds results of another slide, {earlier.slide.get('name')}.",
             "Choose another folder with --out, or remove that folder.",
         )
-
-
-def _run(
-    prepared: PreparedRun,
-    folder: Path,
-    manifest: RunManifest,
-    clock: Clock,
-    progress: Progress,
-    cluster: Cluster,
-    reuse: Reuse,
-) -> int:
-    """Run all stages; return the peak memory of processes that are not children of this one, in bytes."""
-    progress.start("tissue", 1)
-    with clock.stage("tissue"), stage_named(prepared.slide.name, "tissue"):
-        tissue = prepared.tissue()
-    progress.advance("tissue")
-    with clock.stage("prepare"), stage_named(prepared.slide.name, "layout"):
-        plan = lay_out(prepared, tissue, folder, cluster, progress.note)
-    manifest.tissue_mm2 = round(tissue.area_mm2, 4)
-    manifest.passes = [pass_provenance(item) for item in plan.passes]
-    manifest.model["state"] = dict(plan.state)
-    try:
-        remote_bytes = predict_and_extract(plan, cluster, manifest, clock, progress)
-        manifest.maps_mb = round(size_bytes(plan.maps) / 1e6, 2)
-        release()
-        staged = _stage(folder, manifest)
-        maps = tuple(ProbabilityMap.of(context) for context in plan.pass_contexts)
-        export = prepared.settings.export
-        context = export_context(manifest, export, plan.classes, prepared.path, maps)
-        written = write_outputs(ChunkSource(plan), plan.slide, tissue, context, export, staged, clock, progress)
-        for note in written.notes:
-            progress.note(note)
-        written.record(manifest, tissue)
-        _publish(staged, folder, manifest)
-    finally:
-        forget(str(plan.path))
-        cluster.forget(plan.path)
-    return remote_bytes
-
-
-def _stage(folder: Path, manifest: RunManifest) -> Path:
-    """Make the empty folder in which outputs are written: until all are whole, those of an earlier run stay."""
-    staged = folder / WORK / f"{OUTPUTS}{manifest.digests.outputs}"
-    remove(staged)
-    staged.mkdir(parents=True)
-    return staged
-
-
-def _publish(staged: Path, folder: Path, manifest: RunManifest) -> None:
-    """Move all outputs into the folder of the run."""
-    # If we are killed while they are moved, the next run knows which files are ours.
-    manifest.earlier |= manifest.outputs
-    manifest.save(folder)
-    for name in manifest.outputs:
-        move(staged / name, folder / name)
 
 
 def _manifest(prepared: PreparedRun) -> RunManifest:
