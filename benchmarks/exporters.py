@@ -20,7 +20,7 @@ from wsi_parse.prompts import Prompt
 from wsi_parse.qupath.geometry import fit_for_qupath
 from wsi_parse.registry import EXPORTERS
 
-NAMES = ("annotations.geojson", "annotations.geojson.gz", "objects.parquet")
+NAMES = ("annotations.geojson", "annotations.geojson.gz", "objects.parquet", "objects.csv")
 BATCH = 500
 VERTICES = 30
 COLUMNS = (
