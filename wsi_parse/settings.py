@@ -165,7 +165,7 @@ class ExportSettings(_Section):
     """What is written, and how."""
 
     formats: _Names = Field(
-        ("geojson", "parquet"), description="Output formats: geojson, parquet, csv, dicom, ome-zarr, spatialdata."
+        ("geojson", "parquet"), description="Output formats, by name; `wsi-parse run --help-all` lists them."
     )
     gzip: bool = Field(False, description="true: compress the annotations (annotations.geojson.gz).")
     frame: Literal["qupath", "level0"] = Field(
@@ -194,7 +194,8 @@ class ComputeSettings(_Section):
 
     cluster: str = Field(
         "local",
-        description="Where: local, slurm, pbs, lsf, or the address of a Dask scheduler (tcp:// or tls://).",
+        description="Name of a cluster, which `wsi-parse run --help-all` lists, or the address of a Dask scheduler "
+        "(tcp:// or tls://).",
     )
     workers: int = Field(
         0, ge=0, description="Worker processes, or jobs on a cluster; 0: threads of this process, or one job."

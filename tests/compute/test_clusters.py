@@ -13,6 +13,7 @@ from wsi_parse.compute import local as local_module
 from wsi_parse.compute.cluster import Cluster
 from wsi_parse.errors import ClusterError, SettingsError, UnknownNameError
 from wsi_parse.settings import ComputeSettings
+from wsi_parse.testing.clusters import ClusterTests
 
 
 @pytest.mark.parametrize(
@@ -99,3 +100,16 @@ def test_each_gpu_gets_a_worker_if_dask_cuda_finds_several(tmp_path: Path, monke
     assert asked["n_workers"] == 3
     assert asked["threads_per_worker"] == 2
     assert asked["resources"] == {"GPU": 2}
+
+
+class TestThreads(ClusterTests):
+    @pytest.fixture
+    def settings(self) -> ComputeSettings:
+        return ComputeSettings(threads=2)
+
+
+@pytest.mark.whole
+class TestProcesses(ClusterTests):
+    @pytest.fixture
+    def settings(self) -> ComputeSettings:
+        return ComputeSettings(workers=1, threads=1)

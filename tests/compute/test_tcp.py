@@ -21,6 +21,7 @@ from wsi_parse.progress import Silent
 from wsi_parse.run.manifest import RunManifest
 from wsi_parse.run.pipeline import run_slide
 from wsi_parse.settings import ComputeSettings, RunSettings
+from wsi_parse.testing.clusters import ClusterTests
 
 pytestmark = pytest.mark.whole
 
@@ -332,3 +333,9 @@ def test_tls(slide: Path, expected: dict[str, str], tmp_path: Path) -> None:
         assert manifest.outputs == expected
         with pytest.raises(ClusterError, match="tls_ca"):
             run_slide(slide, tmp_path / "not", settings_of(cluster=processes.address))
+
+
+class TestRunningScheduler(ClusterTests):
+    @pytest.fixture
+    def settings(self, dask: DaskProcesses) -> ComputeSettings:
+        return ComputeSettings(cluster=dask.address)

@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.table import Table
 
 from wsi_parse.cli.options import Json, Weights
-from wsi_parse.registry import MODELS
+from wsi_parse.registry import MODELS, plugin_named
 
 if TYPE_CHECKING:
     from wsi_parse.models.weights import Weights as InstalledWeights
@@ -20,7 +20,7 @@ _AnyModel = Annotated[
     str, typer.Argument(metavar="NAME", help="Name of a model; wsi-parse models lists them.", show_default=False)
 ]
 _ModelWithWeights = Annotated[
-    str, typer.Argument(metavar="NAME", help="Name of a model that needs weights: biomedparse.", show_default=False)
+    str, typer.Argument(metavar="NAME", help="Name of a model that needs weights.", show_default=False)
 ]
 
 
@@ -32,18 +32,22 @@ def list_models(context: typer.Context, as_json: Json = False) -> None:
     """
     if context.invoked_subcommand is not None:
         return
+    models, warnings = MODELS.usable()
+    for warning in warnings:
+        typer.echo(warning, err=True)
     if as_json:
-        typer.echo(json.dumps([_facts(name) for name in MODELS.names()]))
+        typer.echo(json.dumps([_facts(name) for name in models]))
         return
     console = Console()
-    for name in MODELS.names():
+    for name in models:
         console.print(_summary(name))
 
 
 @models.command("show")
 def show_model(name: _AnyModel, as_json: Json = False) -> None:
     """Show one model: its training data, its accuracy, and its known failures."""
-    card = MODELS.get(name).card()
+    with plugin_named("model", name):
+        card = MODELS.get(name).card()
     if as_json:
         typer.echo(json.dumps({**_facts(name), "card": card}))
         return
@@ -71,7 +75,8 @@ def get_weights(
         f"{spec.name}: {spec.summary}\nLicence {spec.licence}; {spec.purpose}.", highlight=False, soft_wrap=True
     )
     size = f" ({spec.download})" if spec.download else ""
-    with console.status("Checking and converting …" if file else f"Downloading{size}, checking and converting …"):
+    doing = "Checking and converting …" if file else f"Downloading{size}, checking and converting …"
+    with console.status(doing), plugin_named("model", name):
         weights = model.install(file, revision)
     console.print(
         f"Installed in {weights.folder}\nsha256 {weights.sha256}"
@@ -95,8 +100,14 @@ def verify_weights(
         ),
     ] = None,
     prompt: Annotated[
-        str, typer.Option("--prompt", "-p", metavar="TEXT", help="Name of the objects that the masks show.")
-    ] = "neoplastic cells",
+        str | None,
+        typer.Option(
+            "--prompt",
+            "-p",
+            metavar="TEXT",
+            help="Name of the objects that the masks show. Without it, the first target that the model knows.",
+        ),
+    ] = None,
     mpp: Annotated[
         float, typer.Option("--mpp", metavar="µm", min=0.01, help="Microns per pixel of the labelled tiles.")
     ] = 0.25,
@@ -148,6 +159,7 @@ def _installed(name: str) -> "tuple[InstalledWeights | None, str]":
     from wsi_parse.settings import ModelSettings
 
     try:
-        return MODELS.get(name).find_weights(ModelSettings()), ""
+        with plugin_named("model", name):
+            return MODELS.get(name).find_weights(ModelSettings()), ""
     except WeightsError as error:
         return None, str(error)

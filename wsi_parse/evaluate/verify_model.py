@@ -14,8 +14,7 @@ from wsi_parse.evaluate.scores import dice
 from wsi_parse.geometry import Box
 from wsi_parse.models.contract import Segmenter, State, to_uint8
 from wsi_parse.models.scale_pass import ScalePass
-from wsi_parse.prompts import Prompt
-from wsi_parse.registry import MODELS
+from wsi_parse.registry import MODELS, plugin_named
 from wsi_parse.settings import ModelSettings, TissueSettings
 from wsi_parse.slides import SlideOptions, open_slide
 from wsi_parse.synthetic import SyntheticSlide
@@ -25,7 +24,7 @@ _SUFFIXES = {".png", ".jpg", ".jpeg", ".tif", ".tiff"}
 _INSIDE = 128
 
 
-def verify(name: str, file: Path | None, labelled: Path | None, text: str, mpp: float) -> dict[str, Any]:
+def verify(name: str, file: Path | None, labelled: Path | None, text: str | None, mpp: float) -> dict[str, Any]:
     """Check weights and predict with them.
 
     Parameters
@@ -36,8 +35,8 @@ def verify(name: str, file: Path | None, labelled: Path | None, text: str, mpp: 
         Its weights; None takes the installed ones.
     labelled : Path or None
         Folder with tiles in `images` and masks of the same names in `masks`; non-zero pixels show the target of `text`.
-    text : str
-        Prompt.
+    text : str or None
+        Prompt, in words that the model knows; None takes the first target of the model.
     mpp : float
         Microns per pixel of the labelled tiles.
 
@@ -53,8 +52,15 @@ def verify(name: str, file: Path | None, labelled: Path | None, text: str, mpp: 
     UsageError
         If the folder cannot be used.
     """
-    settings = ModelSettings(weights=file)
+    settings = ModelSettings(name=name, weights=file)
     model_class: type[Segmenter] = MODELS.get(name)
+    with plugin_named("model", name):
+        return _verified(model_class, settings, labelled, text or model_class.spec.prompts[0], mpp)
+
+
+def _verified(
+    model_class: type[Segmenter], settings: ModelSettings, labelled: Path | None, text: str, mpp: float
+) -> dict[str, Any]:
     weights = model_class.find_weights(settings)
     facts: dict[str, Any] = {}
     if weights is not None:
@@ -62,7 +68,9 @@ def verify(name: str, file: Path | None, labelled: Path | None, text: str, mpp: 
         facts |= model_class.weights_info(weights)
         facts |= {"sha256": weights.sha256, "revision": weights.revision}
     model = model_class(settings, weights)
-    scale_pass = model_class.plan([Prompt.parse(text)], settings)[0]
+    prompt = model_class.spec.prompt_of(text)
+    scale_pass = model_class.plan([prompt], settings)[0]
+    facts |= {"prompt": prompt.name, "field_um": scale_pass.field_um}
     facts |= _on_synthetic_field(model, scale_pass)
     if labelled is not None:
         facts |= _on_labelled(model, scale_pass, labelled, mpp)
@@ -76,9 +84,18 @@ def _prepare(model: Segmenter, image: NDArray[np.uint8], scale_pass: ScalePass) 
 
 
 def _probability(model: Segmenter, scale_pass: ScalePass, image: NDArray[np.uint8], state: State) -> NDArray[np.uint8]:
-    """Return the probability map of the prompt, (t, t)."""
-    name = scale_pass.recipes[0].probability
-    return to_uint8(name, np.asarray(model.predict(image[None], scale_pass, state)[name]))[0]
+    """Return the probability map of the prompt, (t, t); for one class of cells, that of a cell times the class."""
+    (recipe,) = scale_pass.recipes
+    channels = model.predict(image[None], scale_pass, state)
+
+    def channel(name: str) -> NDArray[np.uint8]:
+        return to_uint8(name, np.asarray(channels[name]))[0]
+
+    probability = channel(recipe.probability)
+    if recipe.class_channel is None or scale_pass.channel(recipe.class_channel).kind != "class":
+        return probability
+    of_class = Image.fromarray(channel(recipe.class_channel)).resize(probability.shape, Image.Resampling.NEAREST)
+    return np.rint(probability * (np.asarray(of_class) / 255)).astype(np.uint8)
 
 
 def _on_synthetic_field(model: Segmenter, scale_pass: ScalePass) -> dict[str, Any]:
@@ -101,23 +118,24 @@ def _on_synthetic_field(model: Segmenter, scale_pass: ScalePass) -> dict[str, An
 def _on_labelled(model: Segmenter, scale_pass: ScalePass, folder: Path, mpp: float) -> dict[str, Any]:
     """Compute the Dice of each field with a true or a predicted mask, the published measure."""
     side = round(scale_pass.field_um / mpp)
-    fields, scores = 0, []
+    fields, scores, smaller = 0, [], 0
     for image, mask in _pairs(folder):
+        smaller += min(mask.shape) < side
         for tile, truth in _tiles(image, mask, side):
             read = np.asarray(
-                Image.fromarray(tile).resize((scale_pass.tile_px, scale_pass.tile_px), Image.Resampling.BICUBIC)
+                Image.fromarray(_padded(tile, side)).resize(
+                    (scale_pass.tile_px, scale_pass.tile_px), Image.Resampling.BICUBIC
+                )
             )
             probability = Image.fromarray(_probability(model, scale_pass, read, _prepare(model, read, scale_pass)))
             found = np.asarray(probability.resize((side, side), Image.Resampling.BILINEAR)) >= _INSIDE
+            found = found[: truth.shape[0], : truth.shape[1]]
             fields += 1
             if found.any() or truth.any():
                 scores.append(dice(found, truth))
-    if not fields:
-        raise UsageError(
-            f"No tile of {folder.name} is as large as a field of {scale_pass.field_um:g} µm ({side} px).",
-            "Check --mpp.",
-        )
     scores_found: dict[str, Any] = {"labelled_fields": fields, "labelled_fields_with_mask": len(scores)}
+    if smaller:
+        scores_found["tiles_smaller_than_a_field"] = smaller
     if scores:
         scores_found |= {
             "dice_mean": round(float(np.mean(scores)), 4),
@@ -129,10 +147,19 @@ def _on_labelled(model: Segmenter, scale_pass: ScalePass, folder: Path, mpp: flo
 def _tiles(
     image: NDArray[np.uint8], mask: NDArray[np.bool_], side: int
 ) -> Iterator[tuple[NDArray[np.uint8], NDArray[np.bool_]]]:
-    for y in range(0, image.shape[0] - side + 1, side):
-        for x in range(0, image.shape[1] - side + 1, side):
-            part = Box(x, y, side, side).slices
+    """Cut a labelled tile into whole fields; what is smaller than a field is one."""
+    height, width = mask.shape
+    for y in range(0, max(1, height - side + 1), side):
+        for x in range(0, max(1, width - side + 1), side):
+            part = Box(x, y, side, side).intersection(Box(0, 0, width, height)).slices
             yield image[part], mask[part]
+
+
+def _padded(tile: NDArray[np.uint8], side: int) -> NDArray[np.uint8]:
+    """Fill a field up with white, as outside of a slide."""
+    out = np.full((side, side, 3), 255, np.uint8)
+    out[: tile.shape[0], : tile.shape[1]] = tile
+    return out
 
 
 def _pairs(folder: Path) -> Iterator[tuple[NDArray[np.uint8], NDArray[np.bool_]]]:

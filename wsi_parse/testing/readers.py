@@ -1,17 +1,54 @@
 """ReaderTests: the contract of every reader of slides."""
 
 import pickle
+import re
 from concurrent.futures import ThreadPoolExecutor
 from itertools import pairwise
+from pathlib import Path
 
 import numpy as np
+import pytest
 
+from wsi_parse.errors import SlideError
 from wsi_parse.geometry import Box
-from wsi_parse.slides import Slide
+from wsi_parse.registry import READERS
+from wsi_parse.slides import Slide, list_slides
 
 
 class ReaderTests:
-    """The same assertions for all readers. Provide a pytest fixture `slide` with a pixel size."""
+    """The same assertions for all readers. Provide a pytest fixture `slide` with a pixel size.
+
+    The reader of a slide that is a file or a folder is registered under the name in ``slide.info.reader``.
+    """
+
+    def test_the_reader_claims_its_slides_and_nothing_else(self, slide: Slide, tmp_path: Path) -> None:
+        """By the name, the first bytes, or what lies in the folder."""
+        if not isinstance(slide.source, Path):
+            return
+        reader = READERS.get(slide.info.reader)
+        assert reader.suffixes
+        assert all(re.fullmatch(r"(\.[a-z0-9]+)+", suffix) for suffix in reader.suffixes)
+        assert reader.detect(slide.source)
+        (tmp_path / "empty").touch()
+        (tmp_path / "text.txt").write_text("This is not a slide.")
+        for path in (tmp_path, tmp_path / "empty", tmp_path / "text.txt", tmp_path / "missing"):
+            assert not reader.detect(path)
+
+    def test_a_folder_with_the_slide_lists_it(self, slide: Slide, tmp_path: Path) -> None:
+        """Its name has an ending of the reader, or it is a folder that the reader claims."""
+        if not isinstance(slide.source, Path):
+            return
+        (tmp_path / slide.source.name).symlink_to(slide.source, target_is_directory=slide.source.is_dir())
+        assert [path.name for path in list_slides([tmp_path])] == [slide.source.name]
+
+    def test_what_is_not_a_slide_is_refused_with_a_reason(self, slide: Slide, tmp_path: Path) -> None:
+        """An error of this package or of the system, never another one."""
+        if not isinstance(slide.source, Path):
+            return
+        (tmp_path / "text.txt").write_text("This is not a slide.")
+        with pytest.raises((SlideError, OSError)) as caught:
+            READERS.get(slide.info.reader)(tmp_path / "text.txt")
+        assert str(caught.value)
 
     def test_levels_shrink_and_know_their_downsample(self, slide: Slide) -> None:
         """Level 0 is the largest; a downsample is the ratio of sizes, up to rounding."""

@@ -1,0 +1,22 @@
+"""example_cluster: a Dask cluster of one process on this machine, which is started for a run."""
+
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+
+from distributed import Client, LocalCluster
+
+from wsi_parse.compute.cluster import DEVICE
+from wsi_parse.settings import ComputeSettings
+from wsi_parse_example.failing import fail
+
+
+@contextmanager
+def example_cluster(settings: ComputeSettings, at_once: int | None, folder: Path) -> Iterator[Client]:
+    fail("start")
+    options = {"threads_per_worker": 1, "resources": {DEVICE: at_once or 1}, "dashboard_address": "127.0.0.1:0"}
+    with (
+        LocalCluster(n_workers=max(1, settings.workers), memory_limit=None, silence_logs=50, **options) as started,
+        closing(Client(started, set_as_default=False)) as client,
+    ):
+        yield client
