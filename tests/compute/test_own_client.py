@@ -71,6 +71,16 @@ def _plugins(dask_scheduler: Any) -> list[str]:
     return list(dask_scheduler.worker_plugins)
 
 
+def test_relative_paths_are_those_of_this_process(
+    slide: Path, plain: Client, expected: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The workers were started in another folder."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / slide.name).symlink_to(slide)
+    assert segment_slide(slide.name, "out", settings_of(), client=plain).manifest.outputs == expected
+    assert (tmp_path / "out" / "run.json").is_file()
+
+
 def test_a_client_in_this_process(slide: Path, expected: dict[str, str], tmp_path: Path) -> None:
     with _cluster(processes=False, n_workers=1) as cluster, Client(cluster, set_as_default=False) as client:
         assert segment_slide(slide, tmp_path, settings_of(), client=client).manifest.outputs == expected
