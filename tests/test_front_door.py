@@ -2,6 +2,7 @@
 
 import ast
 import os
+import pydoc
 import subprocess
 import sys
 from pathlib import Path
@@ -127,6 +128,19 @@ def test_every_name_has_an_example(name: str) -> None:
     found = getattr(wsi_parse, name)
     texts = [found.__doc__ or "", *(getattr(member, "__doc__", "") or "" for member in vars(found).values())]
     assert any(">>> " in text for text in texts), name
+
+
+def test_listing_the_names_loads_nothing_heavy() -> None:
+    code = "import sys, wsi_parse; assert 'segment_box' in dir(wsi_parse); print(*sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    loaded = {name.partition(".")[0] for name in done.stdout.split()}
+    assert not loaded & {"torch", "dask", "distributed", "openslide", "tiffslide", "zarr", "numpy", "pydantic"}
+
+
+def test_help_shows_how_each_function_is_called() -> None:
+    text = pydoc.render_doc(wsi_parse, renderer=pydoc.plaintext)
+    assert "segment_slide(path: 'str | Path'" in text or "segment_slide(path: str |" in text
+    assert text.index("Open and read a slide") < text.index("segment_box(slide")
 
 
 def test_help_of_the_package_names_everything() -> None:

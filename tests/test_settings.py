@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from wsi_parse.errors import SettingsError
-from wsi_parse.settings import RunSettings
+from wsi_parse.settings import ModelSettings, RunSettings
 
 ROOT = Path(__file__).parent.parent
 
@@ -35,6 +35,35 @@ class TestSettings:
 
     def test_prompts_by_override(self) -> None:
         assert RunSettings.load(overrides=["prompts=[nuclei, glands]"]).prompts == ("nuclei", "glands")
+
+    def test_a_name_is_enough_where_several_or_a_section_may_stand(self, tmp_path: Path) -> None:
+        (tmp_path / "own.yaml").write_text(
+            "prompts: nuclei\nmodel: stain\nexport: {formats: geojson, keep: predictions}"
+        )
+        expected = RunSettings(
+            prompts=("nuclei",),
+            model={"name": "stain"},
+            export={"formats": ("geojson",), "keep": ("predictions",)},
+        )
+        assert RunSettings.load(tmp_path / "own.yaml") == expected
+        export = {"formats": "geojson", "keep": "predictions"}
+        assert RunSettings(prompts="nuclei", model="stain", export=export) == expected
+        assert RunSettings.load(prompts="nuclei", model="stain", export=export) == expected
+        overrides = ("prompts=nuclei", "model=stain", "export.formats=geojson", "export.keep=predictions")
+        assert RunSettings.load(overrides=overrides) == expected
+        assert RunSettings(prompts=["nuclei"], model=ModelSettings(name="stain"), export=export) == expected
+
+    def test_a_name_given_directly_keeps_the_model_settings_of_the_file(self, tmp_path: Path) -> None:
+        (tmp_path / "own.yaml").write_text("model: {device: cpu, name: mini}")
+        model = RunSettings.load(tmp_path / "own.yaml", model="stain").model
+        assert (model.name, model.device) == ("stain", "cpu")
+
+    def test_in_python_a_bad_setting_is_an_error_of_ours(self) -> None:
+        for values in ({"modle": "stain"}, {"model": 3}, {"objects": {"threshold": 7}}, {"tiles": "many"}):
+            with pytest.raises(SettingsError) as caught:
+                RunSettings(**values)  # type: ignore[arg-type]
+            assert next(iter(values)) in str(caught.value)
+            assert "wsi-parse settings" in caught.value.remedy
 
     @pytest.mark.parametrize(
         "override",

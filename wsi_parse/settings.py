@@ -4,11 +4,10 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-import yaml
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
+from wsi_parse.config import read_config, section_of, set_value
 from wsi_parse.errors import SettingsError
-from wsi_parse.files import CHECK_RIGHTS
 
 _Byte = Annotated[int, Field(ge=0, le=255)]
 
@@ -283,14 +282,14 @@ class RunSettings(_Section):
         SettingsError
             Names every setting that is unknown or invalid.
         """
-        values = _read_yaml(config) if config else {}
+        values = read_config(config) if config else {}
         for override in overrides:
-            _set(values, override)
+            set_value(values, override)
         for section, given in direct.items():
             if section == "model":
                 given = _named(given)
             if isinstance(given, dict):
-                known = _section(values, section)
+                known = section_of(values, section)
                 known.update({key: value for key, value in given.items() if value is not None})
             elif given:
                 values[section] = given
@@ -298,49 +297,6 @@ class RunSettings(_Section):
             return cls.model_validate(values)
         except ValidationError as error:
             raise _settings_error(error) from error
-
-
-def _read_yaml(path: Path) -> dict[str, Any]:
-    try:
-        values = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
-    except OSError as error:
-        reason = error.strerror or error
-        raise SettingsError(f"Cannot read the settings in {path.name}: {reason}.", CHECK_RIGHTS) from error
-    except (UnicodeDecodeError, yaml.YAMLError) as error:
-        reason = " ".join(str(error).split())
-        raise SettingsError(
-            f"The settings in {path.name} cannot be read: {reason}.", "Write it as a YAML file."
-        ) from error
-    if not isinstance(values, dict):
-        raise SettingsError(f"{path.name} contains no settings.", "Write `section:` and `  key: value` lines.")
-    return values
-
-
-def _section(values: dict[str, Any], name: str) -> dict[str, Any]:
-    """Return a section to write into; an empty one in the file counts as missing."""
-    if values.get(name) is None:
-        values[name] = {}
-    if not isinstance(values[name], dict):
-        raise SettingsError(f"{name!r} is not a section of settings.", "Write `section:` and `  key: value` lines.")
-    section: dict[str, Any] = values[name]
-    return section
-
-
-def _set(values: dict[str, Any], override: str) -> None:
-    name, equals, text = override.partition("=")
-    *sections, key = name.strip().split(".")
-    if not equals or not key:
-        raise SettingsError(
-            f"--set {override!r} does not have the form section.key=value.", "For example: --set tiles.overlap=0.25."
-        )
-    for section in sections:
-        values = _section(values, section)
-    try:
-        values[key] = yaml.safe_load(text)
-    except yaml.YAMLError as error:
-        raise SettingsError(
-            f"The value of --set {override!r} is not valid YAML.", "Put the value in quotes."
-        ) from error
 
 
 def _settings_error(error: ValidationError) -> SettingsError:

@@ -14,6 +14,7 @@ import shapely
 from PIL import Image
 
 from wsi_parse.errors import MissingPackageError, StoreError, UnknownNameError, UsageError
+from wsi_parse.exporters.parquet import NUCLEUS, OFFSET, PROVENANCE_KEY
 from wsi_parse.files import MANIFEST_NAME
 from wsi_parse.predict.maps_description import MAPS_NAME
 from wsi_parse.prompts import Prompt
@@ -143,9 +144,7 @@ class Run:
         StoreError
             What was kept is damaged.
         """
-        name, known = Prompt.parse(prompt).name, [one["name"] for one in self.manifest.prompts]
-        if name not in known:
-            raise UnknownNameError.of("prompt", prompt, known)
+        name = name_of_prompt(prompt, {one["text"]: one["name"] for one in self.manifest.prompts})
         for maps in maps_of(self.folder, self.manifest.digests.predict):
             for described in sorted(maps.glob(f"*/{MAPS_NAME}")):
                 found = open_probability(described.parent, name)
@@ -195,6 +194,21 @@ class Run:
         return f"<p><b>{escape(title)}</b></p><table><tr>{head}</tr>{rows}</table><p>{escape(self.manifest.notice)}</p>"
 
 
+def name_of_prompt(words: str, prompts: Mapping[str, str]) -> str:
+    """Return the name of the prompt that words mean, among those of a run (words -> name).
+
+    Raises
+    ------
+    UnknownNameError
+        It is none of them.
+    """
+    # A model may have a vocabulary of its own: what the user asked for counts before what we make of the words.
+    for name in (prompts.get(words, words), Prompt.parse(words).name):
+        if name in prompts.values():
+            return name
+    raise UnknownNameError.of("prompt", words, prompts.values())
+
+
 def need_geopandas() -> None:
     """Make sure that geopandas can be imported.
 
@@ -217,15 +231,15 @@ def objects_of(parquet: bytes | Path) -> "GeoDataFrame":
     offset = _offset(metadata or {})
     table = read_parquet(BytesIO(parquet) if isinstance(parquet, bytes) else parquet).set_index("id")
     table = table.set_geometry(table.geometry.translate(*offset))
-    if "nucleus_geometry" in table:
-        nuclei = table["nucleus_geometry"]
-        shapes = nuclei if nuclei.dtype == "geometry" else shapely.from_wkb(nuclei.to_numpy(object))
-        table["nucleus_geometry"] = GeoSeries(shapes, index=table.index).translate(*offset)
-    return table
+    if NUCLEUS in table:
+        shapes = shapely.from_wkb(table[NUCLEUS].to_numpy(object))
+        table[NUCLEUS] = GeoSeries(shapes, index=table.index).translate(*offset)
+    # The bounds are for readers of the file; they are in its frame.
+    return table.drop(columns="bbox", errors="ignore")
 
 
 def _offset(metadata: Mapping[bytes, bytes]) -> tuple[float, float]:
     """Return what the outputs subtracted from level-0 pixels."""
-    values: dict[str, Any] = json.loads(metadata.get(b"wsi_parse", b"{}"))
-    x, y = values.get("offset_level0_px") or (0, 0)
+    values: dict[str, Any] = json.loads(metadata.get(PROVENANCE_KEY.encode(), b"{}"))
+    x, y = values.get(OFFSET) or (0, 0)
     return float(x), float(y)

@@ -11,18 +11,17 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import shapely
 
-from wsi_parse.errors import UnknownNameError, UsageError
+from wsi_parse.errors import UsageError
 from wsi_parse.geometry import Box, Frame
 from wsi_parse.objects.probability_map import ProbabilityMap
 from wsi_parse.predict.maps_description import MAPS_NAME, load_description
 from wsi_parse.progress import Progress, Silent
-from wsi_parse.prompts import Prompt
 from wsi_parse.run.digests import Digests
 from wsi_parse.run.pipeline import run_prepared
-from wsi_parse.run.prepared import PreparedRun
+from wsi_parse.run.prepared import PreparedRun, warn_if_upsampled
 from wsi_parse.run.probability import Probability, read_probability
 from wsi_parse.run.resolve import resolve
-from wsi_parse.run.result import OBJECTS, need_geopandas, objects_of
+from wsi_parse.run.result import OBJECTS, name_of_prompt, need_geopandas, objects_of
 from wsi_parse.run.segment import with_words
 from wsi_parse.run.work import maps_of
 from wsi_parse.settings import ModelSettings, RunSettings
@@ -84,10 +83,7 @@ class BoxResult:
         UnknownNameError
             The prompt is not one of those that were looked for.
         """
-        name = Prompt.parse(prompt).name
-        if name not in self.maps:
-            raise UnknownNameError.of("prompt", prompt, self.maps)
-        return self.maps[name]
+        return self.maps[name_of_prompt(prompt, {one.prompt.text: name for name, one in self.maps.items()})]
 
     def __repr__(self) -> str:
         counts = ", ".join(f"{count:,} {name}" for name, count in self.counts.items())
@@ -171,7 +167,8 @@ def _segment(slide: Slide, box: Box, frame: Frame | None, settings: RunSettings,
         )
     (left, top), (right, bottom) = frame.to_level0([(box.x, box.y), (box.right, box.bottom)]).tolist()
     request = resolve(_in_memory(settings))
-    for note in request.notes:
+    notes = warn_if_upsampled(slide, request.scale_passes, request.settings.model.name)
+    for note in (*request.notes, *notes):
         progress.note(note)
     digests = Digests.of(
         request.settings,
@@ -181,7 +178,7 @@ def _segment(slide: Slide, box: Box, frame: Frame | None, settings: RunSettings,
         request.weights,
         f"box {left} {top} {right} {bottom}",
     )
-    prepared = PreparedRun(request, slide, shapely.box(left, top, right, bottom), digests)
+    prepared = PreparedRun(request, slide, shapely.box(left, top, right, bottom), digests, notes)
     with TemporaryDirectory(prefix="wsi-parse-") as temporary:
         folder = Path(temporary)
         manifest = run_prepared(prepared, folder, progress, None)

@@ -63,7 +63,7 @@ class Slide:
     Notes
     -----
     `dimensions`, `level_count`, `level_dimensions`, `level_downsamples` and `get_thumbnail` are as in OpenSlide. There
-    is no `properties` and no `associated_images`, because both may hold patient data.
+    is no way to the file's properties and label images, because they may hold patient data.
 
     Examples
     --------
@@ -91,7 +91,9 @@ class Slide:
     def __reduce__(self) -> Any:  # noqa: ANN401 - pickle's protocol
         from wsi_parse.slides import open_slide
 
-        return open_slide, (self.source, self.options)
+        # A worker may run in another folder.
+        source = self.source.absolute() if isinstance(self.source, Path) else self.source
+        return open_slide, (source, self.options)
 
     def __repr__(self) -> str:
         return f"<Slide {self.info.name} {self.info.width}x{self.info.height} by {self.info.reader}>"
