@@ -13,7 +13,7 @@ from wsi_parse.files import move, remove
 from wsi_parse.objects.probability_map import ProbabilityMap
 from wsi_parse.progress import Clock, Progress, Silent, duration, stage_named
 from wsi_parse.run.collect import ChunkSource
-from wsi_parse.run.layout import lay_out
+from wsi_parse.run.layout import device_of, lay_out
 from wsi_parse.run.locks import claim
 from wsi_parse.run.manifest import RunManifest, versions
 from wsi_parse.run.outputs import export_context, remove_earlier, write_outputs
@@ -194,8 +194,11 @@ def _run(
     with clock.stage("tissue"), stage_named(prepared.slide.name, "tissue"):
         tissue = prepared.tissue()
     progress.advance("tissue")
+    progress.start("prepare", 1)
     with clock.stage("prepare"), stage_named(prepared.slide.name, "layout"):
         plan = lay_out(prepared, tissue, folder, cluster, progress.note)
+    progress.advance("prepare")
+    progress.device(device_of(plan.state))
     manifest.tissue_mm2 = round(tissue.area_mm2, 4)
     manifest.passes = [pass_provenance(item) for item in plan.passes]
     manifest.model["state"] = dict(plan.state)
