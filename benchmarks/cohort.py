@@ -32,6 +32,9 @@ class Watch:
     def note(self, text: str) -> None:
         """Ignore."""
 
+    def device(self, name: str) -> None:
+        """Ignore."""
+
     def checked(self, todo: int, problems: list[Outcome]) -> None:
         """Ignore."""
 

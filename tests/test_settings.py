@@ -1,5 +1,6 @@
 """Settings: what they accept, and what of them decides the result."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -133,3 +134,24 @@ def test_default_preset_is_what_the_command_prints() -> None:
     from wsi_parse.cli.settings import as_yaml
 
     assert (ROOT / "configs" / "default.yaml").read_text(encoding="utf-8") == as_yaml(RunSettings())
+
+
+@pytest.mark.parametrize(
+    ("override", "meant"),
+    [
+        ("objects.treshold=0.4", "objects.threshold"),
+        ("threshold=0.4", "objects.threshold"),
+        ("object.threshold=0.4", "objects"),
+        ("model.formats=[geojson]", "export.formats"),
+        ("slide.mp=0.25", "slide.mpp"),
+        ("tissue.mp=0.25", "tissue.mpp"),
+    ],
+)
+def test_a_mistyped_setting_is_named_with_the_one_that_was_meant(override: str, meant: str) -> None:
+    with pytest.raises(SettingsError, match=rf"there is no setting [\w.]+ \(did you mean {re.escape(meant)}\?\)"):
+        RunSettings.load(None, [override])
+
+
+def test_a_setting_like_no_other_is_only_refused() -> None:
+    with pytest.raises(SettingsError, match=r"there is no setting foo\."):
+        RunSettings.load(None, ["foo.bar=1"])

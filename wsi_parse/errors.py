@@ -26,6 +26,29 @@
 """
 
 from collections.abc import Iterable
+from difflib import get_close_matches
+
+# Names that share less than this are not taken for a slip of the pen (1: all letters are the same).
+_MIN_SIMILARITY = 0.7
+
+
+def closest(name: str, known: Iterable[str]) -> str | None:
+    """Return the known name that a mistyped one most likely stands for; None if no name is close."""
+    by_lower = {one.lower(): one for one in known}
+    near = get_close_matches(name.strip().lower(), by_lower, 1, _MIN_SIMILARITY)
+    return by_lower[near[0]] if near else None
+
+
+def did_you_mean(name: str, known: Iterable[str]) -> str:
+    """Ask whether the known name that is closest to a mistyped one was meant; empty if no name is close.
+
+    >>> did_you_mean("neoplasic cells", ["nuclei", "neoplastic cells"])
+    "Did you mean 'neoplastic cells'?"
+    >>> did_you_mean("mitoses", ["nuclei", "neoplastic cells"])
+    ''
+    """
+    near = closest(name, known)
+    return f"Did you mean {near!r}?" if near else ""
 
 
 class WsiParseError(Exception):
@@ -54,7 +77,8 @@ class WsiParseError(Exception):
     def __init__(self, message: str, remedy: str = "", stage: str = "", place_description: str = "") -> None:
         super().__init__(message, remedy)
         self.message = message
-        self.remedy = remedy
+        # A suggestion that there is none of leaves a space.
+        self.remedy = remedy.strip()
         self.stage = stage
         self.place_description = place_description
 
@@ -75,8 +99,10 @@ class UnknownNameError(UsageError, KeyError):
 
     @classmethod
     def of(cls, kind: str, name: str, known: Iterable[str]) -> "UnknownNameError":
-        """Build the error for `name`, with the `known` names as remedy."""
-        return cls(f"There is no {kind} called {name!r}.", f"Use one of: {', '.join(sorted(known))}.")
+        """Build the error for `name`, with the closest and all of the `known` names as remedy."""
+        known = sorted(known)
+        remedy = f"{did_you_mean(name, known)} Use one of: {', '.join(known)}."
+        return cls(f"There is no {kind} called {name!r}.", remedy)
 
 
 class MissingPackageError(UsageError, ImportError):

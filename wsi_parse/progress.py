@@ -1,26 +1,41 @@
-"""The progress of a run: the Progress protocol that receives it, and the seconds and errors of its stages."""
+"""The progress of a run: what receives it, the kinds of notes, and the seconds and errors of its stages."""
 
+import logging
+import re
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from itertools import pairwise
-from typing import Protocol
+from typing import Protocol, Self
 
 from wsi_parse.errors import StageError, WsiParseError
+
+logger = logging.getLogger(__name__)
+#: Name of the logger of :func:`report_traceback`.
+TRACEBACKS = "wsi_parse.traceback"
+
+#: The stages of a run, in their order. "predict" and "outline" run side by side.
+STAGES = ("tissue", "prepare", "predict", "outline", "export", "pictures")
 
 
 class Progress(Protocol):
     """Receives the progress of a run, to show it."""
 
     def start(self, stage: str, total: int) -> None:
-        """Begin a stage of `total` steps."""
+        """Begin a stage of :data:`STAGES` with `total` steps."""
 
     def advance(self, stage: str, steps: int = 1) -> None:
         """Advance a stage by some steps."""
 
+    def device(self, name: str) -> None:
+        """Say where the model computes: the name of a processor or a GPU."""
+
+    def workers(self, peak_bytes: int) -> None:
+        """Say how much memory is held by workers that are not children of this process."""
+
     def note(self, text: str) -> None:
-        """Show a text."""
+        """Show a text, which may be a :class:`Hint` or a :class:`Caution`."""
 
 
 class Silent:
@@ -32,8 +47,47 @@ class Silent:
     def advance(self, stage: str, steps: int = 1) -> None:
         """Ignore."""
 
+    def device(self, name: str) -> None:
+        """Ignore."""
+
+    def workers(self, peak_bytes: int) -> None:
+        """Ignore."""
+
     def note(self, text: str) -> None:
         """Ignore."""
+
+
+class Hint(str):
+    """A note that need not be repeated, such as how to get a better model: the command line says it once a day."""
+
+    __slots__ = ()
+
+
+class Caution(str):
+    """A note on how far the results of a model can be trusted: the command line shows its first sentence."""
+
+    model: str = ""
+
+    @classmethod
+    def of(cls, text: str, model: str) -> Self:
+        """Make a caution of a model, whose card says more."""
+        caution = cls(text)
+        caution.model = model
+        return caution
+
+    @property
+    def first_sentence(self) -> str:
+        """The first sentence, which is true without the others.
+
+        >>> Caution.of("It is experimental. For 3.5 % of the cells, it guesses.", "other").first_sentence
+        'It is experimental.'
+        """
+        return re.split(r"(?<=[.!?])\s", self, maxsplit=1)[0]
+
+
+def report_traceback(error: BaseException) -> None:
+    """Tell whoever wants to see tracebacks where an error arose that others see as one line."""
+    logging.getLogger(TRACEBACKS).info("%s", type(error).__name__, exc_info=error)
 
 
 @dataclass
@@ -49,7 +103,9 @@ class Clock:
         try:
             yield
         finally:
-            self.seconds[name] = self.seconds.get(name, 0.0) + time.perf_counter() - started
+            seconds = time.perf_counter() - started
+            self.seconds[name] = self.seconds.get(name, 0.0) + seconds
+            logger.info("The stage %s took %.1f s.", name, seconds)
 
 
 @contextmanager

@@ -1,9 +1,11 @@
 """Prompts, and the known pathology targets with their synonyms, kinds, and class names and colours in QuPath."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
+
+from wsi_parse.errors import did_you_mean
 
 Kind = Literal["cell", "region"]
 Rgb = tuple[int, int, int]
@@ -27,6 +29,8 @@ class Target:
         Colour of the class, RGB, 0..255.
     synonyms : tuple of str
         Other names of the same target, normalised.
+    narrower : tuple of str
+        Names of something that the target includes among others: who asks for it gets more.
     """
 
     name: str
@@ -34,6 +38,12 @@ class Target:
     class_name: str
     colour: Rgb
     synonyms: tuple[str, ...] = ()
+    narrower: tuple[str, ...] = ()
+
+    @property
+    def words(self) -> tuple[str, ...]:
+        """All words that are understood as this target."""
+        return (self.name, *self.synonyms, *self.narrower)
 
 
 TARGETS: tuple[Target, ...] = (
@@ -43,17 +53,8 @@ TARGETS: tuple[Target, ...] = (
         "cell",
         "Tumor",
         (200, 0, 0),
-        (
-            "neoplastic cell",
-            "tumor cells",
-            "tumour cells",
-            "tumor",
-            "tumour",
-            "cancer cells",
-            "malignant cells",
-            "cancer",
-            "carcinoma cells",
-        ),
+        ("neoplastic cell", "tumor cells", "tumour cells", "tumor", "tumour"),
+        ("cancer cells", "malignant cells", "cancer", "carcinoma cells"),
     ),
     Target(
         "epithelial cells",
@@ -67,14 +68,16 @@ TARGETS: tuple[Target, ...] = (
         "cell",
         "Immune cells",
         (160, 90, 160),
-        ("inflammatory cell", "immune cells", "lymphocytes", "leukocytes", "leucocytes", "inflammation"),
+        ("inflammatory cell", "immune cells", "leukocytes", "leucocytes", "inflammation"),
+        ("lymphocytes",),
     ),
     Target(
         "connective tissue cells",
         "cell",
         "Stroma",
         (150, 200, 150),
-        ("connective tissue cell", "connective cells", "stromal cells", "stroma cells", "fibroblasts", "stroma"),
+        ("connective tissue cell", "connective cells", "stromal cells", "stroma cells"),
+        ("fibroblasts", "stroma"),
     ),
     Target(
         "glandular structure",
@@ -136,8 +139,7 @@ class Prompt:
         """
         by_words = _BY_WORDS | _by_words(vocabulary)
         words = normalise(text)
-        match = _AT_SITE.fullmatch(words)
-        bare, site = (match[1], match[2]) if match and singular(match[1]) in by_words else (words, None)
+        bare, site = _without_site(words, by_words)
         target = by_words.get(singular(bare))
         if target is not None:
             return cls(text.strip(), target.name, target.kind, target.class_name, target.colour, True, site)
@@ -148,6 +150,35 @@ class Prompt:
 _UNKNOWN_COLOUR: Rgb = (255, 200, 0)
 _AT_SITE = re.compile(r"(.+?) in (.+?)(?: pathology)?")
 _CELL_WORDS = re.compile(r"\b(?:cells?|nuclei|nucleus|mitos[ie]s|mitotic figures?|\w+(?:cyte|blast|phage|phil)s?)$")
+
+
+def _without_site(words: str, by_words: Mapping[str, Target]) -> tuple[str, str | None]:
+    """Split the words of a known target from the organ that they name."""
+    match = _AT_SITE.fullmatch(words)
+    return (match[1], match[2]) if match and singular(match[1]) in by_words else (words, None)
+
+
+def is_narrower(text: str, vocabulary: Sequence[Target] = ()) -> bool:
+    """Whether words name only a part of the target that they are understood as.
+
+    >>> is_narrower("Lymphocytes"), is_narrower("immune cells")
+    (True, False)
+    """
+    by_words = _BY_WORDS | _by_words(vocabulary)
+    bare, _ = _without_site(normalise(text), by_words)
+    target = by_words.get(singular(bare))
+    return target is not None and singular(bare) in map(singular, target.narrower)
+
+
+def suggest_prompt(text: str, vocabulary: Sequence[Target] = ()) -> str:
+    """Ask whether a known prompt was meant by words that are none; empty if no prompt is close.
+
+    >>> suggest_prompt("lymphocites")
+    "Did you mean 'lymphocytes'?"
+    """
+    if Prompt.parse(text, vocabulary).known:
+        return ""
+    return did_you_mean(normalise(text), [words for target in (*TARGETS, *vocabulary) for words in target.words])
 
 
 def normalise(text: str) -> str:
@@ -177,7 +208,7 @@ def _singular(word: str) -> str:
 
 
 def _by_words(targets: Sequence[Target]) -> dict[str, Target]:
-    return {singular(normalise(words)): target for target in targets for words in (target.name, *target.synonyms)}
+    return {singular(normalise(words)): target for target in targets for words in target.words}
 
 
 _BY_WORDS = _by_words(TARGETS)

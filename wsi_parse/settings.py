@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 from wsi_parse.config import read_config, section_of, set_value
-from wsi_parse.errors import SettingsError
+from wsi_parse.errors import SettingsError, closest
 
 _Byte = Annotated[int, Field(ge=0, le=255)]
 
@@ -304,5 +304,36 @@ def _settings_error(error: ValidationError) -> SettingsError:
 
 
 def _explain(error: ValidationError) -> str:
-    problems = [f"{'.'.join(str(part) for part in item['loc'])}: {item['msg']}" for item in error.errors()]
-    return "Invalid settings: " + "; ".join(problems) + "."
+    return f"Invalid settings: {'; '.join(map(_problem, error.errors()))}."
+
+
+def _problem(item: Any) -> str:  # noqa: ANN401 - pydantic's ErrorDetails
+    """Say what is wrong with one setting; of an unknown one, which was meant."""
+    name = ".".join(str(part) for part in item["loc"])
+    if item["type"] != "extra_forbidden":
+        return f"{name}: {item['msg']}"
+    meant = _meant(name)
+    return f"there is no setting {name}" + (f" (did you mean {meant}?)" if meant else "")
+
+
+def _meant(name: str) -> str | None:
+    """Return what an unknown name stands for: a setting of that section, of another one, or a section."""
+    names = setting_names()
+    section, _, key = name.rpartition(".")
+    for among in ([one for one in names if one.rpartition(".")[0] == section], names):
+        by_key = {one.rpartition(".")[2]: one for one in among}
+        if near := closest(key, by_key):
+            return by_key[near]
+    return closest(name, {one.partition(".")[0] for one in names})
+
+
+def setting_names(model: type[BaseModel] = RunSettings, above: str = "") -> list[str]:
+    """Return the names of all settings, with their sections: "objects.threshold"."""
+    names: list[str] = []
+    for name, field in model.model_fields.items():
+        inner = field.annotation
+        if isinstance(inner, type) and issubclass(inner, BaseModel):
+            names += setting_names(inner, f"{above}{name}.")
+        else:
+            names.append(above + name)
+    return names

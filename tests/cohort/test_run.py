@@ -43,6 +43,9 @@ class RecordingListener:
     def note(self, text: str) -> None:
         self.notes.append(text)
 
+    def device(self, name: str) -> None:
+        self.device_name = name
+
     def checked(self, todo: int, problems: list[Outcome]) -> None:
         self.todo, self.problems = todo, problems
 

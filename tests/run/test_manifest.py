@@ -74,14 +74,12 @@ def test_a_manifest_of_the_first_form_opens_and_fits_no_run(tmp_path: Path) -> N
     assert not found.is_finished(tmp_path, Digests(predict="p", objects="b", outputs="u"))
 
 
-def test_the_schema_in_docs_is_what_the_command_writes(tmp_path: Path) -> None:
+def test_the_schema_in_docs_is_what_the_command_writes() -> None:
     printed = CliRunner().invoke(app, ["schema"])
     assert printed.exit_code == 0
     assert printed.output == (ROOT / "docs" / "run.schema.json").read_text(encoding="utf-8"), (
-        "write it anew: wsi-parse schema -o docs/run.schema.json"
+        "write it anew: wsi-parse schema > docs/run.schema.json"
     )
-    assert CliRunner().invoke(app, ["schema", "-o", str(tmp_path / "s.json")]).exit_code == 0
-    assert (tmp_path / "s.json").read_text(encoding="utf-8") == printed.output
 
 
 def test_every_field_of_the_schema_is_described_and_a_run_fits_it(slides: Path, tmp_path: Path) -> None:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.console import Console
 
+from wsi_parse.cli.help import OUTPUT
 from wsi_parse.cli.options import Json
 from wsi_parse.cli.text import counted
 from wsi_parse.errors import ManifestError, UsageError, WsiParseError
@@ -36,11 +37,19 @@ def check(
         typer.Option(
             "--fix",
             metavar="OUT",
+            rich_help_panel=OUTPUT,
             help="Write a repaired copy to this file or folder. The name of a new folder ends in /.",
         ),
     ] = None,
     max_examples: Annotated[
-        int, typer.Option("--max-examples", metavar="N", min=0, help="Name at most N features for each rule.")
+        int,
+        typer.Option(
+            "--max-examples",
+            metavar="N",
+            min=0,
+            rich_help_panel=OUTPUT,
+            help="Name at most N features for each rule.",
+        ),
     ] = 3,
     as_json: Json = False,
 ) -> None:
@@ -48,6 +57,15 @@ def check(
 
     The exit code is 1 if QuPath would refuse a file, or, with --fix, if a feature could not be repaired. Warnings do
     not change the exit code.
+
+    Examples
+    --------
+    wsi-parse check annotations.geojson
+        Can QuPath import this file? It may be one of another tool.
+    wsi-parse check wsi-parse-out/slide
+        Check the annotations in a folder of results.
+    wsi-parse check other.geojson --fix repaired.geojson
+        Write a copy that QuPath imports.
     """
     sources: list[Path] = []
     console, good = Console(), True

@@ -8,10 +8,35 @@ import typer
 from rich.console import Console
 from rich.markup import escape
 
-from wsi_parse.cli.options import FLAG, Config, DryRun, Json, Model, Out, Overrides, Prompts, Workers
-from wsi_parse.cli.screen import CohortScreen
+from wsi_parse.cli.help import COMPUTE
+from wsi_parse.cli.options import (
+    CellExpansion,
+    ClusterName,
+    Config,
+    CoordinateFrame,
+    DryRun,
+    FieldUm,
+    Formats,
+    Json,
+    Keep,
+    Model,
+    Mpp,
+    Name,
+    Organ,
+    Out,
+    OverrideMpp,
+    Overrides,
+    Prompts,
+    Roi,
+    Threshold,
+    Weights,
+    Workers,
+)
+from wsi_parse.cli.request import check_settings, settings_of
+from wsi_parse.cli.screen import CohortScreen, cohort_display
+from wsi_parse.cli.signals import exit_code
+from wsi_parse.cli.terminal import messages, show_traceback
 from wsi_parse.cli.text import counted
-from wsi_parse.errors import WsiParseError
 from wsi_parse.notice import RESEARCH_ONLY
 from wsi_parse.progress import duration
 
@@ -32,54 +57,90 @@ def cohort(
     ],
     out: Out,
     prompt: Prompts = None,
+    threshold: Threshold = None,
+    cell_expansion: CellExpansion = None,
     model: Model = None,
-    cluster: Annotated[
-        str | None,
-        typer.Option(
-            "--cluster",
-            metavar="NAME",
-            help="Where the work is done: local, slurm, pbs, lsf, or the address of a Dask scheduler, tcp://HOST:PORT.",
-        ),
-    ] = None,
+    formats: Formats = None,
+    keep: Keep = None,
+    cluster: ClusterName = None,
+    retry_failed: Annotated[
+        bool,
+        typer.Option("--retry-failed", rich_help_panel=COMPUTE, help="Also process slides that failed before."),
+    ] = False,
+    dry_run: DryRun = False,
+    weights: Weights = None,
+    organ: Organ = None,
+    field_um: FieldUm = None,
+    mpp: Mpp = None,
+    override_mpp: OverrideMpp = False,
+    roi: Roi = None,
+    name: Name = None,
+    frame: CoordinateFrame = None,
     workers: Workers = None,
     only: Annotated[
         list[str] | None,
         typer.Option(
-            "--only", metavar="ID", help="Process only the slide with this id. Repeat the option for several."
+            "--only",
+            metavar="ID",
+            rich_help_panel=COMPUTE,
+            help="Process only the slide with this id. Repeat the option for several.",
         ),
     ] = None,
     limit: Annotated[
         int | None,
-        typer.Option("--limit", metavar="N", min=0, help="Process at most N slides; 0: only write the tables."),
+        typer.Option(
+            "--limit",
+            metavar="N",
+            min=0,
+            rich_help_panel=COMPUTE,
+            help="Process at most N slides; 0: only write the tables.",
+        ),
     ] = None,
-    retry_failed: Annotated[
-        bool, typer.Option("--retry-failed", metavar=FLAG, help="Also process slides that failed before.")
-    ] = False,
+    as_json: Json = False,
     config: Config = None,
     overrides: Overrides = None,
-    dry_run: DryRun = False,
-    as_json: Json = False,
 ) -> None:
-    """Segment many slides: one folder for each slide, one table for all. A failure does not stop the others.
+    """Find objects in many slides: one folder for each slide, one table for all. A failure does not stop the others.
 
-    A list has the column path, and may have the columns id, mpp, organ, prompts (separated by ;), roi and group.
+    A list has the column path, and may have the columns id, mpp, organ, prompts (separated by ;), roi and group; they
+    replace the options of the same name. If the command was interrupted, run it again: it continues where it
+    stopped. Several commands may work in the same folder at the same time.
 
-    If the command was interrupted, run it again: it continues where it stopped. Several commands may work in the
-    same folder at the same time.
+    Examples
+    --------
+    wsi-parse cohort slides.csv -o out --prompt nuclei --dry-run
+        Open all slides; show all problems, the time and the disk space.
+    wsi-parse cohort 'data/*.svs' -o out --prompt nuclei
+        Process all slides of a pattern; the table is out/cohort.csv.
+    wsi-parse cohort slides.csv -o out -p nuclei --retry-failed
+        Try those again that failed, after you repaired the cause.
     """
     from wsi_parse.cohort import Choice, list_cohort
-    from wsi_parse.settings import RunSettings
 
-    settings = RunSettings.load(
+    settings = settings_of(
         config,
-        overrides or (),
-        prompts=tuple(prompt or ()),
-        model={"name": model},
-        compute={"cluster": cluster, "workers": workers},
+        overrides,
+        prompt,
+        mpp=mpp,
+        override_mpp=override_mpp,
+        roi=roi,
+        name=name,
+        model=model,
+        weights=weights,
+        organ=organ,
+        field_um=field_um,
+        threshold=threshold,
+        cell_expansion=cell_expansion,
+        formats=formats,
+        keep=keep,
+        frame=frame,
+        cluster=cluster,
+        workers=workers,
     )
     choice = Choice(tuple(only or ()), limit, retry_failed)
-    console = Console(stderr=True, quiet=as_json)
+    console = messages(muted=as_json)
     listing = list_cohort(slides, out)
+    check_settings(settings, len(listing.slides))
     if dry_run:
         raise typer.Exit(_plan(listing, settings, choice, console, as_json=as_json))
     raise typer.Exit(_run(listing, out, settings, choice, console, as_json=as_json))
@@ -92,11 +153,11 @@ def _run(
     from wsi_parse.cohort import run_cohort
 
     try:
-        with CohortScreen(console) as screen:
+        with cohort_display(console, muted=as_json) as screen:
             outcomes = run_cohort(listing, out, settings, screen, choice)
-    except KeyboardInterrupt:
+    except KeyboardInterrupt as error:
         console.print("\nInterrupted. Finished work is kept. Run the same command again to continue.", highlight=False)
-        raise typer.Exit(130) from None
+        raise typer.Exit(exit_code(error)) from None
     if as_json:
         for outcome in outcomes:
             typer.echo(outcome.model_dump_json())
@@ -111,17 +172,19 @@ def _plan(listing: "Listing", settings: "RunSettings", choice: "Choice", console
     """Estimate each slide, and all of them; return 0 if no slide has a problem, 1 otherwise."""
     from wsi_parse.cohort import Outcome, decide, selected_rows
 
-    screen = CohortScreen(console)
+    screen = CohortScreen(console, Console(stderr=True, quiet=as_json))
     decided = decide(listing, settings, require_weights=False)
     for note in decided.notes:
         screen.note(note)
     problems = [Outcome.of_problem(problem) for problem in decided.listing.problems]
     rows = selected_rows(decided.listing, choice)[: choice.limit]
     tiles, seconds, disk_mb = 0, 0.0, 0.0
+    figures: dict[str, Any] = {}
     for row in rows:
         try:
             figures = _estimate(row.path, decided.request(row))
-        except WsiParseError as error:
+        except Exception as error:  # noqa: BLE001 - the other slides are estimated
+            show_traceback(error)
             problems.append(Outcome.of_error(row, error, Path(row.id)))
             continue
         tiles += figures["tiles"]
@@ -131,15 +194,18 @@ def _plan(listing: "Listing", settings: "RunSettings", choice: "Choice", console
             typer.echo(json.dumps({"id": row.id, "slide": row.path.name, **figures}))
         time = duration(figures["expected_seconds"])
         console.print(f"{escape(row.id)}: {counted(figures['tiles'], 'tile')} · {time}", highlight=False)
-    for problem in problems:
-        if as_json:
+    screen.checked(len(rows), problems)
+    if as_json:
+        for problem in problems:
             typer.echo(problem.model_dump_json())
-        screen.note(f"failed {problem.id} ({problem.error_stage}): {problem.error}")
-    at_once, model = decided.settings.compute.slides_at_once, decided.settings.model.name
+    at_once, model_name = decided.settings.compute.slides_at_once, decided.settings.model.name
+    source = f" ({figures['expected_by']})" if figures else ""
     console.print(
-        f"{counted(len(rows), 'slide')} · {counted(tiles, 'tile')} · about {duration(seconds)} on this CPU with "
-        f"{model} · up to {disk_mb * at_once / 1000:.1f} GB of disk space for {at_once} slides at once",
+        f"{counted(len(rows), 'slide')} · {counted(tiles, 'tile')} · about {duration(seconds)} on this machine with "
+        f"{model_name}{source} · up to {disk_mb * at_once / 1000:.1f} GB of disk space for {at_once} slides at "
+        "once",
         highlight=False,
+        soft_wrap=True,
     )
     return 1 if problems else 0
 
@@ -150,4 +216,5 @@ def _estimate(path: Path, request: "Request") -> dict[str, Any]:
 
     prepared = resolve_run(path, request)
     with prepared.slide:
-        return estimate_cost(prepared, prepared.passes(prepared.tissue()))
+        tissue = prepared.tissue()
+        return estimate_cost(prepared, prepared.passes(tissue), tissue)

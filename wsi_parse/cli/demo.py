@@ -5,11 +5,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import typer
-from rich.console import Console
 from rich.table import Table
 
 from wsi_parse.cli.options import Out
 from wsi_parse.cli.run import run_slides
+from wsi_parse.cli.terminal import messages
 from wsi_parse.prompts import Prompt
 
 if TYPE_CHECKING:
@@ -23,11 +23,21 @@ _MPP = 0.25
 
 
 def demo(out: Out = Path("demo-out")) -> None:
-    """Make a synthetic slide with known cells, find two kinds of them, and compare the result with the truth."""
+    """Make a synthetic slide with known cells, find two kinds of them, and compare the result with the truth.
+
+    Examples
+    --------
+    wsi-parse demo
+        Write slide, truth and results to demo-out.
+    wsi-parse demo -o /tmp/demo
+        Write them to another folder.
+    wsi-parse demo -v
+        See what is done.
+    """
     from wsi_parse.settings import RunSettings
     from wsi_parse.synthetic import demo_slide
 
-    console = Console(stderr=True)
+    console = messages()
     out.mkdir(parents=True, exist_ok=True)
     slide, truth = out / "demo.svs", out / "demo_truth.geojson"
     if not (slide.exists() and truth.exists()):

@@ -10,7 +10,8 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from wsi_parse.cli.options import FLAG, Json, Mpp, Roi
+from wsi_parse.cli.help import OBJECTS, OUTPUT, SLIDE
+from wsi_parse.cli.options import Json, Mpp, Roi
 from wsi_parse.errors import UsageError, WsiParseError
 from wsi_parse.files import try_writing
 from wsi_parse.notice import RESEARCH_ONLY
@@ -26,13 +27,18 @@ def evaluate(
     truth: Annotated[
         Path,
         typer.Option(
-            "--truth", metavar="PATH", help="Corrected GeoJSON file, or a folder of them.", show_default=False
+            "--truth",
+            rich_help_panel=SLIDE,
+            metavar="PATH",
+            help="Corrected GeoJSON file, or a folder of them.",
+            show_default=False,
         ),
     ],
     pred: Annotated[
         Path,
         typer.Option(
             "--pred",
+            rich_help_panel=SLIDE,
             metavar="PATH",
             help="Predicted GeoJSON file, a folder of them, or a folder of results.",
             show_default=False,
@@ -42,44 +48,60 @@ def evaluate(
         str | None,
         typer.Option(
             "--objects",
+            rich_help_panel=OBJECTS,
             metavar="NAME",
             help="Which objects to compare: all, cells, nuclei (of cells) or regions. Default: all.",
-        ),
-    ] = None,
-    roi: Roi = None,
-    roi_class: Annotated[
-        str | None,
-        typer.Option(
-            "--roi-class",
-            metavar="CLASS",
-            help="Class of the annotations in the truth that are the regions of interest, for example Reviewed.",
         ),
     ] = None,
     radius: Annotated[
         str,
         typer.Option(
             "--radius",
+            rich_help_panel=OBJECTS,
             metavar="LENGTH",
             help="Two centres match if they are closer than this, for example 6um or 12px.",
         ),
     ] = "6um",
-    mpp: Mpp = None,
+    roi: Roi = None,
+    roi_class: Annotated[
+        str | None,
+        typer.Option(
+            "--roi-class",
+            rich_help_panel=SLIDE,
+            metavar="CLASS",
+            help="Class of the annotations in the truth that are the regions of interest, for example Reviewed.",
+        ),
+    ] = None,
     keep_unsure: Annotated[
         bool,
         typer.Option(
-            "--keep-unsure", metavar=FLAG, help='Treat "X: Unsure" as a class of its own. Without this, it counts as X.'
+            "--keep-unsure",
+            rich_help_panel=OBJECTS,
+            help='Treat "X: Unsure" as a class of its own. Without this, it counts as X.',
         ),
     ] = False,
+    overlay: Annotated[
+        Path | None,
+        typer.Option(
+            "--overlay", rich_help_panel=OUTPUT, metavar="FILE", help="Draw the differences as a PNG picture."
+        ),
+    ] = None,
     out_json: Annotated[
         Path | None,
-        typer.Option("--out-json", metavar="FILE", help="Write all figures and the lists of ids as JSON."),
+        typer.Option(
+            "--out-json", rich_help_panel=OUTPUT, metavar="FILE", help="Write all figures and the lists of ids as JSON."
+        ),
     ] = None,
     out_csv: Annotated[
-        Path | None, typer.Option("--out-csv", metavar="FILE", help="Write the figures as CSV, one row for each class.")
+        Path | None,
+        typer.Option(
+            "--out-csv",
+            rich_help_panel=OUTPUT,
+            metavar="FILE",
+            help="Write the figures as CSV, one row for each class.",
+        ),
     ] = None,
-    overlay: Annotated[
-        Path | None, typer.Option("--overlay", metavar="FILE", help="Draw the differences as a PNG picture.")
-    ] = None,
+    mpp: Mpp = None,
     as_json: Json = False,
 ) -> None:
     """Compare results with corrected ones: Dice, F1, PQ, AJI, confused classes, changes by a reviewer.
@@ -89,6 +111,15 @@ def evaluate(
     other file has only nuclei.
 
     The exit code is 1 if a file has no partner or cannot be compared, or if there is nothing to compare.
+
+    Examples
+    --------
+    wsi-parse evaluate --truth corrected.geojson --pred wsi-parse-out/slide
+        Compare what you corrected in QuPath with the result.
+    wsi-parse evaluate --truth corrected --pred wsi-parse-out
+        Compare two folders: files are paired by the names of the slides.
+    wsi-parse evaluate --truth t.geojson --pred p.geojson --overlay d.png
+        Draw the differences.
     """
     from wsi_parse.evaluate.options import EvaluationOptions, objects_of
 

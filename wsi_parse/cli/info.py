@@ -15,7 +15,17 @@ if TYPE_CHECKING:
 
 
 def info(slide: OneSlide, mpp: Mpp = None, override_mpp: OverrideMpp = False, as_json: Json = False) -> None:
-    """Show what is known about a slide: size, levels, pixel size, scanner vendor."""
+    """Show what is known about a slide: size, levels, pixel size, scanner vendor.
+
+    Examples
+    --------
+    wsi-parse info slide.svs
+        Show size, levels and pixel size.
+    wsi-parse info slide.tif --mpp 0.25
+        See whether a pixel size fits a file that has none.
+    wsi-parse info slide.svs --json
+        Print it as JSON, for a script.
+    """
     from wsi_parse.slides import SlideOptions, open_slide
 
     with open_slide(slide, SlideOptions(mpp, override_mpp)) as opened:

@@ -4,62 +4,56 @@ Libraries are imported when a command runs, so that --help answers at once.
 """
 
 import sys
-from inspect import cleandoc
 from io import TextIOWrapper
 from typing import Annotated, Any
 
 import typer
-from typer.core import TyperGroup
 
 from wsi_parse._version import __version__
+from wsi_parse.cli import terminal
 from wsi_parse.cli.check import check
 from wsi_parse.cli.cohort import cohort
+from wsi_parse.cli.common import add_command, with_common
 from wsi_parse.cli.demo import demo
 from wsi_parse.cli.evaluate import evaluate
 from wsi_parse.cli.export import export
+from wsi_parse.cli.help import GENERAL, CommandGroup
 from wsi_parse.cli.info import info
+from wsi_parse.cli.mistakes import check_command
 from wsi_parse.cli.models import models
-from wsi_parse.cli.options import FLAG
 from wsi_parse.cli.preview import preview
 from wsi_parse.cli.run import RESULTS, run
 from wsi_parse.cli.schema import schema
 from wsi_parse.cli.settings import settings
 from wsi_parse.errors import UsageError, WsiParseError
 
-_HELP = ["-h", "--help"]
 
-
-class DefaultToRun(TyperGroup):
+class DefaultToRun(CommandGroup):
     """`wsi-parse SLIDE …` means `wsi-parse run SLIDE …`."""
 
+    default = "run"
+
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:  # noqa: ANN401 - click's context
-        """Put "run" in front of anything that is not a command."""
-        if args and args[0] not in {*self.commands, *_HELP, "--version"}:
-            args = ["run", *args]
+        """Refuse a mistyped command, which would be taken for a slide."""
+        if not ctx.resilient_parsing:
+            terminal.reset()
+            first = self.first_word(ctx, args)
+            if first < len(args) and args[first] not in self.commands:
+                check_command(args[first], self.commands)
         return super().parse_args(ctx, args)
-
-
-def _paragraphs(text: str) -> str:
-    """Return a docstring with one line a paragraph: typer would keep the line breaks of the source."""
-    return "\n\n".join(paragraph.replace("\n", " ") for paragraph in cleandoc(text).split("\n\n"))
 
 
 app = typer.Typer(
     cls=DefaultToRun,
-    add_completion=False,
     no_args_is_help=True,
     pretty_exceptions_enable=False,
-    context_settings={"help_option_names": _HELP},
-    help="""Find the objects that you name in a slide, and write them as polygons for QuPath.
-
-    wsi-parse SLIDE --prompt "nuclei"
-
-    Without the name of a command, run is used; wsi-parse run --help shows its options.""",
+    context_settings={"help_option_names": ["-h", "--help"]},
     epilog=RESULTS,
 )
-app.command(epilog=RESULTS)(run)
-for command in (preview, info, cohort, export, check, evaluate, settings, schema, demo):
-    app.command(help=_paragraphs(command.__doc__ or ""))(command)
+# A command is a function in a module of its own: the signature has its options, the ten that matter most first; the
+# docstring has its help and three examples.
+for command in (run, preview, info, cohort, export, check, evaluate, settings, schema, demo):
+    add_command(app, command)
 app.add_typer(models, name="models")
 
 
@@ -70,13 +64,28 @@ def _version(wanted: bool) -> None:
 
 
 @app.callback()
-def _top(
+@with_common
+def top(
     version: Annotated[
         bool,
-        typer.Option("--version", callback=_version, is_eager=True, metavar=FLAG, help="Show the version and exit."),
+        typer.Option(
+            "--version", callback=_version, is_eager=True, rich_help_panel=GENERAL, help="Show the version and exit."
+        ),
     ] = False,
 ) -> None:
-    pass
+    """Find the objects that you name in a slide, and write them as polygons for QuPath.
+
+    Without the name of a command, run is used; wsi-parse run --help shows its options.
+
+    Examples
+    --------
+    wsi-parse slide.svs --prompt nuclei
+        Find the nuclei of a slide; the same as wsi-parse run slide.svs --prompt nuclei.
+    wsi-parse demo
+        Make a slide with known cells, and find them.
+    wsi-parse cohort slides.csv -o out --prompt nuclei
+        Process hundreds of slides, and write one table.
+    """
 
 
 def main() -> None:
@@ -88,11 +97,14 @@ def main() -> None:
     try:
         app(prog_name="wsi-parse")
     except WsiParseError as error:
-        typer.echo(f"wsi-parse: {error}", err=True)
+        terminal.show_error(error)
         sys.exit(2 if isinstance(error, UsageError) else 1)
     except KeyboardInterrupt:
-        typer.echo("wsi-parse: interrupted.", err=True)
+        # Before a command began.
         sys.exit(130)
+    except Exception as error:  # noqa: BLE001 - --traceback shows it whole
+        terminal.show_error(error)
+        sys.exit(1)
 
 
 if __name__ == "__main__":

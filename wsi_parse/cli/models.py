@@ -8,13 +8,30 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from wsi_parse.cli.common import add_command, with_common
+from wsi_parse.cli.help import MODEL, OBJECTS, SLIDE, CommandGroup
+from wsi_parse.cli.mistakes import check_command
 from wsi_parse.cli.options import Json, Weights
 from wsi_parse.registry import MODELS, plugin_named
 
 if TYPE_CHECKING:
     from wsi_parse.models.weights import Weights as InstalledWeights
 
-models = typer.Typer(invoke_without_command=True)
+
+class DefaultToShow(CommandGroup):
+    """`wsi-parse models NAME` means `wsi-parse models show NAME`."""
+
+    default = "show"
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:  # noqa: ANN401 - click's context
+        """Refuse a mistyped command, which would be taken for a model."""
+        first = self.first_word(ctx, args)
+        if first < len(args) and args[first] not in {*self.commands, *MODELS.names()}:
+            check_command(args[first], self.commands)
+        return super().parse_args(ctx, args)
+
+
+models = typer.Typer(cls=DefaultToShow, invoke_without_command=True)
 
 _AnyModel = Annotated[
     str, typer.Argument(metavar="NAME", help="Name of a model; wsi-parse models lists them.", show_default=False)
@@ -25,10 +42,20 @@ _ModelWithWeights = Annotated[
 
 
 @models.callback()
+@with_common
 def list_models(context: typer.Context, as_json: Json = False) -> None:
     """List the models with the objects that they find and their licences; get and verify weights.
 
-    Without a command, all models are listed.
+    Without a command, all models are listed; with the name of a model, its card is shown.
+
+    Examples
+    --------
+    wsi-parse models
+        List all models, and which of them are installed.
+    wsi-parse models mini
+        Show the card of a model: training data, accuracy, known failures.
+    wsi-parse models get biomedparse
+        Download and install the weights of a model.
     """
     if context.invoked_subcommand is not None:
         return
@@ -43,9 +70,18 @@ def list_models(context: typer.Context, as_json: Json = False) -> None:
         console.print(_summary(name))
 
 
-@models.command("show")
 def show_model(name: _AnyModel, as_json: Json = False) -> None:
-    """Show one model: its training data, its accuracy, and its known failures."""
+    """Show one model: its training data, its accuracy, and its known failures.
+
+    Examples
+    --------
+    wsi-parse models show mini
+        Show the card of a model.
+    wsi-parse models mini
+        The same in short.
+    wsi-parse models show biomedparse --json
+        Print it as JSON, with the prompts that it knows and the hash of its weights.
+    """
     with plugin_named("model", name):
         card = MODELS.get(name).card()
     if as_json:
@@ -57,18 +93,32 @@ def show_model(name: _AnyModel, as_json: Json = False) -> None:
         console.print(f"\n{card}", highlight=False, markup=False)
 
 
-@models.command("get")
 def get_weights(
     name: _ModelWithWeights,
     file: Annotated[
         Path | None,
-        typer.Option("--from", metavar="FILE", help="Use this checkpoint instead of a download."),
+        typer.Option(
+            "--from", rich_help_panel=MODEL, metavar="FILE", help="Use this checkpoint instead of a download."
+        ),
     ] = None,
     revision: Annotated[
-        str, typer.Option("--revision", metavar="NAME", help="Branch, tag or commit of the repository.")
+        str,
+        typer.Option(
+            "--revision", rich_help_panel=MODEL, metavar="NAME", help="Branch, tag or commit of the repository."
+        ),
     ] = "main",
 ) -> None:
-    """Download the weights of a model, check them, and install them."""
+    """Download the weights of a model, check them, and install them.
+
+    Examples
+    --------
+    wsi-parse models get biomedparse
+        Download the weights; the licence must have been accepted on Hugging Face.
+    wsi-parse models get biomedparse --from biomedparse_v1.pt
+        Install a file that you already have.
+    WSI_PARSE_CACHE=/scratch/models wsi-parse models get biomedparse
+        Install into another folder; runs need the same variable.
+    """
     model = MODELS.get(name)
     spec, console = model.spec, Console(stderr=True)
     console.print(
@@ -87,7 +137,6 @@ def get_weights(
     console.print(f"Next: wsi-parse models verify {name}", highlight=False)
 
 
-@models.command("verify")
 def verify_weights(
     name: _ModelWithWeights,
     weights: Weights = None,
@@ -95,6 +144,7 @@ def verify_weights(
         Path | None,
         typer.Option(
             "--labelled",
+            rich_help_panel=MODEL,
             metavar="FOLDER",
             help="Folder with tiles in images/ and masks in masks/. A tile and its mask have the same name.",
         ),
@@ -104,16 +154,30 @@ def verify_weights(
         typer.Option(
             "--prompt",
             "-p",
+            rich_help_panel=OBJECTS,
             metavar="TEXT",
             help="Name of the objects that the masks show. Without it, the first target that the model knows.",
         ),
     ] = None,
     mpp: Annotated[
-        float, typer.Option("--mpp", metavar="µm", min=0.01, help="Microns per pixel of the labelled tiles.")
+        float,
+        typer.Option(
+            "--mpp", rich_help_panel=SLIDE, metavar="µm", min=0.01, help="Microns per pixel of the labelled tiles."
+        ),
     ] = 0.25,
     as_json: Json = False,
 ) -> None:
-    """Check weights: names of the tensors, hash, one prediction, and Dice on labelled tiles."""
+    """Check weights: names of the tensors, hash, one prediction, and Dice on labelled tiles.
+
+    Examples
+    --------
+    wsi-parse models verify biomedparse
+        Check the installed weights, and predict once.
+    wsi-parse models verify biomedparse --labelled tiles --mpp 0.25
+        Compare with masks: tiles/images/a.png and tiles/masks/a.png belong together.
+    wsi-parse models verify mini --weights own.safetensors
+        Check a file of weights that is not installed.
+    """
     from wsi_parse.evaluate.verify_model import verify
 
     spec = MODELS.get(name).spec
@@ -129,6 +193,11 @@ def verify_weights(
     if "dice_mean" in facts and spec.published:
         console.print(spec.published, highlight=False)
     console.print(f"{spec.licence}; {spec.purpose}.", highlight=False)
+
+
+add_command(models, show_model, "show")
+add_command(models, get_weights, "get")
+add_command(models, verify_weights, "verify")
 
 
 def _facts(name: str) -> dict[str, Any]:

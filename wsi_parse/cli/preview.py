@@ -22,11 +22,14 @@ from wsi_parse.cli.options import (
     Roi,
     Weights,
 )
+from wsi_parse.cli.request import check_settings, settings_of
+from wsi_parse.cli.terminal import messages, say
 from wsi_parse.cli.text import describe_estimate
 
 if TYPE_CHECKING:
     from wsi_parse.compute.plan import PassPlan
     from wsi_parse.geometry import Box
+    from wsi_parse.run.estimate import TileTime
     from wsi_parse.run.prepared import PreparedRun
     from wsi_parse.settings import RunSettings
     from wsi_parse.tissue.mask import TissueMask
@@ -36,30 +39,45 @@ def preview(
     slide: OneSlide,
     prompt: Prompts = None,
     model: Model = None,
+    field_um: FieldUm = None,
+    mpp: Mpp = None,
+    roi: Roi = None,
+    out: Out = Path("wsi-parse-out"),
     weights: Weights = None,
     organ: Organ = None,
-    field_um: FieldUm = None,
-    out: Out = Path("wsi-parse-out"),
-    mpp: Mpp = None,
     override_mpp: OverrideMpp = False,
-    roi: Roi = None,
+    as_json: Json = False,
     config: Config = None,
     overrides: Overrides = None,
-    as_json: Json = False,
 ) -> None:
     """Draw tissue and tiles as a picture, and estimate how long a run takes.
 
-    No model runs. Without --prompt, nuclei are assumed.
-    """
-    from wsi_parse.settings import RunSettings
+    Only a few tiles are predicted, to see how long they take. Without --prompt, nuclei are assumed.
 
-    settings = RunSettings.load(
+    Examples
+    --------
+    wsi-parse preview slide.svs
+        Draw the tissue and the tiles of a slide.
+    wsi-parse preview slide.svs -p "neoplastic cells" --model biomedparse
+        Compare what fields of 64, 128 and 256 µm would cost.
+    wsi-parse preview slide.svs --set tissue.min_area_um2=100000
+        See what another setting of the tissue detection changes.
+    """
+    settings = settings_of(
         config,
-        overrides or (),
-        prompts=tuple(prompt or ("nuclei",)),
-        slide={"mpp": mpp, "override_mpp": override_mpp or None, "roi": roi},
-        model={"name": model, "weights": weights, "organ": organ, "field_um": field_um},
+        overrides,
+        prompt,
+        mpp=mpp,
+        override_mpp=override_mpp,
+        roi=roi,
+        model=model,
+        weights=weights,
+        organ=organ,
+        field_um=field_um,
     )
+    if not settings.prompts:
+        settings = settings.model_copy(update={"prompts": ("nuclei",)})
+    check_settings(settings)
     figures = _draw_and_estimate(slide, out, settings)
     if as_json:
         typer.echo(json.dumps(figures))
@@ -70,7 +88,7 @@ def preview(
 def _draw_and_estimate(path: Path, out: Path, settings: "RunSettings") -> dict[str, Any]:
     """Draw the picture; return what a run would cost, as chosen and with each field that the model allows."""
     from wsi_parse.pictures.overlay import draw_preview
-    from wsi_parse.run.estimate import estimate_cost
+    from wsi_parse.run.estimate import estimate_cost, tile_time
     from wsi_parse.run.folders import output_folders
     from wsi_parse.run.prepared import resolve_run
     from wsi_parse.run.resolve import resolve
@@ -83,10 +101,13 @@ def _draw_and_estimate(path: Path, out: Path, settings: "RunSettings") -> dict[s
         folder.mkdir(parents=True, exist_ok=True)
         picture = folder / "preview.png"
         draw_preview(prepared.slide, tissue, [box for item in passes for box in _cores_level0(item)], picture)
-        fields = {f"{field_um:g}": _at_field(prepared, tissue, field_um) for field_um in prepared.spec.fields_um}
+        figures = estimate_cost(prepared, passes, tissue)
+        # Fields cost the same for each tile, because all are enlarged to what the model reads.
+        each = tile_time(prepared, passes[0], tissue)
+        fields = {f"{field_um:g}": _at_field(prepared, tissue, field_um, each) for field_um in prepared.spec.fields_um}
     return {
         "tissue_mm2": round(tissue.area_mm2, 4),
-        **estimate_cost(prepared, passes),
+        **figures,
         "fields_um": fields,
         "chosen_fields_um": [item.scale_pass.field_um for item in passes],
         "notes": [*prepared.request.notes, *prepared.notes],
@@ -95,8 +116,9 @@ def _draw_and_estimate(path: Path, out: Path, settings: "RunSettings") -> dict[s
 
 
 def _print(figures: dict[str, Any]) -> None:
+    console = messages()
     for note in figures["notes"]:
-        typer.echo(note)
+        say(console, note)
     typer.echo(f"tissue {figures['tissue_mm2']:.3g} mm² · {describe_estimate(figures)}\n→ {figures['picture']}")
     for field_um, choice in figures["fields_um"].items():
         typer.echo(f"  --field-um {field_um:<4} {describe_estimate(choice)}")
@@ -105,14 +127,14 @@ def _print(figures: dict[str, Any]) -> None:
         typer.echo(f"Smaller fields need more tiles and show finer objects. Chosen now: {chosen}.")
 
 
-def _at_field(prepared: "PreparedRun", tissue: "TissueMask", field_um: float) -> dict[str, Any]:
+def _at_field(prepared: "PreparedRun", tissue: "TissueMask", field_um: float, each: "TileTime") -> dict[str, Any]:
     """Estimate a run in which every tile covers `field_um`."""
     from wsi_parse.run.estimate import estimate_cost
 
     model = prepared.settings.model.model_copy(update={"field_um": field_um})
     scale_passes = prepared.request.model.plan(prepared.prompts, model)
     other = replace(prepared, request=replace(prepared.request, scale_passes=scale_passes))
-    return estimate_cost(other, other.passes(tissue))
+    return estimate_cost(other, other.passes(tissue), tissue, as_timed=each)
 
 
 def _cores_level0(item: "PassPlan") -> list["Box"]:

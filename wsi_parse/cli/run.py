@@ -10,24 +10,34 @@ from rich.markup import escape
 from rich.table import Table
 
 from wsi_parse.cli.options import (
+    CellExpansion,
+    ClusterName,
     Config,
+    CoordinateFrame,
     DryRun,
     FieldUm,
+    Formats,
     Json,
+    Keep,
     Model,
     Mpp,
+    Name,
     Organ,
     Out,
     OverrideMpp,
     Overrides,
     Prompts,
     Roi,
+    Threshold,
     Weights,
     Workers,
 )
-from wsi_parse.cli.screen import Screen
+from wsi_parse.cli.request import check_settings, settings_of
+from wsi_parse.cli.screen import slide_display
+from wsi_parse.cli.signals import exit_code
+from wsi_parse.cli.terminal import messages, say, show_failure, show_traceback, text_of
 from wsi_parse.cli.text import counted, describe_estimate
-from wsi_parse.errors import UsageError, WsiParseError
+from wsi_parse.errors import UsageError
 from wsi_parse.notice import RESEARCH_ONLY
 from wsi_parse.progress import Silent
 
@@ -48,54 +58,61 @@ def run(
         typer.Argument(metavar="SLIDES", help="Slide files, or folders that contain slides.", show_default=False),
     ],
     prompt: Prompts = None,
+    threshold: Threshold = None,
+    cell_expansion: CellExpansion = None,
     model: Model = None,
+    mpp: Mpp = None,
+    roi: Roi = None,
+    out: Out = Path("wsi-parse-out"),
+    formats: Formats = None,
+    keep: Keep = None,
+    dry_run: DryRun = False,
     weights: Weights = None,
     organ: Organ = None,
     field_um: FieldUm = None,
-    out: Out = Path("wsi-parse-out"),
-    mpp: Mpp = None,
     override_mpp: OverrideMpp = False,
-    roi: Roi = None,
-    cell_expansion: Annotated[
-        float | None,
-        typer.Option("--cell-expansion", metavar="µm", help="Grow each nucleus by this distance to make a cell."),
-    ] = None,
-    frame: Annotated[
-        str | None,
-        typer.Option(
-            "--frame",
-            metavar="NAME",
-            help="Where the coordinates start: qupath (at the slide's bounds, as in QuPath) or level0 (at the corner "
-            "of level 0).",
-        ),
-    ] = None,
+    name: Name = None,
+    frame: CoordinateFrame = None,
+    as_json: Json = False,
+    cluster: ClusterName = None,
     workers: Workers = None,
-    formats: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--format",
-            metavar="NAME",
-            help="Output format: geojson, parquet, dicom, ome-zarr or spatialdata. Repeat the option for several. "
-            "Without it, geojson and parquet are written.",
-        ),
-    ] = None,
     config: Config = None,
     overrides: Overrides = None,
-    dry_run: DryRun = False,
-    as_json: Json = False,
 ) -> None:
-    """Segment slides. This is the default command."""
-    from wsi_parse.settings import RunSettings
+    """Find objects in slides. This is the default command.
 
-    settings = RunSettings.load(
+    The results are in OUT/SLIDE: annotations.geojson (drag it onto the slide in QuPath), objects.parquet,
+    overlay.png, tissue.geojson and run.json. If the command was interrupted, run it again: it continues where it
+    stopped. Research use only, not for clinical decisions.
+
+    Examples
+    --------
+    wsi-parse slide.svs --prompt "neoplastic cells"
+        Find tumour cells; the result is in wsi-parse-out/slide.
+    wsi-parse a.svs b.ndpi folder --prompt nuclei -o out --dry-run
+        Check several slides, and show how long they would take.
+    wsi-parse slide.svs -p nuclei --cell-expansion 5 --keep predictions
+        Grow nuclei to cells; a run with another threshold or distance then takes seconds.
+    """
+    settings = settings_of(
         config,
-        overrides or (),
-        prompts=tuple(prompt or ()),
-        slide={"mpp": mpp, "override_mpp": override_mpp or None, "roi": roi},
-        model={"name": model, "weights": weights, "organ": organ, "field_um": field_um},
-        objects={"cell_expansion_um": cell_expansion},
-        export={"frame": frame, "formats": tuple(formats) if formats else None},
-        compute={"workers": workers},
+        overrides,
+        prompt,
+        mpp=mpp,
+        override_mpp=override_mpp,
+        roi=roi,
+        name=name,
+        model=model,
+        weights=weights,
+        organ=organ,
+        field_um=field_um,
+        threshold=threshold,
+        cell_expansion=cell_expansion,
+        formats=formats,
+        keep=keep,
+        frame=frame,
+        cluster=cluster,
+        workers=workers,
     )
     raise typer.Exit(run_slides(slides, out, settings, dry_run=dry_run, as_json=as_json))
 
@@ -112,12 +129,13 @@ def run_slides(paths: list[Path], out: Path, settings: "RunSettings", *, dry_run
     from wsi_parse.run.resolve import resolve
     from wsi_parse.slides import list_slides
 
-    console = Console(stderr=True, quiet=as_json)
+    console = messages(muted=as_json)
     slides = list_slides(paths)
+    check_settings(settings, len(slides))
     # Once for all slides: a cohort never mixes models.
     request = resolve(settings, require_weights=not dry_run)
     for note in request.notes:
-        console.print(note, highlight=False, markup=False)
+        say(console, note)
     failed = 0
     process = _plan if dry_run else _segment
     for slide, folder in zip(slides, output_folders(slides, out), strict=True):
@@ -125,19 +143,20 @@ def run_slides(paths: list[Path], out: Path, settings: "RunSettings", *, dry_run
             process(slide, folder, request, console, as_json=as_json)
         except UsageError:
             raise
-        except WsiParseError as error:
-            failed += 1
-            if as_json:
-                typer.echo(json.dumps({"slide": slide.name, "state": "failed", "error": str(error)}))
-            else:
-                console.print(f"[red]failed[/red] {escape(str(error))}", highlight=False)
-        except KeyboardInterrupt:
+        except KeyboardInterrupt as error:
             console.print(
                 f"\nInterrupted at {escape(slide.name)}. Finished work is kept. "
                 "Run the same command again to continue.",
                 highlight=False,
             )
-            raise typer.Exit(130) from None
+            raise typer.Exit(exit_code(error)) from None
+        except Exception as error:  # noqa: BLE001 - the other slides are processed
+            failed += 1
+            if as_json:
+                typer.echo(json.dumps({"slide": slide.name, "state": "failed", "error": text_of(error)}))
+                show_traceback(error)
+            else:
+                show_failure(slide.name, error)
     if failed and len(slides) > 1:
         console.print(f"{failed} of {counted(len(slides), 'slide')} failed.", highlight=False)
     return 1 if failed else 0
@@ -150,8 +169,8 @@ def _segment(slide: Path, folder: Path, request: "Request", console: Console, *,
         manifest = run_slide(slide, folder, request, Silent())
         typer.echo(json.dumps({"folder": str(folder), **manifest.model_dump(mode="json")}))
         return
-    with Screen(console, slide.name) as screen:
-        manifest = run_slide(slide, folder, request, screen)
+    with slide_display(console, slide.name) as progress:
+        manifest = run_slide(slide, folder, request, progress)
     _print_result(manifest, folder, console)
 
 
@@ -172,8 +191,9 @@ def _print_result(manifest: "RunManifest", folder: Path, console: Console) -> No
         f"peak memory {(manifest.peak_memory_mb or 0) / 1000:.2f} GB",
         highlight=False,
     )
-    stages = " · ".join(f"{name} {seconds:.1f} s" for name, seconds in manifest.seconds.items())
-    console.print(stages, highlight=False)
+    # What all workers took together is in the manifest; here it would be read as a part of the total.
+    stages = [f"{name} {seconds:.1f} s" for name, seconds in manifest.seconds.items() if "all workers" not in name]
+    console.print(" · ".join(stages), highlight=False, soft_wrap=True)
     console.print(written_line(manifest, folder), highlight=False, markup=False, soft_wrap=True)
 
 
@@ -192,15 +212,15 @@ def _plan(slide: Path, folder: Path, request: "Request", console: Console, *, as
     prepared = resolve_run(slide, request)
     with prepared.slide:
         tissue = prepared.tissue()
-        figures = estimate_cost(prepared, prepared.passes(tissue))
+        figures = estimate_cost(prepared, prepared.passes(tissue), tissue)
         size = prepared.slide.pixel_size
     if as_json:
         typer.echo(json.dumps({"slide": slide.name, "folder": str(folder), "tissue_mm2": tissue.area_mm2, **figures}))
         return
     for note in prepared.notes:
-        console.print(note, highlight=False, markup=False)
+        say(console, note)
     console.print(
-        f"[bold]{escape(slide.name)}[/bold] {size.x_um:.4g} µm per pixel ({size.source}) · "
+        f"[bold]{escape(slide.name)}[/bold]: {size.x_um:.4g} µm per pixel ({escape(size.source)}) · "
         f"tissue {tissue.area_mm2:.3g} mm² · {describe_estimate(figures)} → {escape(str(folder))}",
         highlight=False,
         soft_wrap=True,

@@ -14,6 +14,15 @@ def settings(config: Config = None, overrides: Overrides = None) -> None:
     """Print all settings as YAML, each with an explanation.
 
     Save the output in a file, change it, and give the file to --config.
+
+    Examples
+    --------
+    wsi-parse settings
+        Read what can be set.
+    wsi-parse settings > mine.yaml
+        Write a file to change; then: wsi-parse slide.svs --config mine.yaml
+    wsi-parse settings --config mine.yaml --set objects.threshold=0.4
+        Check a file, and see what it becomes with one change.
     """
     from wsi_parse.settings import RunSettings
 

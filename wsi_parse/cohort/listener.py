@@ -13,6 +13,9 @@ class Listener(Protocol):
     def note(self, text: str) -> None:
         """Receive a message; one that concerns a single slide begins with its id."""
 
+    def device(self, name: str) -> None:
+        """Receive the name of what computes."""
+
     def checked(self, todo: int, problems: list[Outcome]) -> None:
         """Receive the number of slides to process, and those that cannot be processed."""
 
@@ -27,6 +30,9 @@ class Unheard:
     """A listener for which nobody waits."""
 
     def note(self, text: str) -> None:
+        """Ignore."""
+
+    def device(self, name: str) -> None:
         """Ignore."""
 
     def checked(self, todo: int, problems: list[Outcome]) -> None:

@@ -17,6 +17,7 @@ from wsi_parse.cohort.tables import write_tables
 from wsi_parse.compute.cluster import Cluster
 from wsi_parse.errors import ClaimedError, ClusterError, ManifestError, StoreError, UsageError
 from wsi_parse.files import try_writing
+from wsi_parse.progress import report_traceback
 from wsi_parse.run.manifest import RunManifest
 from wsi_parse.run.pipeline import run_slide
 from wsi_parse.run.prepared import PreparedRun
@@ -158,6 +159,7 @@ class _Cohort:
         for row, opened in check([] if left == 0 else rows, self.decided):
             manifest, found = self._earlier(row, opened)
             if isinstance(found, Exception):
+                report_traceback(found)
                 self.ended[row.id] = Outcome.of_error(row, found, self.out / row.id)
                 self._note(row, self.ended[row.id])
                 problems.append(self.ended[row.id])
@@ -242,6 +244,7 @@ class _Cohort:
         except ClusterError:
             raise
         except Exception as error:  # noqa: BLE001 - a slide that fails must not stop the others
+            report_traceback(error)
             outcome = Outcome.of_error(row, error, folder)
         self._note(row, outcome)
         return outcome
@@ -281,6 +284,12 @@ class _SlideProgress:
         self._check_stop()
         if stage == "predict":
             self.listener.tiles(steps, found=False)
+
+    def device(self, name: str) -> None:
+        self.listener.device(name)
+
+    def workers(self, peak_bytes: int) -> None:
+        """Ignore: the slides of a cohort share their workers."""
 
     def note(self, text: str) -> None:
         self._check_stop()

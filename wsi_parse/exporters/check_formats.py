@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from importlib.util import find_spec
 
-from wsi_parse.errors import MissingPackageError
+from wsi_parse.errors import MissingPackageError, UnknownNameError
 from wsi_parse.exporters.base import Exporter
 from wsi_parse.registry import EXPORTERS
 
@@ -18,7 +18,10 @@ def check_formats(names: Iterable[str]) -> None:
     MissingPackageError
         Says how to install what is missing.
     """
+    known = EXPORTERS.names()
     for name in names:
+        if name not in known:
+            raise UnknownNameError.of("format", name, known)
         kind: type[Exporter] = EXPORTERS.get(name)
         missing = [package for package in kind.packages if find_spec(package) is None]
         if missing:

@@ -12,7 +12,7 @@ from skimage.filters import threshold_otsu
 from wsi_parse.errors import UnknownPromptError
 from wsi_parse.models.contract import ModelSpec, Segmenter, State
 from wsi_parse.models.scale_pass import Channel, Recipe, ScalePass
-from wsi_parse.prompts import Prompt
+from wsi_parse.prompts import Prompt, suggest_prompt
 from wsi_parse.settings import ModelSettings
 from wsi_parse.slides.optical_density import optical_density
 from wsi_parse.slides.slide import Slide
@@ -54,7 +54,8 @@ class StainModel(Segmenter):
             if prompt.name not in cls.spec.prompts:
                 raise UnknownPromptError(
                     f"The stain model does not know {prompt.text!r}: it knows nuclei (or cells) only.",
-                    "Get BiomedParse for classes of cells, glands and free text: wsi-parse models get biomedparse.",
+                    f"{suggest_prompt(prompt.text)} Get BiomedParse for classes of cells, glands and free text: "
+                    "wsi-parse models get biomedparse.",
                 )
         recipes = tuple(Recipe(prompt, "nucleus") for prompt in prompts)
         return (

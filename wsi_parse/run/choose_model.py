@@ -4,7 +4,8 @@ from collections.abc import Sequence
 
 from wsi_parse.errors import PluginError, UnknownPromptError, UsageError, WeightsError
 from wsi_parse.models.contract import ModelSpec
-from wsi_parse.prompts import Prompt
+from wsi_parse.progress import Hint
+from wsi_parse.prompts import Prompt, suggest_prompt
 from wsi_parse.registry import MODELS, plugin_named
 from wsi_parse.settings import ModelSettings
 
@@ -31,17 +32,18 @@ def choose_model(
         raise UsageError("--weights was given without --model.", "Name the model of the weights with --model.")
     specs, missing, warnings = _available(settings)
     installed = [name for name in specs if name not in missing]
-    candidates = [name for name, spec in specs.items() if all(spec.knows(prompt.text) for prompt in prompts)]
-    candidates += [name for name, spec in specs.items() if name not in candidates and spec.free_text]
+    knowing = [name for name, spec in specs.items() if all(spec.knows(prompt.text) for prompt in prompts)]
+    candidates = knowing + [name for name, spec in specs.items() if name not in knowing and spec.free_text]
     for name in candidates:
         if name in installed:
-            better = (str(missing[other]) for other in candidates[: candidates.index(name)])
-            return name, (*warnings, " ".join((f"Using {name}.", *better)))
-    if not require_weights and candidates:
-        return candidates[0], warnings
+            better = (Hint(missing[other]) for other in candidates[: candidates.index(name)])
+            return name, (*warnings, f"Using {name}.", *better)
+    if not require_weights and knowing:
+        return knowing[0], warnings
     texts = ", ".join(repr(prompt.text) for prompt in prompts)
     have = "; ".join(f"{name} knows {', '.join(specs[name].prompts)}" for name in installed)
-    remedy = " ".join((*(str(missing[name]) for name in candidates), *warnings))
+    suggestions = (suggest_prompt(prompt.text) for prompt in prompts)
+    remedy = " ".join((*filter(None, suggestions), *(str(missing[name]) for name in candidates), *warnings))
     raise UnknownPromptError(f"No installed model knows {texts} ({have}).", remedy)
 
 

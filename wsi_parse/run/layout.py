@@ -3,8 +3,9 @@
 import json
 import pickle
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 
 from wsi_parse.compute.cluster import DEVICE, Cluster, resources_for
 from wsi_parse.compute.graph import prepare_on
@@ -79,3 +80,8 @@ def _prepare_on_worker(context: SlideContext, prepared: PreparedRun, folder: Pat
     path = folder.absolute() / WORK / "prepare.pickle"
     path.write_bytes(pickle.dumps(context))
     return prepare_on(client, path, context.settings)
+
+
+def device_of(state: Mapping[str, Any]) -> str:
+    """Return where the model computes: what it says in the members "device_name" or "device" of its state, else CPU."""
+    return str(state.get("device_name") or state.get("device") or "CPU")

@@ -7,6 +7,7 @@ from wsi_parse.errors import ModelError, UsageError, WeightsError
 from wsi_parse.models.contract import Segmenter
 from wsi_parse.models.scale_pass import ScalePass, with_exclusive_classes, with_min_class_probability
 from wsi_parse.models.weights import Weights
+from wsi_parse.progress import Caution
 from wsi_parse.prompts import Prompt
 from wsi_parse.registry import plugin_named
 from wsi_parse.settings import ModelSettings, RunSettings
@@ -36,10 +37,11 @@ def find_weights(
         with plugin_named("model", settings.name):
             weights = model.find_weights(settings)
     except WeightsError as error:
-        if require_weights:
+        # A file that was named must be there, also where nothing is predicted.
+        if require_weights or settings.weights is not None:
             raise
         return None, (str(error),)
-    if settings.weights is not None and weights is None and require_weights:
+    if settings.weights is not None and weights is None:
         raise UsageError(
             f"The model {settings.name} has no weights.", "Leave --weights out, or choose another --model."
         )
@@ -90,9 +92,10 @@ def plan_passes(
     return scale_passes, notes
 
 
-def cautions_of(scale_passes: Sequence[ScalePass]) -> tuple[str, ...]:
+def cautions_of(scale_passes: Sequence[ScalePass], model: str) -> tuple[Caution, ...]:
     """Return what the model says of every result of these passes, each sentence once."""
-    return tuple(dict.fromkeys(note for scale_pass in scale_passes for note in scale_pass.notes))
+    texts = dict.fromkeys(note for scale_pass in scale_passes for note in scale_pass.notes)
+    return tuple(Caution.of(text, model) for text in texts)
 
 
 def _check_passes(scale_passes: Sequence[ScalePass], prompts: Sequence[Prompt], model: str) -> None:

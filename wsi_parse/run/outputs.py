@@ -108,10 +108,12 @@ def write_outputs(
         # Chunks without objects yield no batch.
         progress.advance("export", steps_left)
     release()
+    progress.start("pictures", 1)
     with clock.stage("pictures"), stage_named(slide.name, "pictures"):
         write_tissue(folder / TISSUE_NAME, tissue_polygons(tissue), context)
         for picture in pictures:
             picture.finish()
+    progress.advance("pictures")
     files = [path for exporter in exporters for path in exporter.written]
     return Written(
         (*files, folder / TISSUE_NAME, *(picture.path for picture in pictures)),

@@ -62,6 +62,7 @@ def _compute(
 
     def report(done: Done) -> None:
         remote.note(done)
+        progress.workers(remote.peak_bytes)
         progress.advance(done.stage, done.count if done.stage == "predict" else 1)
         name = f"{done.stage} (all workers)"
         clock.seconds[name] = clock.seconds.get(name, 0.0) + done.ended - done.started

@@ -10,7 +10,7 @@ from wsi_parse.exporters.check_formats import check_formats
 from wsi_parse.models.contract import ModelSpec, Segmenter
 from wsi_parse.models.scale_pass import ScalePass
 from wsi_parse.models.weights import Weights
-from wsi_parse.prompts import Prompt, Target, normalise, singular
+from wsi_parse.prompts import Prompt, Target, is_narrower, normalise, singular, suggest_prompt
 from wsi_parse.registry import MODELS
 from wsi_parse.run.choose_model import choose_model
 from wsi_parse.run.model_plan import cautions_of, find_weights, plan_passes, targets_of, with_threads
@@ -47,7 +47,7 @@ class Request:
     @property
     def cautions(self) -> tuple[str, ...]:
         """Those of the notes that apply to every result of this model."""
-        return cautions_of(self.scale_passes)
+        return cautions_of(self.scale_passes, self.settings.model.name)
 
     def for_slide(self, slide: SlideSettings) -> "Request":
         """Return the same decisions for a slide that has settings of its own, such as a pixel size."""
@@ -100,7 +100,7 @@ def resolve(settings: RunSettings, *, require_weights: bool = True) -> Request:
     prompts, unused = apply_classes(prompts, settings.export.classes, model.spec.vocabulary)
     weights, of_weights = find_weights(model, settings.model, require_weights=require_weights)
     scale_passes, of_passes = plan_passes(model, prompts, settings)
-    notes += (*_synonym_notes(texts, model.spec), *unused, *of_weights, *of_passes, *cautions_of(scale_passes))
+    notes += (*_synonym_notes(texts, model.spec), *unused, *of_weights, *of_passes, *cautions_of(scale_passes, name))
     return Request(settings, prompts, model, weights, scale_passes, notes)
 
 
@@ -114,13 +114,20 @@ def _all_targets_note(name: str, model: ModelSettings) -> str:
 
 
 def _synonym_notes(texts: Sequence[str], spec: ModelSpec) -> tuple[str, ...]:
-    """Say which prompts were understood as another term."""
-    parsed = [(text, spec.prompt_of(text)) for text in texts]
-    return tuple(
-        f"{text!r} is understood as {prompt.name!r}."
-        for text, prompt in parsed
-        if prompt.known and singular(prompt.name) not in singular(normalise(text))
-    )
+    """Say which prompts were understood as another term, which of these is wider, and which may be mistyped."""
+    notes = []
+    for text in texts:
+        prompt = spec.prompt_of(text)
+        if suggestion := suggest_prompt(text, spec.vocabulary):
+            notes.append(f"{text!r} is not a known target; the model gets these words as they are. {suggestion}")
+        elif is_narrower(text, spec.vocabulary):
+            notes.append(
+                f"{text!r} is understood as {prompt.name!r}, which is wider than what you asked for: the result also "
+                f"contains other {prompt.name}."
+            )
+        elif prompt.known and singular(prompt.name) not in singular(normalise(text)):
+            notes.append(f"{text!r} is understood as {prompt.name!r}, which means the same.")
+    return tuple(notes)
 
 
 def apply_classes(

@@ -14,7 +14,7 @@ from wsi_parse.objects.class_table import ClassTable
 from wsi_parse.objects.probability_map import ProbabilityMap
 from wsi_parse.progress import Clock, Progress, stage_named
 from wsi_parse.run.collect import ChunkSource
-from wsi_parse.run.layout import lay_out
+from wsi_parse.run.layout import device_of, lay_out
 from wsi_parse.run.manifest import RunManifest
 from wsi_parse.run.outputs import export_context, write_outputs
 from wsi_parse.run.prediction import predict_and_extract
@@ -72,8 +72,11 @@ class Stages:
 
     def _compute(self, tissue: TissueMask, cluster: Cluster) -> int:
         manifest = self.manifest
+        self.progress.start("prepare", 1)
         with self.clock.stage("prepare"), stage_named(self.prepared.slide.name, "layout"):
             plan = lay_out(self.prepared, tissue, self.folder, cluster, self.progress.note)
+        self.progress.advance("prepare")
+        self.progress.device(device_of(plan.state))
         manifest.passes = [pass_provenance(item) for item in plan.passes]
         manifest.model["state"] = dict(plan.state)
         try:

@@ -19,6 +19,7 @@ from wsi_parse.models.device import choose_device, choose_precision
 from wsi_parse.models.mini.facts import CLASS_OF
 from wsi_parse.models.scale_pass import ScalePass, with_exclusive_classes
 from wsi_parse.models.weights import Weights, installed, weights_path, write_card
+from wsi_parse.progress import Hint
 from wsi_parse.prompts import Prompt
 from wsi_parse.run.resolve import resolve
 from wsi_parse.settings import ModelSettings, RunSettings
@@ -209,7 +210,13 @@ def test_the_best_installed_model_that_knows_the_words_is_taken() -> None:
     assert chosen("neoplastic cells", "glandular structures in colon") == ("biomedparse", note)
     assert chosen("nuclei") == ("mini", ("Using mini.",))
     assert chosen("purple haze") == ("biomedparse", note)
-    assert chosen("lymphocytes") == ("biomedparse", (*note, "'lymphocytes' is understood as 'inflammatory cells'."))
+    same = "'immune cells' is understood as 'inflammatory cells', which means the same."
+    assert chosen("immune cells") == ("biomedparse", (*note, same))
+    name, (_, wider) = chosen("lymphocytes")
+    assert name == "biomedparse"
+    assert wider.startswith("'lymphocytes' is understood as 'inflammatory cells', which is wider than what you asked")
+    _, (_, mistyped, *_) = chosen("neoplasic cells")
+    assert mistyped.endswith("the model gets these words as they are. Did you mean 'neoplastic cells'?")
     assert chosen("nuclei", "glandular structure") == ("biomedparse", note)
 
 
@@ -231,7 +238,9 @@ def test_without_weights_all_is_what_the_embedded_model_knows() -> None:
     settings, prompts, notes = request.settings, request.prompts, request.notes
     assert settings.model.name == "mini"
     assert [prompt.name for prompt in prompts] == ["nuclei", *CLASS_OF]
-    assert "wsi-parse models get biomedparse" in notes[0]
+    assert notes[0] == "Using mini."
+    assert "wsi-parse models get biomedparse" in notes[1]
+    assert isinstance(notes[1], Hint)
 
 
 def test_installed_weights_are_whole_or_not_installed(with_biomedparse: Weights) -> None:

@@ -5,9 +5,8 @@ Organs: the model card's list.
 """
 
 from dataclasses import dataclass
-from difflib import get_close_matches
 
-from wsi_parse.errors import SettingsError
+from wsi_parse.errors import SettingsError, closest, did_you_mean
 from wsi_parse.prompts import Kind, Prompt
 
 CELLS = ("neoplastic cells", "epithelial cells", "connective tissue cells", "inflammatory cells")
@@ -78,6 +77,7 @@ def targets_of(organ: str | None) -> tuple[str, ...]:
     except KeyError:
         raise SettingsError(
             f"The organ {organ!r} is not in the list of BiomedParse.",
+            f"{did_you_mean(organ, (*_OF_ORGAN, *_ORGAN_SYNONYMS))} "
             f"Use one of: {', '.join(sorted(_OF_ORGAN))}; or give one --prompt for each target.",
         ) from None
 
@@ -107,10 +107,10 @@ def notes_on(prompt: Prompt, organ: str | None, field_um: float) -> list[str]:
         return []
     trained = _OF_ORGAN.get(organ_name(site))
     if trained is None:
-        near = get_close_matches(organ_name(site), _OF_ORGAN, 1)
-        hint = f" Did you mean {near[0]}?" if near else ""
+        near = closest(organ_name(site), (*_OF_ORGAN, *_ORGAN_SYNONYMS))
+        meant = f" (did you mean {near!r}?)" if near else ""
         return [
-            f"The organ {site!r} is not in the list of BiomedParse; it is passed on unchanged.{hint} The list has: "
+            f"The organ {site!r} is not in the list of BiomedParse{meant}, and is passed on unchanged. The list has: "
             f"{', '.join(sorted(_OF_ORGAN))}."
         ]
     if prompt.name not in trained:

@@ -17,10 +17,12 @@ CLASS_OF = {
 }
 #: A nucleus is "unsure" if the mean probability of its class over its pixels is lower.
 MIN_CLASS_PROBABILITY = 0.7
+# The command line shows the first sentence alone.
 CAUTION = (
-    "Experimental: mini learnt the classes of cells from labels of colon only (at most 16 patients); for breast and "
-    "normal organs, the labels were guessed from size and shape. In normal tissue, it calls 3 % of the nuclei "
-    "neoplastic if the tissue is similar to its training data, and 17 % on a slide of skin that is not similar."
+    "Experimental: mini learnt the classes of cells from few patients, and from colon only. Their labels are of at "
+    "most 16 patients; for breast and normal organs, the labels were guessed from size and shape. In normal tissue, it "
+    "calls 3 % of the nuclei neoplastic if the tissue is similar to its training data, and 17 % on a slide of skin "
+    "that is not similar."
 )
 #: Replaces CAUTION if the user provides weights.
 CAUTION_OF_OWN = (

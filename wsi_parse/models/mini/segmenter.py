@@ -24,7 +24,7 @@ from wsi_parse.models.mini.facts import (
 from wsi_parse.models.mini.stain_normalization import StainNormalization
 from wsi_parse.models.scale_pass import Channel, Recipe, ScalePass
 from wsi_parse.models.weights import Weights
-from wsi_parse.prompts import Prompt
+from wsi_parse.prompts import Prompt, suggest_prompt
 from wsi_parse.settings import ModelSettings
 from wsi_parse.slides.slide import Slide
 from wsi_parse.tissue.mask import TissueMask
@@ -73,7 +73,7 @@ class MiniModel(DeviceSegmenter):
             if prompt.name not in cls.spec.prompts:
                 raise UnknownPromptError(
                     f"The embedded model (mini) does not know {prompt.text!r}: it knows {', '.join(cls.spec.prompts)}.",
-                    "Get BiomedParse for any text: wsi-parse models get biomedparse.",
+                    f"{suggest_prompt(prompt.text)} Get BiomedParse for any text: wsi-parse models get biomedparse.",
                 )
         field_um = settings.field_um or FIELD_UM
         if field_um % _STEP_UM or not _FIELDS_UM[0] <= field_um <= _FIELDS_UM[1]:

@@ -1,0 +1,54 @@
+"""Mistakes of a command line that would be taken for something else: a mistyped command, a prompt without quotes."""
+
+import os
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+from wsi_parse.errors import UsageError, closest
+
+_PROMPT = ("--prompt", "-p")
+
+
+def check_command(word: str, commands: Iterable[str]) -> None:
+    """Refuse a word that would be taken for a slide, but is a mistyped command.
+
+    Raises
+    ------
+    UsageError
+        Names the command that is meant.
+    """
+    near = closest(word, commands) if _is_plain(word) else None
+    if near is not None:
+        raise UsageError(f"There is no command and no file called {word!r}.", f"Did you mean {near!r}?")
+
+
+def check_quotes(arguments: Sequence[str]) -> None:
+    """Refuse a prompt of several words without quotes: all but its first word would be taken for slides.
+
+    Raises
+    ------
+    UsageError
+        Shows the prompt with quotes.
+    """
+    for index, argument in enumerate(arguments):
+        name, equals, first = argument.partition("=")
+        if name not in _PROMPT:
+            continue
+        after = arguments[index + 1 :] if equals else arguments[index + 2 :]
+        words = [first] if equals else list(arguments[index + 1 : index + 2])
+        for word in after:
+            if not _is_plain(word):
+                break
+            words.append(word)
+        if len(words) > 1:
+            rest = " ".join(words[1:])
+            raise UsageError(
+                f"There is no slide called {rest!r}.",
+                f'If these words belong to the prompt, put it in quotes: {name} "{" ".join(words)}"',
+            )
+
+
+def _is_plain(word: str) -> bool:
+    """Whether a word is neither an option nor a path, nor anything that exists."""
+    is_word = bool(word) and not word.startswith("-") and not set(word) & {os.sep, "/", ".", "*", "?"}
+    return is_word and not Path(word).exists()

@@ -1,0 +1,143 @@
+"""What the user wants to see (-q, -v, --traceback), and how errors, notes and log messages are printed."""
+
+import hashlib
+import logging
+import os
+import sys
+import time
+import traceback as tracebacks
+from contextlib import suppress
+from dataclasses import dataclass
+
+import typer
+from rich.console import Console
+from rich.markup import escape
+
+from wsi_parse.errors import UsageError, WsiParseError
+from wsi_parse.progress import TRACEBACKS, Caution, Hint
+
+_DAY_SECONDS = 86_400
+_LEVELS = (logging.WARNING, logging.INFO, logging.DEBUG)
+# Libraries that say more than anybody asks for: they are heard with -vv only, unless something is wrong.
+_TALKATIVE = ("asyncio", "bokeh", "dask_jobqueue", "distributed", "filelock", "PIL", "tornado", "urllib3")
+
+
+@dataclass
+class _Wanted:
+    quiet: bool = False
+    verbose: int = 0
+    traceback: bool = False
+
+
+_wanted = _Wanted()
+
+
+def reset() -> None:
+    """Forget what was wanted: a process may run several commands."""
+    _wanted.quiet, _wanted.verbose, _wanted.traceback = False, 0, False
+
+
+def configure(*, quiet: bool, verbose: int, traceback: bool) -> None:
+    """Take what the user wants to see; what a command's group was told stays."""
+    _wanted.quiet |= quiet
+    _wanted.verbose = max(_wanted.verbose, verbose)
+    _wanted.traceback |= traceback
+    root = logging.getLogger()
+    if not any(isinstance(handler, _Stderr) for handler in root.handlers):
+        handler = _Stderr()
+        handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s", "%H:%M:%S"))
+        root.addHandler(handler)
+    root.setLevel(_level())
+    logging.getLogger(TRACEBACKS).setLevel(logging.INFO if _wanted.traceback else logging.CRITICAL)
+
+
+def _level() -> int:
+    return logging.ERROR if _wanted.quiet else _LEVELS[min(_wanted.verbose, len(_LEVELS) - 1)]
+
+
+class _Stderr(logging.Handler):
+    """Writes to what sys.stderr is now: a live display puts itself in front of it."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Leave out what a library says at a level of its own, or in too many words."""
+        if record.name == TRACEBACKS:
+            return True
+        is_talkative = record.name.partition(".")[0] in _TALKATIVE
+        lowest = logging.CRITICAL if is_talkative and _wanted.verbose < len(_LEVELS) - 1 else _level()
+        return record.levelno >= lowest
+
+    def emit(self, record: logging.LogRecord) -> None:
+        with suppress(OSError):
+            sys.stderr.write(self.format(record) + "\n")
+
+
+def messages(*, muted: bool = False) -> Console:
+    """Return the console for messages to a person: the error stream, or nothing with -q."""
+    return Console(stderr=True, quiet=muted or _wanted.quiet)
+
+
+def is_quiet() -> bool:
+    """Whether only errors are shown."""
+    return _wanted.quiet
+
+
+def show_error(error: BaseException) -> None:
+    """Print an error in one line; with --traceback, also where it arose and what caused it."""
+    typer.echo(f"wsi-parse: {text_of(error)}{_hint(error)}", err=True)
+    show_traceback(error)
+
+
+def show_failure(slide: str, error: BaseException) -> None:
+    """Print in one line that a slide failed; the others go on."""
+    text = text_of(error) if isinstance(error, WsiParseError) else f"{slide}: {text_of(error)}"
+    Console(stderr=True).print(
+        f"[red]failed[/red] {escape(text)}{escape(_hint(error))}", highlight=False, soft_wrap=True
+    )
+    show_traceback(error)
+
+
+def show_traceback(error: BaseException) -> None:
+    """Print where an error arose and what caused it, with --traceback only."""
+    if _wanted.traceback:
+        typer.echo("".join(tracebacks.format_exception(error)).rstrip(), err=True)
+
+
+def text_of(error: BaseException) -> str:
+    """Put an error into words."""
+    return str(error) if isinstance(error, WsiParseError) else f"{type(error).__name__}: {error}"
+
+
+def _hint(error: BaseException) -> str:
+    """Point to --traceback if nobody foresaw the error."""
+    return " (--traceback shows where)" if _is_unforeseen(error) and not _wanted.traceback else ""
+
+
+def _is_unforeseen(error: BaseException | None) -> bool:
+    """Whether an error, or what caused it, is neither one of ours nor one of the system."""
+    if isinstance(error, UsageError):
+        return False
+    return error is not None and (not isinstance(error, WsiParseError | OSError) or _is_unforeseen(error.__cause__))
+
+
+def say(console: Console, text: str, indent: str = "") -> None:
+    """Print a note: a hint once a day, of a caution the first sentence and where the others are."""
+    if isinstance(text, Hint) and _was_said_today(text):
+        return
+    if isinstance(text, Caution):
+        text = f"{text.first_sentence} Before you rely on the result: wsi-parse models {text.model}"
+    console.print(f"{indent}{text}", highlight=False, markup=False, soft_wrap=not console.is_terminal)
+
+
+def _was_said_today(text: str) -> bool:
+    """Whether a text was said within a day; from now on it was. What cannot be noted is said each time."""
+    from wsi_parse.models.weights import cache_folder
+
+    mark = cache_folder() / "said" / hashlib.sha256(text.encode()).hexdigest()[:16]
+    with suppress(OSError):
+        if abs(time.time() - mark.stat().st_mtime) < _DAY_SECONDS:
+            return True
+    with suppress(OSError):
+        mark.parent.mkdir(parents=True, exist_ok=True)
+        mark.touch()
+        os.utime(mark)
+    return False
