@@ -7,45 +7,47 @@ from typing import Annotated
 import typer
 
 from wsi_parse.cli.help import OUTPUT, SLIDE
-from wsi_parse.cli.options import FORMAT_HELP, Json
-from wsi_parse.cli.terminal import messages
+from wsi_parse.cli.options import Json
+from wsi_parse.cli.terminal import messages, say
 from wsi_parse.notice import RESEARCH_ONLY
 
 
 def export(
     runs: Annotated[
         list[Path],
-        typer.Argument(
-            metavar="RUNS", help="Folders of finished runs, such as wsi-parse-out/slide.", show_default=False
+        typer.Argument(metavar="RUNS", help="Folders of finished runs.", show_default=False),
+    ],
+    formats: Annotated[
+        list[str],
+        typer.Option(
+            "--format",
+            metavar="NAME",
+            rich_help_panel=OUTPUT,
+            help="Output format: geojson, csv or another format of objects. Repeat the option for several.",
         ),
     ],
-    formats: Annotated[list[str], typer.Option("--format", metavar="NAME", rich_help_panel=OUTPUT, help=FORMAT_HELP)],
     gzip: Annotated[
-        bool, typer.Option("--gzip", rich_help_panel=OUTPUT, help="Compress the formats that allow it.")
+        bool, typer.Option("--gzip", rich_help_panel=OUTPUT, help="Compress the formats that can be compressed.")
     ] = False,
     slide: Annotated[
         Path | None,
-        typer.Option(
-            "--slide",
-            metavar="FILE",
-            rich_help_panel=SLIDE,
-            help="The slide of the run, for formats that refer to it.",
-        ),
+        typer.Option("--slide", metavar="FILE", rich_help_panel=SLIDE, help="The slide, for formats that refer to it."),
     ] = None,
     as_json: Json = False,
 ) -> None:
     """Write the objects of finished runs in other formats, without predicting again.
 
-    The objects are read from objects.parquet in the folder of each run.
+    They are read from objects.parquet in the folder of each run, and the files are written beside it. They are the
+    ones that the run itself would have written.
 
     Examples
     --------
     wsi-parse export wsi-parse-out/slide --format csv
-        Write a table for a spreadsheet.
+        Write a table for spreadsheets.
     wsi-parse export out/* --format geojson --gzip
         Write compressed annotations for all slides of a cohort.
-    wsi-parse export out/slide --format dicom --slide slide.dcm
-        Write a format that refers to the slide.
+    wsi-parse export wsi-parse-out/slide --format dicom --slide slide.dcm
+        Write annotations that refer to the slide.
     """
     from wsi_parse.run.export import export_run
 
@@ -54,5 +56,4 @@ def export(
         written = export_run(run, formats, gzip=gzip, slide=slide)
         if as_json:
             typer.echo(json.dumps({"folder": str(run), "files": [path.name for path in written]}))
-        files = ", ".join(map(str, written))
-        console.print(f"→ {files}  ({RESEARCH_ONLY})", highlight=False, markup=False, soft_wrap=True)
+        say(console, f"→ {', '.join(map(str, written))}  ({RESEARCH_ONLY})")

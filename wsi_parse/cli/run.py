@@ -175,6 +175,8 @@ def _segment(slide: Path, folder: Path, request: "Request", console: Console, *,
 
 
 def _print_result(manifest: "RunManifest", folder: Path, console: Console) -> None:
+    from wsi_parse.run.reuse import maps_line
+
     table = Table(show_edge=False, pad_edge=False)
     columns = ("prompt", "objects", "per mm²", *(("of them unsure",) if manifest.unsure else ()))
     for name in columns:
@@ -195,6 +197,8 @@ def _print_result(manifest: "RunManifest", folder: Path, console: Console) -> No
     stages = [f"{name} {seconds:.1f} s" for name, seconds in manifest.seconds.items() if "all workers" not in name]
     console.print(" · ".join(stages), highlight=False, soft_wrap=True)
     console.print(written_line(manifest, folder), highlight=False, markup=False, soft_wrap=True)
+    if maps := maps_line(manifest, folder):
+        console.print(maps, highlight=False, markup=False, soft_wrap=True)
 
 
 def written_line(manifest: "RunManifest", folder: Path) -> str:
@@ -207,17 +211,20 @@ def written_line(manifest: "RunManifest", folder: Path) -> str:
 
 def _plan(slide: Path, folder: Path, request: "Request", console: Console, *, as_json: bool) -> None:
     from wsi_parse.run.estimate import estimate_cost
+    from wsi_parse.run.manifest import RunManifest
     from wsi_parse.run.prepared import resolve_run
+    from wsi_parse.run.reuse import Reuse
 
-    prepared = resolve_run(slide, request)
+    prepared = resolve_run(slide, request.for_folder(folder))
     with prepared.slide:
+        reuse = Reuse.find(prepared, folder, RunManifest.load(folder))
         tissue = prepared.tissue()
         figures = estimate_cost(prepared, prepared.passes(tissue), tissue)
         size = prepared.slide.pixel_size
     if as_json:
         typer.echo(json.dumps({"slide": slide.name, "folder": str(folder), "tissue_mm2": tissue.area_mm2, **figures}))
         return
-    for note in prepared.notes:
+    for note in (*prepared.notes, *filter(None, [reuse.sentence])):
         say(console, note)
     console.print(
         f"[bold]{escape(slide.name)}[/bold]: {size.x_um:.4g} µm per pixel ({escape(size.source)}) · "

@@ -91,8 +91,8 @@ def _finished(prepared: PreparedRun, folder: Path, progress: Progress) -> RunMan
     """Return the manifest of a run that is done with the same settings, if its outputs are unchanged."""
     earlier = RunManifest.load(folder)
     _check_folder(folder, earlier, prepared)
-    if earlier is not None and Reuse.find(prepared, folder, earlier).finished:
-        progress.note("This slide is already done with these settings, and its outputs are unchanged.")
+    if earlier is not None and (reuse := Reuse.find(prepared, folder, earlier)).finished:
+        progress.note(reuse.sentence)
         return earlier
     return None
 

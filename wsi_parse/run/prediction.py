@@ -47,8 +47,10 @@ def _compute(
     plan: RunPlan, blocks: Indices, chunks: Indices, cluster: Cluster, clock: Clock, progress: Progress
 ) -> int:
     total = sum(len(item.selection.blocks()) for item in plan.passes)
-    if sum(map(len, blocks)) < total and any(blocks) | any(chunks):
-        progress.note(f"Resuming: {total - sum(map(len, blocks))} of {total} blocks are done.")
+    left = sum(map(len, blocks))
+    if left < total and any(blocks) | any(chunks):
+        done = f"{total - left} of {total} blocks are done" if left else "all predicted maps are there"
+        progress.note(f"Resuming: {done}.")
     tiles = [
         sum(map(len, map(item.selection.of_block, remaining)))
         for item, remaining in zip(plan.passes, blocks, strict=True)

@@ -9,10 +9,14 @@ import pyarrow.parquet as pq
 from wsi_parse.registry import EXPORTERS
 from wsi_parse.run.manifest import RunManifest, sha256_of
 from wsi_parse.run.prepared import PreparedRun
-from wsi_parse.run.work import maps_of
+from wsi_parse.run.work import maps_of, size_text
 
 PREDICTIONS = "predictions"
 _OBJECTS = "objects.parquet"
+_LOST = (
+    "It was predicted before, but its predicted maps were not kept: it would be predicted again. With --keep "
+    "predictions, another threshold or size needs no new prediction."
+)
 
 
 @dataclass(frozen=True)
@@ -25,13 +29,27 @@ class Reuse:
         Nothing is left to do.
     objects : Path or None
         The file of the earlier run that holds the same objects; nothing is predicted or outlined then.
+    has_maps : bool
+        Maps of these settings are stored, of the whole slide or of a part of it.
     needs_lost_maps : bool
         The maps of these settings were predicted before, are needed, and are gone.
     """
 
     finished: bool = False
     objects: Path | None = None
+    has_maps: bool = False
     needs_lost_maps: bool = False
+
+    @property
+    def sentence(self) -> str:
+        """Say in a sentence what a run would do; empty if there is nothing to say."""
+        if self.finished:
+            return "This slide is already done with these settings, and its outputs are unchanged."
+        if self.objects is not None:
+            return f"Its objects are there ({self.objects.name}): only the outputs would be written again."
+        if self.has_maps:
+            return "Predicted maps of these settings are there, and would be used again."
+        return _LOST if self.needs_lost_maps else ""
 
     @classmethod
     def find(cls, prepared: PreparedRun, folder: Path, earlier: RunManifest | None) -> "Reuse":
@@ -68,3 +86,14 @@ def _digest_in(path: Path) -> str | None:
     except (OSError, ValueError, KeyError):
         return None
     return provenance.get("digest") if isinstance(provenance, dict) else None
+
+
+def maps_line(manifest: RunManifest, folder: Path) -> str:
+    """Say how large the predicted maps of a run were, and where they are; empty if nothing was predicted."""
+    if manifest.maps_mb is None:
+        return ""
+    size = size_text(round(manifest.maps_mb * 1e6))
+    if not manifest.maps_kept:
+        return f"The predicted maps took {size} and are removed; --keep predictions keeps them for another threshold."
+    (kept, *_) = maps_of(folder, manifest.digests.predict) or [folder]
+    return f"The predicted maps ({size}) are kept in {kept}. Remove that folder when you no longer need them."
