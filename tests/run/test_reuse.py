@@ -2,7 +2,12 @@
 
 import hashlib
 import json
+import shutil
+import subprocess
+import sys
 import threading
+import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +16,7 @@ import pytest
 
 from tests.small_slides import tissue_with_nuclei, write_slide
 from wsi_parse.compute import worker
-from wsi_parse.errors import ModelError, StageError
+from wsi_parse.errors import StageError
 from wsi_parse.files import MANIFEST_NAME
 from wsi_parse.models.stain import StainModel
 from wsi_parse.progress import Silent
@@ -20,6 +25,7 @@ from wsi_parse.run.pipeline import run_slide
 from wsi_parse.settings import RunSettings
 
 pytestmark = pytest.mark.whole
+ROOT = Path(__file__).parents[2]
 SMALL = ("model.field_um=128", "tiles.block=2", "objects.chunk_px=256", "export.overlay_px=400", "compute.threads=1")
 #: What is changed between two runs, and whether objects must be made anew for it.
 OUTPUTS = {
@@ -50,18 +56,15 @@ def settings_of(*overrides: str) -> RunSettings:
 
 
 class Counter:
-    """Counts the tiles that are predicted and the chunks whose objects are made; stops after some tiles if asked to."""
+    """Counts the tiles that are predicted and the chunks whose objects are made."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.tiles = self.chunks = 0
-        self.stop_after: int | None = None
         lock, predict, extract = threading.Lock(), StainModel.predict, worker.extract_objects
 
         def counting(model: Any, images: Any, scale_pass: Any, state: Any) -> Any:
             with lock:
                 self.tiles += len(images)
-                if self.stop_after is not None and self.tiles > self.stop_after:
-                    raise ModelError("stop")
             return predict(model, images, scale_pass, state)
 
         def extracting(*given: Any) -> Any:
@@ -82,6 +85,23 @@ class Counter:
 @pytest.fixture
 def counter(monkeypatch: pytest.MonkeyPatch) -> Counter:
     return Counter(monkeypatch)
+
+
+Fresh = Callable[[str], tuple[RunManifest, dict[str, str]]]
+
+
+@pytest.fixture(scope="module")
+def fresh(slide: Path, tmp_path_factory: pytest.TempPathFactory) -> Fresh:
+    """Return what a run gives that reuses nothing, for a change; each is run once."""
+    known: dict[str, tuple[RunManifest, dict[str, str]]] = {}
+
+    def of(change: str) -> tuple[RunManifest, dict[str, str]]:
+        if change not in known:
+            folder = tmp_path_factory.mktemp("fresh")
+            known[change] = run_slide(slide, folder, settings_of(*(OUTPUTS | OBJECTS)[change])), contents(folder)
+        return known[change]
+
+    return of
 
 
 class Notes(Silent):
@@ -105,35 +125,76 @@ def tiles_of(manifest: RunManifest) -> int:
     return sum(item["tiles"] for item in manifest.passes)
 
 
+SLOWLY = """
+import sys, time
+from pathlib import Path
+from tests.run.test_reuse import settings_of
+from wsi_parse.models.stain import StainModel
+from wsi_parse.run.pipeline import run_slide
+
+predict = StainModel.predict
+StainModel.predict = lambda *given: time.sleep(0.05) or predict(*given)
+run_slide(Path(sys.argv[1]), Path(sys.argv[2]), settings_of())
+"""
+
+
+@pytest.fixture(scope="module")
+def killed(slide: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return the folder of a run whose process was killed (SIGKILL) when some of its blocks were done."""
+    folder = tmp_path_factory.mktemp("killed") / "out"
+    process = subprocess.Popen([sys.executable, "-c", SLOWLY, str(slide), str(folder)], cwd=ROOT)
+    end = time.monotonic() + 120
+    while len(markers(folder)) < 4:
+        assert process.poll() is None, "it ended before it was killed"
+        assert time.monotonic() < end, "it did not begin"
+        time.sleep(0.02)
+    process.kill()
+    process.wait()
+    assert not (folder / "annotations.geojson").exists()
+    return folder
+
+
+def markers(folder: Path) -> list[Path]:
+    return list(folder.glob(".work/maps-*/*/done/*.json"))
+
+
 @pytest.mark.parametrize("change", [*OUTPUTS, *OBJECTS])
-def test_an_interrupted_run_keeps_its_predictions(slide: Path, tmp_path: Path, counter: Counter, change: str) -> None:
+def test_a_killed_run_keeps_its_predictions(
+    slide: Path, killed: Path, fresh: Fresh, tmp_path: Path, counter: Counter, change: str
+) -> None:
     overrides = (OUTPUTS | OBJECTS)[change]
-    fresh = run_slide(slide, tmp_path / "fresh", settings_of(*overrides))
-    total = tiles_of(fresh)
-    assert counter.taken()[0] == total
-    counter.stop_after = total // 2
-    with pytest.raises(StageError):
-        run_slide(slide, tmp_path / "out", settings_of())
+    expected, expected_contents = fresh(change)
+    total = tiles_of(expected)
     counter.taken()
-    counter.stop_after = None
-    kept = {path: path.stat().st_mtime_ns for path in tmp_path.glob("out/.work/maps-*/*/done/*.json")}
-    assert kept
+    shutil.copytree(killed, tmp_path / "out")
+    kept = len(markers(tmp_path / "out"))
     resumed = run_slide(slide, tmp_path / "out", settings_of(*overrides))
     tiles, _ = counter.taken()
     (reused,) = [entry for entry in resumed.reused if entry["stage"] == "predict"]
-    assert reused["reused"] == len(kept)
-    assert 0 < tiles <= total - len(kept), "every block holds at least one tile"
-    assert contents(tmp_path / "out") == contents(tmp_path / "fresh")
+    assert 4 <= reused["reused"] <= kept, "a marker of a block that was being written does not count"
+    assert 0 < tiles <= total - reused["reused"], "every block holds at least one tile"
+    assert contents(tmp_path / "out") == expected_contents
 
 
-@pytest.mark.parametrize("change", [*OUTPUTS, *OBJECTS])
-def test_kept_maps_are_not_predicted_again(slide: Path, tmp_path: Path, counter: Counter, change: str) -> None:
-    overrides = (OUTPUTS | OBJECTS)[change]
-    run_slide(slide, tmp_path / "fresh", settings_of(*overrides))
-    first = run_slide(slide, tmp_path / "out", settings_of("export.keep=[predictions]"))
+@pytest.fixture(scope="module")
+def kept(slide: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, RunManifest]:
+    """Return a finished run with its maps."""
+    folder = tmp_path_factory.mktemp("kept")
+    first = run_slide(slide, folder, settings_of("export.keep=[predictions]"))
     assert first.maps_kept
     assert first.maps_mb is not None
     assert first.maps_mb > 0
+    return folder, first
+
+
+@pytest.mark.parametrize("change", [*OUTPUTS, *OBJECTS])
+def test_kept_maps_are_not_predicted_again(
+    slide: Path, kept: tuple[Path, RunManifest], fresh: Fresh, tmp_path: Path, counter: Counter, change: str
+) -> None:
+    overrides = (OUTPUTS | OBJECTS)[change]
+    _, expected_contents = fresh(change)
+    folder, first = kept
+    shutil.copytree(folder, tmp_path / "out")
     counter.taken()
     notes = Notes()
     changed = run_slide(slide, tmp_path / "out", settings_of(*overrides), notes)
@@ -141,12 +202,12 @@ def test_kept_maps_are_not_predicted_again(slide: Path, tmp_path: Path, counter:
     assert tiles == 0
     needs_chunks = change in OBJECTS or "ome-zarr" in str(overrides)
     assert (chunks > 0) == needs_chunks
-    assert contents(tmp_path / "out") == contents(tmp_path / "fresh")
+    assert contents(tmp_path / "out") == expected_contents
     assert changed.maps_kept, "what was asked to be kept stays until other settings make it void"
     assert list((tmp_path / "out" / ".work").glob("maps-*"))
     stages = {entry["stage"] for entry in changed.reused}
     assert stages == ({"predict"} if needs_chunks else {"objects"})
-    assert not any("predicted again" in text for text in notes.texts)
+    assert not any("tiles are predicted again" in text for text in notes.texts)
     # And back again.
     back = run_slide(slide, tmp_path / "out", settings_of())
     assert counter.taken()[0] == 0
@@ -155,18 +216,23 @@ def test_kept_maps_are_not_predicted_again(slide: Path, tmp_path: Path, counter:
 
 @pytest.mark.parametrize("change", OUTPUTS)
 def test_outputs_of_a_finished_run_are_written_without_predicting_or_outlining(
-    slide: Path, tmp_path: Path, counter: Counter, change: str
+    slide: Path, kept: tuple[Path, RunManifest], fresh: Fresh, tmp_path: Path, counter: Counter, change: str
 ) -> None:
-    overrides = tuple(text.replace(',"ome-zarr"', ',"csv"') for text in OUTPUTS[change])
-    fresh = run_slide(slide, tmp_path / "fresh", settings_of(*overrides))
-    run_slide(slide, tmp_path / "out", settings_of())
+    overrides = OUTPUTS[change]
+    expected, expected_contents = fresh(change)
+    if "ome-zarr" in str(overrides):
+        overrides = ('export.formats=["geojson","parquet","csv"]',)
+        expected = run_slide(slide, tmp_path / "fresh", settings_of(*overrides))
+        expected_contents = contents(tmp_path / "fresh")
+    # Without its maps.
+    shutil.copytree(kept[0], tmp_path / "out", ignore=shutil.ignore_patterns(".work"))
     counter.taken()
     changed = run_slide(slide, tmp_path / "out", settings_of(*overrides))
     assert counter.taken() == (0, 0)
-    assert contents(tmp_path / "out") == contents(tmp_path / "fresh")
+    assert contents(tmp_path / "out") == expected_contents
     assert changed.reused == [{"stage": "objects", "file": "objects.parquet"}]
     same = ("counts", "per_mm2", "unsure", "existence", "tissue_mm2", "passes", "model", "outputs", "digests", "notes")
-    assert {name: getattr(changed, name) for name in same} == {name: getattr(fresh, name) for name in same}
+    assert {name: getattr(changed, name) for name in same} == {name: getattr(expected, name) for name in same}
 
 
 def test_a_run_says_before_it_begins_that_maps_are_gone(slide: Path, tmp_path: Path, counter: Counter) -> None:
@@ -183,7 +249,7 @@ def test_a_run_says_before_it_begins_that_maps_are_gone(slide: Path, tmp_path: P
     notes = Watching()
     run_slide(slide, tmp_path, settings_of("objects.threshold=0.4"), notes)
     assert counter.taken()[0] == tiles_of(first)
-    (said,) = [text for text in notes.texts if "predicted again" in text]
+    (said,) = [text for text in notes.texts if "tiles are predicted again" in text]
     assert f"all {tiles_of(first):,} tiles are predicted again. That took " in said
     assert "--keep predictions" in said
 

@@ -49,8 +49,8 @@ def _compute(
     total = sum(len(item.selection.blocks()) for item in plan.passes)
     left = sum(map(len, blocks))
     if left < total and any(blocks) | any(chunks):
-        done = f"{total - left} of {total} blocks are done" if left else "all predicted maps are there"
-        progress.note(f"Resuming: {done}.")
+        more = "" if left else ": nothing is predicted again"
+        progress.note(f"Resuming: {total - left} of {total} blocks are done{more}.")
     tiles = [
         sum(map(len, map(item.selection.of_block, remaining)))
         for item, remaining in zip(plan.passes, blocks, strict=True)
