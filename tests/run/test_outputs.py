@@ -16,7 +16,7 @@ from wsi_parse.progress import Clock, Silent
 from wsi_parse.run.collect import ChunkSource
 from wsi_parse.run.manifest import RunManifest, sha256_of
 from wsi_parse.run.outputs import Written, export_context, write_outputs
-from wsi_parse.run.pipeline import segment_slide
+from wsi_parse.run.pipeline import run_slide
 from wsi_parse.run.prepared import resolve_run
 from wsi_parse.run.resolve import resolve
 from wsi_parse.settings import ExportSettings, RunSettings
@@ -98,7 +98,7 @@ def settings_of(*overrides: str) -> RunSettings:
 )
 def test_a_finished_run_writes_the_same_outputs_again(slide: Path, tmp_path: Path, overrides: tuple[str, ...]) -> None:
     settings = settings_of(*overrides)
-    manifest = segment_slide(slide, tmp_path / "run", settings)
+    manifest = run_slide(slide, tmp_path / "run", settings)
     assert sum(manifest.unsure.values()) > 0
     assert sum(manifest.counts.values()) > 500
     prepared = resolve_run(slide, resolve(settings))
@@ -127,7 +127,7 @@ def test_a_finished_run_writes_the_same_outputs_again(slide: Path, tmp_path: Pat
 @pytest.mark.whole
 def test_an_output_that_cannot_be_written_leaves_nothing_and_names_the_stage(slide: Path, tmp_path: Path) -> None:
     settings = settings_of()
-    manifest = segment_slide(slide, tmp_path / "run", settings)
+    manifest = run_slide(slide, tmp_path / "run", settings)
     prepared = resolve_run(slide, resolve(settings))
     classes = ClassTable.of(prepared.prompts)
     with prepared.slide, pytest.raises(StageError, match="export failed"):
