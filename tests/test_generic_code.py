@@ -10,7 +10,7 @@ from wsi_parse.registry import EXPORTERS, MODELS, READERS
 from wsi_parse.settings import RunSettings
 
 ROOT = Path(__file__).parents[1]
-NAMES = {name for kind in (READERS, MODELS, EXPORTERS) for name in kind.names()}
+NAMES = {*MODELS.names(), *EXPORTERS.names()}
 # The plug-ins of this package, and where they are listed.
 OWN = {"registry.py"} | {
     str(Path(*kind._builtin[name].partition(":")[0].split(".")[1:]))
@@ -30,6 +30,8 @@ ALLOWED = {
 FORMAT_MODULES = {
     "cli/check.py": {"wsi_parse.exporters.geojson_parts"},
     "run/export.py": {"wsi_parse.exporters.parquet_source"},
+    "run/result.py": {"wsi_parse.exporters.parquet"},
+    "run/stages.py": {"wsi_parse.exporters.parquet_source"},
 }
 
 

@@ -140,6 +140,13 @@ class TestBeforeItsWeightsAreThere:
         assert "wsi-parse models get example-model" in text
 
 
+def test_the_help_lists_what_is_registered(installed: Installed) -> None:
+    text = " ".join(installed.wsi_parse("run", "--help-all").stdout.split())
+    assert "geojson" in text
+    assert "example-list" in text
+    assert "example-cluster" in text
+
+
 def test_info_opens_a_folder_that_is_a_slide(installed: Installed, slide: Path) -> None:
     facts = json.loads(installed.wsi_parse("info", slide, "--json").stdout)
     assert (facts["name"], facts["reader"], facts["mpp_x_um"]) == ("case 1", "example-reader", 0.5)
@@ -240,29 +247,13 @@ class TestFailures:
     def test_with_traceback_its_file_and_line_are_shown(
         self, with_weights: Installed, slide: Path, tmp_path: Path, fails: str, file: str, text: str
     ) -> None:
-        code = """
-import sys, traceback
-from pathlib import Path
-from wsi_parse.errors import WsiParseError
-from wsi_parse.run.pipeline import segment_slide
-from wsi_parse.settings import RunSettings
-if __name__ == "__main__":
-    settings = RunSettings.load(
-        None, sys.argv[3:], prompts=("blue discs",), export={"formats": ("example-list",)}, compute={"workers": 1}
-    )
-    try:
-        segment_slide(Path(sys.argv[1]), Path(sys.argv[2]), settings)
-    except WsiParseError as error:
-        traceback.print_exception(error)
-        sys.exit(7)
-"""
-        (tmp_path / "script.py").write_text(code)
-        done = with_weights.run(tmp_path / "script.py", slide, tmp_path / "out", *SMALL, fails=fails)
-        assert done.returncode == 7, done.stdout + done.stderr
-        assert text in done.stderr
+        command = (slide, "-p", "blue discs", "-o", tmp_path, "--format", "example-list", *overrides())
+        processes = ("--set", "compute.workers=1")
+        shown = with_weights.wsi_parse(*command, *processes, "--traceback", check=1, fails=fails).stderr
+        assert text in shown
         folder = Path("wsi_parse_example")
         place = f'{folder / file}", line '
-        assert place in done.stderr
-        line = done.stderr.split(place)[1].split(",")[0]
+        assert place in shown
+        line = shown.split(place)[1].split(",")[0]
         source = (PACKAGE / "src" / folder / file).read_text().splitlines()[int(line) - 1]
         assert f'fail("{fails.removesuffix("-oddly")}")' in source

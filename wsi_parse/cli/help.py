@@ -14,6 +14,7 @@ from rich.text import Text
 from typer.core import TyperCommand, TyperGroup
 
 from wsi_parse.cli.mistakes import check_quotes
+from wsi_parse.registry import CLUSTERS, EXPORTERS
 
 #: Panels of options, in this order; the last one is in every command.
 OBJECTS, MODEL, SLIDE, OUTPUT, COMPUTE = "Objects", "Model", "Slide", "Output", "Compute"
@@ -142,11 +143,24 @@ def _name(parameter: Any) -> str:  # noqa: ANN401 - click's Parameter
 def _text(parameter: Any) -> str:  # noqa: ANN401 - click's Parameter
     # A default of the settings is given as a text.
     default = parameter.show_default if isinstance(parameter.show_default, str) else parameter.default
+    text = filled_in(str(parameter.help))
     if parameter.required and parameter.param_type_name == "option":
-        return f"{parameter.help} [required]"
+        return f"{text} [required]"
     if isinstance(default, str | Path | int | float) and not isinstance(default, bool) and not parameter.count:
-        return f"{parameter.help} [default: {default}]"
-    return str(parameter.help)
+        return f"{text} [default: {default}]"
+    return text
+
+
+def filled_in(text: str) -> str:
+    """Put in the names of what is registered, also by other packages, when the help is shown and not before.
+
+    >>> filled_in("Where: {clusters}.")
+    'Where: local, slurm, pbs, lsf.'
+    """
+    for place, registry in (("{formats}", EXPORTERS), ("{clusters}", CLUSTERS)):
+        if place in text:
+            text = text.replace(place, ", ".join(registry.names()))
+    return text
 
 
 def _summary(command: Any) -> str:  # noqa: ANN401 - click's Command

@@ -110,10 +110,8 @@ Name = Annotated[
 Out = Annotated[
     Path, typer.Option("--out", "-o", metavar="FOLDER", rich_help_panel=OUTPUT, help="Folder for the results.")
 ]
-FORMAT_HELP = (
-    "Output format: geojson, parquet, csv, dicom, ome-zarr, spatialdata, or that of a plug-in. Repeat the option for "
-    "several."
-)
+# The help puts in the names of what is registered: see help.filled_in.
+FORMAT_HELP = "Output format: {formats}. Repeat the option for several."
 Formats = Annotated[
     list[str] | None,
     typer.Option(
@@ -167,7 +165,7 @@ ClusterName = Annotated[
         "--cluster",
         metavar="NAME",
         rich_help_panel=COMPUTE,
-        help="Where the work is done: local, slurm, pbs, lsf, or the address of a Dask scheduler, tcp://HOST:PORT.",
+        help="Where the work is done: {clusters}, or the address of a Dask scheduler, tcp://HOST:PORT.",
     ),
 ]
 Config = Annotated[

@@ -42,7 +42,8 @@ def choose_model(
         return knowing[0], warnings
     texts = ", ".join(repr(prompt.text) for prompt in prompts)
     have = "; ".join(f"{name} knows {', '.join(specs[name].prompts)}" for name in installed)
-    suggestions = (suggest_prompt(prompt.text) for prompt in prompts)
+    words = [target for spec in specs.values() for target in spec.vocabulary]
+    suggestions = (suggest_prompt(prompt.text, words) for prompt in prompts)
     remedy = " ".join((*filter(None, suggestions), *(str(missing[name]) for name in candidates), *warnings))
     raise UnknownPromptError(f"No installed model knows {texts} ({have}).", remedy)
 

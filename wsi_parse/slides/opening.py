@@ -113,14 +113,14 @@ def _first_that_can(path: Path, wanted: str | None) -> Reader:
 def _in_order(path: Path) -> tuple[dict[str, type[Reader]], list[str]]:
     """Return the readers to try, and a sentence about each that is broken; see the notes of :func:`open_slide`."""
     kinds, warnings = READERS.usable()
-    claiming, failures = claims(path, kinds)
-    reasons = [*warnings, *failures]
     ours = {name: kind for name, kind in kinds.items() if READERS.is_builtin(name)}
-    others = {name: kind for name, kind in claiming.items() if name not in ours}
+    others, failures = claims(path, {name: kind for name, kind in kinds.items() if name not in ours})
+    reasons = [*warnings, *failures]
     if path.is_dir():
-        return claiming, reasons
+        return others, reasons
     knows_ending = any(has_ending(path, kind.suffixes) for kind in ours.values())
-    is_exclusive = not knows_ending or not claiming.keys() & ours.keys()
+    # Ours are asked only where it matters: to look at a file takes time.
+    is_exclusive = bool(others) and not (knows_ending and claims(path, ours)[0])
     return {**others, **ours} if is_exclusive else {**ours, **others}, reasons
 
 

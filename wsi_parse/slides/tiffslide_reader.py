@@ -7,7 +7,6 @@ from typing import Any, ClassVar
 import numpy as np
 import tifffile
 from numpy.typing import NDArray
-from tiffslide import TiffSlide
 
 from wsi_parse.errors import SlideOpenError
 from wsi_parse.geometry import Box
@@ -72,6 +71,9 @@ def _tiles(tiff: tifffile.TiffFile, pages: list[Any], name: str) -> tuple[list[C
 
 def _vendor_and_pixel_size(path: Path) -> tuple[str, PixelSize | None]:
     """Read the vendor and the pixel size from the metadata that TiffSlide finds."""
+    # Slow to import, and only needed for this kind of file: every reader is imported before a slide is opened.
+    from tiffslide import TiffSlide
+
     with TiffSlide(path) as slide:
         properties = slide.properties
     vendor = str(properties.get("tiffslide.vendor", "generic-tiff"))
