@@ -201,9 +201,9 @@ def _plan(listing: "Listing", settings: "RunSettings", choice: "Choice", console
     at_once, model_name = decided.settings.compute.slides_at_once, decided.settings.model.name
     source = f" ({figures['expected_by']})" if figures else ""
     console.print(
-        f"{counted(len(rows), 'slide')} · {counted(tiles, 'tile')} · about {duration(seconds)} on this machine with "
-        f"{model_name}{source} · up to {disk_mb * at_once / 1000:.1f} GB of disk space for {at_once} slides at "
-        "once",
+        f"{counted(len(rows), 'slide')} · {counted(tiles, 'tile')} · about {duration(seconds)} of prediction on this "
+        f"machine with {model_name}{source} · up to {disk_mb * at_once / 1000:.1f} GB of disk space for {at_once} slides "
+        "at once",
         highlight=False,
         soft_wrap=True,
     )
