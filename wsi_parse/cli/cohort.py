@@ -202,8 +202,8 @@ def _plan(listing: "Listing", settings: "RunSettings", choice: "Choice", console
     source = f" ({figures['expected_by']})" if figures else ""
     console.print(
         f"{counted(len(rows), 'slide')} · {counted(tiles, 'tile')} · about {duration(seconds)} of prediction on this "
-        f"machine with {model_name}{source} · up to {disk_mb * at_once / 1000:.1f} GB of disk space for {at_once} slides "
-        "at once",
+        f"machine with {model_name}{source} · up to {disk_mb * at_once / 1000:.1f} GB of disk space for {at_once} "
+        "slides at once",
         highlight=False,
         soft_wrap=True,
     )
