@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from wsi_parse.cli.help import COMPUTE, MODEL, OBJECTS, OUTPUT, SETTINGS, SLIDE
+from wsi_parse.registry import CLUSTERS, EXPORTERS
 
 OneSlide = Annotated[Path, typer.Argument(metavar="SLIDE", help="A slide file.", show_default=False)]
 Prompts = Annotated[
@@ -110,10 +111,7 @@ Name = Annotated[
 Out = Annotated[
     Path, typer.Option("--out", "-o", metavar="FOLDER", rich_help_panel=OUTPUT, help="Folder for the results.")
 ]
-FORMAT_HELP = (
-    "Output format: geojson, parquet, csv, dicom, ome-zarr, spatialdata, or that of a plug-in. Repeat the option for "
-    "several."
-)
+FORMAT_HELP = f"Output format: {', '.join(EXPORTERS.names())}. Repeat the option for several."
 Formats = Annotated[
     list[str] | None,
     typer.Option(
@@ -167,7 +165,8 @@ ClusterName = Annotated[
         "--cluster",
         metavar="NAME",
         rich_help_panel=COMPUTE,
-        help="Where the work is done: local, slurm, pbs, lsf, or the address of a Dask scheduler, tcp://HOST:PORT.",
+        help=f"Where the work is done: {', '.join(CLUSTERS.names())}, or the address of a Dask scheduler, "
+        "tcp://HOST:PORT.",
     ),
 ]
 Config = Annotated[
