@@ -153,7 +153,7 @@ class TestCohort:
         screen.device("Some GPU")
         screen.ended(outcome("done"))
         line = screen.line()
-        assert "slides 1 of 4 slides (25%)" in line
+        assert "cohort 1 of 4 slides (25%)" in line
         assert "predict 75 of 300 tiles (25%)" in line
         assert "Some GPU" in line
         text = stream.getvalue()

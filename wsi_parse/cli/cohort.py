@@ -178,7 +178,7 @@ def _plan(listing: "Listing", settings: "RunSettings", choice: "Choice", console
         screen.note(note)
     problems = [Outcome.of_problem(problem) for problem in decided.listing.problems]
     rows = selected_rows(decided.listing, choice)[: choice.limit]
-    tiles, seconds, disk_mb = 0, 0.0, 0.0
+    slides, tiles, seconds, disk_mb = 0, 0, 0.0, 0.0
     figures: dict[str, Any] = {}
     for row in rows:
         try:
@@ -187,6 +187,7 @@ def _plan(listing: "Listing", settings: "RunSettings", choice: "Choice", console
             show_traceback(error)
             problems.append(Outcome.of_error(row, error, Path(row.id)))
             continue
+        slides += 1
         tiles += figures["tiles"]
         seconds += figures["expected_seconds"]
         disk_mb = max(disk_mb, figures["expected_disk_mb"])
@@ -194,16 +195,16 @@ def _plan(listing: "Listing", settings: "RunSettings", choice: "Choice", console
             typer.echo(json.dumps({"id": row.id, "slide": row.path.name, **figures}))
         time = duration(figures["expected_seconds"])
         console.print(f"{escape(row.id)}: {counted(figures['tiles'], 'tile')} · {time}", highlight=False)
-    screen.checked(len(rows), problems)
+    screen.checked(slides, problems)
     if as_json:
         for problem in problems:
             typer.echo(problem.model_dump_json())
     at_once, model_name = decided.settings.compute.slides_at_once, decided.settings.model.name
     source = f" ({figures['expected_by']})" if figures else ""
     console.print(
-        f"{counted(len(rows), 'slide')} · {counted(tiles, 'tile')} · about {duration(seconds)} on this machine with "
-        f"{model_name}{source} · up to {disk_mb * at_once / 1000:.1f} GB of disk space for {at_once} slides at "
-        "once",
+        f"{counted(slides, 'slide')} · {counted(tiles, 'tile')} · about {duration(seconds)} of prediction on this "
+        f"machine with {model_name}{source} · up to {disk_mb * at_once / 1000:.1f} GB of disk space for {at_once} "
+        "slides at once",
         highlight=False,
         soft_wrap=True,
     )

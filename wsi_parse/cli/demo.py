@@ -48,10 +48,11 @@ def demo(out: Out = Path("demo-out")) -> None:
         raise typer.Exit(code)
     folder = out / "demo"
     annotations = folder / "annotations.geojson"
+    console.print(f"Compared with the painted truth; centres match within {_MATCH_UM:g} µm:", highlight=False)
     console.print(_comparison(annotations, truth))
     console.print(
         "Painted cells are not real tissue: the demo shows that everything works together, but not how accurate the "
-        "model is. To see that, run: wsi-parse models show mini",
+        "model is. To see that, run: wsi-parse models mini",
         highlight=False,
     )
     console.print(
@@ -68,9 +69,7 @@ def _comparison(annotations: Path, truth: Path) -> Table:
 
     from wsi_parse.evaluate import f1_score, match_centres
 
-    table = Table(
-        show_edge=False, pad_edge=False, title=f"Compared with the painted truth; centres match within {_MATCH_UM:g} µm"
-    )
+    table = Table(show_edge=False, pad_edge=False)
     for name in ("prompt", "painted", "found", "matched", "F1"):
         table.add_column(name, justify="left" if name == "prompt" else "right")
     found, known = _centres_um(annotations), _centres_um(truth)

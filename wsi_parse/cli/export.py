@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from wsi_parse.cli.help import OUTPUT, SLIDE
-from wsi_parse.cli.options import Json
+from wsi_parse.cli.options import FORMAT_HELP, Json
 from wsi_parse.cli.terminal import messages, say
 from wsi_parse.notice import RESEARCH_ONLY
 
@@ -23,7 +23,7 @@ def export(
             "--format",
             metavar="NAME",
             rich_help_panel=OUTPUT,
-            help="Output format: geojson, csv or another format of objects. Repeat the option for several.",
+            help=FORMAT_HELP,
         ),
     ],
     gzip: Annotated[

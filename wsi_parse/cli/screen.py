@@ -93,7 +93,7 @@ class CohortScreen:
 
     def __init__(self, console: Console, errors: Console | None = None) -> None:
         self._console, self._errors = console, errors or console
-        self._slides, self._tiles = StageProgress("slides", "slide", None), StageProgress("predict", "tile", None)
+        self._slides, self._tiles = StageProgress("cohort", "slide", None), StageProgress("predict", "tile", None)
         self._facts = Facts()
 
     def note(self, text: str) -> None:

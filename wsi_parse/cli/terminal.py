@@ -108,8 +108,9 @@ def text_of(error: BaseException) -> str:
 
 
 def _hint(error: BaseException) -> str:
-    """Point to --traceback if nobody foresaw the error."""
-    return " (--traceback shows where)" if _is_unforeseen(error) and not _wanted.traceback else ""
+    """Point to --traceback if nobody foresaw the error, and it does not do that itself."""
+    is_needed = _is_unforeseen(error) and not _wanted.traceback and "--traceback" not in text_of(error)
+    return " (--traceback shows where)" if is_needed else ""
 
 
 def _is_unforeseen(error: BaseException | None) -> bool:

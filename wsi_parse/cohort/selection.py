@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from wsi_parse.cohort.listing import CohortSlide, Listing, Problem
-from wsi_parse.errors import UnknownPromptError, UsageError
+from wsi_parse.errors import UnknownPromptError, UsageError, did_you_mean
 from wsi_parse.prompts import Prompt
 from wsi_parse.run.choose_model import choose_model
 from wsi_parse.run.prepared import PreparedRun, resolve_run
@@ -142,7 +142,10 @@ def selected_rows(listing: Listing, choice: Choice) -> list[CohortSlide]:
     known = {row.id for row in listing.slides} | {problem.id for problem in listing.problems}
     unknown = sorted(set(choice.only) - known)
     if unknown:
-        raise UsageError(f"There is no slide {', '.join(unknown)} in this cohort.", "Use an id from cohort.csv.")
+        raise UsageError(
+            f"There is no slide {', '.join(unknown)} in this cohort.",
+            f"{did_you_mean(unknown[0], known)} Use an id from cohort.csv.",
+        )
     return [row for row in listing.slides if not choice.only or row.id in choice.only]
 
 

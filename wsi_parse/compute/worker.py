@@ -1,5 +1,6 @@
 """The tasks of a worker: predict a block, extract the objects of a chunk. A process holds one model and its plans."""
 
+import logging
 import os
 import pickle
 import socket
@@ -27,6 +28,7 @@ from wsi_parse.settings import ModelSettings
 from wsi_parse.slides.slide import Slide
 from wsi_parse.tissue.mask import TissueMask
 
+logger = logging.getLogger(__name__)
 _lock = threading.Lock()
 _plans: dict[str, RunPlan] = {}
 # One more than the number of runs that may be active at once.
@@ -67,6 +69,7 @@ def load_model(name: str, settings: ModelSettings, weights: Weights | None) -> S
     with _lock:
         if key not in _models:
             _models.clear()
+            logger.info("The model %s is made for this process.", name)
             with plugin_named("model", name):
                 _models[key] = MODELS.get(name)(settings, weights)
         return _models[key]
@@ -165,6 +168,7 @@ def predict_task(path: str, index: int, block: tuple[int, int]) -> Done:
         held = min(batch, model.largest_batch or batch)
         reduced = held if held < batch else None
         plan.pass_contexts[index].store.write_block(block, tiles, notes, reduced)
+        logger.debug("Block %s of %s was predicted in %.2f s.", block, plan.slide.name, time.time() - started)
         return len(item.selection.of_block(block))
 
     count = _run_guarded(plan, "predict", index, block, work)
@@ -182,6 +186,7 @@ def extract_task(path: str, index: int, chunk: tuple[int, int], *_blocks: Any) -
             return 0
         found = extract_objects(plan.pass_contexts[index], chunk)
         found.save(plan.objects_path(index, chunk))
+        logger.debug("Chunk %s of %s has %d cells.", chunk, plan.slide.name, len(found.cells))
         return len(found.cells)
 
     count = _run_guarded(plan, "outline", index, chunk, work)

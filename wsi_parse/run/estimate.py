@@ -13,6 +13,7 @@ from wsi_parse.compute.plan import PassPlan
 from wsi_parse.compute.worker import load_model
 from wsi_parse.errors import WeightsError
 from wsi_parse.models.contract import Segmenter
+from wsi_parse.registry import plugin_named
 from wsi_parse.run.prepared import PreparedRun
 from wsi_parse.tissue.mask import TissueMask
 
@@ -85,7 +86,8 @@ def tile_time(prepared: PreparedRun, item: PassPlan, tissue: TissueMask) -> Tile
     key = (prepared.spec.name, weights, settings.model, settings.compute.workers, threads, scale_pass.tile_px)
     if key not in _timed:
         model = load_model(prepared.spec.name, settings.model, weights)
-        _timed[key] = _timed_seconds(prepared, model, item, tissue, threads)
+        with plugin_named("model", prepared.spec.name):
+            _timed[key] = _timed_seconds(prepared, model, item, tissue, threads)
         logger.info("A tile of %s takes %.3f s on this machine.", prepared.spec.name, _timed[key])
     return TileTime(_timed[key], TIMED)
 

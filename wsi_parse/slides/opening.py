@@ -1,5 +1,6 @@
 """open_slide: the reader for a path, and what is checked before a slide is believed."""
 
+import logging
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +13,8 @@ from wsi_parse.slides.base import Reader, claims, has_ending, read_level
 from wsi_parse.slides.slide import Slide, SlideOptions
 
 _OVERVIEW_PX = 512
+
+logger = logging.getLogger(__name__)
 
 
 def open_slide(source: str | Path | NDArray[np.uint8], options: SlideOptions | None = None) -> Slide:
@@ -104,6 +107,7 @@ def _first_that_can(path: Path, wanted: str | None) -> Reader:
         except OSError as error:
             reasons.append(f"{name}: {error.strerror or error}")
         else:
+            logger.info("%s is read by the reader %s.", path.name, name)
             return reader
     raise SlideOpenError(
         f"{path.name} cannot be opened ({'; '.join(reasons)}).", "Check that the file is a slide and is complete."
