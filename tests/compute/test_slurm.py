@@ -13,6 +13,8 @@ import pytest
 from tests.compute.processes import wait_until
 from tests.compute.slurm import USUAL, slurm_of_one_node
 from tests.small_slides import tissue_with_nuclei, write_slide
+from wsi_parse.settings import ComputeSettings
+from wsi_parse.testing import ClusterTests
 
 pytestmark = pytest.mark.whole
 
@@ -131,3 +133,10 @@ def test_snakemake_makes_a_job_of_each_slide(
     assert hashes(tmp_path / "out") == expected
     assert "**3 done.**" in (tmp_path / "out" / "summary.md").read_text()
     assert jobs_in(slurm) - before == 3
+
+
+class TestSlurm(ClusterTests):
+    @pytest.fixture
+    def settings(self, slurm: Path) -> ComputeSettings:
+        options = {"cores": 1, "memory": "2GiB", "walltime": "00:20:00"}
+        return ComputeSettings(cluster="slurm", workers=1, options=options)

@@ -32,6 +32,8 @@ def _jobs(name: str, settings: ComputeSettings, at_once: int | None, folder: Pat
         "processes": 1,
         "memory": "8GiB",
         "log_directory": str(folder / "jobs"),
+        # Any free port, so that two runs on one machine do not collide.
+        "scheduler_options": {"dashboard_address": ":0"},
         **settings.options,
     }
     # One block is read while another is computed. The batch system limits the memory: a worker that Dask paused would
