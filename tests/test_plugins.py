@@ -12,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from tests.small_slides import tissue_with_nuclei
 
@@ -153,12 +154,17 @@ def test_info_opens_a_folder_that_is_a_slide(installed: Installed, slide: Path) 
 
 
 class TestWithWeights:
-    def test_get_calls_its_install_and_verify_its_checks(self, installed: Installed) -> None:
+    def test_get_calls_its_install_and_verify_its_checks(self, installed: Installed, tmp_path: Path) -> None:
         got = installed.wsi_parse("models", "get", "example-model")
         assert "no bytes at all" in got.stderr or "Installed in" in got.stderr
-        verified = " ".join(installed.wsi_parse("models", "verify", "example-model").stdout.split())
-        assert "threshold 30" in verified
-        assert "MIT" in verified
+        pixels = tissue_with_nuclei(400, 300)[0]
+        for kind, picture in (("images", pixels), ("masks", pixels[..., 2].astype(int) - pixels[..., 0] >= 30)):
+            (tmp_path / kind).mkdir()
+            Image.fromarray(picture).save(tmp_path / kind / "a.png")
+        labelled = ("--labelled", tmp_path, "--prompt", "blue dots", "--mpp", "0.5")
+        verified = " ".join(installed.wsi_parse("models", "verify", "example-model", *labelled).stdout.split())
+        for words in ("threshold 30", "prompt blue discs", "labelled fields 6", "dice mean 1.0", "MIT"):
+            assert words in verified
         shown = installed.wsi_parse("models", "show", "example-model").stdout
         assert "every example is blue" in shown
 
@@ -184,6 +190,7 @@ class TestWithWeights:
         assert manifest["state"] == "done"
         assert manifest["model"]["name"] == "example-model"
         assert manifest["slide"]["reader"] == "example-reader"
+        assert manifest["versions"]["wsi-parse-example"] == "1.0"
         assert manifest["counts"]["blue discs"] > 20
         assert manifest["prompts"][0]["class"] == "Disc"
         count = manifest["counts"]["blue discs"]

@@ -52,6 +52,13 @@ class TestRegistry:
         assert own.get("ours") is int
         assert set(groups) == {"wsi_parse.exporters"}
 
+    def test_the_package_of_a_plugin_has_its_version(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        offer(monkeypatch, Point("theirs", float), Point("ours", float))
+        own = Registry("exporter", {"ours": "builtins:int"})
+        own.add("mine", int)
+        found = [own.package_of(name) for name in ("theirs", "ours", "mine", "nobody's")]
+        assert found == ["their-package 1.5", "", "", ""]
+
     def test_a_name_of_ours_cannot_be_taken(self, monkeypatch: pytest.MonkeyPatch) -> None:
         offer(monkeypatch, Point("ours", float))
         own = Registry("exporter", {"ours": "builtins:int"})
@@ -78,7 +85,7 @@ class TestRegistry:
 class Point:
     """An entry point of another package; an error is raised when it is loaded."""
 
-    dist = SimpleNamespace(name="their-package")
+    dist = SimpleNamespace(name="their-package", version="1.5")
 
     def __init__(self, name: str, value: object) -> None:
         self.name, self.value = name, value

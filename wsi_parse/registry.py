@@ -42,6 +42,11 @@ class Registry:
         """Return whether a plug-in is part of this package."""
         return name in self._builtin
 
+    def package_of(self, name: str) -> str:
+        """Return name and version of the package that a plug-in comes from; empty if that is this one or none."""
+        point = None if name in self._builtin or name in self._added else self._entry_points().get(name)
+        return f"{point.dist.name} {point.dist.version}" if point is not None and point.dist is not None else ""
+
     def add(self, name: str, plugin: Any) -> None:  # noqa: ANN401 - any plug-in type
         """Register an object of this process, such as a model that a script or a test defines."""
         self._added[name] = plugin

@@ -162,6 +162,10 @@ class TestWorkersAreChecked:
             check.setup(with_gpu)
         for words in ("cannot write", "weights none.safetensors"):
             assert words in str(caught.value)
+        assert "comes from" not in str(caught.value)
+        check.package = "their-package 2.0"
+        with pytest.raises(ClusterError, match=r"its model comes from no package, not from their-package 2\.0"):
+            check.setup(with_gpu)
         without = SimpleNamespace(address="tcp://w", state=SimpleNamespace(total_resources={}))
         with pytest.raises(ClusterError) as caught:
             check.setup(without)

@@ -9,6 +9,7 @@ from tests.one_pass import ArrayReader
 from wsi_parse.geometry import Box
 from wsi_parse.models.scale_pass import Channel, Recipe, ScalePass
 from wsi_parse.prompts import Prompt
+from wsi_parse.registry import EXPORTERS, MODELS, READERS, Registry
 from wsi_parse.run.digests import Digests
 from wsi_parse.settings import RunSettings
 from wsi_parse.slides.base import PixelSize
@@ -125,3 +126,21 @@ def test_each_setting_counts_from_its_stage_on(name: str, value: object) -> None
 )
 def test_what_is_not_a_setting_counts_from_its_stage_on(change: dict[str, object], stage: str | None) -> None:
     assert first_changed(digests(), digests(**change)) == stage  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("kind", "changed"),
+    [
+        (READERS, {"predict", "objects", "outputs"}),
+        (MODELS, {"predict", "objects", "outputs"}),
+        (EXPORTERS, {"outputs"}),
+    ],
+    ids=lambda value: getattr(value, "kind", None),
+)
+def test_another_version_of_a_plug_in_counts(
+    monkeypatch: pytest.MonkeyPatch, kind: Registry, changed: set[str]
+) -> None:
+    before = digests()
+    monkeypatch.setattr(kind, "package_of", lambda name: "their-package 2.0")
+    after = digests()
+    assert {name for name in before.model_fields_set if getattr(before, name) != getattr(after, name)} == changed

@@ -12,11 +12,12 @@ from wsi_parse.compute.worker import weights_here
 from wsi_parse.errors import ClusterError, StageError, WsiParseError
 from wsi_parse.files import try_writing
 from wsi_parse.models.weights import Weights
+from wsi_parse.registry import MODELS
 from wsi_parse.settings import ModelSettings
 
 
 class WorkerCheck(WorkerPlugin):
-    """Checks, when a worker starts, the version, the weights, the slide and the output folder.
+    """Checks, when a worker starts, the versions, the weights, the slide and the output folder.
 
     Parameters
     ----------
@@ -44,6 +45,7 @@ class WorkerCheck(WorkerPlugin):
         self.name = f"wsi-parse-check-{uuid.uuid4()}"
         self.version = __version__
         self.model_name, self.settings, self.weights = model_name, settings, weights
+        self.package = MODELS.package_of(model_name)
         self.slide, self.out, self.device = slide, out, device
 
     @property
@@ -63,7 +65,7 @@ class WorkerCheck(WorkerPlugin):
         """
         problems = [self._version(), _unwritable(self.out)]
         if not self.device or self.device in worker.state.total_resources:
-            problems.append(self._weights())
+            problems += [self._model(), self._weights()]
         found = [problem for problem in problems if problem]
         if found:
             raise ClusterError(
@@ -80,6 +82,15 @@ class WorkerCheck(WorkerPlugin):
 
     def _version(self) -> str:
         return "" if self.version == __version__ else f"it has wsi-parse {__version__}, not {self.version}"
+
+    def _model(self) -> str:
+        """Look for the package of a model that is a plug-in."""
+        here = MODELS.package_of(self.model_name)
+        return (
+            ""
+            if here == self.package
+            else f"its model comes from {here or 'no package'}, not from {self.package or 'none'}"
+        )
 
     def _weights(self) -> str:
         try:

@@ -11,6 +11,7 @@ from wsi_parse._version import __version__
 from wsi_parse.models.scale_pass import Recipe, ScalePass
 from wsi_parse.models.weights import Weights
 from wsi_parse.prompts import Prompt
+from wsi_parse.registry import EXPORTERS, MODELS, READERS
 from wsi_parse.settings import RunSettings
 from wsi_parse.slides.slide import Slide
 
@@ -65,6 +66,8 @@ class Digests(BaseModel):
             settings.tiles.model_dump(mode="json", exclude={"block"}),
             settings.model.model_dump(mode="json", exclude={"weights", "threads"}),
             weights and weights.sha256,
+            # Ours have the version of this package.
+            (READERS.package_of(slide.info.reader), MODELS.package_of(settings.model.name)),
             [_predicted(scale_pass) for scale_pass in scale_passes],
         )
         objects = _hash(
@@ -77,6 +80,7 @@ class Digests(BaseModel):
             settings.export.model_dump(mode="json", exclude={"keep", "classes"}),
             [(prompt.text, prompt.name, prompt.class_name, prompt.colour) for prompt in prompts],
             settings.slide.name or slide.name,
+            [EXPORTERS.package_of(name) for name in settings.export.formats],
         )
         return cls(predict=predict, objects=objects, outputs=outputs)
 

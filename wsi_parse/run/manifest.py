@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from wsi_parse.files import MANIFEST_NAME, SCHEMA_VERSION, manifest_error, read_manifest, tree_sha256, write_text
 from wsi_parse.notice import RESEARCH_ONLY
+from wsi_parse.registry import EXPORTERS, MODELS, READERS
 from wsi_parse.run.digests import Digests
 from wsi_parse.run.manifest_facts import FormatFacts, ModelFacts, PassFacts, PromptFacts, ReuseFacts, SlideFacts
 from wsi_parse.run.privacy import redacted_settings
@@ -211,12 +212,14 @@ def sha256_of(path: Path) -> str | None:
         return None
 
 
-def versions() -> dict[str, str]:
-    """Versions of Python and of the packages that results depend on."""
+def versions(settings: RunSettings, reader: str) -> dict[str, str]:
+    """Versions of Python and of the packages that results depend on, those of plug-ins among them."""
     found = {"python": platform.python_version()}
     for name in _PACKAGES:
         try:
             found[name] = version(name)
         except PackageNotFoundError:
             found[name] = "unknown"
-    return found
+    of_formats = map(EXPORTERS.package_of, settings.export.formats)
+    plugins = (READERS.package_of(reader), MODELS.package_of(settings.model.name), *of_formats)
+    return found | dict(package.split(" ", 1) for package in plugins if package)

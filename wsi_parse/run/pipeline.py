@@ -187,5 +187,5 @@ def _manifest(prepared: PreparedRun) -> RunManifest:
         prompts=prompt_provenance(prepared.prompts),
         notes=[*prepared.request.notes, *prepared.notes],
         cautions=list(prepared.request.cautions),
-        versions=versions(),
+        versions=versions(prepared.settings, prepared.slide.info.reader),
     )
