@@ -1,5 +1,6 @@
 """Settings: what they accept, and what of them decides the result."""
 
+import ast
 import re
 from pathlib import Path
 
@@ -58,6 +59,12 @@ class TestSettings:
         (tmp_path / "own.yaml").write_text("model: {device: cpu, name: mini}")
         model = RunSettings.load(tmp_path / "own.yaml", model="stain").model
         assert (model.name, model.device) == ("stain", "cpu")
+
+    def test_type_checkers_see_every_section(self) -> None:
+        tree = ast.parse((ROOT / "wsi_parse" / "settings.py").read_text(encoding="utf-8"))
+        (kind,) = (node for node in tree.body if isinstance(node, ast.ClassDef) and node.name == "RunSettings")
+        first, _ = (node for node in ast.walk(kind) if isinstance(node, ast.FunctionDef) and node.name == "__init__")
+        assert [argument.arg for argument in first.args.kwonlyargs] == list(RunSettings.model_fields)
 
     def test_in_python_a_bad_setting_is_an_error_of_ours(self) -> None:
         for values in ({"modle": "stain"}, {"model": 3}, {"objects": {"threshold": 7}}, {"tiles": "many"}):

@@ -271,7 +271,7 @@ class RunSettings(_Section):
     @classmethod
     def load(
         cls,
-        config: Path | None = None,
+        config: str | Path | None = None,
         overrides: Iterable[str] = (),
         **direct: Any,  # noqa: ANN401
     ) -> "RunSettings":
@@ -282,7 +282,7 @@ class RunSettings(_Section):
         SettingsError
             Names every setting that is unknown or invalid.
         """
-        values = read_config(config) if config else {}
+        values = read_config(Path(config)) if config else {}
         for override in overrides:
             set_value(values, override)
         for section, given in direct.items():

@@ -14,9 +14,17 @@ from PIL import Image
 import wsi_parse
 from tests.run.test_pipeline import settings_of
 from tests.small_slides import tissue_with_nuclei, write_slide
-from wsi_parse.errors import ManifestError, MissingPackageError, StoreError, UnknownNameError, UsageError
+from wsi_parse.errors import (
+    ManifestError,
+    MissingPackageError,
+    ModelError,
+    StageError,
+    StoreError,
+    UnknownNameError,
+    UsageError,
+)
 from wsi_parse.geometry import Box
-from wsi_parse.run import pipeline
+from wsi_parse.models.stain import StainModel
 from wsi_parse.run.result import Run
 from wsi_parse.run.segment import segment_slide
 from wsi_parse.settings import RunSettings
@@ -57,6 +65,23 @@ def test_settings_that_are_left_out_have_their_defaults(slide: Path, tmp_path: P
     assert run.manifest.settings["objects"]["threshold"] == 0.5
     with pytest.raises(UsageError, match="no prompt"):
         segment_slide(slide, tmp_path / "other")
+
+
+def test_words_in_the_place_of_settings_are_told_where_they_belong(slide: Path, tmp_path: Path) -> None:
+    for given in ("nuclei", {"prompts": "nuclei"}):
+        with pytest.raises(UsageError, match=r'RunSettings, not .*prompts="nuclei"'):
+            segment_slide(slide, tmp_path, given)  # type: ignore[arg-type]
+    with pytest.raises(UsageError, match=r"distributed\.Client, not 'tcp://a:1'.*cluster"):
+        segment_slide(slide, tmp_path, settings_of(), client="tcp://a:1")  # type: ignore[arg-type]
+
+
+def test_a_run_without_objects_has_an_empty_table(slide: Path, tmp_path: Path) -> None:
+    run = segment_slide(slide, tmp_path, settings_of("objects.min_cell_area_um2=9000", "export.overlay_px=0"))
+    assert run.counts == {"nuclei": 0}
+    objects = run.objects()
+    assert len(objects) == 0
+    assert isinstance(objects, geopandas.GeoDataFrame)
+    assert {"prompt", "class_name", "kind"} <= set(objects.columns)
 
 
 def test_a_model_by_name_keeps_the_other_settings_of_models(slide: Path, tmp_path: Path) -> None:
@@ -197,13 +222,13 @@ class TestOpen:
 
     def test_a_run_that_failed(self, slide: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         def failing(*_: object) -> None:
-            raise StoreError("The disk is full.")
+            raise ModelError("The network is lost.")
 
         with monkeypatch.context() as patch:
-            patch.setattr(pipeline, "write_outputs", failing)
-            with pytest.raises(StoreError):
+            patch.setattr(StainModel, "predict", failing)
+            with pytest.raises(StageError):
                 segment_slide(slide, tmp_path, settings_of())
-        with pytest.raises(UsageError, match=r"is not finished\. It failed: The disk is full\."):
+        with pytest.raises(UsageError, match=r"is not finished\. It failed: .*The network is lost\."):
             Run.open(tmp_path)
 
     def test_a_manifest_that_cannot_be_read(self, tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 from distributed import Client
 from distributed.security import Security
 
-from wsi_parse.errors import ClusterError
+from wsi_parse.errors import ClusterError, UsageError
 from wsi_parse.settings import ComputeSettings
 
 _ANSWERS_WITHIN = "20s"
@@ -47,9 +47,16 @@ def beside(given: Client) -> Iterator[Client]:
 
     Raises
     ------
+    UsageError
+        If it is no client.
     ClusterError
         If the client is closed, or its scheduler does not answer.
     """
+    if not isinstance(given, Client):
+        raise UsageError(
+            f"A client is a distributed.Client, not {given!r}.",
+            'Give a client, or the address of a scheduler: RunSettings(compute={"cluster": "tcp://..."}).',
+        )
     address = given.scheduler.address if given.scheduler is not None else None
     if given.status != "running" or not address:
         raise ClusterError("The client that was given is closed.", "Give a client that is connected to its scheduler.")

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from wsi_parse.compute.cluster import Cluster
+from wsi_parse.errors import UsageError
 from wsi_parse.progress import Progress, Silent
 from wsi_parse.run.pipeline import run_slide
 from wsi_parse.run.resolve import resolve
@@ -80,8 +81,19 @@ def segment_slide(
 def with_words(
     settings: RunSettings | None, prompts: str | Sequence[str] | None, model: str | ModelSettings | None
 ) -> RunSettings:
-    """Put prompts and a model into settings, as far as they are given."""
-    settings = settings or RunSettings()
+    """Put prompts and a model into settings, as far as they are given.
+
+    Raises
+    ------
+    UsageError
+        `settings` are none.
+    """
+    settings = RunSettings() if settings is None else settings
+    if not isinstance(settings, RunSettings):
+        raise UsageError(
+            f"Settings are RunSettings, not {settings!r}.",
+            'Write prompts="nuclei" for words, or RunSettings(prompts="nuclei", ...) for settings.',
+        )
     if prompts is not None:
         settings = settings.model_copy(update={"prompts": RunSettings(prompts=prompts).prompts})
     if isinstance(model, str):
