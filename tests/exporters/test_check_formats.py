@@ -28,6 +28,7 @@ from wsi_parse.files import tree_sha256
 from wsi_parse.geometry import Box, Frame
 from wsi_parse.models.scale_pass import Channel, Recipe, ScalePass
 from wsi_parse.objects.probability_map import ProbabilityMap
+from wsi_parse.predict.pass_maps import PassMaps
 from wsi_parse.prompts import Prompt
 from wsi_parse.registry import EXPORTERS
 from wsi_parse.run.manifest import RunManifest
@@ -154,7 +155,6 @@ class TestMaps:
 
     def test_a_class_of_cells_is_cell_times_class(self) -> None:
         rng = np.random.default_rng(0)
-        frame = Frame(8, 6, 0.5, 0.5, 1.0, 1.0)
         channels = {name: rng.integers(0, 256, (6, 8)).astype(np.uint8) for name in ("nucleus", "tumour", "other")}
         kinds = {"nucleus": "probability", "tumour": "class", "other": "class"}
         classes = ("tumour", "other")
@@ -165,13 +165,20 @@ class TestMaps:
         )
         scale_pass = ScalePass("cells", 64.0, 0.5, tuple(Channel(name, kind) for name, kind in kinds.items()), recipes)  # type: ignore[arg-type]
         seen = rng.random((6, 8)) > 0.5
-        context: Any = SimpleNamespace(
-            scale_pass=scale_pass,
-            chunks=SimpleNamespace(frame=frame, stride=2),
-            channel=lambda name, box: (channels[name][box.slices], seen[box.slices]),
-            selection=SimpleNamespace(reading=lambda box: [(0, 0)] if box == Box(2, 4, 6, 4) else []),
-        )
-        one = ProbabilityMap.of(context)
+        selection: Any = SimpleNamespace(reading=lambda box: [(0, 0)] if box == Box(2, 4, 6, 4) else [])
+
+        class Made(PassMaps):
+            stride = 2
+
+            @property
+            def frame(self) -> Frame:
+                return Frame(8, 6, 0.5, 0.5, 1.0, 1.0)
+
+            def channel(self, name: str, box: Box) -> tuple[np.ndarray, np.ndarray]:
+                return channels[name][box.slices], seen[box.slices]
+
+        store: Any = None
+        one = ProbabilityMap.of_maps(Made(scale_pass, store, selection))
         box = Box(1, 2, 3, 2)
         values, covered = one.read(box)
         product = channels["nucleus"] / 255 * (channels["tumour"] / 255)
