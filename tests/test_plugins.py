@@ -214,6 +214,9 @@ class TestWithWeights:
         manifest = json.loads((tmp_path / "case 1" / "run.json").read_text())
         assert list(manifest["counts"]) == ["nuclei", "blue discs", "blue fields"]
         assert [prompt["kind"] for prompt in manifest["prompts"]] == ["cell", "cell", "region"]
+        with_weights.wsi_parse("export", tmp_path / "case 1", "--format", "example-list")
+        listed = (tmp_path / "case 1" / "example.txt.qupath").read_text().splitlines()
+        assert len(listed) == sum(manifest["counts"].values()) + 2
 
     def test_a_cohort_finds_its_slides(self, with_weights: Installed, slide: Path, tmp_path: Path) -> None:
         with_weights.wsi_parse("cohort", slide.parent, "-p", "blue discs", "-o", tmp_path, *overrides())

@@ -12,7 +12,6 @@ import pytest
 
 from wsi_parse.errors import PluginError
 from wsi_parse.exporters.base import ExportContext, Exporter
-from wsi_parse.exporters.check_formats import is_written_from_objects
 from wsi_parse.exporters.opened import OpenedExporter
 from wsi_parse.objects.batch import ObjectBatch
 from wsi_parse.objects.class_table import ClassTable
@@ -69,7 +68,9 @@ class TestSpatialData(ExporterTests):
 
 
 def test_formats_of_objects_need_neither_maps_nor_the_slide() -> None:
-    assert {name for name in EXPORTERS.names() if is_written_from_objects(name)} == {"csv", "geojson", "parquet"}
+    kinds, _ = EXPORTERS.usable()
+    of_objects = {name for name, kind in kinds.items() if not kind.needs_maps and not kind.needs_slide}
+    assert of_objects == {"csv", "geojson", "parquet"}
 
 
 class Failing(Exporter):

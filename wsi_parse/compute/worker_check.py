@@ -86,11 +86,9 @@ class WorkerCheck(WorkerPlugin):
     def _model(self) -> str:
         """Look for the package of a model that is a plug-in."""
         here = MODELS.package_of(self.model_name)
-        return (
-            ""
-            if here == self.package
-            else f"its model comes from {here or 'no package'}, not from {self.package or 'none'}"
-        )
+        if here == self.package:
+            return ""
+        return f"its model comes from {here or 'no package'}, not from {self.package or 'none'}"
 
     def _weights(self) -> str:
         try:

@@ -1,4 +1,4 @@
-"""Which formats can be written: checked before a run begins, and for those that need more than objects."""
+"""Checks, before a run begins, that every requested format can be written."""
 
 from collections.abc import Iterable
 from importlib.util import find_spec
@@ -30,9 +30,3 @@ def check_formats(names: Iterable[str]) -> None:
                 f"The format {name} needs {', '.join(missing)}, which is not installed.",
                 f"Install it: pip install {wanted}",
             )
-
-
-def is_written_from_objects(name: str) -> bool:
-    """Return whether a format needs nothing but objects: neither the maps of the model nor the slide."""
-    kind: type[Exporter] = EXPORTERS.get(name)
-    return not kind.needs_maps and not kind.needs_slide

@@ -61,7 +61,7 @@ class Reuse:
         keeps = PREDICTIONS in export.keep and not maps
         if earlier.is_finished(folder, digests) and not keeps:
             return cls(finished=True)
-        needs_maps = keeps or any(getattr(EXPORTERS.get(name), "needs_maps", False) for name in export.formats)
+        needs_maps = keeps or any(EXPORTERS.get(name).needs_maps for name in export.formats)
         objects = None if needs_maps or earlier.digests.objects != digests.objects else _objects(folder, earlier)
         lost = (
             objects is None and not maps and earlier.maps_mb is not None and earlier.digests.predict == digests.predict
