@@ -31,6 +31,8 @@ PART = (
     "tests/evaluate",
     "tests/run/test_pipeline.py",
     "tests/cli/test_cli.py",
+    "tests/cli/test_help.py",
+    "tests/cli/test_mistakes.py",
 )
 # Old releases warn of what their newer companions deprecate, and new ones of their older users; nobody can mend that.
 QUIET = [f"-Wdefault::{name}" for name in ("DeprecationWarning", "PendingDeprecationWarning", "FutureWarning")]

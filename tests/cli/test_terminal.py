@@ -170,6 +170,8 @@ class TestNotes:
     def test_a_hint_is_said_once_a_day(self, call: Call, slide: Path, tmp_path: Path) -> None:
         arguments = (slide, "-p", "neoplastic cells", "-o", "out", "--dry-run")
         hint = "The weights of biomedparse are not installed."
+        for quiet in ("-q", "--json"):
+            assert hint not in call(*arguments, quiet).err, "nobody saw it"
         assert hint in call(*arguments).err
         again = call(*arguments).err
         assert "Using mini." in again, "which model is used is said each time"

@@ -122,7 +122,8 @@ def _is_unforeseen(error: BaseException | None) -> bool:
 
 def say(console: Console, text: str, indent: str = "") -> None:
     """Print a note: a hint once a day, of a caution the first sentence and where the others are."""
-    if isinstance(text, Hint) and _was_said_today(text):
+    if console.quiet or (isinstance(text, Hint) and _was_said_today(text)):
+        # What nobody sees does not count as said.
         return
     if isinstance(text, Caution):
         text = f"{text.first_sentence} Before you rely on the result: wsi-parse models {text.model}"

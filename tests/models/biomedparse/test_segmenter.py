@@ -19,7 +19,7 @@ from wsi_parse.models.device import choose_device, choose_precision
 from wsi_parse.models.mini.facts import CLASS_OF
 from wsi_parse.models.scale_pass import ScalePass, with_exclusive_classes
 from wsi_parse.models.weights import Weights, installed, weights_path, write_card
-from wsi_parse.progress import Hint
+from wsi_parse.progress import Caution, Hint
 from wsi_parse.prompts import Prompt
 from wsi_parse.run.resolve import resolve
 from wsi_parse.settings import ModelSettings, RunSettings
@@ -180,7 +180,7 @@ def test_what_free_text_asks_for_can_be_said() -> None:
         settings = RunSettings.load(
             prompts=("purple haze", "glands"), model={"name": "biomedparse"}, objects={"free_text_kind": kind}
         )
-        assert [prompt.kind for prompt in resolve(settings).prompts] == [kind, "region"]
+        assert [prompt.kind for prompt in resolve(settings, require_weights=False).prompts] == [kind, "region"]
 
 
 def test_the_same_target_at_two_sites_is_refused() -> None:
@@ -200,8 +200,8 @@ def with_biomedparse(tiny_file: Path) -> Weights:
 
 def chosen(*texts: str) -> tuple[str, tuple[str, ...]]:
     request = resolve(RunSettings.load(prompts=texts))
-    settings, notes = request.settings, request.notes
-    return settings.model.name, notes
+    # What the model says of every result is the subject of its own tests.
+    return request.settings.model.name, tuple(note for note in request.notes if not isinstance(note, Caution))
 
 
 @pytest.mark.usefixtures("with_biomedparse")
