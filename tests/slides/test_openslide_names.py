@@ -1,6 +1,8 @@
 """What OpenSlide users know: sizes of levels, thumbnails, and no way to the metadata of a patient."""
 
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import openslide
@@ -73,3 +75,30 @@ def test_metadata_and_label_images_cannot_be_reached(painted: Path) -> None:
     with open_slide(painted / "a.svs") as slide:
         for name in ("properties", "associated_images", "color_profile"):
             assert not hasattr(slide, name)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "words"),
+    [
+        (lambda slide: slide.read(Box(0.5, 0, 8, 8)), "A rectangle is a Box, not .* in whole pixels"),
+        (lambda slide: slide.read(Box(0, 0, 8, 8), 1.0), r"The scale of a read is a Frame, not 1\.0.*slide\.frame\("),
+        (lambda slide: slide.frame(-1), "-1 is not a scale"),
+        (lambda slide: slide.frame("1"), "'1' is not a scale"),
+        (lambda slide: open_slide(slide.source, 0.25), r"SlideOptions, not 0\.25"),
+        (lambda slide: open_slide(slide.source, {"mpp": 0.25}), r"Write them as wsi_parse\.SlideOptions"),
+    ],
+)
+def test_what_is_given_wrongly_is_named(wrong: Callable[[Any], object], words: str) -> None:
+    slide = open_slide(np.full((40, 60, 3), 207, np.uint8), SlideOptions(mpp=0.5))
+    with pytest.raises(UsageError, match=words):
+        wrong(slide)
+
+
+@pytest.mark.parametrize("name", ["read_region", "properties", "associated_images"])
+def test_names_of_openslide_that_are_not_here_say_what_is(name: str) -> None:
+    slide = open_slide(np.full((40, 60, 3), 207, np.uint8))
+    with pytest.raises(AttributeError, match=rf"no {name}.*(slide\.read\(Box|patient)"):
+        getattr(slide, name)
+    assert not hasattr(slide, name)
+    with pytest.raises(AttributeError, match="dimension"):
+        _ = slide.dimension

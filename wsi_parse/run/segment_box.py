@@ -26,7 +26,7 @@ from wsi_parse.run.segment import with_words
 from wsi_parse.run.work import maps_of
 from wsi_parse.settings import ModelSettings, RunSettings
 from wsi_parse.slides import Slide, SlideOptions, open_slide
-from wsi_parse.slides.slide import not_a_box
+from wsi_parse.slides.slide import is_whole_box, not_a_box
 
 if TYPE_CHECKING:
     from geopandas import GeoDataFrame
@@ -143,7 +143,7 @@ def segment_box(
     >>> found.probability("nuclei").array.shape, found.counts["nuclei"] == found.table().num_rows > 0
     ((150, 200), True)
     """
-    if not isinstance(box, Box):
+    if not is_whole_box(box):
         raise not_a_box(box)
     settings, progress = with_words(settings, prompts, model), progress or Silent()
     if settings.slide.roi is not None:

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from wsi_parse.errors import PluginError, SlideError, SlideOpenError, UnsupportedSlideError
+from wsi_parse.errors import PluginError, SlideError, SlideOpenError, UnsupportedSlideError, UsageError
 from wsi_parse.files import CHECK_RIGHTS
 from wsi_parse.registry import READERS, plugin_named
 from wsi_parse.slides.base import Reader, claims, has_ending, read_level
@@ -56,7 +56,12 @@ def open_slide(source: str | Path | NDArray[np.uint8], options: SlideOptions | N
     """
     from wsi_parse.slides.pixel_size import resolve_pixel_size
 
-    options = options or SlideOptions()
+    options = SlideOptions() if options is None else options
+    if not isinstance(options, SlideOptions):
+        raise UsageError(
+            f"The options of a slide are SlideOptions, not {options!r}.",
+            "Write them as wsi_parse.SlideOptions(mpp=0.25).",
+        )
     if isinstance(source, np.ndarray):
         from wsi_parse.slides.array_reader import ArrayReader
 
@@ -134,7 +139,9 @@ def _not_a_slide(folder: Path, reasons: list[str]) -> SlideError:
             f"{folder.name} is an OME-Zarr image, which is not supported yet.", "Convert it to OME-TIFF."
         )
     why = f" ({'; '.join(reasons)})" if reasons else ""
-    return SlideOpenError(f"{folder.name} is a folder, not a slide{why}.", "Give the path of one of its files.")
+    return SlideOpenError(
+        f"{folder.name or folder} is a folder, not a slide{why}.", "Give the path of one of its files."
+    )
 
 
 def _check_light(reader: Reader) -> None:

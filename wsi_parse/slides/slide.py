@@ -4,8 +4,9 @@ import math
 import weakref
 from collections.abc import Iterator
 from dataclasses import dataclass
+from numbers import Integral, Real
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,6 +25,15 @@ _READ_WIDTH_PX, _READ_PX = 4096, 1_500_000
 _RESAMPLED_SIDE_PX = 320
 # Pillow's `reduce` multiplies by a rounded 1 / area: up to this area its error is below a tenth of a grey level.
 _MAX_REDUCED_AREA = 64 * 64
+
+
+_PATIENT_DATA = "It is left out because it may hold patient data; slide.pixel_size gives the pixel size."
+# Of OpenSlide, with what to use instead.
+_INSTEAD = {
+    "read_region": "Use slide.read(Box(x, y, width, height)), with slide.frame(mpp=1.0) for another scale.",
+    "properties": _PATIENT_DATA,
+    "associated_images": _PATIENT_DATA,
+}
 
 
 @dataclass(frozen=True)
@@ -104,6 +114,12 @@ class Slide:
     def __exit__(self, *_: object) -> None:
         self.close()
 
+    if not TYPE_CHECKING:  # a type checker would take any name for one of a slide
+
+        def __getattr__(self, name: str) -> Any:  # noqa: ANN401 - nothing is returned
+            hint = _INSTEAD.get(name)
+            raise AttributeError(f"A slide has no {name}. {hint or ''}".strip(), name=name, obj=self)
+
     def close(self) -> None:
         """Release the file."""
         self._closing()
@@ -125,7 +141,7 @@ class Slide:
         if self.info.pixel_size is None:
             raise PixelSizeError(
                 f"{self.name} has no pixel size (µm per pixel).",
-                "Give it with --mpp; usual values are --mpp 0.25 (40x) and --mpp 0.5 (20x). "
+                "Give it with --mpp (in Python: SlideOptions(mpp=0.25)); usual values are 0.25 (40x) and 0.5 (20x). "
                 "A lymphocyte's nucleus is about 7 µm wide.",
             )
         return self.info.pixel_size
@@ -183,7 +199,17 @@ class Slide:
         return self._frame_of_scale(1.0)
 
     def frame(self, mpp: float) -> Frame:
-        """Lay a lattice of `mpp` microns per pixel over the slide."""
+        """Lay a lattice of `mpp` microns per pixel over the slide.
+
+        Raises
+        ------
+        UsageError
+            `mpp` is not a positive number.
+        PixelSizeError
+            The pixel size of the slide is unknown.
+        """
+        if not isinstance(mpp, Real) or not 0 < mpp < math.inf:
+            raise UsageError(f"{mpp!r} is not a scale.", "Give microns per pixel, a number above 0, such as 0.5.")
         size = self.pixel_size
         return Frame.of(self.info.width, self.info.height, (size.x_um, size.y_um), mpp)
 
@@ -222,10 +248,14 @@ class Slide:
         SlideReadError
             Stored pixels are damaged; the message names the level and the position.
         UsageError
-            `box_frame` is not a Box.
+            `box_frame` is not a Box of whole numbers, or `frame` is not a Frame.
         """
-        if not isinstance(box_frame, Box):
+        if not is_whole_box(box_frame):
             raise not_a_box(box_frame)
+        if frame is not None and not isinstance(frame, Frame):
+            raise UsageError(
+                f"The scale of a read is a Frame, not {frame!r}.", "Make one: slide.frame(mpp=1.0) has 1 µm per pixel."
+            )
         frame = self.level0_frame if frame is None else frame
         level_index = self.level_for(frame)
         level = self.info.levels[level_index]
@@ -268,8 +298,13 @@ class Slide:
         return pixels if step_x == step_y == 1 else np.asarray(Image.fromarray(pixels).reduce((step_x, step_y)))
 
 
+def is_whole_box(box: object) -> bool:
+    """Whether something is a Box of whole numbers."""
+    return isinstance(box, Box) and all(isinstance(each, Integral) for each in (box.x, box.y, box.width, box.height))
+
+
 def not_a_box(given: object) -> UsageError:
-    """Build the error for something else than a Box: four numbers might also be two corners."""
+    """Build the error for something else than a Box of whole numbers: four numbers might also be two corners."""
     return UsageError(
         f"A rectangle is a Box, not {given!r}.", "Write it as wsi_parse.Box(x, y, width, height), in whole pixels."
     )
