@@ -28,8 +28,9 @@
 from collections.abc import Iterable
 from difflib import get_close_matches
 
-# Names that share less than this are not taken for a slip of the pen (1: all letters are the same).
-_MIN_SIMILARITY = 0.7
+# Names that share less than this are not taken for a slip of the pen (1: all letters are the same). Two letters that
+# change places in a name of three, such as csv, are one.
+_MIN_SIMILARITY = 0.66
 
 
 def closest(name: str, known: Iterable[str]) -> str | None:

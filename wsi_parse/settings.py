@@ -1,5 +1,6 @@
 """RunSettings: every setting of a run, checked before anything is read."""
 
+import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -300,20 +301,30 @@ class RunSettings(_Section):
 
 
 def _settings_error(error: ValidationError) -> SettingsError:
-    return SettingsError(_explain(error), "Run `wsi-parse settings` to see all settings.")
-
-
-def _explain(error: ValidationError) -> str:
-    return f"Invalid settings: {'; '.join(map(_problem, error.errors()))}."
+    problems = "; ".join(map(_problem, error.errors()))
+    return SettingsError(f"Invalid settings: {problems}.", "Run `wsi-parse settings` to see all settings.")
 
 
 def _problem(item: Any) -> str:  # noqa: ANN401 - pydantic's ErrorDetails
     """Say what is wrong with one setting; of an unknown one, which was meant."""
-    name = ".".join(str(part) for part in item["loc"])
+    name = ".".join(part for part in item["loc"] if isinstance(part, str))
     if item["type"] != "extra_forbidden":
-        return f"{name}: {item['msg']}"
+        return _wrong_value(name, item)
     meant = _meant(name)
     return f"there is no setting {name}" + (f" (did you mean {meant}?)" if meant else "")
+
+
+def _wrong_value(name: str, item: Any) -> str:  # noqa: ANN401 - pydantic's ErrorDetails
+    """Say what a value must be, and which was meant: a mistyped word, or a share that was given in percent."""
+    value, context = item["input"], item.get("ctx", {})
+    must = re.sub("^(Input|String|Value) should ", "it must ", item["msg"])
+    meant: object = None
+    if item["type"] == "literal_error":
+        meant = closest(str(value), re.findall("'([^']*)'", context["expected"]))
+    elif context.get("lt", context.get("le")) == 1 and 1 < value < 100:
+        meant = value / 100
+    hint = f" (did you mean {meant!r}?)" if meant is not None else ""
+    return f"{name} is {value!r}: {must}{hint}" if isinstance(value, str | int | float) else f"{name}: {must}"
 
 
 def _meant(name: str) -> str | None:
