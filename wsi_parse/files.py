@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from wsi_parse.errors import ManifestError
+from wsi_parse.errors import ManifestError, UsageError
 
 # The manifest of a run, in the folder of its results; it is the last file that is written.
 MANIFEST_NAME = "run.json"
@@ -112,6 +112,22 @@ def write_text(path: Path, text: str) -> None:
     """Write a UTF-8 text file whole or not at all."""
     with atomic(path) as temporary:
         temporary.write_text(text, encoding="utf-8")
+
+
+def check_can_be_folder(folder: Path) -> None:
+    """Refuse a folder for results that can neither be used nor created; nothing is written.
+
+    Raises
+    ------
+    UsageError
+        It, or what it would lie in, is a file, or nothing may be written there.
+    """
+    nearest = next((path for path in (folder, *folder.absolute().parents) if path.exists()), Path())
+    remedy = "Choose another folder with --out."
+    if not nearest.is_dir():
+        raise UsageError(f"The results cannot be written to {folder}: {nearest} is a file, not a folder.", remedy)
+    if not os.access(nearest, os.W_OK | os.X_OK):
+        raise UsageError(f"The results cannot be written to {folder}: {nearest} is not writable.", remedy)
 
 
 def try_writing(folder: Path) -> None:

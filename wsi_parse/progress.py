@@ -119,7 +119,7 @@ def stage_named(slide: str, stage: str) -> Iterator[None]:
     except OSError as error:
         reason = error.strerror or str(error)
         raise StageError(
-            f"{slide}: {stage} failed: {reason}",
+            f"{slide}: {stage} failed: {reason.rstrip('.')}.",
             "Correct the cause, and run the same command again. Finished work is kept.",
             stage,
         ) from error

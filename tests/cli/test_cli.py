@@ -174,10 +174,16 @@ def test_what_cannot_be_is_said_in_words(
     assert "Traceback" not in result.stderr
 
 
-def test_an_output_folder_that_cannot_be_written_is_one_failed_slide(slide: Path, tmp_path: Path) -> None:
-    blocked = tmp_path / "file"
+def test_an_output_folder_that_cannot_be_written_is_refused_and_one_of_a_slide_is_one_failed_slide(
+    slide: Path, tmp_path: Path
+) -> None:
+    blocked = tmp_path / "a slide (1)"
     blocked.write_text("in the way")
-    result = wsi_parse(slide, "-p", "nuclei", "-o", blocked, check=1)
+    refused = wsi_parse(slide, "-p", "nuclei", "-o", blocked, check=2)
+    assert "is a file, not a folder. Choose another folder with --out." in refused.stderr
+    assert "Traceback" not in refused.stderr
+    result = wsi_parse(slide, "-p", "nuclei", "-o", tmp_path, check=1)
+    assert "opening the output folder failed: File exists. Correct the cause" in result.stderr
     assert "a slide (1).svs" in result.stderr
     assert "Traceback" not in result.stderr
 

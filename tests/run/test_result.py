@@ -50,6 +50,13 @@ def bare(slide: Path, tmp_path_factory: pytest.TempPathFactory) -> Run:
     return segment_slide(slide, tmp_path_factory.mktemp("runs") / "bare", settings)
 
 
+def test_a_folder_that_is_a_file_is_refused(slide: Path, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("in the way")
+    for folder in (tmp_path / "file", tmp_path / "file" / "out"):
+        with pytest.raises(UsageError, match=r"file is a file, not a folder\. Choose another folder"):
+            segment_slide(slide, folder, prompts="nuclei", model="stain")
+
+
 def test_paths_and_words_may_be_texts(slide: Path, tmp_path: Path) -> None:
     settings = settings_of()
     run = segment_slide(str(slide), str(tmp_path / "out"), settings, prompts="cells", model="stain")

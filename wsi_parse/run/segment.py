@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from wsi_parse.compute.cluster import Cluster
 from wsi_parse.errors import UsageError
+from wsi_parse.files import check_can_be_folder
 from wsi_parse.progress import Progress, Silent
 from wsi_parse.run.pipeline import run_slide
 from wsi_parse.run.resolve import resolve
@@ -68,6 +69,7 @@ def segment_slide(
     ['annotations.geojson', 'objects.parquet', 'overlay.png', 'tissue.geojson']
     """
     folder, settings, progress = Path(folder), with_words(settings, prompts, model), progress or Silent()
+    check_can_be_folder(folder)
     if client is None:
         return Run(folder, run_slide(Path(path), folder, settings, progress))
     request = resolve(settings)
