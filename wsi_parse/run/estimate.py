@@ -62,7 +62,7 @@ def estimate_cost(
         "model": prepared.spec.name,
         "tiles": sum(item.selection.count for item in passes),
         "blocks": sum(len(item.selection.blocks()) for item in passes),
-        "expected_seconds": round(seconds, 1),
+        "expected_seconds": round(seconds, 3),
         "expected_by": TIMED if all(each.source == TIMED for each in times) else OWN_FIGURE,
         "expected_disk_mb": round(sum(stored_bytes(item, item.selection.count) for item in passes) / 1e6, 1),
     }

@@ -41,6 +41,11 @@ class Reuse:
     needs_lost_maps: bool = False
 
     @property
+    def predicts_nothing(self) -> bool:
+        """Whether a run would only write outputs, or do nothing at all."""
+        return self.finished or self.objects is not None
+
+    @property
     def sentence(self) -> str:
         """Say in a sentence what a run would do; empty if there is nothing to say."""
         if self.finished:
@@ -66,7 +71,7 @@ class Reuse:
         lost = (
             objects is None and not maps and earlier.maps_mb is not None and earlier.digests.predict == digests.predict
         )
-        return cls(objects=objects, needs_lost_maps=lost)
+        return cls(objects=objects, has_maps=maps, needs_lost_maps=lost)
 
 
 def _objects(folder: Path, earlier: RunManifest) -> Path | None:
