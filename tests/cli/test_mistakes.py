@@ -31,6 +31,32 @@ MISTAKES: dict[str, tuple[tuple[str, ...], int, tuple[str, ...]]] = {
         2,
         ("no slide called 'cells'", '--prompt "neoplastic cells"'),
     ),
+    "words before the slide": (
+        ("neoplastic", "cells", "SLIDE"),
+        2,
+        ("no file and no folder called 'neoplastic cells'", '--prompt "neoplastic cells"'),
+    ),
+    "list of slides": (("list.csv", "-p", "nuclei"), 2, ("is a list", "wsi-parse cohort list.csv")),
+    "output folder": (
+        ("SLIDE", "-p", "nuclei", "--model", "stain", "-o", "file"),
+        2,
+        ("file is a file, not a folder", "--out"),
+    ),
+    "output folder below a file": (
+        ("SLIDE", "-p", "nuclei", "--model", "stain", "-o", "file/out"),
+        2,
+        ("file is a file, not a folder", "--out"),
+    ),
+    "output folder of a cohort": (
+        ("cohort", "SLIDE", "-p", "nuclei", "--model", "stain", "-o", "file"),
+        2,
+        ("file is a file, not a folder", "--out"),
+    ),
+    "column": (
+        ("cohort", "list.csv", "-p", "nuclei"),
+        2,
+        ("unknown columns: 'prompt'", "Did you mean 'prompts'?"),
+    ),
     "quotes, with =": (("--prompt=tumour", "cells", "SLIDE"), 2, ('--prompt "tumour cells"',)),
     "command": (("prevew", "SLIDE"), 2, ("no command and no file called 'prevew'", "Did you mean 'preview'?")),
     "prompt": (
@@ -55,11 +81,20 @@ MISTAKES: dict[str, tuple[tuple[str, ...], int, tuple[str, ...]]] = {
         2,
         ("no setting objects.treshold", "did you mean objects.threshold?"),
     ),
-    "value": (("SLIDE", "-p", "nuclei", "--threshold", "40"), 2, ("objects.threshold", "less than 1")),
+    "value": (
+        ("SLIDE", "-p", "nuclei", "--threshold", "40"),
+        2,
+        ("objects.threshold is 40", "less than 1", "did you mean 0.4?"),
+    ),
     "format": (
         ("SLIDE", "-p", "nuclei", "--format", "geojsn"),
         2,
         ("no format called 'geojsn'", "Did you mean 'geojson'?"),
+    ),
+    "two letters of a format": (
+        ("SLIDE", "-p", "nuclei", "--set", "export.formats=cvs"),
+        2,
+        ("no format called 'cvs'", "Did you mean 'csv'?"),
     ),
     "reader": (
         ("SLIDE", "-p", "nuclei", "--set", "slide.reader=openslid"),
@@ -71,7 +106,11 @@ MISTAKES: dict[str, tuple[tuple[str, ...], int, tuple[str, ...]]] = {
         2,
         ("no cluster called 'slrum'", "Did you mean 'slurm'?"),
     ),
-    "keep": (("SLIDE", "-p", "nuclei", "--keep", "prediction"), 2, ("export.keep", "'predictions'")),
+    "keep": (
+        ("SLIDE", "-p", "nuclei", "--keep", "prediction"),
+        2,
+        ("export.keep is 'prediction'", "did you mean 'predictions'?"),
+    ),
     "name": (("SLIDE", "OTHER", "-p", "nuclei", "--name", "case"), 2, ("2 slides", "--name 'case {id}'")),
     "file": (("missing.svs", "-p", "nuclei"), 1, ("There is no file missing.svs.",)),
     "weights": (
@@ -95,8 +134,11 @@ def test_a_mistake_ends_in_one_line_also_with_dry_run(
 ) -> None:
     other = tmp_path / "other.svs"
     other.write_bytes(slide.read_bytes())
+    (tmp_path / "file").write_text("not a folder")
+    (tmp_path / "list.csv").write_text("path,prompt\nother.svs,nuclei\n")
     arguments = [{"SLIDE": str(slide), "OTHER": str(other)}.get(word, word) for word in typed]
-    done = [call(*arguments, "-o", "out", *more) for more in ((), ("--dry-run",))]
+    folder = () if "-o" in arguments else ("-o", "out")
+    done = [call(*arguments, *folder, *more) for more in ((), ("--dry-run",))]
     for ended in done:
         assert ended.code == code, ended.err
         assert all(part in " ".join(ended.err.split()) for part in words), ended.err
@@ -104,6 +146,32 @@ def test_a_mistake_ends_in_one_line_also_with_dry_run(
         assert "--traceback" not in ended.err, "nobody needs to see where a mistake was noticed"
     assert done[0].err.splitlines()[-1] == done[1].err.splitlines()[-1]
     assert not (tmp_path / "out").exists() or not list((tmp_path / "out").rglob("run.json"))
+
+
+def test_a_mistyped_command_of_models_is_named(call: Call) -> None:
+    ended = call("models", "gte", "mini")
+    assert (ended.code, "Did you mean 'get'?" in ended.err) == (2, True), ended.err
+
+
+def test_a_folder_of_runs_is_not_a_run_and_names_one(call: Call, slide: Path) -> None:
+    assert call(slide, "-p", "nuclei", "--model", "stain", "-o", "out").code == 0
+    ended = call("export", "out", "--format", "csv")
+    assert (ended.code, f"Give the folder of one slide, such as {Path('out', 's')}." in ended.err) == (2, True), ended
+
+
+def test_a_dry_run_says_what_need_not_be_predicted(call: Call, slide: Path) -> None:
+    def said(*more: str, dry: bool = True) -> str:
+        ended = call(slide, "-p", "nuclei", "--model", "stain", "-o", "out", *more, *["--dry-run"] * dry)
+        assert ended.code == 0, ended.err
+        return ended.err
+
+    assert "· about " in said()
+    said("--keep", "predictions", dry=False)
+    for more in ((), ("--format", "csv")):
+        assert "nothing to predict" in said(*more)
+    changed = said("--threshold", "0.4")
+    assert "Predicted maps of these settings are there" in changed
+    assert "· at most " in changed
 
 
 @pytest.mark.parametrize("command", ["run", "preview", "cohort"])

@@ -37,6 +37,7 @@ from wsi_parse.cli.screen import CohortScreen, cohort_display
 from wsi_parse.cli.signals import exit_code
 from wsi_parse.cli.terminal import messages, show_traceback
 from wsi_parse.cli.text import counted
+from wsi_parse.files import check_can_be_folder
 from wsi_parse.notice import RESEARCH_ONLY
 from wsi_parse.progress import duration
 
@@ -141,6 +142,7 @@ def cohort(
     console = messages(muted=as_json)
     listing = list_cohort(slides, out)
     check_settings(settings, len(listing.slides))
+    check_can_be_folder(out)
     if dry_run:
         raise typer.Exit(_plan(listing, settings, choice, console, as_json=as_json))
     raise typer.Exit(_run(listing, out, settings, choice, console, as_json=as_json))
@@ -156,7 +158,11 @@ def _run(
         with cohort_display(console, muted=as_json) as screen:
             outcomes = run_cohort(listing, out, settings, screen, choice)
     except KeyboardInterrupt as error:
-        console.print("\nInterrupted. Finished work is kept. Run the same command again to continue.", highlight=False)
+        console.print(
+            "\nInterrupted. Finished work is kept. Run the same command again to continue.",
+            highlight=False,
+            soft_wrap=True,
+        )
         raise typer.Exit(exit_code(error)) from None
     if as_json:
         for outcome in outcomes:

@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Iterable, Sequence
+from itertools import takewhile
 from pathlib import Path
 
 from wsi_parse.errors import UsageError, closest
@@ -23,13 +24,19 @@ def check_command(word: str, commands: Iterable[str]) -> None:
 
 
 def check_quotes(arguments: Sequence[str]) -> None:
-    """Refuse a prompt of several words without quotes: all but its first word would be taken for slides.
+    """Refuse words that would be taken for slides: a prompt without quotes, or without its option.
 
     Raises
     ------
     UsageError
         Shows the prompt with quotes.
     """
+    before = list(takewhile(lambda argument: not argument.startswith("-"), arguments))
+    if unknown := " ".join(filter(_is_plain, before)):
+        raise UsageError(
+            f"There is no file and no folder called {unknown!r}.",
+            f'If this is what to look for, write: --prompt "{unknown}"',
+        )
     for index, argument in enumerate(arguments):
         name, equals, first = argument.partition("=")
         if name not in _PROMPT:

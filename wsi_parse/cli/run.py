@@ -38,6 +38,7 @@ from wsi_parse.cli.signals import exit_code
 from wsi_parse.cli.terminal import messages, say, show_failure, show_traceback, text_of
 from wsi_parse.cli.text import counted, describe_estimate
 from wsi_parse.errors import UsageError
+from wsi_parse.files import check_can_be_folder
 from wsi_parse.notice import RESEARCH_ONLY
 from wsi_parse.progress import Silent
 
@@ -130,8 +131,10 @@ def run_slides(paths: list[Path], out: Path, settings: "RunSettings", *, dry_run
     from wsi_parse.slides import list_slides
 
     console = messages(muted=as_json)
+    _check_no_list(paths)
     slides = list_slides(paths)
     check_settings(settings, len(slides))
+    check_can_be_folder(out)
     # Once for all slides: a cohort never mixes models.
     request = resolve(settings, require_weights=not dry_run)
     for note in request.notes:
@@ -148,6 +151,7 @@ def run_slides(paths: list[Path], out: Path, settings: "RunSettings", *, dry_run
                 f"\nInterrupted at {escape(slide.name)}. Finished work is kept. "
                 "Run the same command again to continue.",
                 highlight=False,
+                soft_wrap=True,
             )
             raise typer.Exit(exit_code(error)) from None
         except Exception as error:  # noqa: BLE001 - the other slides are processed
@@ -160,6 +164,16 @@ def run_slides(paths: list[Path], out: Path, settings: "RunSettings", *, dry_run
     if failed and len(slides) > 1:
         console.print(f"{failed} of {counted(len(slides), 'slide')} failed.", highlight=False)
     return 1 if failed else 0
+
+
+def _check_no_list(paths: list[Path]) -> None:
+    """Refuse a table of slides, which no reader opens."""
+    for path in paths:
+        if path.suffix.lower() in {".csv", ".tsv", ".parquet"} and path.is_file():
+            raise UsageError(
+                f"{path} is a list, not a slide.",
+                f"A list of slides is processed with: wsi-parse cohort {path} -o OUT",
+            )
 
 
 def _segment(slide: Path, folder: Path, request: "Request", console: Console, *, as_json: bool) -> None:
@@ -210,7 +224,7 @@ def written_line(manifest: "RunManifest", folder: Path) -> str:
 
 
 def _plan(slide: Path, folder: Path, request: "Request", console: Console, *, as_json: bool) -> None:
-    from wsi_parse.run.estimate import estimate_cost
+    from wsi_parse.run.estimate import TIMED, TileTime, estimate_cost
     from wsi_parse.run.manifest import RunManifest
     from wsi_parse.run.prepared import resolve_run
     from wsi_parse.run.reuse import Reuse
@@ -219,16 +233,18 @@ def _plan(slide: Path, folder: Path, request: "Request", console: Console, *, as
     with prepared.slide:
         reuse = Reuse.find(prepared, folder, RunManifest.load(folder))
         tissue = prepared.tissue()
-        figures = estimate_cost(prepared, prepared.passes(tissue), tissue)
+        known = TileTime(0.0, TIMED) if reuse.predicts_nothing else None
+        figures = estimate_cost(prepared, prepared.passes(tissue), tissue, as_timed=known)
         size = prepared.slide.pixel_size
     if as_json:
         typer.echo(json.dumps({"slide": slide.name, "folder": str(folder), "tissue_mm2": tissue.area_mm2, **figures}))
         return
     for note in (*prepared.notes, *filter(None, [reuse.sentence])):
         say(console, note)
+    todo = "nothing to predict" if reuse.predicts_nothing else describe_estimate(figures, at_most=reuse.has_maps)
     console.print(
         f"[bold]{escape(slide.name)}[/bold]: {size.x_um:.4g} µm per pixel ({escape(size.source)}) · "
-        f"tissue {tissue.area_mm2:.3g} mm² · {describe_estimate(figures)} → {escape(str(folder))}",
+        f"tissue {tissue.area_mm2:.3g} mm² · {todo} → {escape(str(folder))}",
         highlight=False,
         soft_wrap=True,
     )

@@ -11,7 +11,7 @@ from typing import Any
 import pyarrow.parquet
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
-from wsi_parse.errors import UsageError, WsiParseError
+from wsi_parse.errors import UsageError, WsiParseError, did_you_mean
 from wsi_parse.files import CHECK_RIGHTS
 from wsi_parse.run.folders import output_folders
 from wsi_parse.settings import RunSettings
@@ -184,7 +184,9 @@ def _rows_of_list(path: Path) -> list[tuple[str, dict[str, Any]]]:
     unknown = [repr(name) for name in columns if name not in COLUMNS]
     if "path" not in columns or unknown:
         problem = f"has unknown columns: {', '.join(unknown)}" if unknown else "has no column 'path'"
-        raise UsageError(f"The list {path.name} {problem}.", f"Use these columns: {', '.join(COLUMNS)}.")
+        meant = [did_you_mean(name, COLUMNS) for name in columns if name not in COLUMNS]
+        remedy = " ".join(filter(None, [*meant, f"Use these columns: {', '.join(COLUMNS)}."]))
+        raise UsageError(f"The list {path.name} {problem}.", remedy)
     found = []
     for number, row in enumerate(rows, 2):
         values = {name: value for name, value in row.items() if value not in (None, "")}

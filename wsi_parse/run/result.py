@@ -77,7 +77,7 @@ class Run:
         if manifest is None:
             raise UsageError(
                 f"{folder} holds no run: there is no {MANIFEST_NAME} in it.",
-                "Give the folder of one slide, such as wsi-parse-out/slide.",
+                f"Give the folder of one slide, such as {_a_run_in(folder)}.",
             )
         if manifest.state != "done":
             why = f" It failed: {manifest.error}" if manifest.error else ""
@@ -243,3 +243,9 @@ def _offset(metadata: Mapping[bytes, bytes]) -> tuple[float, float]:
     values: dict[str, Any] = json.loads(metadata.get(PROVENANCE_KEY.encode(), b"{}"))
     x, y = values.get(OFFSET) or (0, 0)
     return float(x), float(y)
+
+
+def _a_run_in(folder: Path) -> Path:
+    """Return the first folder of results in a folder, or an example if there is none."""
+    runs = sorted(path.parent for path in folder.glob(f"*/{MANIFEST_NAME}"))
+    return runs[0] if runs else Path("wsi-parse-out", "slide")
