@@ -35,6 +35,10 @@ class TestRegistry:
         assert own.get("mine") is int
         assert own.names() == ["mine"]
         assert "mine" not in MODELS.names()
+        with pytest.raises(UnknownNameError, match=r"no model called 'mien'\. Did you mean 'mine'"):
+            own.remove("mien")
+        own.remove("mine")
+        assert own.names() == []
 
     @pytest.mark.parametrize("kind", KINDS, ids=lambda kind: str(kind.kind))
     def test_built_in_plugins_keep_the_contract(self, kind: Registry) -> None:

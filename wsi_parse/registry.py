@@ -52,7 +52,15 @@ class Registry:
         self._added[name] = plugin
 
     def remove(self, name: str) -> None:
-        """Remove an object that was added."""
+        """Remove an object that was added.
+
+        Raises
+        ------
+        UnknownNameError
+            None was added with that name.
+        """
+        if name not in self._added:
+            raise UnknownNameError.of(self.kind, name, self._added)
         del self._added[name]
 
     def get(self, name: str) -> Any:  # noqa: ANN401 - any plug-in type

@@ -10,6 +10,7 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 from wsi_parse.config import read_config, section_of, set_value
 from wsi_parse.errors import SettingsError, closest
 
+_SEE_ALL = "Run `wsi-parse settings` to see all settings."
 _Byte = Annotated[int, Field(ge=0, le=255)]
 
 
@@ -301,8 +302,7 @@ class RunSettings(_Section):
 
 
 def _settings_error(error: ValidationError) -> SettingsError:
-    problems = "; ".join(map(_problem, error.errors()))
-    return SettingsError(f"Invalid settings: {problems}.", "Run `wsi-parse settings` to see all settings.")
+    return SettingsError(f"Invalid settings: {'; '.join(map(_problem, error.errors()))}.", _SEE_ALL)
 
 
 def _problem(item: Any) -> str:  # noqa: ANN401 - pydantic's ErrorDetails
@@ -318,13 +318,12 @@ def _wrong_value(name: str, item: Any) -> str:  # noqa: ANN401 - pydantic's Erro
     """Say what a value must be, and which was meant: a mistyped word, or a share that was given in percent."""
     value, context = item["input"], item.get("ctx", {})
     must = re.sub("^(Input|String|Value) should ", "it must ", item["msg"])
-    meant: object = None
-    if item["type"] == "literal_error":
-        meant = closest(str(value), re.findall("'([^']*)'", context["expected"]))
-    elif context.get("lt", context.get("le")) == 1 and 1 < value < 100:
+    meant: object = closest(str(value), re.findall("'([^']*)'", context.get("expected", "")))
+    if context.get("lt", context.get("le")) == 1 and 1 < value < 100:
         meant = value / 100
     hint = f" (did you mean {meant!r}?)" if meant is not None else ""
-    return f"{name} is {value!r}: {must}{hint}" if isinstance(value, str | int | float) else f"{name}: {must}"
+    shown = f"{value:g}" if isinstance(value, float) else repr(value)
+    return f"{name} is {shown}: {must}{hint}" if isinstance(value, str | int | float) else f"{name}: {must}"
 
 
 def _meant(name: str) -> str | None:

@@ -84,7 +84,7 @@ MISTAKES: dict[str, tuple[tuple[str, ...], int, tuple[str, ...]]] = {
     "value": (
         ("SLIDE", "-p", "nuclei", "--threshold", "40"),
         2,
-        ("objects.threshold is 40", "less than 1", "did you mean 0.4?"),
+        ("objects.threshold is 40:", "less than 1", "did you mean 0.4?"),
     ),
     "format": (
         ("SLIDE", "-p", "nuclei", "--format", "geojsn"),

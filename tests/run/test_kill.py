@@ -138,6 +138,9 @@ def test_interrupt_keeps_what_is_done_and_says_so(slide: Path, tmp_path: Path, r
     _, stderr = process.communicate(timeout=60)
     assert process.returncode == 130
     assert "Run the same command again to continue" in " ".join(stderr.split())
+    assert any(line.startswith("Interrupted") and line.endswith("to continue.") for line in stderr.splitlines()), (
+        "one line"
+    )
     assert not family(process.pid)
     subprocess.run(command(slide, tmp_path), check=True, stdout=subprocess.DEVNULL)
     assert (tmp_path / "kill" / "annotations.geojson").read_bytes() == reference[0]

@@ -91,6 +91,13 @@ def test_a_plan_answers_every_prompt_once(slide: Path, tmp_path: Path, monkeypat
         run_slide(slide, tmp_path, settings_of())
 
 
+@pytest.mark.parametrize("plan", [None, "nuclei", ({"name": "nuclei"},)])
+def test_a_plan_is_made_of_passes(slide: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, plan: object) -> None:
+    monkeypatch.setattr(StainModel, "plan", classmethod(lambda *_: plan))
+    with pytest.raises(ModelError, match=r"The plan of the model stain is no tuple of ScalePass.*Report this error"):
+        run_slide(slide, tmp_path, settings_of())
+
+
 class _OutOfMemoryError(RuntimeError):
     """Called as torch's is."""
 

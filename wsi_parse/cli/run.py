@@ -169,7 +169,7 @@ def run_slides(paths: list[Path], out: Path, settings: "RunSettings", *, dry_run
 def _check_no_list(paths: list[Path]) -> None:
     """Refuse a table of slides, which no reader opens."""
     for path in paths:
-        if path.suffix.lower() in {".csv", ".tsv", ".parquet"} and path.is_file():
+        if path.suffix.lower() in {".csv", ".tsv"} and path.is_file():
             raise UsageError(
                 f"{path} is a list, not a slide.",
                 f"A list of slides is processed with: wsi-parse cohort {path} -o OUT",

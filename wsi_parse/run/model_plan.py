@@ -101,6 +101,8 @@ def cautions_of(scale_passes: Sequence[ScalePass], model: str) -> tuple[Caution,
 def _check_passes(scale_passes: Sequence[ScalePass], prompts: Sequence[Prompt], model: str) -> None:
     """Hold a plan of a model to its contract."""
     remedy = "Report this error to the author of the model."
+    if not isinstance(scale_passes, Sequence) or not all(isinstance(each, ScalePass) for each in scale_passes):
+        raise ModelError(f"The plan of the model {model} is no tuple of ScalePass, but {scale_passes!r}.", remedy)
     if len({scale_pass.name for scale_pass in scale_passes}) < len(scale_passes):
         raise ModelError(f"Two passes of {model} have the same name.", remedy)
     answered = sorted(recipe.prompt.name for scale_pass in scale_passes for recipe in scale_pass.recipes)
