@@ -293,6 +293,16 @@ def test_exit_codes_and_messages_of_the_command(slides: Path, tmp_path: Path) ->
     assert planned.returncode == 1
     assert "a: 1 tile · " in planned.stderr
     assert not (tmp_path / "new").exists()
+    done = command(tmp_path / "out", tmp_path / "list.csv", "--dry-run")
+    for more, words, total in (
+        ([], "a: nothing to predict", "1 slide · 0 tiles"),
+        (["--format", "csv"], "a: nothing to predict", "1 slide · 0 tiles"),
+        (["--threshold", "0.4"], "a: 1 tile · ", "1 slide · 1 tile"),
+    ):
+        again = subprocess.run([*done, *more], capture_output=True, text=True)
+        assert again.returncode == 1
+        assert words in again.stderr
+        assert total in again.stderr
 
 
 class TestPromptsOfARow:

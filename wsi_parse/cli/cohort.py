@@ -44,6 +44,7 @@ from wsi_parse.progress import duration
 if TYPE_CHECKING:
     from wsi_parse.cohort import Choice, Listing
     from wsi_parse.run.resolve import Request
+    from wsi_parse.run.reuse import Reuse
     from wsi_parse.settings import RunSettings
 
 
@@ -144,7 +145,7 @@ def cohort(
     check_settings(settings, len(listing.slides))
     check_can_be_folder(out)
     if dry_run:
-        raise typer.Exit(_plan(listing, settings, choice, console, as_json=as_json))
+        raise typer.Exit(_plan(listing, out, settings, choice, console, as_json=as_json))
     raise typer.Exit(_run(listing, out, settings, choice, console, as_json=as_json))
 
 
@@ -174,7 +175,9 @@ def _run(
     return 1 if any(not choice.only or outcome.id in choice.only for outcome in failed) else 0
 
 
-def _plan(listing: "Listing", settings: "RunSettings", choice: "Choice", console: Console, *, as_json: bool) -> int:
+def _plan(
+    listing: "Listing", out: Path, settings: "RunSettings", choice: "Choice", console: Console, *, as_json: bool
+) -> int:
     """Estimate each slide, and all of them; return 0 if no slide has a problem, 1 otherwise."""
     from wsi_parse.cohort import Outcome, decide, selected_rows
 
@@ -188,18 +191,22 @@ def _plan(listing: "Listing", settings: "RunSettings", choice: "Choice", console
     figures: dict[str, Any] = {}
     for row in rows:
         try:
-            figures = _estimate(row.path, decided.request(row))
+            estimated, reuse = _estimate(row.path, out / row.id, decided.request(row))
         except Exception as error:  # noqa: BLE001 - the other slides are estimated
             show_traceback(error)
             problems.append(Outcome.of_error(row, error, Path(row.id)))
             continue
         slides += 1
+        if as_json:
+            typer.echo(json.dumps({"id": row.id, "slide": row.path.name, **estimated}))
+        if reuse.predicts_nothing:
+            console.print(f"{escape(row.id)}: nothing to predict", highlight=False)
+            continue
+        figures = estimated
         tiles += figures["tiles"]
         seconds += figures["expected_seconds"]
         disk_mb = max(disk_mb, figures["expected_disk_mb"])
-        if as_json:
-            typer.echo(json.dumps({"id": row.id, "slide": row.path.name, **figures}))
-        time = duration(figures["expected_seconds"])
+        time = f"{'at most ' if reuse.has_maps else ''}{duration(figures['expected_seconds'])}"
         console.print(f"{escape(row.id)}: {counted(figures['tiles'], 'tile')} · {time}", highlight=False)
     screen.checked(slides, problems)
     if as_json:
@@ -217,11 +224,15 @@ def _plan(listing: "Listing", settings: "RunSettings", choice: "Choice", console
     return 1 if problems else 0
 
 
-def _estimate(path: Path, request: "Request") -> dict[str, Any]:
-    from wsi_parse.run.estimate import estimate_cost
+def _estimate(path: Path, folder: Path, request: "Request") -> "tuple[dict[str, Any], Reuse]":
+    from wsi_parse.run.estimate import TIMED, TileTime, estimate_cost
+    from wsi_parse.run.manifest import RunManifest
     from wsi_parse.run.prepared import resolve_run
+    from wsi_parse.run.reuse import Reuse
 
-    prepared = resolve_run(path, request)
+    prepared = resolve_run(path, request.for_folder(folder))
     with prepared.slide:
+        reuse = Reuse.find(prepared, folder, RunManifest.load(folder))
         tissue = prepared.tissue()
-        return estimate_cost(prepared, prepared.passes(tissue), tissue)
+        known = TileTime(0.0, TIMED) if reuse.predicts_nothing else None
+        return estimate_cost(prepared, prepared.passes(tissue), tissue, as_timed=known), reuse
