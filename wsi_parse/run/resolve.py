@@ -1,5 +1,6 @@
 """Request: prompts, model, weights and scale passes, resolved once before any slide is opened."""
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -86,6 +87,8 @@ def resolve(settings: RunSettings, *, require_weights: bool = True) -> Request:
     texts = [text.strip() for text in settings.prompts if text.strip()]
     if not texts:
         raise UsageError("There is no prompt.", 'Name what to look for, for example --prompt "nuclei".')
+    for text in texts:
+        _check_single(text)
     all_targets = any(text.lower() == ALL_TARGETS for text in texts)
     named = [Prompt.parse(text) for text in texts if text.lower() != ALL_TARGETS]
     name, notes = choose_model(settings.model, named, require_weights=require_weights)
@@ -102,6 +105,26 @@ def resolve(settings: RunSettings, *, require_weights: bool = True) -> Request:
     scale_passes, of_passes = plan_passes(model, prompts, settings)
     notes += (*_synonym_notes(texts, model.spec), *unused, *of_weights, *of_passes, *cautions_of(scale_passes, name))
     return Request(settings, prompts, model, weights, scale_passes, notes)
+
+
+def _check_single(text: str) -> None:
+    """Refuse a text that names several known targets, which would be looked for as one.
+
+    Raises
+    ------
+    UsageError
+        Shows a prompt for each.
+    """
+    parts = [part for part in _BETWEEN.split(text.strip()) if part]
+    if len(parts) > 1 and all(Prompt.parse(part).known or part.lower() == ALL_TARGETS for part in parts):
+        prompts = " ".join(f'--prompt "{part}"' for part in parts)
+        raise UsageError(
+            f"The prompt {text!r} names {len(parts)} targets.", f"Give each as a prompt of its own: {prompts}"
+        )
+
+
+# What people write between the targets of a list.
+_BETWEEN = re.compile(r"\s*[,;/+&]\s*|\s+(?:and|or)\s+", re.IGNORECASE)
 
 
 def _all_targets_note(name: str, model: ModelSettings) -> str:
