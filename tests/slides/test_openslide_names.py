@@ -94,7 +94,7 @@ def test_what_is_given_wrongly_is_named(wrong: Callable[[Any], object], words: s
         wrong(slide)
 
 
-@pytest.mark.parametrize("name", ["read_region", "properties", "associated_images"])
+@pytest.mark.parametrize("name", ["read_region", "properties"])
 def test_names_of_openslide_that_are_not_here_say_what_is(name: str) -> None:
     slide = open_slide(np.full((40, 60, 3), 207, np.uint8))
     with pytest.raises(AttributeError, match=rf"no {name}.*(slide\.read\(Box|patient)"):

@@ -32,7 +32,6 @@ _PATIENT_DATA = "It is left out because it may hold patient data; slide.pixel_si
 _INSTEAD = {
     "read_region": "Use slide.read(Box(x, y, width, height)), with slide.frame(mpp=1.0) for another scale.",
     "properties": _PATIENT_DATA,
-    "associated_images": _PATIENT_DATA,
 }
 
 
