@@ -179,8 +179,8 @@ def test_outlining_begins_before_the_last_prediction(
     ended: list[Done] = []
     run_graph = graph.run_graph
 
-    def listening(client, plan, blocks, chunks, report):  # type: ignore[no-untyped-def] # noqa: ANN001, ANN202
-        run_graph(client, plan, blocks, chunks, lambda done: (ended.append(done), report(done)))
+    def listening(client, plan, blocks, chunks, report, predicted):  # type: ignore[no-untyped-def] # noqa: ANN001, ANN202
+        run_graph(client, plan, blocks, chunks, lambda done: (ended.append(done), report(done)), predicted)
 
     monkeypatch.setattr("wsi_parse.run.prediction.run_graph", listening)
     run_slide(slide[0], tmp_path, settings_of("tiles.block=1"))

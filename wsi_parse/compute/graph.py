@@ -12,6 +12,7 @@ from distributed.scheduler import KilledWorker
 
 from wsi_parse.compute.cluster import DEVICE, RESTART, resources_for, workers_of
 from wsi_parse.compute.plan import RunPlan
+from wsi_parse.compute.tile_events import TileCounter
 from wsi_parse.compute.worker import STAGES, Done, extract_task, place_description, predict_task, prepare_task
 from wsi_parse.errors import ClusterError, StageError, WsiParseError
 from wsi_parse.settings import ModelSettings
@@ -62,7 +63,14 @@ def prepare_on(client: Client, path: Path, settings: ModelSettings) -> dict[str,
 
 
 @_reports_lost_scheduler()
-def run_graph(client: Client, plan: RunPlan, blocks: Indices, chunks: Indices, report: Report) -> None:
+def run_graph(
+    client: Client,
+    plan: RunPlan,
+    blocks: Indices,
+    chunks: Indices,
+    report: Report,
+    predicted: Callable[[int], None] = lambda _: None,
+) -> None:
     """Predict blocks and extract the objects of chunks.
 
     Parameters
@@ -73,6 +81,8 @@ def run_graph(client: Client, plan: RunPlan, blocks: Indices, chunks: Indices, r
     blocks, chunks : lists of (row, column), one list a pass
     report : callable
         Called in this process when a task ends, with its report.
+    predicted : callable, optional
+        Called with a number of tiles when so many more are predicted, also while their block is at work.
 
     Raises
     ------
@@ -81,11 +91,17 @@ def run_graph(client: Client, plan: RunPlan, blocks: Indices, chunks: Indices, r
     ClusterError
         If the scheduler is gone.
     """
+    counter = TileCounter(predicted)
     for number in range(1, _MAX_ROUNDS + 1):
         futures = submit(client, plan, blocks, chunks, f"{plan.key}-{number}")
         try:
-            for future in as_completed(futures, loop=client.loop):
-                report(future.result())
+            with counter.listening(client, plan.key):
+                for future in as_completed(futures, loop=client.loop):
+                    done = future.result()
+                    report(done)
+                    if done.stage == "predict":
+                        _, _, index, row, column = future.key
+                        counter.ended((index, row, column), done.count)
         except KilledWorker as error:
             if number == _MAX_ROUNDS:
                 raise _workers_died(plan, futures) from error

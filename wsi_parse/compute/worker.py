@@ -16,6 +16,7 @@ import psutil
 
 from wsi_parse.compute.crash_guard import crash_guard
 from wsi_parse.compute.plan import RunPlan
+from wsi_parse.compute.tile_events import TileTeller
 from wsi_parse.errors import StageError, WeightsError, WsiParseError
 from wsi_parse.geometry import Box
 from wsi_parse.models.contract import Segmenter, State
@@ -163,7 +164,8 @@ def predict_task(path: str, index: int, block: tuple[int, int]) -> Done:
             model.warm_up(item.scale_pass, plan.state)
         started = time.time()
         batch = plan.settings.model.batch or model.batch
-        tiles, notes = predict_block(plan.slide, model, item.scale_pass, plan.state, item.selection, block, batch)
+        tell = TileTeller(plan.key, (index, *block))
+        tiles, notes = predict_block(plan.slide, model, item.scale_pass, plan.state, item.selection, block, batch, tell)
         # What memory held is found out by any thread or slide before: at worst a block too many is said to be reduced.
         held = min(batch, model.largest_batch or batch)
         reduced = held if held < batch else None

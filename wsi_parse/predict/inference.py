@@ -4,7 +4,7 @@ A batch is halved when the memory of the device is not sufficient.
 """
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -32,6 +32,7 @@ def predict_block(
     selection: Selection,
     block: tuple[int, int],
     batch: int,
+    tell: Callable[[int], None] = lambda _: None,
 ) -> tuple[TileValues, TileNotes]:
     """Predict the chosen tiles of a block.
 
@@ -47,6 +48,8 @@ def predict_block(
         Contains at least one chosen tile.
     batch : int
         Tiles per model call; halved if memory runs out.
+    tell : callable, optional
+        Called after each call of the model, with the number of tiles that are predicted.
 
     Returns
     -------
@@ -73,7 +76,7 @@ def predict_block(
     pixels = slide.read(around, selection.grid.frame)
     images = [pixels[box.relative_to(around).slices] for box in boxes]
     with plugin_named("model", model.spec.name):
-        maps, notes = _predict_in_batches(model, scale_pass, state, images, batch)
+        maps, notes = _predict_in_batches(model, scale_pass, state, images, batch, tell)
     return (
         {channel.name: dict(zip(indices, maps[channel.name], strict=True)) for channel in scale_pass.channels},
         {name: dict(zip(indices, noted, strict=True)) for name, noted in notes.items()},
@@ -81,7 +84,12 @@ def predict_block(
 
 
 def _predict_in_batches(
-    model: Segmenter, scale_pass: ScalePass, state: State, images: Sequence[NDArray[np.uint8]], batch: int
+    model: Segmenter,
+    scale_pass: ScalePass,
+    state: State,
+    images: Sequence[NDArray[np.uint8]],
+    batch: int,
+    tell: Callable[[int], None],
 ) -> tuple[dict[str, list[NDArray[np.uint8]]], dict[str, list[list[float]]]]:
     batch = min(batch, model.largest_batch or batch)
     maps: dict[str, list[NDArray[np.uint8]]] = {channel.name: [] for channel in scale_pass.channels}
@@ -108,6 +116,7 @@ def _predict_in_batches(
         for name, noted in model.observe(stack[: len(part)], checked, scale_pass).items():
             notes.setdefault(name, []).extend(noted.tolist())
         done += len(part)
+        tell(done)
     return maps, notes
 
 

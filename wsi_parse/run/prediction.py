@@ -65,13 +65,15 @@ def _compute(
     def report(done: Done) -> None:
         remote.note(done)
         progress.workers(remote.peak_bytes)
-        progress.advance(done.stage, done.count if done.stage == "predict" else 1)
+        if done.stage != "predict":
+            progress.advance(done.stage, 1)
         name = f"{done.stage} (all workers)"
         clock.seconds[name] = clock.seconds.get(name, 0.0) + done.ended - done.started
 
     at_once = load_model(plan.model_name, plan.settings.model, plan.weights).at_once if cluster.is_here else None
     with clock.stage("predict and outline"):
-        run_graph(cluster.client(at_once), plan, blocks, chunks, report)
+        client = cluster.client(at_once)
+        run_graph(client, plan, blocks, chunks, report, lambda tiles: progress.advance("predict", tiles))
     return remote.peak_bytes
 
 
