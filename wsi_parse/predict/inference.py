@@ -89,7 +89,7 @@ def _predict_in_batches(
     state: State,
     images: Sequence[NDArray[np.uint8]],
     batch: int,
-    tell: Callable[[int], None],
+    tell: Callable[[int], None] = lambda _: None,
 ) -> tuple[dict[str, list[NDArray[np.uint8]]], dict[str, list[list[float]]]]:
     batch = min(batch, model.largest_batch or batch)
     maps: dict[str, list[NDArray[np.uint8]]] = {channel.name: [] for channel in scale_pass.channels}
