@@ -111,3 +111,19 @@ def test_two_rows_with_different_prompts_use_one_model(tmp_path: Path) -> None:
         assert "A caution of broad." in manifest.cautions
     assert len(listener.notes) == len(set(listener.notes))
     assert listener.notes.count("A caution of broad.") == 1
+
+
+@pytest.mark.whole
+def test_the_names_of_files_are_in_no_table_if_others_are_given(tmp_path: Path) -> None:
+    path = write_slide(tmp_path / "Mueller.svs", tissue_with_nuclei(500, 450)[0])
+    (tmp_path / "Meier.svs").write_bytes(b"torn")
+    listing = Listing([CohortSlide(id="one", path=path), CohortSlide(id="two", path=tmp_path / "Meier.svs")])
+    settings = RunSettings.load(prompts=("nuclei",), model={"name": "stain"}, slide={"name": "case {id}"})
+    for _ in range(2):
+        one, two = run_cohort(listing, tmp_path / "out", settings, RecordingListener())
+        assert (one.slide, one.state) == ("case one", "done")
+        assert (two.slide, two.state) == ("case two", "failed")
+        assert "case two" in str(two.error)
+        for file in (tmp_path / "out").rglob("*"):
+            found = file.read_bytes() if file.is_file() else b""
+            assert not {name for name in (b"Meier", b"Mueller") if name in found}, file.name

@@ -15,8 +15,8 @@ from wsi_parse.settings import RunSettings
 from wsi_parse.slides.base import PixelSize
 from wsi_parse.slides.slide import Slide, SlideOptions
 
-# What may be changed between a run and its resumption. Region, weights and pixel size enter by their content, prompts
-# and classes by the recipes and names that follow from them.
+# What may be changed between a run and its resumption. Region, weights, pixel size and name of the slide enter by what
+# follows from them, prompts and classes by the recipes and names that follow from them.
 OF_NO_STAGE = {
     "prompts",
     "tiles.block",
@@ -24,6 +24,7 @@ OF_NO_STAGE = {
     "slide.mpp",
     "slide.override_mpp",
     "slide.reader",
+    "slide.name",
     "model.weights",
     "model.threads",
     "export.keep",
@@ -73,9 +74,9 @@ def leaves() -> dict[str, object]:
     return changed
 
 
-def slide_of(mpp: float = 0.5, fingerprint: str = "f") -> Slide:
+def slide_of(mpp: float = 0.5, fingerprint: str = "f", name: str = "array") -> Slide:
     slide = Slide(ArrayReader(PIXELS, (mpp, mpp), Box(0, 0, 9, 9)), PIXELS, SlideOptions())
-    slide.info = replace(slide.info, fingerprint=fingerprint, pixel_size=PixelSize(mpp, mpp, "test"))
+    slide.info = replace(slide.info, name=name, fingerprint=fingerprint, pixel_size=PixelSize(mpp, mpp, "test"))
     return slide
 
 
@@ -100,7 +101,7 @@ def first_changed(one: Digests, other: Digests) -> str | None:
 def test_each_setting_counts_from_its_stage_on(name: str, value: object) -> None:
     changed = RunSettings.load(overrides=[f"{name}={value}"])
     assert changed != RunSettings()
-    expected = {"objects": "objects", "export": "outputs", "slide": "outputs"}.get(name.partition(".")[0], "predict")
+    expected = {"objects": "objects", "export": "outputs"}.get(name.partition(".")[0], "predict")
     assert first_changed(digests(), digests(changed)) == (None if name in OF_NO_STAGE else expected)
 
 
@@ -119,6 +120,7 @@ def test_each_setting_counts_from_its_stage_on(name: str, value: object) -> None
             {"scale_pass": replace(PASS, recipes=(replace(PASS.recipes[0], prompt=replace(NUCLEI, kind="region")),))},
             "objects",
         ),
+        ({"slide": slide_of(name="case 7")}, "outputs"),
         ({"prompt": replace(NUCLEI, colour=(1, 2, 3))}, "outputs"),
         ({"prompt": replace(NUCLEI, class_name="Other")}, "outputs"),
         ({"scale_pass": replace(PASS, notes=("A caution.",))}, None),

@@ -11,7 +11,6 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 
 from tests.small_slides import tissue_with_nuclei, write_slide
@@ -324,11 +323,20 @@ def failing(*_: object) -> None:
     raise OSError(28, "No space left on device")
 
 
-def test_the_name_of_the_slide_is_in_no_output(slide: Path, tmp_path: Path) -> None:
+def test_the_name_of_the_slide_is_in_no_output(slide: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     folder = tmp_path / "case 7"
-    manifest = run_slide(slide, folder, settings_of("slide.name='{id}'"))
+    # A slide that is too coarse for the model has a note that names it.
+    settings = settings_of("slide.name='{id}'", "slide.mpp=2", "slide.override_mpp=true")
+    manifest = run_slide(slide, folder, settings)
     assert manifest.slide["name"] == "case 7"
+    assert any("case 7" in note for note in manifest.notes)
     for path in folder.iterdir():
         assert b"small.svs" not in path.read_bytes(), path.name
-    assert run_slide(slide, folder, settings_of("slide.name='{id}'")).ended_utc == manifest.ended_utc
-    assert np.all([len(value) == 64 for value in manifest.outputs.values()])
+    assert run_slide(slide, folder, settings).ended_utc == manifest.ended_utc
+    monkeypatch.setattr(StainModel, "predict", failing)
+    with pytest.raises(StageError):
+        run_slide(slide, tmp_path / "case 8", settings)
+    failed = RunManifest.load(tmp_path / "case 8")
+    assert failed is not None
+    assert str(failed.error).startswith("case 8: prediction failed")
+    assert "small" not in (tmp_path / "case 8" / MANIFEST_NAME).read_text()

@@ -12,7 +12,7 @@ from wsi_parse.cohort.listing import CohortSlide, Problem
 from wsi_parse.errors import WsiParseError
 from wsi_parse.files import write_text
 from wsi_parse.run.manifest import RunManifest
-from wsi_parse.run.privacy import without_folders
+from wsi_parse.run.privacy import with_given_name, without_folders
 from wsi_parse.settings import RunSettings
 
 #: The stage of failures before a run begins.
@@ -105,6 +105,14 @@ class Outcome(BaseModel):
             error=without_folders(str(problem.error), Path(problem.slide)),
             error_stage="list",
         )
+
+    def named(self, given: str | None) -> "Outcome":
+        """Return the outcome with the name that the user gave ({id} stands for the id) in place of the file name."""
+        if given is None:
+            return self
+        name = given.replace("{id}", self.id)
+        error = None if self.error is None else with_given_name(self.error, name, self.slide)
+        return self.model_copy(update={"slide": name, "error": error})
 
     @classmethod
     def open(cls, row: CohortSlide) -> "Outcome":

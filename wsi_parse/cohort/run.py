@@ -133,7 +133,8 @@ class _Cohort:
     def outcomes(self) -> list[Outcome]:
         """Return the current outcome of each row: of this call, else as found in its folder."""
         problems = [Outcome.of_problem(problem) for problem in self.listing.problems]
-        return [self.ended.get(row.id) or self._stored_outcome(row) for row in self.listing.slides] + problems
+        ended = [self.ended.get(row.id) or self._stored_outcome(row) for row in self.listing.slides]
+        return [outcome.named(self.settings.slide.name) for outcome in ended + problems]
 
     def _stored_outcome(self, row: CohortSlide) -> Outcome:
         try:
@@ -257,7 +258,7 @@ class _Cohort:
     def _note(self, row: CohortSlide, outcome: Outcome) -> None:
         # If the disk is full, the row is in the tables of this call only.
         with suppress(OSError):
-            self.notes.put(row, self.settings, outcome)
+            self.notes.put(row, self.settings, outcome.named(self.settings.slide.name))
 
     def _write(self) -> None:
         self.written, self.table_error = time.monotonic(), ""

@@ -79,7 +79,7 @@ class Digests(BaseModel):
             objects,
             settings.export.model_dump(mode="json", exclude={"keep", "classes"}),
             [(prompt.text, prompt.name, prompt.class_name, prompt.colour) for prompt in prompts],
-            settings.slide.name or slide.name,
+            slide.name,
             [EXPORTERS.package_of(name) for name in settings.export.formats],
         )
         return cls(predict=predict, objects=objects, outputs=outputs)

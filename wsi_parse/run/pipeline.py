@@ -14,7 +14,7 @@ from wsi_parse.run.locks import claim
 from wsi_parse.run.manifest import RunManifest, versions
 from wsi_parse.run.outputs import remove_earlier
 from wsi_parse.run.prepared import PreparedRun, resolve_run
-from wsi_parse.run.privacy import redacted_settings, without_folders
+from wsi_parse.run.privacy import redacted_settings, with_given_name, without_folders
 from wsi_parse.run.provenance import model_provenance, prompt_provenance, slide_provenance
 from wsi_parse.run.resolve import Request, resolve
 from wsi_parse.run.reuse import PREDICTIONS, Reuse
@@ -129,7 +129,8 @@ def run_prepared(prepared: PreparedRun, folder: Path, progress: Progress, cluste
         # The original message may hold addresses of workers.
         text = "The workers were lost or cannot do the work." if isinstance(error, ClusterError) else str(error)
         roi = prepared.settings.slide.roi
-        manifest.error = without_folders(text or type(error).__name__, prepared.path, folder, roi)
+        text = without_folders(text or type(error).__name__, prepared.path, folder, roi)
+        manifest.error = with_given_name(text, prepared.settings.slide.name, prepared.file_name, prepared.path.name)
         with suppress(OSError):
             manifest.save(folder)
         raise
@@ -181,7 +182,7 @@ def _manifest(prepared: PreparedRun) -> RunManifest:
         wsi_parse=__version__,
         state="running",
         digests=prepared.digests,
-        slide=slide_provenance(prepared.slide, prepared.settings.slide.name),
+        slide=slide_provenance(prepared.slide),
         settings=redacted_settings(prepared.settings),
         model=model_provenance(prepared.spec, prepared.weights),
         prompts=prompt_provenance(prepared.prompts),

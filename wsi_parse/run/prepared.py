@@ -33,6 +33,8 @@ class PreparedRun:
     digests : Digests
     notes : tuple of str
         What the user should know of this slide; the notes of the request are not among them.
+    file_name : str
+        The name of the slide as its reader gives it; `slide` may have another name, which the user gave.
     """
 
     request: Request
@@ -40,6 +42,7 @@ class PreparedRun:
     roi: Any
     digests: Digests
     notes: tuple[str, ...] = ()
+    file_name: str = ""
 
     @property
     def settings(self) -> RunSettings:
@@ -99,6 +102,9 @@ def resolve_run(path: Path, request: Request) -> PreparedRun:
     """
     settings = request.settings
     slide = open_slide(path, SlideOptions(settings.slide.mpp, settings.slide.override_mpp, settings.slide.reader))
+    file_name = slide.name
+    if settings.slide.name is not None:
+        slide.info = replace(slide.info, name=settings.slide.name)
     try:
         notes = warn_if_upsampled(slide, request.scale_passes, settings.model.name)
         roi, roi_hash = _region_of_interest(slide, settings.slide.roi)
@@ -106,7 +112,7 @@ def resolve_run(path: Path, request: Request) -> PreparedRun:
     except BaseException:
         slide.close()
         raise
-    return PreparedRun(request, slide, roi, digests, notes)
+    return PreparedRun(request, slide, roi, digests, notes, file_name)
 
 
 def _region_of_interest(slide: Slide, path: Path | None) -> tuple[Any, str]:

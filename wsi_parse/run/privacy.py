@@ -25,3 +25,10 @@ def without_folders(text: str, *paths: Path | None) -> str:
         for mark in "/\\":
             text = text.replace(f"{folder.rstrip(mark)}{mark}", "")
     return text
+
+
+def with_given_name(text: str, given: str | None, *file_names: str) -> str:
+    """Put the name that the user gave to a slide in the place of its file names; without one, change nothing."""
+    for file_name in file_names if given is not None else ():
+        text = text.replace(file_name, str(given)) if file_name else text
+    return text

@@ -29,12 +29,12 @@ def pass_provenance(item: PassPlan) -> PassFacts:
     }
 
 
-def slide_provenance(slide: Slide, name: str | None = None) -> SlideFacts:
-    """Describe a slide without path, label, dates and identifiers of its metadata; `name` replaces its file name."""
+def slide_provenance(slide: Slide) -> SlideFacts:
+    """Describe a slide without path, label, dates and identifiers of its metadata."""
     info = slide.info
     size, bounds = info.pixel_size, info.bounds_level0
     return {
-        "name": name or info.name,
+        "name": info.name,
         "fingerprint": info.fingerprint,
         "reader": info.reader,
         "vendor": info.vendor,
