@@ -63,7 +63,10 @@ class Command(_Help, TyperCommand):
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:  # noqa: ANN401 - click's context
         """Parse the arguments."""
-        if not ctx.resilient_parsing and any("--prompt" in parameter.opts for parameter in self.params):
+        # Where the argument is the name of a model, a word beside a prompt is no slide.
+        arguments = {parameter.name for parameter in self.params if parameter.param_type_name == "argument"}
+        has_prompt = any("--prompt" in parameter.opts for parameter in self.params)
+        if not ctx.resilient_parsing and has_prompt and arguments & {"slide", "slides"}:
             check_quotes(args)
         return super().parse_args(ctx, args)
 

@@ -198,7 +198,7 @@ def test_cells_and_glands_in_one_field_keep_their_own_objects(
 
 def test_what_was_noted_and_lost_is_made_again(slide: Path, tiny_file: Path, roi: Path, tmp_path: Path) -> None:
     """Interrupted at the export: every chunk is outlined, and a block's marker is torn or gone."""
-    import wsi_parse.run.pipeline as pipeline
+    import wsi_parse.run.stages as stages
 
     settings = settings_of(tiny_file, "neoplastic cells", roi=roi, field_um=256.0)
     clean = run_slide(slide, tmp_path / "clean", settings)
@@ -208,7 +208,7 @@ def test_what_was_noted_and_lost_is_made_again(slide: Path, tiny_file: Path, roi
 
     for harm in ("torn", "gone"):
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(pipeline, "write_outputs", failing)
+            patch.setattr(stages, "write_outputs", failing)
             with pytest.raises(ModelError, match="Interrupted"):
                 run_slide(slide, tmp_path / harm, settings)
         (marker,) = list((tmp_path / harm).glob(".work/*/*/done/*.json"))[:1]
