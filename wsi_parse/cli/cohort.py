@@ -43,8 +43,6 @@ from wsi_parse.progress import duration
 
 if TYPE_CHECKING:
     from wsi_parse.cohort import Choice, Listing
-    from wsi_parse.run.resolve import Request
-    from wsi_parse.run.reuse import Reuse
     from wsi_parse.settings import RunSettings
 
 
@@ -180,6 +178,7 @@ def _plan(
 ) -> int:
     """Estimate each slide, and all of them; return 0 if no slide has a problem, 1 otherwise."""
     from wsi_parse.cohort import Outcome, decide, selected_rows
+    from wsi_parse.run.outlook import Outlook
 
     screen = CohortScreen(console, Console(stderr=True, quiet=as_json))
     decided = decide(listing, settings, require_weights=False)
@@ -191,22 +190,22 @@ def _plan(
     figures: dict[str, Any] = {}
     for row in rows:
         try:
-            estimated, reuse = _estimate(row.path, out / row.id, decided.request(row))
+            outlook = Outlook.of(row.path, out / row.id, decided.request(row))
         except Exception as error:  # noqa: BLE001 - the other slides are estimated
             show_traceback(error)
             problems.append(Outcome.of_error(row, error, Path(row.id)))
             continue
         slides += 1
         if as_json:
-            typer.echo(json.dumps({"id": row.id, "slide": row.path.name, **estimated}))
-        if reuse.predicts_nothing:
+            typer.echo(json.dumps({"id": row.id, "slide": row.path.name, **outlook.figures}))
+        if outlook.reuse.predicts_nothing:
             console.print(f"{escape(row.id)}: nothing to predict", highlight=False)
             continue
-        figures = estimated
+        figures = outlook.figures
         tiles += figures["tiles"]
         seconds += figures["expected_seconds"]
         disk_mb = max(disk_mb, figures["expected_disk_mb"])
-        time = f"{'at most ' if reuse.has_maps else ''}{duration(figures['expected_seconds'])}"
+        time = f"{'at most ' if outlook.reuse.has_maps else ''}{duration(figures['expected_seconds'])}"
         console.print(f"{escape(row.id)}: {counted(figures['tiles'], 'tile')} · {time}", highlight=False)
     screen.checked(slides, problems)
     if as_json:
@@ -222,17 +221,3 @@ def _plan(
         soft_wrap=True,
     )
     return 1 if problems else 0
-
-
-def _estimate(path: Path, folder: Path, request: "Request") -> "tuple[dict[str, Any], Reuse]":
-    from wsi_parse.run.estimate import TIMED, TileTime, estimate_cost
-    from wsi_parse.run.manifest import RunManifest
-    from wsi_parse.run.prepared import resolve_run
-    from wsi_parse.run.reuse import Reuse
-
-    prepared = resolve_run(path, request.for_folder(folder))
-    with prepared.slide:
-        reuse = Reuse.find(prepared, folder, RunManifest.load(folder))
-        tissue = prepared.tissue()
-        known = TileTime(0.0, TIMED) if reuse.predicts_nothing else None
-        return estimate_cost(prepared, prepared.passes(tissue), tissue, as_timed=known), reuse

@@ -224,27 +224,22 @@ def written_line(manifest: "RunManifest", folder: Path) -> str:
 
 
 def _plan(slide: Path, folder: Path, request: "Request", console: Console, *, as_json: bool) -> None:
-    from wsi_parse.run.estimate import TIMED, TileTime, estimate_cost
-    from wsi_parse.run.manifest import RunManifest
-    from wsi_parse.run.prepared import resolve_run
-    from wsi_parse.run.reuse import Reuse
+    from wsi_parse.run.outlook import Outlook
 
-    prepared = resolve_run(slide, request.for_folder(folder))
-    with prepared.slide:
-        reuse = Reuse.find(prepared, folder, RunManifest.load(folder))
-        tissue = prepared.tissue()
-        known = TileTime(0.0, TIMED) if reuse.predicts_nothing else None
-        figures = estimate_cost(prepared, prepared.passes(tissue), tissue, as_timed=known)
-        size = prepared.slide.pixel_size
+    outlook = Outlook.of(slide, folder, request)
+    prepared, reuse, figures = outlook.prepared, outlook.reuse, outlook.figures
+    size = prepared.slide.pixel_size
     if as_json:
-        typer.echo(json.dumps({"slide": slide.name, "folder": str(folder), "tissue_mm2": tissue.area_mm2, **figures}))
+        typer.echo(
+            json.dumps({"slide": slide.name, "folder": str(folder), "tissue_mm2": outlook.tissue_mm2, **figures})
+        )
         return
     for note in (*prepared.notes, *filter(None, [reuse.sentence])):
         say(console, note)
     todo = "nothing to predict" if reuse.predicts_nothing else describe_estimate(figures, at_most=reuse.has_maps)
     console.print(
         f"[bold]{escape(slide.name)}[/bold]: {size.x_um:.4g} µm per pixel ({escape(size.source)}) · "
-        f"tissue {tissue.area_mm2:.3g} mm² · {todo} → {escape(str(folder))}",
+        f"tissue {outlook.tissue_mm2:.3g} mm² · {todo} → {escape(str(folder))}",
         highlight=False,
         soft_wrap=True,
     )

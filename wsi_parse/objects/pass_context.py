@@ -50,26 +50,7 @@ class PassContext:
         return PassMaps(self.scale_pass, self.store, self.selection)
 
     def channel(self, name: str, box: Box) -> tuple[NDArray[np.uint8], NDArray[np.bool_]]:
-        """Stitch a channel on the object lattice; pixels of a coarser channel are repeated.
-
-        Parameters
-        ----------
-        name : str
-        box : Box
-            On the object lattice; may reach past the slide.
-
-        Returns
-        -------
-        values : uint8 array (box.height, box.width)
-            Probabilities, 0..255; 0 where no tile was predicted.
-        covered : bool array of the same shape
-            Where a tile was predicted.
-
-        Raises
-        ------
-        StoreError
-            The store is damaged, or the channel does not fit the object lattice.
-        """
+        """Stitch a channel on the object lattice; see :meth:`wsi_parse.predict.pass_maps.PassMaps.channel`."""
         return self.maps.channel(name, box)
 
     def cell_probability(self, recipe: Recipe, box: Box) -> tuple[NDArray[np.uint8], NDArray[np.bool_]]:

@@ -14,18 +14,19 @@ import shapely
 from PIL import Image
 
 from wsi_parse.errors import MissingPackageError, StoreError, UnknownNameError, UsageError
-from wsi_parse.exporters.parquet import NUCLEUS, OFFSET, PROVENANCE_KEY
+from wsi_parse.exporters.parquet import NUCLEUS, OFFSET, PROVENANCE_KEY, ParquetExporter
 from wsi_parse.files import MANIFEST_NAME
 from wsi_parse.predict.maps_description import MAPS_NAME
 from wsi_parse.prompts import Prompt
 from wsi_parse.run.manifest import RunManifest, sha256_of
+from wsi_parse.run.outputs import OVERLAY_NAME
 from wsi_parse.run.probability import Probability, open_probability
 from wsi_parse.run.work import maps_of
 
 if TYPE_CHECKING:
     from geopandas import GeoDataFrame
 
-OBJECTS, _OVERLAY = "objects.parquet", "overlay.png"
+OBJECTS = ParquetExporter.file_name
 _KEEP = 'with --keep predictions (in Python: RunSettings(export={"keep": "predictions"}))'
 
 
@@ -169,10 +170,10 @@ class Run:
         UsageError
             The run drew no picture.
         """
-        path = self.folder / _OVERLAY
-        if _OVERLAY not in self.manifest.outputs or not path.is_file():
+        path = self.folder / OVERLAY_NAME
+        if OVERLAY_NAME not in self.manifest.outputs or not path.is_file():
             raise UsageError(
-                f"The run in {self.folder} has no {_OVERLAY}.",
+                f"The run in {self.folder} has no {OVERLAY_NAME}.",
                 "Run the same command again with --set export.overlay_px=2048.",
             )
         with Image.open(path) as picture:

@@ -9,10 +9,10 @@ import pyarrow.parquet as pq
 from wsi_parse.registry import EXPORTERS
 from wsi_parse.run.manifest import RunManifest, sha256_of
 from wsi_parse.run.prepared import PreparedRun
+from wsi_parse.run.result import OBJECTS
 from wsi_parse.run.work import maps_of, size_text
 
 PREDICTIONS = "predictions"
-_OBJECTS = "objects.parquet"
 _LOST = (
     "It was predicted before, but its predicted maps were not kept: it would be predicted again. With --keep "
     "predictions, another threshold or size needs no new prediction."
@@ -76,8 +76,8 @@ class Reuse:
 
 def _objects(folder: Path, earlier: RunManifest) -> Path | None:
     """Return the file with all objects, if it is as a run with these settings wrote it."""
-    recorded = (earlier.earlier | earlier.outputs).get(_OBJECTS)
-    path = folder / _OBJECTS
+    recorded = (earlier.earlier | earlier.outputs).get(OBJECTS)
+    path = folder / OBJECTS
     if not earlier.passes or recorded is None or sha256_of(path) != recorded:
         return None
     # A run that failed may have left the file of the run before it.

@@ -1,0 +1,42 @@
+"""Outlook: what a run would do and cost, for a dry run; nothing is written."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from wsi_parse.run.estimate import TIMED, TileTime, estimate_cost
+from wsi_parse.run.manifest import RunManifest
+from wsi_parse.run.prepared import PreparedRun, resolve_run
+from wsi_parse.run.resolve import Request
+from wsi_parse.run.reuse import Reuse
+
+
+@dataclass(frozen=True)
+class Outlook:
+    """What a run would do with one slide.
+
+    Parameters
+    ----------
+    prepared : PreparedRun
+        Its slide is closed.
+    tissue_mm2 : float
+    reuse : Reuse
+    figures : dict
+        Of :func:`wsi_parse.run.estimate.estimate_cost`; no time where nothing would be predicted.
+    """
+
+    prepared: PreparedRun
+    tissue_mm2: float
+    reuse: Reuse
+    figures: dict[str, Any]
+
+    @classmethod
+    def of(cls, path: Path, folder: Path, request: Request) -> "Outlook":
+        """Look at a slide, and at what an earlier run left in its folder."""
+        prepared = resolve_run(path, request.for_folder(folder))
+        with prepared.slide:
+            reuse = Reuse.find(prepared, folder, RunManifest.load(folder))
+            tissue = prepared.tissue()
+            known = TileTime(0.0, TIMED) if reuse.predicts_nothing else None
+            figures = estimate_cost(prepared, prepared.passes(tissue), tissue, as_timed=known)
+        return cls(prepared, tissue.area_mm2, reuse, figures)
