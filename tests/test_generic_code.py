@@ -20,7 +20,7 @@ OWN = {"registry.py"} | {
 # What names one for a reason, and what it may name.
 ALLOWED = {
     # The formats that are written where nobody says which.
-    "settings.py": {"geojson", "parquet"},
+    "settings/sections.py": {"geojson", "parquet"},
     # The demonstration shows the network that is in the package.
     "cli/demo.py": {"mini"},
     # Objects of a box, and of a finished run, are handed on in the format that is read back exactly.

@@ -61,7 +61,7 @@ class TestSettings:
         assert (model.name, model.device) == ("stain", "cpu")
 
     def test_type_checkers_see_every_section(self) -> None:
-        tree = ast.parse((ROOT / "wsi_parse" / "settings.py").read_text(encoding="utf-8"))
+        tree = ast.parse((ROOT / "wsi_parse" / "settings" / "run_settings.py").read_text(encoding="utf-8"))
         (kind,) = (node for node in tree.body if isinstance(node, ast.ClassDef) and node.name == "RunSettings")
         first, _ = (node for node in ast.walk(kind) if isinstance(node, ast.FunctionDef) and node.name == "__init__")
         assert [argument.arg for argument in first.args.kwonlyargs] == list(RunSettings.model_fields)

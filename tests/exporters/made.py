@@ -12,10 +12,10 @@ from numpy.typing import NDArray
 
 from wsi_parse.exporters.base import ExportContext
 from wsi_parse.exporters.geojson import GeoJsonExporter
-from wsi_parse.notice import RESEARCH_ONLY
 from wsi_parse.objects.batch import ObjectBatch
 from wsi_parse.objects.class_table import ClassTable
 from wsi_parse.prompts import Prompt
+from wsi_parse.text import RESEARCH_ONLY
 
 PROMPTS = (Prompt.parse("neoplastic cells"), Prompt.parse("glands"), Prompt.parse('blue "dots" é'))
 CLASSES = ClassTable.of(PROMPTS)

@@ -17,10 +17,10 @@ from wsi_parse.exporters import csv as exporter_module
 from wsi_parse.exporters.base import ExportContext
 from wsi_parse.exporters.csv import COLUMNS, CsvExporter
 from wsi_parse.exporters.parquet import ParquetExporter
-from wsi_parse.notice import RESEARCH_ONLY
 from wsi_parse.objects.batch import ObjectBatch
 from wsi_parse.objects.class_table import ClassTable
 from wsi_parse.prompts import Prompt
+from wsi_parse.text import RESEARCH_ONLY
 
 
 def written(path: Path, batches: Sequence[ObjectBatch], classes: ClassTable = CLASSES) -> bytes:

@@ -12,8 +12,8 @@ from wsi_parse.cli.help import OUTPUT
 from wsi_parse.cli.options import Json
 from wsi_parse.cli.text import counted
 from wsi_parse.errors import ManifestError, UsageError, WsiParseError
-from wsi_parse.notice import RESEARCH_ONLY
 from wsi_parse.qupath.rules import FILE_ENDINGS
+from wsi_parse.text import RESEARCH_ONLY
 
 if TYPE_CHECKING:
     from wsi_parse.qupath.check import Finding, Report

@@ -38,8 +38,8 @@ from wsi_parse.cli.signals import exit_code
 from wsi_parse.cli.terminal import messages, show_traceback
 from wsi_parse.cli.text import counted
 from wsi_parse.files import check_can_be_folder
-from wsi_parse.notice import RESEARCH_ONLY
 from wsi_parse.progress import duration
+from wsi_parse.text import RESEARCH_ONLY
 
 if TYPE_CHECKING:
     from wsi_parse.cohort import Choice, Listing

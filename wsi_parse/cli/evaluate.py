@@ -14,7 +14,7 @@ from wsi_parse.cli.help import OBJECTS, OUTPUT, SLIDE
 from wsi_parse.cli.options import Json, Mpp, Roi
 from wsi_parse.errors import UsageError, WsiParseError
 from wsi_parse.files import try_writing
-from wsi_parse.notice import RESEARCH_ONLY
+from wsi_parse.text import RESEARCH_ONLY
 
 if TYPE_CHECKING:
     from wsi_parse.evaluate import Evaluation, EvaluationOptions

@@ -9,7 +9,7 @@ import typer
 from wsi_parse.cli.help import OUTPUT, SLIDE
 from wsi_parse.cli.options import FORMAT_HELP, Json
 from wsi_parse.cli.terminal import messages, say
-from wsi_parse.notice import RESEARCH_ONLY
+from wsi_parse.text import RESEARCH_ONLY
 
 
 def export(

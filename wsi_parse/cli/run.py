@@ -39,8 +39,8 @@ from wsi_parse.cli.terminal import messages, say, show_failure, show_traceback, 
 from wsi_parse.cli.text import counted, describe_estimate
 from wsi_parse.errors import UsageError
 from wsi_parse.files import check_can_be_folder
-from wsi_parse.notice import RESEARCH_ONLY
 from wsi_parse.progress import Silent
+from wsi_parse.text import RESEARCH_ONLY
 
 if TYPE_CHECKING:
     from wsi_parse.run.manifest import RunManifest

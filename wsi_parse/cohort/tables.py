@@ -11,7 +11,7 @@ import pyarrow.parquet
 
 from wsi_parse.cohort.outcome import Outcome
 from wsi_parse.files import atomic, write_text
-from wsi_parse.notice import RESEARCH_ONLY
+from wsi_parse.text import RESEARCH_ONLY
 
 _FIRST = {
     "id": pa.string(),

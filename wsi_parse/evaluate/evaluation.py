@@ -28,7 +28,7 @@ from wsi_parse.evaluate.object_sets import (
 from wsi_parse.evaluate.options import EvaluationOptions
 from wsi_parse.evaluate.pairs import Pairs, overlapping
 from wsi_parse.evaluate.review import Review, review
-from wsi_parse.notice import RESEARCH_ONLY
+from wsi_parse.text import RESEARCH_ONLY
 
 MISSED, EXTRA = "(missed)", "(extra)"
 _MEANS = ("dice", "iou", "f1", "pq", "aji")

@@ -8,7 +8,7 @@ from pathlib import Path
 from wsi_parse.evaluate.evaluation import Evaluation, summed
 from wsi_parse.evaluate.figures import Figures
 from wsi_parse.files import write_text
-from wsi_parse.notice import RESEARCH_ONLY
+from wsi_parse.text import RESEARCH_ONLY
 
 ALL = "(all objects)"
 

@@ -9,11 +9,11 @@ from types import TracebackType
 from typing import Any, ClassVar, Protocol, Self
 
 from wsi_parse.files import atomic
-from wsi_parse.notice import RESEARCH_ONLY
 from wsi_parse.objects.batch import ObjectBatch
 from wsi_parse.objects.class_table import ClassTable
 from wsi_parse.objects.probability_map import ProbabilityMap
 from wsi_parse.settings import ExportSettings
+from wsi_parse.text import RESEARCH_ONLY
 
 
 @dataclass(frozen=True)

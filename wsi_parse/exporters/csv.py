@@ -12,8 +12,8 @@ import shapely
 from numpy.typing import NDArray
 
 from wsi_parse.exporters.base import ExportContext, StreamingExporter
-from wsi_parse.notice import RESEARCH_ONLY
 from wsi_parse.objects.batch import ObjectBatch
+from wsi_parse.text import RESEARCH_ONLY
 
 #: The columns that every file has, in this order; columns of measurements follow, then that of the notice.
 COLUMNS = ("id", "prompt", "class_name", "unsure", "kind", "centroid_x_level0", "centroid_y_level0")

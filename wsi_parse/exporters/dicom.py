@@ -13,9 +13,9 @@ from numpy.typing import NDArray
 from wsi_parse._version import __version__
 from wsi_parse.exporters.base import ExportContext, StreamingExporter
 from wsi_parse.exporters.dicom_source import source_image, uid_of
-from wsi_parse.notice import RESEARCH_ONLY
 from wsi_parse.objects.batch import ObjectBatch
 from wsi_parse.objects.class_table import ObjectClass
+from wsi_parse.text import RESEARCH_ONLY
 
 if TYPE_CHECKING:
     from highdicom.ann import AnnotationGroup

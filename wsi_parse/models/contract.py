@@ -25,10 +25,10 @@ from numpy.typing import NDArray
 from wsi_parse.errors import ModelError, UsageError
 from wsi_parse.models.scale_pass import ScalePass
 from wsi_parse.models.weights import Weights
-from wsi_parse.notice import RESEARCH_ONLY
 from wsi_parse.prompts import Prompt, Target
 from wsi_parse.settings import ModelSettings
 from wsi_parse.slides.slide import Slide
+from wsi_parse.text import RESEARCH_ONLY
 from wsi_parse.tissue.mask import TissueMask
 
 State = Mapping[str, Any]

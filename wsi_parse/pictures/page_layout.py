@@ -11,8 +11,8 @@ from PIL import Image, ImageDraw, ImageFont
 
 from wsi_parse.files import atomic
 from wsi_parse.geometry import Box
-from wsi_parse.notice import RESEARCH_ONLY
 from wsi_parse.prompts import Rgb
+from wsi_parse.text import RESEARCH_ONLY
 
 PAPER: Rgb = (252, 252, 251)
 TEXT: Rgb = (38, 42, 48)

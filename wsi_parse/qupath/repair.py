@@ -12,12 +12,12 @@ from wsi_parse.annotations.read import id_of, no_cycles
 from wsi_parse.annotations.stream import Features, unparsed
 from wsi_parse.errors import UsageError
 from wsi_parse.files import atomic
-from wsi_parse.notice import RESEARCH_ONLY
 from wsi_parse.qupath.check import Feature, Finding, Item, Report, all_breaches, batches, check_file, key_of
 from wsi_parse.qupath.ids import final_id, next_id
 from wsi_parse.qupath.repair_geometry import fitted_geometry, is_area
 from wsi_parse.qupath.repair_properties import repaired_properties
 from wsi_parse.qupath.rules import NOT_A_FEATURE, OF_GEOMETRY, QuPathRule
+from wsi_parse.text import RESEARCH_ONLY
 
 _GZIP_LEVEL = 4
 # The geometry of a value that is not a feature was not checked yet.

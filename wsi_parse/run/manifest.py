@@ -9,12 +9,12 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from wsi_parse.files import MANIFEST_NAME, SCHEMA_VERSION, manifest_error, read_manifest, tree_sha256, write_text
-from wsi_parse.notice import RESEARCH_ONLY
 from wsi_parse.registry import EXPORTERS, MODELS, READERS
 from wsi_parse.run.digests import Digests
 from wsi_parse.run.manifest_facts import FormatFacts, ModelFacts, PassFacts, PromptFacts, ReuseFacts, SlideFacts
 from wsi_parse.run.privacy import redacted_settings
 from wsi_parse.settings import RunSettings
+from wsi_parse.text import RESEARCH_ONLY
 
 _PACKAGES = (
     "dask",

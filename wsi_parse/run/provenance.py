@@ -5,11 +5,11 @@ from typing import Any
 from wsi_parse.compute.plan import PassPlan
 from wsi_parse.models.contract import ModelSpec
 from wsi_parse.models.weights import Weights
-from wsi_parse.notice import RESEARCH_ONLY
 from wsi_parse.prompts import Prompt
 from wsi_parse.run.manifest import RunManifest
 from wsi_parse.run.manifest_facts import ModelFacts, PassFacts, PromptFacts, SlideFacts
 from wsi_parse.slides import Slide
+from wsi_parse.text import RESEARCH_ONLY
 
 
 def pass_provenance(item: PassPlan) -> PassFacts:

@@ -16,12 +16,12 @@ from numpy.typing import NDArray
 from wsi_parse.exporters.base import ExportContext, Exporter
 from wsi_parse.files import tree_sha256
 from wsi_parse.geometry import Box, Frame
-from wsi_parse.notice import RESEARCH_ONLY
 from wsi_parse.objects.batch import ObjectBatch
 from wsi_parse.objects.class_table import ClassTable
 from wsi_parse.objects.probability_map import ProbabilityMap
 from wsi_parse.prompts import Prompt
 from wsi_parse.settings import ExportSettings
+from wsi_parse.text import RESEARCH_ONLY
 
 # What a run writes besides its formats.
 _TAKEN = ("run.json", "tissue.geojson", "overlay.png")

@@ -17,10 +17,10 @@ from wsi_parse.models.contract import ModelSpec, State
 from wsi_parse.models.device_segmenter import DeviceSegmenter
 from wsi_parse.models.scale_pass import Channel, Recipe, ScalePass
 from wsi_parse.models.weights import Weights, installed
-from wsi_parse.notice import RESEARCH_ONLY
 from wsi_parse.prompts import Prompt
 from wsi_parse.settings import ModelSettings
 from wsi_parse.slides.slide import Slide
+from wsi_parse.text import RESEARCH_ONLY
 from wsi_parse.tissue.mask import TissueMask
 
 NAME = "biomedparse"

@@ -6,9 +6,9 @@ from pathlib import Path
 from typing import IO, Any, ClassVar
 
 from wsi_parse.exporters.base import StreamingExporter
-from wsi_parse.notice import RESEARCH_ONLY
 from wsi_parse.objects.batch import ObjectBatch
 from wsi_parse.settings import ExportSettings
+from wsi_parse.text import RESEARCH_ONLY
 from wsi_parse_example.failing import fail
 
 
