@@ -39,7 +39,7 @@ REWORDED: dict[str, str] = {}
 #: Members that are not compared, for they follow from names and words alone: the hash of the settings, hash and size of
 #: files that hold that hash, the hash of mini's weights (two layers have other names, the numbers are the same), and
 #: sentences for people.
-UNCOMPARED = ("digest", "sha256", "bytes", "weights_sha256", "cautions", "purpose", "summary")
+UNCOMPARED = ("digest", "sha256", "bytes", "weights_sha256", "limitations", "cautions", "purpose", "summary")
 #: What is compared of run.json; the rest is how long it took, and the settings by name.
 RUN_FACTS = ("slide", "tissue_mm2", "counts", "unsure", "per_mm2")
 #: Old name of a setting -> new name, and a value that is not its default.

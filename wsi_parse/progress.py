@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import Protocol, Self
 
+from wsi_parse.cautions import Caution
 from wsi_parse.errors import StageError, WsiParseError
 
 logger = logging.getLogger(__name__)
@@ -35,7 +36,10 @@ class Progress(Protocol):
         """Say how much memory is held by workers that are not children of this process."""
 
     def note(self, text: str) -> None:
-        """Show a text, which may be a :class:`Hint` or a :class:`Caution`."""
+        """Show a text, which may be a :class:`Hint` or a :class:`Limitation`."""
+
+    def caution(self, caution: Caution) -> None:
+        """Show what is plausible but wrong."""
 
 
 class Silent:
@@ -56,6 +60,9 @@ class Silent:
     def note(self, text: str) -> None:
         """Ignore."""
 
+    def caution(self, caution: Caution) -> None:
+        """Ignore."""
+
 
 class Hint(str):
     """A note that need not be repeated, such as how to get a better model: the command line says it once a day."""
@@ -63,23 +70,23 @@ class Hint(str):
     __slots__ = ()
 
 
-class Caution(str):
+class Limitation(str):
     """A note on how far the results of a model can be trusted: the command line shows its first sentence."""
 
     model: str = ""
 
     @classmethod
     def of(cls, text: str, model: str) -> Self:
-        """Make a caution of a model, whose card says more."""
-        caution = cls(text)
-        caution.model = model
-        return caution
+        """Make a limitation of a model, whose card says more."""
+        limitation = cls(text)
+        limitation.model = model
+        return limitation
 
     @property
     def first_sentence(self) -> str:
         """The first sentence, which is true without the others.
 
-        >>> Caution.of("It is experimental. For 3.5 % of the cells, it guesses.", "other").first_sentence
+        >>> Limitation.of("It is experimental. For 3.5 % of the cells, it guesses.", "other").first_sentence
         'It is experimental.'
         """
         return re.split(r"(?<=[.!?])\s", self, maxsplit=1)[0]

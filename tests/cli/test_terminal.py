@@ -17,7 +17,7 @@ from tests.small_slides import tissue_with_nuclei, write_slide
 from wsi_parse.cli import terminal
 from wsi_parse.models.contract import Segmenter
 from wsi_parse.models.stain import StainModel
-from wsi_parse.progress import Caution, Hint
+from wsi_parse.progress import Hint, Limitation
 from wsi_parse.registry import MODELS
 
 Call = Callable[..., Ended]
@@ -189,25 +189,25 @@ class TestNotes:
     def test_a_caution_is_one_line_with_the_command_that_shows_the_card(
         self, capsys: pytest.CaptureFixture[str]
     ) -> None:
-        caution = Caution.of("It guesses. In 3.5 % of the cells, it is wrong.", "other")
+        caution = Limitation.of("It guesses. In 3.5 % of the cells, it is wrong.", "other")
         terminal.say(terminal.messages(), caution)
         assert capsys.readouterr().err == "It guesses. Before you rely on the result: wsi-parse models other\n"
 
     def test_the_whole_caution_is_in_the_manifest_and_its_card_is_shown(self, call: Call, slide: Path) -> None:
-        from wsi_parse.models.mini.facts import CAUTION
+        from wsi_parse.models.mini.facts import LIMITATION
         from wsi_parse.run.resolve import resolve
         from wsi_parse.settings import RunSettings
 
         request = resolve(RunSettings.load(prompts=("neoplastic cells",), model={"name": "mini"}))
-        assert CAUTION in request.notes
-        assert [one.model for one in request.cautions] == ["mini"]
-        assert CAUTION in " ".join(call("models", "mini").out.split())
+        assert LIMITATION in request.notes
+        assert [one.model for one in request.limitations] == ["mini"]
+        assert LIMITATION in " ".join(call("models", "mini").out.split())
         assert call("models", "mini").out == call("models", "show", "mini").out
 
     def test_kinds_of_notes_are_texts(self) -> None:
         assert Hint("a") == "a"
-        assert Caution.of("a", "m") == "a"
-        assert np.array([Caution.of("a", "m")])[0] == "a"
+        assert Limitation.of("a", "m") == "a"
+        assert np.array([Limitation.of("a", "m")])[0] == "a"
 
 
 def test_python_m_and_main_are_the_same_program() -> None:

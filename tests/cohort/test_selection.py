@@ -108,7 +108,7 @@ def test_two_rows_with_different_prompts_use_one_model(tmp_path: Path) -> None:
         manifest = RunManifest.load(tmp_path / "out" / outcome.id)
         assert manifest is not None
         assert manifest.settings["model"]["name"] == "broad"
-        assert "A caution of broad." in manifest.cautions
+        assert "A caution of broad." in manifest.limitations
     assert len(listener.notes) == len(set(listener.notes))
     assert listener.notes.count("A caution of broad.") == 1
 

@@ -4,7 +4,7 @@ from wsi_parse.cohort.outcome import Outcome
 from wsi_parse.cohort.tables import summary
 
 
-def outcome(name: str, unsure: int, *cautions: str) -> Outcome:
+def outcome(name: str, unsure: int, *limitations: str) -> Outcome:
     return Outcome(
         id=name,
         slide=f"{name}.svs",
@@ -12,7 +12,7 @@ def outcome(name: str, unsure: int, *cautions: str) -> Outcome:
         tissue_mm2=2.0,
         counts={"neoplastic cells": 100},
         unsure={"neoplastic cells": unsure} if unsure else {},
-        cautions=list(cautions),
+        limitations=list(limitations),
     )
 
 

@@ -38,6 +38,7 @@ PASS = ScalePass("one", 128.0, 0.5, (Channel("ink", "probability"),), (Recipe(NU
 def leaves() -> dict[str, object]:
     """Return every setting as section.key -> another value than its default."""
     other = {
+        "field_um": 64,
         "override_mpp": True,
         "roi": "a.geojson",
         "reader": "other",

@@ -150,6 +150,12 @@ DryRun = Annotated[
         help="Only check everything, and show what would be done and how long it would take; write nothing.",
     ),
 ]
+Strict = Annotated[
+    bool,
+    typer.Option(
+        "--strict", rich_help_panel=COMPUTE, help="End with exit code 1 if there is any caution about the results."
+    ),
+]
 Workers = Annotated[
     int | None,
     typer.Option(

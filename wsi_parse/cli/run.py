@@ -28,6 +28,7 @@ from wsi_parse.cli.options import (
     Overrides,
     Prompts,
     Roi,
+    Strict,
     Threshold,
     Weights,
     Workers,
@@ -35,7 +36,7 @@ from wsi_parse.cli.options import (
 from wsi_parse.cli.request import check_settings, settings_of
 from wsi_parse.cli.screen import slide_display
 from wsi_parse.cli.signals import exit_code
-from wsi_parse.cli.terminal import messages, say, show_failure, show_traceback, text_of
+from wsi_parse.cli.terminal import messages, say, say_caution, show_failure, show_traceback, text_of
 from wsi_parse.cli.text import counted, describe_estimate
 from wsi_parse.errors import UsageError
 from wsi_parse.files import check_can_be_folder
@@ -74,6 +75,7 @@ def run(
     override_mpp: OverrideMpp = False,
     name: Name = None,
     frame: CoordinateFrame = None,
+    strict: Strict = False,
     as_json: Json = False,
     cluster: ClusterName = None,
     workers: Workers = None,
@@ -115,16 +117,18 @@ def run(
         cluster=cluster,
         workers=workers,
     )
-    raise typer.Exit(run_slides(slides, out, settings, dry_run=dry_run, as_json=as_json))
+    raise typer.Exit(run_slides(slides, out, settings, dry_run=dry_run, as_json=as_json, strict=strict))
 
 
-def run_slides(paths: list[Path], out: Path, settings: "RunSettings", *, dry_run: bool, as_json: bool) -> int:
+def run_slides(
+    paths: list[Path], out: Path, settings: "RunSettings", *, dry_run: bool, as_json: bool, strict: bool = False
+) -> int:
     """Segment all slides, or show what a run would do; a slide that fails does not stop the others.
 
     Returns
     -------
     int
-        Exit code: 0 all done, 1 a slide failed.
+        Exit code: 0 all done, 1 a slide failed or, if it is strict, there is a caution.
     """
     from wsi_parse.run.folders import output_folders
     from wsi_parse.run.resolve import resolve
@@ -139,11 +143,11 @@ def run_slides(paths: list[Path], out: Path, settings: "RunSettings", *, dry_run
     request = resolve(settings, require_weights=not dry_run)
     for note in request.notes:
         say(console, note)
-    failed = 0
+    failed = doubtful = 0
     process = _plan if dry_run else _segment
     for slide, folder in zip(slides, output_folders(slides, out), strict=True):
         try:
-            process(slide, folder, request, console, as_json=as_json)
+            doubtful += bool(process(slide, folder, request, console, as_json=as_json))
         except UsageError:
             raise
         except KeyboardInterrupt as error:
@@ -163,7 +167,12 @@ def run_slides(paths: list[Path], out: Path, settings: "RunSettings", *, dry_run
                 show_failure(slide.name, error)
     if failed and len(slides) > 1:
         console.print(f"{failed} of {counted(len(slides), 'slide')} failed.", highlight=False)
-    return 1 if failed else 0
+    if strict and doubtful:
+        console.print(
+            f"There are cautions about {counted(doubtful, 'slide')}: with --strict, this is exit code 1.",
+            highlight=False,
+        )
+    return 1 if failed or (strict and doubtful) else 0
 
 
 def _check_no_list(paths: list[Path]) -> None:
@@ -176,16 +185,18 @@ def _check_no_list(paths: list[Path]) -> None:
             )
 
 
-def _segment(slide: Path, folder: Path, request: "Request", console: Console, *, as_json: bool) -> None:
+def _segment(slide: Path, folder: Path, request: "Request", console: Console, *, as_json: bool) -> int:
+    """Process a slide, and return the number of cautions."""
     from wsi_parse.run.pipeline import run_slide
 
     if as_json:
         manifest = run_slide(slide, folder, request, Silent())
         typer.echo(json.dumps({"folder": str(folder), **manifest.model_dump(mode="json")}))
-        return
+        return len(manifest.cautions)
     with slide_display(console, slide.name) as progress:
         manifest = run_slide(slide, folder, request, progress)
     _print_result(manifest, folder, console)
+    return len(manifest.cautions)
 
 
 def _print_result(manifest: "RunManifest", folder: Path, console: Console) -> None:
@@ -223,7 +234,8 @@ def written_line(manifest: "RunManifest", folder: Path) -> str:
     return f"→ {folder / ', '.join(manifest.outputs)}  ({RESEARCH_ONLY})"
 
 
-def _plan(slide: Path, folder: Path, request: "Request", console: Console, *, as_json: bool) -> None:
+def _plan(slide: Path, folder: Path, request: "Request", console: Console, *, as_json: bool) -> int:
+    """Show what a run would do, and return the number of cautions that are known before."""
     from wsi_parse.run.outlook import Outlook
 
     outlook = Outlook.of(slide, folder, request)
@@ -231,11 +243,21 @@ def _plan(slide: Path, folder: Path, request: "Request", console: Console, *, as
     size = prepared.slide.pixel_size
     if as_json:
         typer.echo(
-            json.dumps({"slide": slide.name, "folder": str(folder), "tissue_mm2": outlook.tissue_mm2, **figures})
+            json.dumps(
+                {
+                    "slide": slide.name,
+                    "folder": str(folder),
+                    "tissue_mm2": outlook.tissue_mm2,
+                    "cautions": [caution.to_dict() for caution in outlook.cautions],
+                    **figures,
+                }
+            )
         )
-        return
+        return len(outlook.cautions)
     for note in (*prepared.notes, *filter(None, [reuse.sentence])):
         say(console, note)
+    for caution in outlook.cautions:
+        say_caution(console, caution)
     todo = "nothing to predict" if reuse.predicts_nothing else describe_estimate(figures, at_most=reuse.has_maps)
     console.print(
         f"[bold]{escape(slide.name)}[/bold]: {size.x_um:.4g} µm per pixel ({escape(size.source)}) · "
@@ -243,3 +265,4 @@ def _plan(slide: Path, folder: Path, request: "Request", console: Console, *, as
         highlight=False,
         soft_wrap=True,
     )
+    return len(outlook.cautions)

@@ -13,11 +13,12 @@ from rich.table import Table
 from rich.text import Text
 
 from wsi_parse.cli.stage_progress import Facts, StageProgress
-from wsi_parse.cli.terminal import say
+from wsi_parse.cli.terminal import say, say_caution
 from wsi_parse.cli.text import counted
 from wsi_parse.progress import Progress, Silent, duration
 
 if TYPE_CHECKING:
+    from wsi_parse.cautions import Caution
     from wsi_parse.cohort import Outcome
 
 #: Seconds between two lines where there is no terminal.
@@ -68,6 +69,10 @@ class SlideScreen:
     def note(self, text: str) -> None:
         """Print a line above the bars."""
         say(self._console, text, "  ")
+
+    def caution(self, caution: "Caution") -> None:
+        """Print a caution above the bars."""
+        say_caution(self._console, caution, "  ")
 
     def line(self) -> str:
         """Put the stage that is at work, and the facts, into one line."""

@@ -13,8 +13,10 @@ import typer
 from rich.console import Console
 from rich.markup import escape
 
+from wsi_parse.cautions import Caution
 from wsi_parse.errors import UsageError, WsiParseError
-from wsi_parse.progress import TRACEBACKS, Caution, Hint
+from wsi_parse.progress import TRACEBACKS, Hint, Limitation
+from wsi_parse.text import for_terminal
 
 _DAY_SECONDS = 86_400
 _LEVELS = (logging.WARNING, logging.INFO, logging.DEBUG)
@@ -121,13 +123,22 @@ def _is_unforeseen(error: BaseException | None) -> bool:
 
 
 def say(console: Console, text: str, indent: str = "") -> None:
-    """Print a note: a hint once a day, of a caution the first sentence and where the others are."""
+    """Print a note: a hint once a day, of a limitation the first sentence and where the others are."""
     if console.quiet or (isinstance(text, Hint) and _was_said_today(text)):
         # What nobody sees does not count as said.
         return
-    if isinstance(text, Caution):
+    if isinstance(text, Limitation):
         text = f"{text.first_sentence} Before you rely on the result: wsi-parse models {text.model}"
     console.print(f"{indent}{text}", highlight=False, markup=False, soft_wrap=not console.is_terminal)
+
+
+def say_caution(console: Console, caution: Caution, indent: str = "") -> None:
+    """Print what is plausible but wrong, and what to do."""
+    console.print(
+        f"{indent}[yellow]caution[/yellow] {escape(for_terminal(caution))}",
+        highlight=False,
+        soft_wrap=not console.is_terminal,
+    )
 
 
 def _was_said_today(text: str) -> bool:

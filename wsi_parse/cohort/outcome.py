@@ -43,6 +43,7 @@ class Outcome(BaseModel):
     counts: dict[str, int] = {}
     per_mm2: dict[str, float] = {}
     unsure: dict[str, int] = {}
+    limitations: list[str] = []
     cautions: list[str] = []
     seconds: float | None = None
     peak_memory_mb: float | None = None
@@ -70,7 +71,8 @@ class Outcome(BaseModel):
             counts=manifest.counts,
             per_mm2=manifest.per_mm2,
             unsure=manifest.unsure,
-            cautions=manifest.cautions,
+            limitations=manifest.limitations,
+            cautions=[caution["code"] for caution in manifest.cautions],
             seconds=manifest.seconds.get("total"),
             peak_memory_mb=manifest.peak_memory_mb,
             model=manifest.model["name"],

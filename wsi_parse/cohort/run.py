@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from wsi_parse.cautions import Caution
 from wsi_parse.cohort.listener import Listener, SerialListener, Unheard
 from wsi_parse.cohort.listing import CohortSlide, Listing
 from wsi_parse.cohort.outcome import OPENING, FailureNotes, Outcome
@@ -295,6 +296,9 @@ class _SlideProgress:
     def note(self, text: str) -> None:
         self._check_stop()
         self.listener.note(f"{self.row}: {text}")
+
+    def caution(self, caution: Caution) -> None:
+        self.note(f"Caution: {caution}")
 
     def _check_stop(self) -> None:
         if self.stop.is_set():

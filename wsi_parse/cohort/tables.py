@@ -58,7 +58,7 @@ def _schema(outcomes: Sequence[Outcome]) -> pa.Schema:
 
 
 def _row(outcome: Outcome) -> dict[str, Any]:
-    plain = outcome.model_dump(exclude={"counts", "per_mm2", "unsure", "cautions"})
+    plain = outcome.model_dump(exclude={"counts", "per_mm2", "unsure", "limitations", "cautions"})
     for name, values in (("count", outcome.counts), ("per mm2", outcome.per_mm2), ("unsure", outcome.unsure)):
         plain |= {f"{name} {prompt}": value for prompt, value in values.items()}
     return plain
@@ -88,7 +88,7 @@ def summary(outcomes: Sequence[Outcome]) -> str:
     if done:
         parts += ["## Objects", _table(("group", "slides", "tissue mm²", *prompts), _groups(done, prompts))]
         parts.append("Number of objects, and density per mm² of tissue, over all slides of the group.")
-        parts += dict.fromkeys(caution for outcome in done for caution in outcome.cautions)
+        parts += dict.fromkeys(one for outcome in done for one in outcome.limitations)
         parts += ["## Cost", _cost(done)]
     return "\n\n".join(parts) + "\n"
 

@@ -22,6 +22,7 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
+from wsi_parse.cautions import Caution
 from wsi_parse.errors import ModelError, UsageError
 from wsi_parse.models.scale_pass import ScalePass
 from wsi_parse.models.weights import Weights
@@ -181,6 +182,12 @@ class Segmenter(ABC):
         """Look at a slide once; return a small state for JSON. Deterministic on one kind of device."""
         del slide, tissue
         return {}
+
+    @classmethod
+    def cautions_of(cls, state: State) -> tuple[Caution, ...]:
+        """Return what is plausible but wrong about a slide, by what :meth:`prepare` found out about it."""
+        del state
+        return ()
 
     def warm_up(self, scale_pass: ScalePass, state: State) -> None:
         """Load the network and do what else the first prediction would wait for; its time counts to no tile."""

@@ -4,14 +4,23 @@ import json
 import platform
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from wsi_parse.cautions import Caution
 from wsi_parse.files import MANIFEST_NAME, SCHEMA_VERSION, manifest_error, read_manifest, tree_sha256, write_text
 from wsi_parse.registry import EXPORTERS, MODELS, READERS
 from wsi_parse.run.digests import Digests
-from wsi_parse.run.manifest_facts import FormatFacts, ModelFacts, PassFacts, PromptFacts, ReuseFacts, SlideFacts
+from wsi_parse.run.manifest_facts import (
+    CautionFacts,
+    FormatFacts,
+    ModelFacts,
+    PassFacts,
+    PromptFacts,
+    ReuseFacts,
+    SlideFacts,
+)
 from wsi_parse.run.privacy import redacted_settings
 from wsi_parse.settings import RunSettings
 from wsi_parse.text import RESEARCH_ONLY
@@ -71,8 +80,10 @@ class RunManifest(BaseModel):
     """What was looked for."""
     notes: list[str] = []
     """What the user was told of the decisions."""
-    cautions: list[str] = []
+    limitations: list[str] = []
     """Those of the notes that apply to every result of this model."""
+    cautions: list[CautionFacts] = []
+    """What is plausible but wrong, and should be looked at before the results are used."""
     passes: list[PassFacts] = []
     """How the slide was divided, for each scale at which it was read."""
     tissue_mm2: float | None = None
@@ -120,6 +131,18 @@ class RunManifest(BaseModel):
         for name in ("state", "largest_batch"):
             if name in earlier.model:
                 self.model[name] = earlier.model[name]
+
+    def add_caution(self, caution: Caution) -> bool:
+        """Note a caution; False if it was noted before."""
+        facts = cast(CautionFacts, caution.to_dict())
+        is_new = facts not in self.cautions
+        if is_new:
+            self.cautions.append(facts)
+        return is_new
+
+    def caution_list(self) -> tuple[Caution, ...]:
+        """Return the cautions as they were noted."""
+        return tuple(Caution(**facts) for facts in self.cautions)
 
     def save(self, folder: Path) -> None:
         """Write run.json atomically."""

@@ -72,6 +72,15 @@ class PassFacts(TypedDict, total=False):
     words: Annotated[list[str], _field("What the model read for each of them.")]
 
 
+class CautionFacts(TypedDict):
+    """What is plausible but wrong."""
+
+    code: Annotated[str, _field("What it is about.")]
+    text: Annotated[str, _field("The sentence.")]
+    number: Annotated[float | None, _field("The number that it was decided by.")]
+    remedy: Annotated[str, _field("What to do.")]
+
+
 class FormatFacts(TypedDict, total=False):
     """One output format; an exporter may add facts of its own, such as qupath_heap_gb of annotations in GeoJSON."""
 

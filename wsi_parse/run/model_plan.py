@@ -7,7 +7,7 @@ from wsi_parse.errors import ModelError, UsageError, WeightsError
 from wsi_parse.models.contract import Segmenter
 from wsi_parse.models.scale_pass import ScalePass, with_exclusive_classes, with_min_class_probability
 from wsi_parse.models.weights import Weights
-from wsi_parse.progress import Caution
+from wsi_parse.progress import Limitation
 from wsi_parse.prompts import Prompt
 from wsi_parse.registry import plugin_named
 from wsi_parse.settings import ModelSettings, RunSettings
@@ -92,10 +92,10 @@ def plan_passes(
     return scale_passes, notes
 
 
-def cautions_of(scale_passes: Sequence[ScalePass], model: str) -> tuple[Caution, ...]:
+def limitations_of(scale_passes: Sequence[ScalePass], model: str) -> tuple[Limitation, ...]:
     """Return what the model says of every result of these passes, each sentence once."""
     texts = dict.fromkeys(note for scale_pass in scale_passes for note in scale_pass.notes)
-    return tuple(Caution.of(text, model) for text in texts)
+    return tuple(Limitation.of(text, model) for text in texts)
 
 
 def _check_passes(scale_passes: Sequence[ScalePass], prompts: Sequence[Prompt], model: str) -> None:

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from wsi_parse.cautions import Caution, once
 from wsi_parse.run.estimate import TIMED, TileTime, estimate_cost
 from wsi_parse.run.manifest import RunManifest
 from wsi_parse.run.prepared import PreparedRun, resolve_run
@@ -23,12 +24,15 @@ class Outlook:
     reuse : Reuse
     figures : dict
         Of :func:`wsi_parse.run.estimate.estimate_cost`; no time where nothing would be predicted.
+    cautions : tuple of Caution
+        What is plausible but wrong, as far as it is known before the run.
     """
 
     prepared: PreparedRun
     tissue_mm2: float
     reuse: Reuse
     figures: dict[str, Any]
+    cautions: tuple[Caution, ...] = ()
 
     @classmethod
     def of(cls, path: Path, folder: Path, request: Request) -> "Outlook":
@@ -39,4 +43,4 @@ class Outlook:
             tissue = prepared.tissue()
             known = TileTime(0.0, TIMED) if reuse.predicts_nothing else None
             figures = estimate_cost(prepared, prepared.passes(tissue), tissue, as_timed=known)
-        return cls(prepared, tissue.area_mm2, reuse, figures)
+        return cls(prepared, tissue.area_mm2, reuse, figures, once((*prepared.cautions, *tissue.cautions)))

@@ -61,6 +61,8 @@ def run_slide(
     with prepared.slide:
         for note in prepared.notes:
             progress.note(note)
+        for caution in prepared.cautions:
+            progress.caution(caution)
         done = _finished(prepared, folder, progress)
         if done is not None:
             _remove_leftover_work(folder, done)
@@ -93,6 +95,9 @@ def _finished(prepared: PreparedRun, folder: Path, progress: Progress) -> RunMan
     _check_folder(folder, earlier, prepared)
     if earlier is not None and (reuse := Reuse.find(prepared, folder, earlier)).finished:
         progress.note(reuse.sentence)
+        for caution in earlier.caution_list():
+            if caution not in prepared.cautions:
+                progress.caution(caution)
         return earlier
     return None
 
@@ -178,7 +183,7 @@ def _check_folder(folder: Path, earlier: RunManifest | None, prepared: PreparedR
 
 
 def _manifest(prepared: PreparedRun) -> RunManifest:
-    return RunManifest(
+    manifest = RunManifest(
         wsi_parse=__version__,
         state="running",
         digests=prepared.digests,
@@ -187,6 +192,9 @@ def _manifest(prepared: PreparedRun) -> RunManifest:
         model=model_provenance(prepared.spec, prepared.weights),
         prompts=prompt_provenance(prepared.prompts),
         notes=[*prepared.request.notes, *prepared.notes],
-        cautions=list(prepared.request.cautions),
+        limitations=list(prepared.request.limitations),
         versions=versions(prepared.settings, prepared.slide.info.reader),
     )
+    for caution in prepared.cautions:
+        manifest.add_caution(caution)
+    return manifest

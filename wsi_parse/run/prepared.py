@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from wsi_parse.annotations.roi import read_roi
+from wsi_parse.cautions import Caution, coarse_slide
 from wsi_parse.compute.plan import PassPlan
 from wsi_parse.models.contract import ModelSpec
 from wsi_parse.models.scale_pass import ScalePass
@@ -33,6 +34,8 @@ class PreparedRun:
     digests : Digests
     notes : tuple of str
         What the user should know of this slide; the notes of the request are not among them.
+    cautions : tuple of Caution
+        What is plausible but wrong about the slide or its region, as far as it is known without its pixels.
     file_name : str
         The name of the slide as its reader gives it; `slide` may have another name, which the user gave.
     """
@@ -42,6 +45,7 @@ class PreparedRun:
     roi: Any
     digests: Digests
     notes: tuple[str, ...] = ()
+    cautions: tuple[Caution, ...] = ()
     file_name: str = ""
 
     @property
@@ -106,13 +110,13 @@ def resolve_run(path: Path, request: Request) -> PreparedRun:
     if settings.slide.name is not None:
         slide.info = replace(slide.info, name=settings.slide.name)
     try:
-        notes = warn_if_upsampled(slide, request.scale_passes, settings.model.name)
+        cautions = (*slide.info.cautions, *warn_if_upsampled(slide, request.scale_passes, settings.model.name))
         roi, roi_hash = _region_of_interest(slide, settings.slide.roi)
         digests = Digests.of(settings, slide, request.scale_passes, request.prompts, request.weights, roi_hash)
     except BaseException:
         slide.close()
         raise
-    return PreparedRun(request, slide, roi, digests, notes, file_name)
+    return PreparedRun(request, slide, roi, digests, slide.info.notes, cautions, file_name)
 
 
 def _region_of_interest(slide: Slide, path: Path | None) -> tuple[Any, str]:
@@ -124,16 +128,15 @@ def _region_of_interest(slide: Slide, path: Path | None) -> tuple[Any, str]:
     return read_roi(path, (bounds.x, bounds.y) if bounds else (0, 0)), sha256_of(path) or ""
 
 
-# The user is warned if the pixels of the slide are more than this factor wider than those that the model reads.
+# There is a caution if the pixels of the slide are more than this factor wider than those that the model reads.
 _MAX_UPSAMPLING = 1.5
 
 
-def warn_if_upsampled(slide: Slide, scale_passes: Sequence[ScalePass], model: str) -> tuple[str, ...]:
-    """Warn if a slide is too coarse for a scale pass."""
+def warn_if_upsampled(slide: Slide, scale_passes: Sequence[ScalePass], model: str) -> tuple[Caution, ...]:
+    """Caution if a slide is too coarse for a scale pass."""
     pixel_um = max(slide.pixel_size.x_um, slide.pixel_size.y_um)
     return tuple(
-        f"A pixel of {slide.name} is {pixel_um:.3g} µm wide, but {model} reads pixels of {scale_pass.read_mpp:.3g} µm: "
-        "the slide is enlarged, and objects that need finer detail are missed."
+        coarse_slide(pixel_um, scale_pass.read_mpp, model)
         for scale_pass in scale_passes
         if pixel_um > _MAX_UPSAMPLING * scale_pass.read_mpp
     )

@@ -89,6 +89,6 @@ def provenance(manifest: RunManifest) -> dict[str, Any]:
         "offset_level0_px": list(manifest.offset_level0),
         "model": {**model, "precision": manifest.model.get("state", {}).get("precision")},
         "prompts": manifest.prompts,
-        "cautions": manifest.cautions,
+        "limitations": manifest.limitations,
         "digest": manifest.digests.objects,
     }

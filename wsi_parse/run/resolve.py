@@ -14,7 +14,7 @@ from wsi_parse.models.weights import Weights
 from wsi_parse.prompts import Prompt, Target, is_narrower, normalise, singular, suggest_prompt
 from wsi_parse.registry import MODELS
 from wsi_parse.run.choose_model import choose_model
-from wsi_parse.run.model_plan import cautions_of, find_weights, plan_passes, targets_of, with_threads
+from wsi_parse.run.model_plan import find_weights, limitations_of, plan_passes, targets_of, with_threads
 from wsi_parse.settings import ClassSettings, ModelSettings, RunSettings, SlideSettings
 
 ALL_TARGETS = "all"
@@ -46,9 +46,9 @@ class Request:
     notes: tuple[str, ...] = ()
 
     @property
-    def cautions(self) -> tuple[str, ...]:
+    def limitations(self) -> tuple[str, ...]:
         """Those of the notes that apply to every result of this model."""
-        return cautions_of(self.scale_passes, self.settings.model.name)
+        return limitations_of(self.scale_passes, self.settings.model.name)
 
     def for_slide(self, slide: SlideSettings) -> "Request":
         """Return the same decisions for a slide that has settings of its own, such as a pixel size."""
@@ -103,7 +103,7 @@ def resolve(settings: RunSettings, *, require_weights: bool = True) -> Request:
     prompts, unused = apply_classes(prompts, settings.export.classes, model.spec.vocabulary)
     weights, of_weights = find_weights(model, settings.model, require_weights=require_weights)
     scale_passes, of_passes = plan_passes(model, prompts, settings)
-    notes += (*_synonym_notes(texts, model.spec), *unused, *of_weights, *of_passes, *cautions_of(scale_passes, name))
+    notes += (*_synonym_notes(texts, model.spec), *unused, *of_weights, *of_passes, *limitations_of(scale_passes, name))
     return Request(settings, prompts, model, weights, scale_passes, notes)
 
 

@@ -167,8 +167,10 @@ def _segment(slide: Slide, box: Box, frame: Frame | None, settings: RunSettings,
         )
     (left, top), (right, bottom) = frame.to_level0([(box.x, box.y), (box.right, box.bottom)]).tolist()
     request = resolve(_in_memory(settings))
-    notes = warn_if_upsampled(slide, request.scale_passes, request.settings.model.name)
-    for note in (*request.notes, *notes):
+    cautions = (*slide.info.cautions, *warn_if_upsampled(slide, request.scale_passes, request.settings.model.name))
+    for caution in cautions:
+        progress.caution(caution)
+    for note in (*request.notes, *slide.info.notes):
         progress.note(note)
     digests = Digests.of(
         request.settings,
@@ -178,7 +180,7 @@ def _segment(slide: Slide, box: Box, frame: Frame | None, settings: RunSettings,
         request.weights,
         f"box {left} {top} {right} {bottom}",
     )
-    prepared = PreparedRun(request, slide, shapely.box(left, top, right, bottom), digests, notes)
+    prepared = PreparedRun(request, slide, shapely.box(left, top, right, bottom), digests, slide.info.notes, cautions)
     with TemporaryDirectory(prefix="wsi-parse-") as temporary:
         folder = Path(temporary)
         manifest = run_prepared(prepared, folder, progress, None)

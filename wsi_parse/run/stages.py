@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from wsi_parse.cautions import Caution, nothing_found, roi_without_tissue
 from wsi_parse.compute.cluster import Cluster
 from wsi_parse.compute.memory import release
 from wsi_parse.compute.worker import forget
@@ -22,6 +23,9 @@ from wsi_parse.run.prepared import PreparedRun
 from wsi_parse.run.provenance import pass_provenance
 from wsi_parse.run.work import OUTPUTS, WORK, size_bytes
 from wsi_parse.tissue.mask import TissueMask
+
+# On less tissue it is no surprise if nothing is found.
+_MIN_TISSUE_MM2 = 0.02
 
 
 @dataclass(frozen=True)
@@ -64,9 +68,13 @@ class Stages:
             tissue = self.prepared.tissue()
         self.progress.advance("tissue")
         self.manifest.tissue_mm2 = round(tissue.area_mm2, 4)
+        self._caution(*tissue.cautions)
+        if tissue.mask.any() and not tissue.area_mm2:
+            self._caution(roi_without_tissue())
         if objects is None:
             return self._compute(tissue, cluster)
         self.manifest.reused = [{"stage": "objects", "file": objects.name}]
+        self._caution(*self.prepared.request.model.cautions_of(self.manifest.model.get("state", {})))
         self._write(ParquetSource(objects, ClassTable.of(self.prepared.prompts)), tissue)
         return 0
 
@@ -79,6 +87,7 @@ class Stages:
         self.progress.device(device_of(plan.state))
         manifest.passes = [pass_provenance(item) for item in plan.passes]
         manifest.model["state"] = dict(plan.state)
+        self._caution(*self.prepared.request.model.cautions_of(plan.state))
         try:
             remote_bytes = predict_and_extract(plan, cluster, manifest, self.clock, self.progress)
             manifest.maps_mb = round(size_bytes(plan.maps) / 1e6, 2)
@@ -100,8 +109,15 @@ class Stages:
         for note in written.notes:
             self.progress.note(note)
         written.record(manifest, tissue)
+        if not any(written.counts.values()) and tissue.area_mm2 >= _MIN_TISSUE_MM2:
+            self._caution(nothing_found(tuple(written.counts), tissue.area_mm2))
         # If we are killed while they are moved, the next run knows which files are ours.
         manifest.earlier |= manifest.outputs
         manifest.save(self.folder)
         for name in manifest.outputs:
             move(staged / name, self.folder / name)
+
+    def _caution(self, *cautions: Caution) -> None:
+        for caution in cautions:
+            if self.manifest.add_caution(caution):
+                self.progress.caution(caution)

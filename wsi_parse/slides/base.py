@@ -8,6 +8,7 @@ from typing import ClassVar, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from wsi_parse.cautions import Caution
 from wsi_parse.errors import PluginError
 from wsi_parse.geometry import Box
 from wsi_parse.registry import plugin_named
@@ -78,6 +79,10 @@ class SlideInfo:
         Magnification of the objective, such as 40; None if the file does not state it.
     fingerprint : str
         SHA-256 of the size and of parts of the content: a copy in another folder has the same fingerprint.
+    notes : tuple of str
+        What was decided when the file was opened: which of several images was taken.
+    cautions : tuple of Caution
+        What is plausible but wrong about it.
     """
 
     name: str
@@ -88,6 +93,8 @@ class SlideInfo:
     bounds_level0: Box | None
     objective_power: float | None
     fingerprint: str
+    notes: tuple[str, ...] = ()
+    cautions: tuple[Caution, ...] = ()
 
     @property
     def width(self) -> int:

@@ -9,6 +9,7 @@ import numpy as np
 import shapely
 from numpy.typing import NDArray
 
+from wsi_parse.cautions import Caution
 from wsi_parse.geometry import Box, Frame
 from wsi_parse.tissue.morphology import dilated
 
@@ -24,11 +25,14 @@ class TissueMask:
         Lattice of the mask, a few microns per pixel.
     region : shapely geometry or None
         The region of interest in level-0 pixels; None if the whole slide is processed.
+    cautions : tuple of Caution
+        What is plausible but wrong about the slide, as its overview shows it.
     """
 
     mask: NDArray[np.bool_]
     frame: Frame
     region: Any = None
+    cautions: tuple[Caution, ...] = ()
 
     @cached_property
     def area_mm2(self) -> float:

@@ -19,7 +19,7 @@ from wsi_parse.models.device import choose_device, choose_precision
 from wsi_parse.models.mini.facts import CLASS_OF
 from wsi_parse.models.scale_pass import ScalePass, with_exclusive_classes
 from wsi_parse.models.weights import Weights, installed, weights_path, write_card
-from wsi_parse.progress import Caution, Hint
+from wsi_parse.progress import Hint, Limitation
 from wsi_parse.prompts import Prompt
 from wsi_parse.run.resolve import resolve
 from wsi_parse.settings import ModelSettings, RunSettings
@@ -201,7 +201,7 @@ def with_biomedparse(tiny_file: Path) -> Weights:
 def chosen(*texts: str) -> tuple[str, tuple[str, ...]]:
     request = resolve(RunSettings.load(prompts=texts))
     # What the model says of every result is the subject of its own tests.
-    return request.settings.model.name, tuple(note for note in request.notes if not isinstance(note, Caution))
+    return request.settings.model.name, tuple(note for note in request.notes if not isinstance(note, Limitation))
 
 
 @pytest.mark.usefixtures("with_biomedparse")

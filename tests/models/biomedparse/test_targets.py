@@ -5,7 +5,7 @@ import pytest
 from wsi_parse.errors import SettingsError, UnknownPromptError
 from wsi_parse.models.biomedparse.segmenter import OUTPUT_PX, BiomedParseModel, read_px
 from wsi_parse.models.biomedparse.targets import CELLS, GLANDS, KNOWN, targets_of
-from wsi_parse.progress import Caution
+from wsi_parse.progress import Limitation
 from wsi_parse.prompts import TARGETS, Prompt
 from wsi_parse.settings import ModelSettings
 
@@ -94,7 +94,7 @@ def test_free_text_is_taken_with_a_warning_that_names_the_known() -> None:
 
 def test_what_the_model_card_does_not_list_is_noted() -> None:
     assert "The organ 'lung' is not in the list" in plan("neoplastic cells", organ="lung")[0].notes[0]
-    mistyped = Caution.of(plan("neoplastic cells", organ="brest")[0].notes[0], "biomedparse")
+    mistyped = Limitation.of(plan("neoplastic cells", organ="brest")[0].notes[0], "biomedparse")
     assert mistyped.first_sentence.startswith(
         "The organ 'brest' is not in the list of BiomedParse (did you mean 'breast'?)"
     )

@@ -17,7 +17,7 @@ import shapely
 from tests.shared import shared_data_root
 from wsi_parse.errors import StageError, UsageError, WsiParseError
 from wsi_parse.models.mini.card import figures
-from wsi_parse.models.mini.facts import CAUTION, EMBEDDED, MIN_CLASS_PROBABILITY
+from wsi_parse.models.mini.facts import EMBEDDED, LIMITATION, MIN_CLASS_PROBABILITY
 from wsi_parse.models.weights import Weights
 from wsi_parse.run.manifest import RunManifest
 from wsi_parse.run.pipeline import run_slide
@@ -28,7 +28,7 @@ from wsi_parse.settings import RunSettings
 pytestmark = pytest.mark.whole
 
 # What a terminal shows of the caution: its first sentence, and where the others are.
-SHORT_CAUTION = (
+SHORT_LIMITATION = (
     "Experimental: mini learnt the classes of cells from few patients, and from colon only. "
     "Before you rely on the result: wsi-parse models mini"
 )
@@ -80,12 +80,12 @@ class TestMissionsLine:
 
     def test_the_caution_is_in_the_terminal_the_manifest_and_every_file(self, missions_line: tuple[str, Path]) -> None:
         words, folder = missions_line
-        assert words.count(SHORT_CAUTION) == 1
-        assert CAUTION not in words
-        assert CAUTION in RunManifest.load(folder).notes
-        assert CAUTION in json.loads((folder / "annotations.geojson").read_text())["wsi_parse"]["cautions"]
+        assert words.count(SHORT_LIMITATION) == 1
+        assert LIMITATION not in words
+        assert LIMITATION in RunManifest.load(folder).notes
+        assert LIMITATION in json.loads((folder / "annotations.geojson").read_text())["wsi_parse"]["limitations"]
         provenance = pq.read_schema(folder / "objects.parquet").metadata[b"wsi_parse"]
-        assert CAUTION in json.loads(provenance)["cautions"]
+        assert LIMITATION in json.loads(provenance)["limitations"]
 
     def test_the_caution_is_told_again_of_a_result_that_was_there(
         self, missions_line: tuple[str, Path], cmu1: Path
@@ -93,7 +93,7 @@ class TestMissionsLine:
         again = wsi_parse(cmu1, "--prompt", "neoplastic cells", "-o", missions_line[1].parent)
         words = " ".join(again.stderr.split())
         assert "already done" in words
-        assert words.count(SHORT_CAUTION) == 1
+        assert words.count(SHORT_LIMITATION) == 1
         assert "wsi-parse models get biomedparse" not in words, "said once a day"
 
     def test_the_class_confidence_is_a_measurement_and_decides_who_is_unsure(
@@ -224,14 +224,14 @@ class TestCard:
         assert figures()["weights_sha256"] == Weights.of_file(EMBEDDED).sha256
 
     def test_the_caution_tells_the_measured_share(self) -> None:
-        found = re.search(r"calls (\d+) % of the nuclei neoplastic", CAUTION)
+        found = re.search(r"calls (\d+) % of the nuclei neoplastic", LIMITATION)
         assert found is not None
         assert int(found[1]) / 100 == pytest.approx(figures()["sets"]["nuinsseg"]["neoplastic"]["called"][0], abs=0.005)
 
     def test_the_caution_tells_what_was_seen_on_skin(self, cmu1: Path, tmp_path: Path) -> None:
         settings = RunSettings.load(None, ["export.overlay_px=0"], prompts=("all",), model={"name": "mini"})
         counts = run_slide(cmu1, tmp_path, settings).counts
-        found = re.search(r"(\d+) % on a slide of skin", CAUTION)
+        found = re.search(r"(\d+) % on a slide of skin", LIMITATION)
         assert found is not None
         # Processors with and without bfloat16 differ by a few nuclei.
         share = counts["neoplastic cells"] / sum(counts.values())

@@ -9,7 +9,7 @@ import pytest
 from wsi_parse.errors import SettingsError, UnknownPromptError
 from wsi_parse.geometry import Box
 from wsi_parse.models.contract import State
-from wsi_parse.models.mini.facts import CAUTION, CAUTION_OF_OWN, CLASSES, MIN_CLASS_PROBABILITY
+from wsi_parse.models.mini.facts import CLASSES, LIMITATION, LIMITATION_OF_OWN, MIN_CLASS_PROBABILITY
 from wsi_parse.models.mini.segmenter import MiniModel
 from wsi_parse.models.scale_pass import ScalePass
 from wsi_parse.prompts import Prompt
@@ -55,13 +55,13 @@ def test_the_missions_own_line_is_one_pass_at_half_a_micron() -> None:
         MIN_CLASS_PROBABILITY,
     )
     assert recipe.distance == "distance"
-    assert scale_pass.notes == (CAUTION,)
+    assert scale_pass.notes == (LIMITATION,)
 
 
 def test_what_is_known_of_the_embedded_weights_is_not_told_of_others(tmp_path: Path) -> None:
     settings = ModelSettings(name="mini", weights=tmp_path / "own.safetensors")
     (scale_pass,) = MiniModel.plan([Prompt.parse("neoplastic cells")], settings)
-    assert scale_pass.notes == (CAUTION_OF_OWN,)
+    assert scale_pass.notes == (LIMITATION_OF_OWN,)
 
 
 @pytest.mark.parametrize(

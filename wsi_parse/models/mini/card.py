@@ -5,7 +5,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from wsi_parse.models.mini.facts import CAUTION, MIN_CLASS_PROBABILITY
+from wsi_parse.models.mini.facts import LIMITATION, MIN_CLASS_PROBABILITY
 
 _FIGURES = Path(__file__).with_name("figures.json")
 
@@ -30,8 +30,9 @@ def short_card() -> str:
         f"Nuclei, on fields and patients not used in training: Dice {figure(colon['dice'])} and F1 "
         f"{figure(colon['f1'])} on CoNSeP, {figure(breast['dice'])} and {figure(breast['f1'])} on TNBC, "
         f"{figure(other['dice'])} and {figure(other['f1'])} on NuCLS, which was not used in training at all.",
-        f"{CAUTION} F1 on CoNSeP: {classes}. On NuInsSeg (normal organs), {figure(normal['neoplastic']['called'])} of "
-        f"the nuclei are called neoplastic, {figure(normal['neoplastic']['surely'])} with a sure class; with a wrong "
+        f"{LIMITATION} F1 on CoNSeP: {classes}. On NuInsSeg (normal organs), "
+        f"{figure(normal['neoplastic']['called'])} of the nuclei are called neoplastic, "
+        f"{figure(normal['neoplastic']['surely'])} with a sure class; with a wrong "
         f"pixel size {figure(normal['neoplastic_at_wrong_scale']['called'])}.",
         f'A class with a probability below {MIN_CLASS_PROBABILITY:g} is marked "Unsure". On CoNSeP, '
         f"{figure(colon['accuracy_sure'])} of the sure classes are right ({figure(colon['sure'])} of all are sure), "

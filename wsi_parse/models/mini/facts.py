@@ -18,14 +18,14 @@ CLASS_OF = {
 #: A nucleus is "unsure" if the mean probability of its class over its pixels is lower.
 MIN_CLASS_PROBABILITY = 0.7
 # The command line shows the first sentence alone.
-CAUTION = (
+LIMITATION = (
     "Experimental: mini learnt the classes of cells from few patients, and from colon only. Their labels are of at "
     "most 16 patients; for breast and normal organs, the labels were guessed from size and shape. In normal tissue, it "
     "calls 3 % of the nuclei neoplastic if the tissue is similar to its training data, and 17 % on a slide of skin "
     "that is not similar."
 )
-#: Replaces CAUTION if the user provides weights.
-CAUTION_OF_OWN = (
+#: Replaces LIMITATION if the user provides weights.
+LIMITATION_OF_OWN = (
     "Experimental: these cell classes come from your own weights. The model card of mini does not apply to them; "
     "see figures.json beside the weights for the figures that were measured."
 )

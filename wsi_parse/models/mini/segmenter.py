@@ -12,12 +12,12 @@ from wsi_parse.models.contract import ModelSpec, State
 from wsi_parse.models.device_segmenter import DeviceSegmenter
 from wsi_parse.models.mini.card import short_card
 from wsi_parse.models.mini.facts import (
-    CAUTION,
-    CAUTION_OF_OWN,
     CLASS_OF,
     CLASS_STRIDE,
     CLASSES,
     EMBEDDED,
+    LIMITATION,
+    LIMITATION_OF_OWN,
     MIN_CLASS_PROBABILITY,
     READ_MPP,
 )
@@ -86,7 +86,7 @@ class MiniModel(DeviceSegmenter):
         classes = [Channel(name, "class", CLASS_STRIDE) for name in CLASSES] if by_class else []
         channels = (Channel("nucleus", "probability"), Channel("distance", "distance"), *classes)
         recipes = tuple(_recipe(prompt) for prompt in prompts)
-        caution = CAUTION if settings.weights is None else CAUTION_OF_OWN
+        caution = LIMITATION if settings.weights is None else LIMITATION_OF_OWN
         return (ScalePass("mini", field_um, READ_MPP, channels, recipes, (caution,) if by_class else ()),)
 
     def prepare(self, slide: Slide, tissue: TissueMask) -> State:
