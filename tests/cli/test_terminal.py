@@ -91,14 +91,21 @@ def test_verbose_logs_what_is_done(call: Call, slide: Path) -> None:
 
 
 class TestTraceback:
-    def test_without_it_one_line_and_a_hint(self, call: Call, slide: Path, faulty: type[Segmenter]) -> None:
+    def test_without_it_one_line_that_names_the_file_of_the_traceback(
+        self, call: Call, slide: Path, faulty: type[Segmenter], tmp_path: Path
+    ) -> None:
         ended = call(slide, "-p", "nuclei", "--model", "faulty", "-o", "out")
         assert ended.code == 1
         assert "Traceback" not in ended.err
         failed = [line for line in ended.err.splitlines() if line.startswith("failed")]
         assert len(failed) == 1
         assert "RuntimeError: the plug-in is out of order" in failed[0]
-        assert failed[0].count("--traceback shows where") == 1
+        (kept,) = (tmp_path / "cache" / "errors").iterdir()
+        assert f"(its traceback is in {kept})" in failed[0]
+        assert kept.stat().st_mode & 0o777 == 0o600
+        assert kept.parent.stat().st_mode & 0o777 == 0o700
+        assert f'File "{__file__}"' in kept.read_text()
+        assert "KeyError: " in kept.read_text()
 
     @pytest.mark.parametrize("more", [(), ("--json",)], ids=["text", "json"])
     def test_with_it_file_and_line_of_the_plug_in_and_of_the_cause(
@@ -109,7 +116,7 @@ class TestTraceback:
         assert f'File "{__file__}"' in ended.err
         assert "raise RuntimeError(" in ended.err
         assert "KeyError: " in ended.err
-        assert "(--traceback shows where)" not in ended.err
+        assert "traceback is in" not in ended.err
 
     @pytest.mark.whole
     def test_from_a_worker_process_too(self, slide: Path, tmp_path: Path) -> None:
@@ -146,9 +153,13 @@ class TestTraceback:
         assert "opening.py" in traced.err
         assert plain.code == traced.code == 1
 
-    def test_in_a_cohort(self, call: Call, slide: Path, faulty: type[Segmenter]) -> None:
+    def test_in_a_cohort(self, call: Call, slide: Path, faulty: type[Segmenter], tmp_path: Path) -> None:
         arguments = ("cohort", slide, "-p", "nuclei", "--model", "faulty", "-o", "c", "--retry-failed")
-        assert "Traceback" not in call(*arguments).err
+        plain = call(*arguments)
+        assert "Traceback" not in plain.err
+        (kept,) = (tmp_path / "cache" / "errors").iterdir()
+        assert f"its traceback is in {kept}" in plain.err
+        assert f'File "{__file__}"' in kept.read_text()
         traced = call(*arguments, "--traceback")
         assert f'File "{__file__}"' in traced.err
         assert traced.code == 1
@@ -162,7 +173,9 @@ class TestTraceback:
         monkeypatch.setattr("wsi_parse.slides.open_slide", broken)
         ended = call("info", slide)
         assert ended.code == 1
-        assert ended.err == "wsi-parse: ZeroDivisionError: by nothing (--traceback shows where)\n"
+        (kept,) = (tmp_path / "cache" / "errors").iterdir()
+        assert ended.err == f"wsi-parse: ZeroDivisionError: by nothing (its traceback is in {kept}; please report it)\n"
+        assert "in broken" in kept.read_text()
         assert "in broken" in call("info", slide, "--traceback").err
 
 

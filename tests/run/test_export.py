@@ -1,6 +1,7 @@
 """Other formats of a finished run: equal to those that the run would have written, without the model."""
 
 import json
+from datetime import date
 from pathlib import Path
 
 import numpy as np
@@ -89,18 +90,22 @@ def test_gzip_and_the_same_command_again(slide: Path, tmp_path: Path) -> None:
     assert not written.exists()
 
 
-def test_what_a_person_has_changed_is_not_overwritten(slide: Path, tmp_path: Path) -> None:
+def test_what_a_person_has_changed_is_kept_aside(slide: Path, tmp_path: Path) -> None:
     run_slide(slide, tmp_path, settings_of('export.formats=["parquet"]'))
+    today = date.today().isoformat()
     (tmp_path / "objects.csv").write_text("mine")
-    with pytest.raises(UsageError, match=r"objects\.csv in .* is not as this run wrote it"):
-        export_run(tmp_path, ["geojson", "csv"])
-    assert (tmp_path / "objects.csv").read_text() == "mine"
-    assert not (tmp_path / "annotations.geojson").exists(), "all or nothing"
+    annotations, table = export_run(tmp_path, ["geojson", "csv"])
+    assert (tmp_path / f"objects.edited-{today}.csv").read_text() == "mine"
     assert not (tmp_path / ".work").exists()
-    (written,) = export_run(tmp_path, ["geojson"])
-    written.write_text(written.read_text() + " ")
-    with pytest.raises(UsageError, match="is not as this run wrote it"):
-        export_run(tmp_path, ["geojson"])
+    as_written = annotations.read_bytes()
+    for number in ("", "-2"):
+        annotations.write_bytes(as_written + b" ")
+        assert export_run(tmp_path, ["geojson"]) == (annotations,)
+        assert annotations.read_bytes() == as_written
+        assert (tmp_path / f"annotations.edited-{today}{number}.geojson").read_bytes() == as_written + b" "
+    export_run(tmp_path, ["geojson", "csv"])
+    assert len(list(tmp_path.glob("*.edited-*"))) == 3, "what we wrote is replaced, not kept"
+    assert table.name in Run.open(tmp_path).manifest.outputs
 
 
 def test_what_cannot_be_exported(slide: Path, tmp_path: Path) -> None:

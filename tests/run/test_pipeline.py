@@ -3,6 +3,7 @@
 import hashlib
 import json
 import shutil
+from datetime import date
 from pathlib import Path
 
 import numpy as np
@@ -18,8 +19,8 @@ from wsi_parse.models.stain import StainModel
 from wsi_parse.progress import Silent
 from wsi_parse.run.locks import claim
 from wsi_parse.run.manifest import RunManifest, sha256_of
-from wsi_parse.run.outputs import remove_earlier
 from wsi_parse.run.pipeline import run_slide
+from wsi_parse.run.publish import remove_earlier
 from wsi_parse.settings import RunSettings
 
 pytestmark = pytest.mark.whole
@@ -130,7 +131,7 @@ def test_only_outputs_that_lie_in_the_folder_are_removed(tmp_path: Path, name: s
     for path in (tmp_path / "a.txt", folder / "b" / "c.txt", folder / "run.json", folder / "old.parquet"):
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text("")
-    earlier = {one: str(sha256_of(folder / one)) for one in (name, "old.parquet")}
+    earlier = {one: [str(sha256_of(folder / one))] for one in (name, "old.parquet")}
     manifest = RunManifest(wsi_parse="", state="running", slide={}, settings={}, model={}, prompts=[], earlier=earlier)
     assert remove_earlier(folder, manifest) == []
     left = sorted(path.relative_to(tmp_path).as_posix() for path in tmp_path.rglob("*") if path.is_file())
@@ -366,3 +367,33 @@ def test_invalid_requests_are_refused_before_anything_is_written(
     with pytest.raises(error, match=words):
         run_slide(slide[0], tmp_path / "out", RunSettings.load(**settings))
     assert not (tmp_path / "out").exists()
+
+
+def test_corrections_that_were_saved_over_a_result_are_kept(slide: tuple[Path, np.ndarray], tmp_path: Path) -> None:
+    class Heard(Silent):
+        def __init__(self) -> None:
+            self.notes: list[str] = []
+
+        def note(self, text: str) -> None:
+            self.notes.append(text)
+
+    path, _ = slide
+    first = run_slide(path, tmp_path, settings_of())
+    as_written = (tmp_path / "annotations.geojson").read_bytes()
+    (tmp_path / "annotations.geojson").write_bytes(b'{"type": "FeatureCollection", "features": []}')
+    (tmp_path / "overlay.png").unlink()
+    (tmp_path / "overlay.png").symlink_to(path)
+    heard = Heard()
+    again = run_slide(path, tmp_path, settings_of(), heard)
+    today = date.today().isoformat()
+    kept = tmp_path / f"annotations.edited-{today}.geojson"
+    assert kept.read_bytes() == b'{"type": "FeatureCollection", "features": []}'
+    assert (tmp_path / f"overlay.edited-{today}.png").is_symlink()
+    assert (tmp_path / "annotations.geojson").read_bytes() == as_written
+    assert again.outputs == first.outputs
+    said = f"annotations.geojson was changed or made by somebody else. It is kept as {kept.name}."
+    assert said in heard.notes
+    assert said in again.notes
+    # What was kept is nobody's output: the next run neither touches nor keeps it again.
+    run_slide(path, tmp_path, settings_of("objects.threshold=0.4"))
+    assert len(list(tmp_path.glob("*.edited-*"))) == 2

@@ -325,11 +325,11 @@ def failing(*_: object) -> None:
 
 def test_the_name_of_the_slide_is_in_no_output(slide: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     folder = tmp_path / "case 7"
-    # A slide that is too coarse for the model has a note that names it.
+    # A slide that is too coarse for the model has a caution.
     settings = settings_of("slide.name='{id}'", "slide.mpp=2", "slide.override_mpp=true")
     manifest = run_slide(slide, folder, settings)
     assert manifest.slide["name"] == "case 7"
-    assert any("case 7" in note for note in manifest.notes)
+    assert "coarse-slide" in [caution["code"] for caution in manifest.cautions]
     for path in folder.iterdir():
         assert b"small.svs" not in path.read_bytes(), path.name
     assert run_slide(slide, folder, settings).ended_utc == manifest.ended_utc

@@ -78,6 +78,8 @@ def with_common(function: Callable[..., Any]) -> Callable[..., Any]:
             except KeyboardInterrupt as error:
                 typer.echo("wsi-parse: interrupted.", err=True)
                 raise typer.Exit(exit_code(error)) from None
+            finally:
+                terminal.tell_kept()
 
     own = inspect.signature(function)
     added = [

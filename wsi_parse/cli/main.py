@@ -3,7 +3,9 @@
 Libraries are imported when a command runs, so that --help answers at once.
 """
 
+import os
 import sys
+from contextlib import suppress
 from io import TextIOWrapper
 from typing import Annotated, Any
 
@@ -95,16 +97,33 @@ def main() -> None:
             # A terminal or a file that cannot show µ or → gets a question mark.
             stream.reconfigure(errors="replace")
     try:
-        app(prog_name="wsi-parse")
+        try:
+            app(prog_name="wsi-parse")
+        finally:
+            sys.stdout.flush()
     except WsiParseError as error:
         terminal.show_error(error)
         sys.exit(2 if isinstance(error, UsageError) else 1)
     except KeyboardInterrupt:
         # Before a command began.
         sys.exit(130)
-    except Exception as error:  # noqa: BLE001 - --traceback shows it whole
-        terminal.show_error(error)
+    except BrokenPipeError:
+        # Who read our output has closed it, such as `head`.
+        _drop_output()
         sys.exit(1)
+    except Exception as error:  # noqa: BLE001 - its traceback goes to a file
+        terminal.show_error(error)
+        _drop_output()
+        sys.exit(1)
+
+
+def _drop_output() -> None:
+    """Let what is still buffered go nowhere, so that Python does not fail once more when it ends."""
+    with suppress(OSError, ValueError):
+        sys.stdout.flush()
+        return
+    with suppress(OSError, ValueError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 if __name__ == "__main__":

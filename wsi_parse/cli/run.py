@@ -36,7 +36,7 @@ from wsi_parse.cli.options import (
 from wsi_parse.cli.request import check_settings, settings_of
 from wsi_parse.cli.screen import slide_display
 from wsi_parse.cli.signals import exit_code
-from wsi_parse.cli.terminal import messages, say, say_caution, show_failure, show_traceback, text_of
+from wsi_parse.cli.terminal import kept_traceback, messages, say, say_caution, show_failure, show_traceback, text_of
 from wsi_parse.cli.text import counted, describe_estimate
 from wsi_parse.errors import UsageError
 from wsi_parse.files import check_can_be_folder
@@ -161,7 +161,11 @@ def run_slides(
         except Exception as error:  # noqa: BLE001 - the other slides are processed
             failed += 1
             if as_json:
-                typer.echo(json.dumps({"slide": slide.name, "state": "failed", "error": text_of(error)}))
+                typer.echo(
+                    json.dumps(
+                        {"slide": slide.name, "state": "failed", "error": text_of(error) + kept_traceback(error)}
+                    )
+                )
                 show_traceback(error)
             else:
                 show_failure(slide.name, error)

@@ -8,13 +8,15 @@ import time
 import traceback as tracebacks
 from contextlib import suppress
 from dataclasses import dataclass
+from pathlib import Path
 
 import typer
 from rich.console import Console
 from rich.markup import escape
 
 from wsi_parse.cautions import Caution
-from wsi_parse.errors import UsageError, WsiParseError
+from wsi_parse.cli.tracebacks import is_unforeseen, keep_traceback
+from wsi_parse.errors import WsiParseError
 from wsi_parse.progress import TRACEBACKS, Hint, Limitation
 from wsi_parse.text import for_terminal
 
@@ -29,6 +31,7 @@ class _Wanted:
     quiet: bool = False
     verbose: int = 0
     traceback: bool = False
+    untold: Path | None = None
 
 
 _wanted = _Wanted()
@@ -36,7 +39,7 @@ _wanted = _Wanted()
 
 def reset() -> None:
     """Forget what was wanted: a process may run several commands."""
-    _wanted.quiet, _wanted.verbose, _wanted.traceback = False, 0, False
+    _wanted.quiet, _wanted.verbose, _wanted.traceback, _wanted.untold = False, 0, False, None
 
 
 def configure(*, quiet: bool, verbose: int, traceback: bool) -> None:
@@ -50,7 +53,10 @@ def configure(*, quiet: bool, verbose: int, traceback: bool) -> None:
         handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s", "%H:%M:%S"))
         root.addHandler(handler)
     root.setLevel(_level())
-    logging.getLogger(TRACEBACKS).setLevel(logging.INFO if _wanted.traceback else logging.CRITICAL)
+    tracebacks_logger = logging.getLogger(TRACEBACKS)
+    tracebacks_logger.setLevel(logging.INFO)
+    if not any(isinstance(handler, _Keeper) for handler in tracebacks_logger.handlers):
+        tracebacks_logger.addHandler(_Keeper())
 
 
 def _level() -> int:
@@ -63,7 +69,7 @@ class _Stderr(logging.Handler):
     def filter(self, record: logging.LogRecord) -> bool:
         """Leave out what a library says at a level of its own, or in too many words."""
         if record.name == TRACEBACKS:
-            return True
+            return _wanted.traceback
         is_talkative = record.name.partition(".")[0] in _TALKATIVE
         lowest = logging.CRITICAL if is_talkative and _wanted.verbose < len(_LEVELS) - 1 else _level()
         return record.levelno >= lowest
@@ -71,6 +77,22 @@ class _Stderr(logging.Handler):
     def emit(self, record: logging.LogRecord) -> None:
         with suppress(OSError):
             sys.stderr.write(self.format(record) + "\n")
+
+
+class _Keeper(logging.Handler):
+    """Keeps what nobody foresaw, of errors that others show as one line."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        error = record.exc_info[1] if record.exc_info else None
+        if error is not None and is_unforeseen(error):
+            _wanted.untold = keep_traceback(error)
+
+
+def tell_kept() -> None:
+    """Name the file of the tracebacks that were kept meanwhile, once."""
+    path, _wanted.untold = _wanted.untold, None
+    if path is not None and not _wanted.traceback:
+        typer.echo(f"wsi-parse: an unexpected error happened; its traceback is in {path}: please report it.", err=True)
 
 
 def messages(*, muted: bool = False) -> Console:
@@ -85,15 +107,15 @@ def is_quiet() -> bool:
 
 def show_error(error: BaseException) -> None:
     """Print an error in one line; with --traceback, also where it arose and what caused it."""
-    typer.echo(f"wsi-parse: {text_of(error)}{_hint(error)}", err=True)
+    typer.echo(f"wsi-parse: {text_of(error)}{kept_traceback(error)}", err=True)
     show_traceback(error)
 
 
 def show_failure(slide: str, error: BaseException) -> None:
     """Print in one line that a slide failed; the others go on."""
-    text = text_of(error) if isinstance(error, WsiParseError) else f"{slide}: {text_of(error)}"
+    text = text_of(error) if isinstance(error, WsiParseError) else f"{for_terminal(slide)}: {text_of(error)}"
     Console(stderr=True).print(
-        f"[red]failed[/red] {escape(text)}{escape(_hint(error))}", highlight=False, soft_wrap=True
+        f"[red]failed[/red] {escape(text)}{escape(kept_traceback(error))}", highlight=False, soft_wrap=True
     )
     show_traceback(error)
 
@@ -105,21 +127,31 @@ def show_traceback(error: BaseException) -> None:
 
 
 def text_of(error: BaseException) -> str:
-    """Put an error into words."""
-    return str(error) if isinstance(error, WsiParseError) else f"{type(error).__name__}: {error}"
+    """Put an error into words, in one line that is safe to print."""
+    if isinstance(error, WsiParseError):
+        return for_terminal(error)
+    if isinstance(error, MemoryError):
+        return "The memory of this machine is not enough. Give fewer workers, or close other programs."
+    if isinstance(error, OSError) and error.strerror:
+        named = f" ({Path(str(error.filename)).name})" if error.filename else ""
+        return for_terminal(f"{error.strerror}{named}.")
+    if isinstance(error, RecursionError):
+        return "Something is nested too deeply."
+    return for_terminal(f"{type(error).__name__}: {error}".removesuffix(": "))
 
 
-def _hint(error: BaseException) -> str:
-    """Point to --traceback if nobody foresaw the error, and it does not do that itself."""
-    is_needed = _is_unforeseen(error) and not _wanted.traceback and "--traceback" not in text_of(error)
-    return " (--traceback shows where)" if is_needed else ""
-
-
-def _is_unforeseen(error: BaseException | None) -> bool:
-    """Whether an error, or what caused it, is neither one of ours nor one of the system."""
-    if isinstance(error, UsageError):
-        return False
-    return error is not None and (not isinstance(error, WsiParseError | OSError) or _is_unforeseen(error.__cause__))
+def kept_traceback(error: BaseException) -> str:
+    """Keep the traceback of an error that nobody foresaw in a file, and name it; empty for other errors."""
+    if not is_unforeseen(error):
+        return ""
+    path = keep_traceback(error)
+    _wanted.untold = None
+    if _wanted.traceback:
+        return ""
+    if path is None:
+        return " (--traceback shows where)"
+    whose = "" if isinstance(error, WsiParseError) else "; please report it"
+    return f" (its traceback is in {path}{whose})"
 
 
 def say(console: Console, text: str, indent: str = "") -> None:

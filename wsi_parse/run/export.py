@@ -10,7 +10,7 @@ from wsi_parse.exporters.base import Exporter
 from wsi_parse.exporters.check_formats import check_formats
 from wsi_parse.exporters.opened import OpenedExporter
 from wsi_parse.exporters.parquet_source import ParquetSource
-from wsi_parse.files import move, remove
+from wsi_parse.files import remove
 from wsi_parse.objects.class_table import ClassTable
 from wsi_parse.progress import Progress, Silent, stage_named
 from wsi_parse.prompts import Kind, Prompt, Rgb
@@ -19,6 +19,7 @@ from wsi_parse.run.locks import claim
 from wsi_parse.run.manifest import RunManifest, sha256_of
 from wsi_parse.run.manifest_facts import FormatFacts
 from wsi_parse.run.outputs import export_context
+from wsi_parse.run.publish import publish
 from wsi_parse.run.result import OBJECTS, Run
 from wsi_parse.run.work import OUTPUTS, WORK
 from wsi_parse.settings import ExportSettings
@@ -35,7 +36,8 @@ def export_run(
 ) -> tuple[Path, ...]:
     """Write the objects of a finished run in other formats, into the run's folder.
 
-    They are read from objects.parquet, and each file is the one that the run itself would have written.
+    They are read from objects.parquet, and each file is the one that the run itself would have written. A file that a
+    person changed meanwhile is kept under another name.
 
     Parameters
     ----------
@@ -57,8 +59,7 @@ def export_run(
     Raises
     ------
     UsageError
-        The folder holds no finished run with objects.parquet, a format cannot be written from it, or a file that would
-        be overwritten is not as it was written.
+        The folder holds no finished run with objects.parquet, or a format cannot be written from it.
     StoreError
         objects.parquet is damaged.
 
@@ -94,7 +95,7 @@ def export_run(
         staged.mkdir(parents=True)
         try:
             exporters = _write(staged, folder, list(dict.fromkeys(formats)), settings, manifest, slide, progress)
-            return _publish(exporters, folder, manifest)
+            return _publish(exporters, staged, folder, manifest, progress)
         finally:
             remove(staged)
             if not any((folder / WORK).iterdir()):
@@ -153,20 +154,15 @@ def _prompt(facts: object) -> Prompt:
     return Prompt(str(known["text"]), str(known["name"]), kind, str(known["class"]), colour, known=True)
 
 
-def _publish(exporters: Sequence[OpenedExporter], folder: Path, manifest: RunManifest) -> tuple[Path, ...]:
-    """Move the files into the folder, unless they would replace what is not as we wrote it."""
-    staged = [path for exporter in exporters for path in exporter.written]
-    for path in staged:
-        target = folder / path.name
-        if target.exists() and sha256_of(target) != manifest.outputs.get(path.name):
-            raise UsageError(
-                f"{path.name} in {folder} is not as this run wrote it, and would be overwritten.",
-                "Move it, or give it another name.",
-            )
-    hashes = {path.name: str(sha256_of(path)) for path in staged}
-    for path in staged:
-        move(path, folder / path.name)
-    manifest.outputs |= hashes
+def _publish(
+    exporters: Sequence[OpenedExporter], staged: Path, folder: Path, manifest: RunManifest, progress: Progress
+) -> tuple[Path, ...]:
+    """Move the files into the folder, and note them in the manifest."""
+    names = [path.name for exporter in exporters for path in exporter.written]
+    manifest.earlier = manifest.hashes()
+    manifest.outputs |= {name: str(sha256_of(staged / name)) for name in names}
     manifest.formats |= {exporter.name: cast(FormatFacts, exporter.facts()) for exporter in exporters}
+    publish(staged, folder, manifest, names, progress.note)
+    manifest.earlier = {}
     manifest.save(folder)
-    return tuple(folder / path.name for path in staged)
+    return tuple(folder / name for name in names)

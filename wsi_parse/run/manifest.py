@@ -4,9 +4,9 @@ import json
 import platform
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Any, Literal, cast
+from typing import Annotated, Any, Literal, cast
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, ValidationError
 
 from wsi_parse.cautions import Caution
 from wsi_parse.files import MANIFEST_NAME, SCHEMA_VERSION, manifest_error, read_manifest, tree_sha256, write_text
@@ -39,6 +39,13 @@ _PACKAGES = (
     "transformers",
     "zarr",
 )
+
+
+def _hashes(values: Any) -> Any:  # noqa: ANN401 - what the file holds; pydantic checks it
+    """Accept one hash of each output, as manifests had before."""
+    if not isinstance(values, dict):
+        return values
+    return {name: [value] if isinstance(value, str) else value for name, value in values.items()}
 
 
 class RunManifest(BaseModel):
@@ -108,8 +115,8 @@ class RunManifest(BaseModel):
     """Whether the maps are still there, for a run with another threshold or size."""
     outputs: dict[str, str] = {}
     """File or folder name of each output, and its SHA-256."""
-    earlier: dict[str, str] = {}
-    """Outputs of earlier runs; those that this run does not write are removed when it is done."""
+    earlier: Annotated[dict[str, list[str]], BeforeValidator(_hashes)] = {}
+    """Outputs of earlier runs with their SHA-256; those that this run does not write are removed when it is done."""
     formats: dict[str, FormatFacts] = {}
     """The files of each output format, and what its exporter says of them."""
     error: str | None = None
@@ -124,6 +131,14 @@ class RunManifest(BaseModel):
         """Offset that outputs subtract: the origin of the slide's bounds in the frame of QuPath, else (0, 0)."""
         bounds = self.slide["bounds_level0_px"]
         return (0, 0) if self.settings["export"]["frame"] == "level0" or bounds is None else (bounds[0], bounds[1])
+
+    def hashes(self) -> dict[str, list[str]]:
+        """Return the hashes that each output of this run or of one before it may have."""
+        found = {name: list(values) for name, values in self.earlier.items()}
+        for name, value in self.outputs.items():
+            if value not in found.setdefault(name, []):
+                found[name].append(value)
+        return found
 
     def take_over(self, earlier: "RunManifest") -> None:
         """Take over what a run with the same objects says of their making."""

@@ -12,7 +12,6 @@ from wsi_parse.compute.memory import release
 from wsi_parse.exporters.base import ExportContext
 from wsi_parse.exporters.opened import OpenedExporter
 from wsi_parse.exporters.tissue import write_tissue
-from wsi_parse.files import MANIFEST_NAME, remove
 from wsi_parse.objects.batch import ObjectSource
 from wsi_parse.objects.class_table import ClassTable
 from wsi_parse.objects.probability_map import ProbabilityMap
@@ -140,27 +139,6 @@ def export_context(
         maps=maps,
         source=slide_path,
     )
-
-
-def remove_earlier(folder: Path, manifest: RunManifest) -> list[str]:
-    """Remove outputs of earlier runs that this run did not write, and nothing else.
-
-    Returns
-    -------
-    list of str
-        Names of outputs that were changed since they were written. They stay, because they may hold somebody's work.
-    """
-    changed = []
-    for name, sha256 in manifest.earlier.items():
-        path = folder / name
-        if name in manifest.outputs or name in (MANIFEST_NAME, "..") or path.name != name:
-            continue
-        if (found := sha256_of(path)) == sha256:
-            remove(path)
-        elif found is not None:
-            changed.append(name)
-    manifest.earlier = {}
-    return changed
 
 
 def tissue_polygons(tissue: TissueMask) -> Any:  # noqa: ANN401 - an object array of shapely polygons

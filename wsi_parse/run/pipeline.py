@@ -12,10 +12,10 @@ from wsi_parse.files import remove
 from wsi_parse.progress import Clock, Progress, Silent, duration, stage_named
 from wsi_parse.run.locks import claim
 from wsi_parse.run.manifest import RunManifest, versions
-from wsi_parse.run.outputs import remove_earlier
 from wsi_parse.run.prepared import PreparedRun, resolve_run
 from wsi_parse.run.privacy import redacted_settings, with_given_name, without_folders
 from wsi_parse.run.provenance import model_provenance, prompt_provenance, slide_provenance
+from wsi_parse.run.publish import remove_earlier
 from wsi_parse.run.resolve import Request, resolve
 from wsi_parse.run.reuse import PREDICTIONS, Reuse
 from wsi_parse.run.stages import Stages
@@ -115,7 +115,7 @@ def run_prepared(prepared: PreparedRun, folder: Path, progress: Progress, cluste
         # Left by a process that was killed while it wrote: we hold the claim, so nobody writes it now.
         remove(left)
     if earlier is not None:
-        manifest.earlier = {**earlier.earlier, **earlier.outputs}
+        manifest.earlier = earlier.hashes()
         manifest.maps_kept = earlier.maps_kept and bool(maps_of(folder, prepared.digests.predict))
         if reuse.objects is not None:
             manifest.take_over(earlier)

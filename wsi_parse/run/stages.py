@@ -9,7 +9,7 @@ from wsi_parse.compute.cluster import Cluster
 from wsi_parse.compute.memory import release
 from wsi_parse.compute.worker import forget
 from wsi_parse.exporters.parquet_source import ParquetSource
-from wsi_parse.files import move, remove
+from wsi_parse.files import remove
 from wsi_parse.objects.batch import ObjectSource
 from wsi_parse.objects.class_table import ClassTable
 from wsi_parse.objects.probability_map import ProbabilityMap
@@ -21,6 +21,7 @@ from wsi_parse.run.outputs import export_context, write_outputs
 from wsi_parse.run.prediction import predict_and_extract
 from wsi_parse.run.prepared import PreparedRun
 from wsi_parse.run.provenance import pass_provenance
+from wsi_parse.run.publish import publish
 from wsi_parse.run.work import OUTPUTS, WORK, size_bytes
 from wsi_parse.tissue.mask import TissueMask
 
@@ -111,11 +112,11 @@ class Stages:
         written.record(manifest, tissue)
         if not any(written.counts.values()) and tissue.area_mm2 >= _MIN_TISSUE_MM2:
             self._caution(nothing_found(tuple(written.counts), tissue.area_mm2))
-        # If we are killed while they are moved, the next run knows which files are ours.
-        manifest.earlier |= manifest.outputs
-        manifest.save(self.folder)
-        for name in manifest.outputs:
-            move(staged / name, self.folder / name)
+        publish(staged, self.folder, manifest, manifest.outputs, self._note)
+
+    def _note(self, text: str) -> None:
+        self.manifest.notes.append(text)
+        self.progress.note(text)
 
     def _caution(self, *cautions: Caution) -> None:
         for caution in cautions:
