@@ -72,7 +72,7 @@ def test_outputs_are_no_inputs(tmp_path: Path) -> None:
         "around/truth.geojson",
         "./truth.geojson",
     ):
-        with pytest.raises(UsageError, match="--json would overwrite the truth: .*Choose another name"):
+        with pytest.raises(UsageError, match=r"--json would overwrite the truth: .*Choose another name"):
             check_outputs({"--json": tmp_path / name}, {"the truth": truth})
     check_outputs({"--json": tmp_path / "other.json", "--csv": tmp_path / "other.csv"}, {"the truth": truth})
     with pytest.raises(UsageError, match="--csv and --json name the same file"):

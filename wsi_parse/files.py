@@ -5,6 +5,7 @@ import json
 import os
 import shutil
 import socket
+import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -16,6 +17,8 @@ from wsi_parse.errors import ManifestError, UsageError
 MANIFEST_NAME = "run.json"
 #: Of the manifest; it grows when an older reader would misunderstand it, not when a field is added.
 SCHEMA_VERSION = 2
+# A manifest takes some 10 kB.
+_MAX_MANIFEST_BYTES = 50_000_000
 #: What to do where the system refuses to read.
 CHECK_RIGHTS = "Check the path, and whether you have permission to read it."
 
@@ -78,11 +81,17 @@ def read_manifest(folder: Path) -> dict[str, Any] | None:
     """
     path = folder / MANIFEST_NAME
     try:
+        if not stat.S_ISREG((status := path.stat()).st_mode):
+            raise manifest_error(folder, "it is not a file")
+        if status.st_size > _MAX_MANIFEST_BYTES:
+            raise manifest_error(folder, "it is too large")
         values = json.loads(path.read_bytes())
     except (FileNotFoundError, NotADirectoryError):
         return None
     except OSError as error:
         raise manifest_error(folder, error.strerror or str(error)) from error
+    except ManifestError:
+        raise
     except (ValueError, RecursionError) as error:
         raise manifest_error(folder, "it is not JSON") from error
     if not isinstance(values, dict):

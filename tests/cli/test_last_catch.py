@@ -43,7 +43,7 @@ ENTRANCES = {
     "annotations": ("check", "{}"),
     "truth": ("evaluate", "{slide}", "{}"),
     "run to export": ("export", "{}", "--format", "csv"),
-    "checkpoint": ("models", "get", "biomedparse", "--file", "{}"),
+    "checkpoint": ("models", "get", "biomedparse", "--from", "{}"),
 }
 KINDS = ("pipe", "socket", "device", "endless device", "folder", "missing", "loop", "no target", "long", "not UTF-8")
 

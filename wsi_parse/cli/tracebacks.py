@@ -15,7 +15,7 @@ from wsi_parse.errors import ClusterError, ModelError, PluginError, StageError, 
 _MAX_FILES = 20
 
 
-# Errors of ours that pass on what went wrong elsewhere. Others, such as a file that no reader opens, explain themselves.
+# Errors of ours that pass on what went wrong elsewhere. Others, such as an unreadable file, explain themselves.
 _CARRIERS = (StageError, PluginError, ModelError, ClusterError)
 
 

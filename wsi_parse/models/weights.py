@@ -11,6 +11,7 @@ import platformdirs
 
 from wsi_parse.errors import WeightsError
 from wsi_parse.files import file_sha256, write_text
+from wsi_parse.gates import check_input
 
 CACHE_VARIABLE = "WSI_PARSE_CACHE"
 _FILE = "weights.safetensors"
@@ -43,6 +44,7 @@ class Weights:
         WeightsError
             If it cannot be read.
         """
+        check_input(path, "a file of weights", error=WeightsError)
         try:
             status = path.stat()
             return cls(path.absolute(), _hash_of(path.absolute(), status.st_size, status.st_mtime_ns))
@@ -77,6 +79,7 @@ def require_readable(path: Path) -> None:
     WeightsError
         Where it cannot be opened; says why.
     """
+    check_input(path, "a file of weights", error=WeightsError)
     try:
         path.open("rb").close()
     except OSError as error:

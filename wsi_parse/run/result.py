@@ -16,6 +16,7 @@ from PIL import Image
 from wsi_parse.errors import MissingPackageError, StoreError, UnknownNameError, UsageError
 from wsi_parse.exporters.parquet import NUCLEUS, OFFSET, PROVENANCE_KEY, ParquetExporter
 from wsi_parse.files import MANIFEST_NAME
+from wsi_parse.gates import check_input
 from wsi_parse.predict.maps_description import MAPS_NAME
 from wsi_parse.prompts import Prompt
 from wsi_parse.run.manifest import RunManifest, sha256_of
@@ -73,7 +74,7 @@ class Run:
         ManifestError
             run.json cannot be read.
         """
-        folder = Path(folder)
+        folder = check_input(folder, "the folder of a run", folder=True)
         manifest = RunManifest.load(folder)
         if manifest is None:
             raise UsageError(

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from wsi_parse.errors import MissingFileError, StoreError, WeightsError
+from wsi_parse.gates import check_input
 from wsi_parse.models.biomedparse import existence
 from wsi_parse.models.biomedparse.network_sizes import RELEASED
 from wsi_parse.models.contract import ModelSpec
@@ -26,6 +27,7 @@ def install_file(file: Path, spec: ModelSpec) -> Weights:
     WeightsError
         If it is not the released network; an earlier installation stays.
     """
+    check_input(file, "a checkpoint", error=WeightsError)
     folder = _make_folder(spec.name)
     if (free := shutil.disk_usage(folder).free) < CONVERTED_BYTES:
         raise no_space(f"{CONVERTED_BYTES / 1e9:.1f} GB are needed and {free / 1e9:.1f} GB are free in {folder}.")
