@@ -4,7 +4,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from wsi_parse.prompts import TARGETS, Prompt, is_narrower, suggest_prompt
+from wsi_parse.prompts import (
+    TARGETS,
+    Prompt,
+    class_name_fault,
+    class_setting_fault,
+    is_narrower,
+    safe_class_name,
+    suggest_prompt,
+)
 
 
 class TestPrompts:
@@ -53,3 +61,25 @@ class TestPrompts:
     @pytest.mark.parametrize("text", ["neoplastic cells", "tumours", "mitoses", "purple haze", "collagen"])
     def test_what_is_known_or_like_nothing_is_left_alone(self, text: str) -> None:
         assert suggest_prompt(text) == ""
+
+
+@pytest.mark.parametrize("name", ["", " ", "\t", "a\nb", ": X", "A::B", "A:", "A: ", "\u2003: A"])
+def test_class_names_that_qupath_refuses_are_known(name: str) -> None:
+    assert class_name_fault(name)
+    assert class_setting_fault(name)
+
+
+@pytest.mark.parametrize("name", ["A", "Tumor: Positive", "a:b", "Region*", "Größe 5 µm", "\u00a0"])
+def test_class_names_that_qupath_takes(name: str) -> None:
+    assert class_name_fault(name) is None
+
+
+@given(st.text())
+def test_any_words_become_a_class_that_qupath_takes_and_counts(words: str) -> None:
+    name = safe_class_name(words)
+    assert class_setting_fault(name) is None
+    assert ":" not in name
+    assert not name.endswith("*")
+    assert safe_class_name(name) == name
+    if words.strip():
+        assert class_setting_fault(Prompt.parse(words).class_name) is None

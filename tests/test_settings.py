@@ -162,3 +162,10 @@ def test_a_mistyped_setting_is_named_with_the_one_that_was_meant(override: str, 
 def test_a_setting_like_no_other_is_only_refused() -> None:
     with pytest.raises(SettingsError, match=r"there is no setting foo\."):
         RunSettings.load(None, ["foo.bar=1"])
+
+
+@pytest.mark.parametrize("name", ["", " ", "a\nb", ": X", "A::B", "A:", "Tumor\u202e", "\ud800", "\0"])
+def test_a_class_that_qupath_refuses_is_refused(name: str) -> None:
+    with pytest.raises(SettingsError, match=r"export\.classes\.nuclei\.name") as caught:
+        RunSettings(prompts="nuclei", export={"classes": {"nuclei": {"name": name}}})
+    assert str(caught.value).isprintable()

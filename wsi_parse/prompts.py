@@ -1,6 +1,7 @@
 """Prompts, and the known pathology targets with their synonyms, kinds, and class names and colours in QuPath."""
 
 import re
+import unicodedata
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
@@ -144,7 +145,56 @@ class Prompt:
         if target is not None:
             return cls(text.strip(), target.name, target.kind, target.class_name, target.colour, True, site)
         kind: Kind = "cell" if _CELL_WORDS.search(bare) else "region"
-        return cls(text.strip(), words, kind, words.capitalize(), _UNKNOWN_COLOUR, False, site)
+        return cls(text.strip(), words, kind, safe_class_name(words), _UNKNOWN_COLOUR, False, site)
+
+
+def class_name_fault(name: str) -> str | None:
+    """Return why QuPath refuses a class of this name; None if it takes the name.
+
+    A colon separates the name of a class from that of a class derived from it.
+
+    >>> class_name_fault("Tumor: Positive"), class_name_fault(" "), class_name_fault("A::B")
+    (None, 'is blank', 'has an empty part beside a colon')
+    """
+    if _is_blank(name):
+        return "is blank"
+    if "\n" in name:
+        return "has a line break"
+    return "has an empty part beside a colon" if any(map(_is_blank, name.split(":"))) else None
+
+
+def class_setting_fault(name: str) -> str | None:
+    r"""Return why a class of the settings cannot have this name; None if it can.
+
+    >>> class_setting_fault("Tumor"), class_setting_fault("Tumor\u202e")
+    (None, 'has a character that cannot be seen (U+202E)')
+    """
+    unseen = next((one for one in name if one != "\n" and not one.isprintable()), None)
+    reason = class_name_fault(name)
+    if reason is None and unseen is not None:
+        reason = f"has a character that cannot be seen (U+{ord(unseen):04X})"
+    return reason
+
+
+def safe_class_name(words: str) -> str:
+    """Make the name of a class of any words: no derived class, none that QuPath refuses or never counts.
+
+    >>> safe_class_name("blue dots"), safe_class_name(": ki67::high*"), safe_class_name("::")
+    ('Blue dots', 'Ki67 - high', 'Object')
+    """
+    seen = "".join(one if one.isprintable() else " " for one in unicodedata.normalize("NFC", words))
+    parts = [" ".join(part.split()) for part in seen.split(":")]
+    # QuPath counts no class whose name ends in an asterisk.
+    name = " - ".join(part for part in parts if part).rstrip("* ")
+    return name.capitalize() or "Object"
+
+
+# White space as Java understands it: without the spaces that do not break a line.
+_JAVA_SPACES = re.compile(r"[\t-\r\x1c-\x20\u1680\u2000-\u2006\u2008-\u200a\u2028\u2029\u205f\u3000]*")
+
+
+def _is_blank(text: str) -> bool:
+    return _JAVA_SPACES.fullmatch(text) is not None
 
 
 _UNKNOWN_COLOUR: Rgb = (255, 200, 0)

@@ -13,8 +13,8 @@ from tests.cli.test_cli import wsi_parse
 from tests.qupath.made import HOLE, collection, feature, polygon, saved
 from wsi_parse.errors import UsageError
 from wsi_parse.prompts import TARGETS
-from wsi_parse.qupath.breaches import is_colour
 from wsi_parse.qupath.check import check_file
+from wsi_parse.qupath.property_breaches import is_colour
 from wsi_parse.qupath.repair import repair
 from wsi_parse.qupath.repair_properties import colour_of, default_colour
 

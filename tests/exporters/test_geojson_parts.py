@@ -4,6 +4,7 @@ import gzip
 import hashlib
 import itertools
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -11,10 +12,14 @@ import pytest
 import shapely
 
 from tests.exporters.made import CLASSES, PROVENANCE, cells, shapes_of
+from wsi_parse.errors import UsageError
 from wsi_parse.exporters.base import ExportContext
 from wsi_parse.exporters.geojson import GeoJsonExporter
 from wsi_parse.exporters.geojson_parts import INDEX_NAME, GeoJsonParts
 from wsi_parse.objects.batch import ObjectBatch
+from wsi_parse.objects.class_table import ClassTable
+from wsi_parse.qupath.check import check_file
+from wsi_parse.qupath.rules import BASE_CLASS
 
 
 def in_strips(count: int) -> ObjectBatch:
@@ -135,3 +140,77 @@ def test_parts_do_not_depend_on_the_batches_by_a_single_byte(tmp_path: Path, max
     one, many = ({path.name: path.read_bytes() for path in (tmp_path / name).iterdir()} for name in ("one", "many"))
     assert one == many
     assert len(one) > 2
+
+
+def classes_in(data: bytes) -> list[str]:
+    return [feature["properties"]["classification"]["name"] for feature in json.loads(data)["features"]]
+
+
+def with_classes(rows: list[int]) -> ObjectBatch:
+    return replace(in_strips(len(rows)), class_index=np.array(rows, np.int16))
+
+
+# Rows of CLASSES: Tumor, Tumor: Unsure, Gland, Gland: Unsure, …
+UNSURE_FIRST = [3, 3, 1, 3, 2, 1, 0, 2, 3, 0, 1, 2]
+
+
+@pytest.mark.parametrize("endings", [".geojson", ".geojson.gz"])
+def test_a_class_comes_before_its_unsure_objects_in_every_part(tmp_path: Path, endings: str) -> None:
+    batch = with_classes(UNSURE_FIRST * 20)
+    whole = write(tmp_path / f"a{endings}", batch)
+    names = classes_in(read(whole.written[0]))
+    assert names[:5] == ["Gland", "Tumor", "Gland: Unsure", "Gland: Unsure", "Tumor: Unsure"]
+    found = [feature["id"] for feature in json.loads(read(whole.written[0]))["features"]]
+    ids = list(batch.ids)
+    assert found == [ids[4], ids[6], *ids[:4], ids[5], *ids[7:]], "only these two move"
+    assert whole.sizes == [len(read(whole.written[0]))]
+    parts = write(tmp_path / f"b{endings}", batch, max_part_objects=50)
+    contents = [read(path) for path in parts.written[:-1]]
+    assert parts.sizes == list(map(len, contents))
+    assert sorted(feature["id"] for data in contents for feature in json.loads(data)["features"]) == sorted(ids)
+    for data in contents:
+        order = classes_in(data)
+        for name in ("Tumor", "Gland"):
+            assert order.index(name) < order.index(f"{name}: Unsure")
+    assert not parts.notes()
+
+
+def test_what_comes_first_does_not_depend_on_batches(tmp_path: Path) -> None:
+    batch = with_classes(UNSURE_FIRST * 20)
+    contents = []
+    for name, size in (("one", 1000), ("seven", 7), ("single", 1)):
+        (tmp_path / name).mkdir()
+        written = write(tmp_path / name / "a.geojson", *batch.parts(size), max_part_bytes=9_000).written
+        contents.append({path.name: path.read_bytes() for path in written})
+    assert contents[0] == contents[1] == contents[2]
+    assert len(contents[0]) > 3
+
+
+def test_what_comes_first_is_bounded_in_memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    batch = with_classes(UNSURE_FIRST * 20)
+    held = read(write(tmp_path / "a.geojson", batch).written[0])
+    monkeypatch.setattr("wsi_parse.exporters.geojson._MAX_HELD_BYTES", 100)
+    assert read(write(tmp_path / "b.geojson", batch).written[0]) == held
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["a.geojson", "b.geojson"]
+
+
+def test_a_class_with_unsure_objects_only_is_told(tmp_path: Path) -> None:
+    (note,) = write(tmp_path / "a.geojson", with_classes([3, 1, 3])).notes()
+    assert note.startswith("a.geojson has objects of a class that is derived from Gland, but none of Gland itself")
+    # Of the second part only. QuPath knows the colour of Tumor from its start.
+    (note,) = write(tmp_path / "b.geojson", with_classes([2, 3, 1, 3, 3, 3]), max_part_objects=3).notes()
+    assert note.startswith("b_02.geojson has")
+    assert not write(tmp_path / "c.geojson", with_classes([2, 3, 1])).notes()
+
+
+def test_what_is_written_needs_no_repair_of_its_order(tmp_path: Path) -> None:
+    written = write(tmp_path / "a.geojson", with_classes(UNSURE_FIRST)).written
+    assert not check_file(written[0]).counts
+    alone = write(tmp_path / "b.geojson", with_classes([3, 3])).written
+    assert check_file(alone[0]).counts == {BASE_CLASS: 1}
+
+
+def test_a_class_that_qupath_refuses_is_not_written(tmp_path: Path) -> None:
+    classes = ClassTable.of([replace(CLASSES.prompts[0], class_name="A::B")])
+    with pytest.raises(UsageError, match="'A::B'"):
+        GeoJsonExporter(tmp_path / "a.geojson", ExportContext(classes, (0, 0), PROVENANCE))

@@ -25,6 +25,9 @@ OUTSIDE = [[20, 20], [20, 24], [24, 24], [24, 20], [20, 20]]
 NOTCH = [[0, 0], [8, 0], [8, 8], [4.004, 0.004], [0, 8], [0, 0]]
 # Far out, float32 has 64ths of a pixel.
 FAR_NOTCH = [[x + 200_000, y + 200_000] for x, y in [[0, 0.01], [8, 0.01], [8, 8], [4, 0.02], [0, 8], [0, 0.01]]]
+# The outline comes twice to one point; it has two lobes, and does not cross itself.
+PINCHED = [[0, 0], [4, 4], [8, 0], [8, 8], [4, 4], [0, 8], [0, 0]]
+SPIKE = [[0, 0], [8, 0], [8, 12], [8, 8], [0, 8], [0, 0]]
 POINT = {"type": "Point", "coordinates": [1, 2]}
 DROPPED = None
 
@@ -44,6 +47,19 @@ class Row:
 
 def multi(*parts: Any) -> dict[str, Any]:
     return {"type": "MultiPolygon", "coordinates": [[part] for part in parts]}
+
+
+def line(*points: Any) -> dict[str, Any]:
+    return {"type": "LineString", "coordinates": list(points)}
+
+
+def lines(*found: Any) -> dict[str, Any]:
+    return {"type": "MultiLineString", "coordinates": list(found)}
+
+
+def of_type(**properties: Any) -> dict[str, Any]:
+    """Return a feature whose type is not called objectType."""
+    return {**feature(), "properties": properties}
 
 
 def area(geometry: Any, size: float, kind: str = "Polygon") -> dict[str, Any]:
@@ -98,9 +114,41 @@ TABLE = (
     Row(5, feature({"type": "Point", "coordinates": []}), "coordinates", DROPPED),
     Row(5, feature({"type": "Point", "coordinates": [None, None]}), "coordinates", DROPPED),
     Row(5, feature({"type": "Point", "coordinates": [1]}), "coordinates", DROPPED),
-    Row(5, feature({"type": "LineString", "coordinates": [[1, 2], ["3", 4]]}), "coordinates", DROPPED),
+    Row(
+        5,
+        feature({"type": "LineString", "coordinates": [[1, 2], ["3", 4]]}),
+        "coordinate-text",
+        {"geometry": {"type": "LineString", "coordinates": [[1, 2], [3, 4]]}},
+    ),
+    Row(5, feature({"type": "LineString", "coordinates": [[1, 2], ["x", 4]]}), "coordinates", DROPPED),
+    Row(5, feature(line([1, 2])), "short-line", {"geometry": POINT}),
+    Row(
+        5,
+        feature({"type": "MultiLineString", "coordinates": [[[1, 2]]]}),
+        "short-line",
+        {"geometry.type": "MultiPoint"},
+    ),
+    Row(
+        5,
+        feature(lines([[1, 2]], [[3, 4], [5, 6]])),
+        "short-line",
+        {"geometry.coordinates": [[[3, 4], [5, 6]]]},
+    ),
+    Row(5, feature(polygon(PINCHED)), "pinched", area("geometry", 32, "MultiPolygon")),
+    Row(5, feature(polygon(SPIKE)), "pinched", area("geometry", 64)),
+    Row(5, feature(polygon([[0, 0, 1], [8, 0, 1], [8, 8, 1], [0, 0, 2]])), "height", area("geometry", 32)),
+    Row(5, feature(polygon() | {"plane": None}), "plane", {"geometry": polygon()}),
+    Row(5, feature(polygon() | {"plane": "0"}), "plane", {"geometry": polygon()}),
+    Row(5, feature(polygon() | {"plane": 0}), "plane", {"geometry": polygon()}),
+    Row(5, feature(polygon() | {"plane": [0, 0]}), "plane", {"geometry": polygon()}),
+    Row(5, feature(polygon() | {"plane": {"Z": 2}}), "plane", {"geometry.plane": {"z": 2}}),
+    Row(5, feature(polygon() | {"plane": {"z": 2, "level": 1}}), "plane", {"geometry.plane": {"z": 2}}),
+    Row(5, feature(polygon() | {"plane": {"c": -1, "z": -1, "t": 3}}), "plane", {"geometry.plane": {"c": -1, "t": 3}}),
+    Row(5, feature(polygon() | {"plane": {"z": 2**31}}), "plane", {"geometry": polygon()}),
+    Row(5, feature(polygon() | {"isEllipse": None}), "ellipse", {"geometry": polygon()}),
+    Row(5, feature(polygon() | {"isEllipse": {}}), "ellipse", {"geometry": polygon()}),
     Row(5, feature({"type": "MultiLineString", "coordinates": [[1, 2], [3, 4]]}), "coordinates", DROPPED),
-    Row(5, feature(polygon([[str(x), str(y)] for x, y in SQUARE])), "coordinates", area("geometry", 64)),
+    Row(5, feature(polygon([[str(x), str(y)] for x, y in SQUARE])), "coordinate-text", area("geometry", 64)),
     Row(5, feature(polygon([[False, False], [True, False], [True, True], [False, False]])), "coordinates", DROPPED),
     # 6: no nulls
     Row(6, feature() | {"id": None}, "null-key", {"id": IDS}),
@@ -114,14 +162,15 @@ TABLE = (
     Row(6, feature(name=["a"]), "not-text", {"properties.name": "['a']"}),
     Row(6, feature() | {"id": {}}, "not-text", {"id": IDS}),
     Row(6, polygon(), "not-a-feature", area("geometry", 64)),
-    Row(6, without("type"), "not-a-feature", {"type": "Feature"} | area("geometry", 64)),
+    Row(6, without("type"), "no-type", {"type": "Feature"} | area("geometry", 64)),
     Row(6, feature(name="b") | {"type": "feature"}, "not-a-feature", {"type": "Feature", "properties.name": "b"}),
     # 7: classes with colours
     Row(7, feature(classification={"name": "Tumor"}), "class-colour", TUMOR),
     Row(7, coloured("#c80000"), "class-colour", TUMOR),
     Row(7, coloured([200 / 255, 0.0, 0.0]), "class-colour", TUMOR),
-    Row(7, coloured([200.0, 0.0, 0.0]), "class-colour", TUMOR),
-    Row(7, coloured(None), "class-colour", TUMOR),
+    Row(7, coloured([200.0, 0.0, 0.0]), "colour-form", TUMOR),
+    Row(7, coloured(None), "colour-form", TUMOR),
+    Row(7, feature(classification={"name": "Tumor", "colorRGB": "-3670016"}), "colour-form", TUMOR),
     Row(7, coloured("no colour"), "class-colour", TUMOR),
     Row(7, coloured([300, -1, 0]), "class-colour", {"properties.classification.color": [255, 0, 0]}),
     Row(7, feature(classification={"name": "Tumor", "colorRGB": "#c80000"}), "class-colour", TUMOR),
@@ -137,6 +186,22 @@ TABLE = (
     Row(7, coloured([200, 0, 0], names=[]), "class", TUMOR),
     Row(7, coloured([1, 2, 3], ""), "class", {"properties.classification": None}),
     Row(7, feature(classification=7), "class", {"properties.classification": None}),
+    Row(7, feature(classification=""), "class-name", {"properties.classification": None}),
+    Row(7, feature(classification="Tumor::B"), "class-name", {"properties.classification": "Tumor: B"}),
+    Row(
+        7, coloured([1, 2, 3], "a\nb"), "class-name", {"properties.classification": {"name": "a b", "color": [1, 2, 3]}}
+    ),
+    Row(7, coloured([1, 2, 3], "A: "), "class-name", {"properties.classification": {"name": "A", "color": [1, 2, 3]}}),
+    Row(7, coloured([1, 2, 3], ": X"), "class-name", {"properties.classification": {"name": "X", "color": [1, 2, 3]}}),
+    Row(7, coloured([1, 2, 3], " "), "class-name", {"properties.classification": None}),
+    Row(
+        7,
+        feature(classification={"names": ["Tumor: B"], "color": [1, 2, 3]}),
+        "class-name",
+        {"properties.classification": {"name": "Tumor: B", "color": [1, 2, 3]}},
+    ),
+    Row(7, feature(color="-16711936"), "colour-form", {"properties.color": [0, 255, 0]}),
+    Row(7, feature(color=[0, 255.0, 0]), "colour-form", {"properties.color": [0, 255, 0]}),
     Row(7, feature(color="#00ff00"), "colour", {"properties.color": [0, 255, 0]}),
     Row(7, feature(color="green"), "colour", {"properties.color": None}),
     # 8: UUIDs on the feature
@@ -152,7 +217,20 @@ TABLE = (
         "nucleus-place",
         {"properties.nucleusGeometry": None} | area("nucleusGeometry", 4),
     ),
-    Row(9, feature() | {"nucleusGeometry": POINT}, "not-an-area", {"nucleusGeometry": None}),
+    Row(9, feature() | {"nucleusGeometry": POINT}, "nucleus-form", {"nucleusGeometry": None}),
+    Row(9, feature() | {"nucleusGeometry": {"type": "Circle"}}, "not-an-area", {"nucleusGeometry": None}),
+    Row(
+        9,
+        feature() | {"nucleusGeometry": polygon(HOLE) | {"plane": {"z": 2, "q": 1}}},
+        "plane",
+        {"nucleusGeometry": polygon(HOLE) | {"plane": {"z": 2}}},
+    ),
+    Row(
+        9,
+        feature() | {"nucleusGeometry": polygon(HOLE) | {"isEllipse": None}},
+        "ellipse",
+        {"nucleusGeometry": polygon(HOLE)},
+    ),
     Row(9, feature() | {"nucleusGeometry": "x"}, "not-an-area", {"nucleusGeometry": None}),
     # 10: finite numbers
     Row(10, feature(measurements=5), "measurements", {"properties.measurements": {}}),
@@ -171,7 +249,19 @@ TABLE = (
         "measurement",
         {"properties.measurements": {"a": 1}},
     ),
+    Row(
+        10,
+        feature(measurements=[{"value": 1}, {"name": None, "value": 2}, {"name": 7, "value": 3}]),
+        "measurement-name",
+        {"properties.measurements": {"7": 3}},
+    ),
     # 11: types
+    Row(11, feature(objectType="root"), "root", {"properties.objectType": "annotation"}),
+    Row(11, feature(objectType="PathRootObject"), "root", {"properties.objectType": "annotation"}),
+    Row(11, of_type(object_type=None), "null-key", {"properties.objectType": "annotation"}),
+    Row(11, of_type(object_type={}), "not-text", {"properties.objectType": "annotation"}),
+    Row(11, of_type(type=None), "null-key", {"properties.objectType": "annotation"}),
+    Row(11, of_type(type=[1, 2]), "not-text", {"properties.objectType": "annotation"}),
     Row(11, feature(objectType="nucleus"), "object-type", {"properties.objectType": "annotation"}),
 )
 
@@ -224,6 +314,10 @@ def test_the_table_holds_every_rule_of_features() -> None:
         rules.TOO_LARGE,
         rules.MANY_ANNOTATIONS,
         rules.DUPLICATE,
+        rules.SEVERAL_LISTS,
+        rules.BASE_CLASS,
+        rules.NESTED,
+        rules.CHILDREN,
     }
     assert {rule for row in TABLE for rule in row.rule.split()} == {rule.name for rule in RULES if rule not in of_files}
     assert len({rule.name for rule in RULES}) == len(RULES)
@@ -253,6 +347,10 @@ FINE: tuple[Any, ...] = (
     feature(measurements={"a": 1, "b": -0.5e9}),
     feature(measurements=[{"name": "a", "value": 1}]),
     feature(measurements=[]),
+    feature(polygon([[0, 0, 1], [8, 0, 1], [8, 8, 1], [0, 0, 1]])),
+    feature(polygon() | {"isEllipse": "yes", "plane": {}}),
+    feature(objectType="cell", object_type=None, type={}),
+    feature(classification="\u00a0"),
     without("properties"),
     feature(extra={"of": [None]}) | {"bbox": [0, 0, 8, 8]},
 )
@@ -316,6 +414,66 @@ def test_child_features_are_reported_with_their_numbers(tmp_path: Path) -> None:
         "invalid": [(2, 2, bad["id"]), (3, 0, bad["id"])],
         "duplicate-id": [(3, 0, bad["id"])],
     }
+
+
+@pytest.mark.parametrize(
+    ("child", "count"),
+    [(None, 2), (1, 2), (polygon(), 3), ({"type": "FeatureCollection", "features": [feature(number=5)]}, 3)],
+)
+def test_a_child_object_that_is_not_a_feature_is_refused_and_repaired(tmp_path: Path, child: Any, count: int) -> None:
+    content = collection(feature(), feature(number=2, childObjects=[child]))
+    report = checked(tmp_path / "a.geojson", content)
+    assert not report.accepted
+    assert [(item.number, item.below) for item in report.examples[rules.CHILDREN]] == [(2, 0)]
+    features, result = fixed(tmp_path / "a.geojson", content)
+    assert len(features) == count
+    assert not result.dropped
+    assert result.counts[rules.CHILDREN] == 1
+
+
+def test_a_collection_among_the_features_is_refused_and_unpacked(tmp_path: Path) -> None:
+    content = collection(feature(), collection(feature(number=2), feature(number=3)), collection())
+    report = checked(tmp_path / "a.geojson", content)
+    assert names(report) == {"nested-collection"}
+    assert not report.accepted
+    assert [item.number for item in report.examples[rules.NESTED]] == [2, 3]
+    assert report.features == 3
+    assert fixed(tmp_path / "a.geojson", content)[0] == [feature(), feature(number=2), feature(number=3)]
+
+
+def test_of_several_lists_of_features_none_is_lost(tmp_path: Path) -> None:
+    lists = [json.dumps([feature(number=number)]) for number in (1, 2)]
+    for last in (lists[1], "[]"):
+        text = f'{{"type":"FeatureCollection","features":{lists[0]},"features":{last}}}'
+        report = checked(tmp_path / "a.geojson", text)
+        assert names(report) == {"several-lists"}
+        assert report.accepted
+        assert len(fixed(tmp_path / "a.geojson", text)[0]) == 1 + (last != "[]")
+    nested = {"about": {"features": [1]}}
+    assert not names(checked(tmp_path / "a.geojson", collection(feature(), **nested)))
+
+
+def test_an_object_of_a_class_comes_before_those_derived_from_it(tmp_path: Path) -> None:
+    def of_class(number: int, name: str) -> dict[str, Any]:
+        return feature(number=number, classification={"name": name, "color": [1, 2, number]})
+
+    unsure, sure = of_class(1, "Epithelial: Unsure"), of_class(2, "Epithelial")
+    deep, middle, base = of_class(3, "A:B: C"), of_class(4, "A: B"), of_class(5, "A")
+    content = collection(unsure, feature(), deep, middle, sure, base)
+    report = checked(tmp_path / "a.geojson", content)
+    assert names(report) == {"base-class"}
+    assert report.accepted
+    assert [(item.number, item.detail) for item in report.examples[rules.BASE_CLASS]] == [
+        (1, "Epithelial"),
+        (3, "A"),
+        (3, "A: B"),
+    ]
+    assert fixed(tmp_path / "a.geojson", content)[0] == [sure, base, middle, unsure, feature(), deep]
+    # Nothing is invented where no object of the class exists.
+    alone = collection(unsure, unsure | {"id": feature(number=9)["id"]})
+    assert names(checked(tmp_path / "a.geojson", alone)) == {"base-class"}
+    assert len(fixed(tmp_path / "a.geojson", alone)[0]) == 2
+    assert not names(checked(tmp_path / "a.geojson", collection(sure, unsure)))
 
 
 @pytest.mark.parametrize("name", ["a.txt", "a.geo", "a.geojson.txt", "a"])

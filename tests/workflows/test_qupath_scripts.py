@@ -5,7 +5,7 @@ import os
 import shutil
 import subprocess
 import uuid
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -45,13 +45,26 @@ class Image:
     ids: list[str] = field(default_factory=list)
 
 
-def run(script: str, project: Path, *images: Image, arguments: tuple[Path, ...] = ()) -> list[dict[str, Any]]:
-    """Run a script for all images; what it printed, how it failed, and the objects afterwards, one per image."""
+def run(
+    script: str, project: Path, *images: Image, arguments: tuple[Path, ...] = (), before: str = ""
+) -> list[dict[str, Any]]:
+    """Run a script for all images; what it printed, how it failed, and the objects afterwards, one per image.
+
+    `before` is a folder with stubs of an earlier version.
+    """
     scenario = project / "scenario.json"
     scenario.write_text(json.dumps({"project": str(project), "images": [vars(image) for image in images]}))
     java = Path(shutil.which("java") or "").resolve().parent.parent
     result = subprocess.run(
-        ["groovy", "-cp", f"{HERE / 'stubs'}:{GSON}", HERE / "drive.groovy", SCRIPTS / script, scenario, *arguments],
+        [
+            "groovy",
+            "-cp",
+            f"{HERE / before}:{HERE / 'stubs'}:{GSON}",
+            HERE / "drive.groovy",
+            SCRIPTS / script,
+            scenario,
+            *arguments,
+        ],
         capture_output=True,
         text=True,
         timeout=120,
@@ -80,13 +93,19 @@ def results(
     bounds: tuple[int, ...] | None = None,
     name: str = "annotations.geojson",
     max_part_objects: int = 1000,
+    prompts: tuple[Prompt, ...] = (Prompt.parse("nuclei"),),
 ) -> ObjectBatch:
     """Write the results of one slide as a run does."""
     target = project / "wsi-parse-out" / (folder or slide)
     target.mkdir(parents=True)
     about = {"name": slide, "width_px": WHOLE[0], "height_px": WHOLE[1], "bounds_level0_px": bounds}
-    provenance = {"slide": about, "frame": "qupath", "offset_level0_px": list(offset)}
-    classes = ClassTable.of([Prompt.parse("nuclei")])
+    provenance = {
+        "slide": about,
+        "frame": "qupath",
+        "offset_level0_px": list(offset),
+        "prompts": [{"class": prompt.class_name, "colour": list(prompt.colour)} for prompt in prompts],
+    }
+    classes = ClassTable.of(prompts)
     context = ExportContext(classes, offset, provenance, max_part_objects=max_part_objects)
     batch = squares(10, seed)
     with GeoJsonParts(target / name, context) as exporter:
@@ -132,6 +151,25 @@ def test_what_is_there_already_is_not_added_again(tmp_path: Path) -> None:
     assert "7 objects added, 4 existed already" in result["printed"]
     found = [one["id"] for one in result["objects"]]
     assert len(found) == len(set(found)) == 11
+
+
+def test_classes_get_their_colours_before_any_object_comes(tmp_path: Path) -> None:
+    derived = replace(Prompt.parse("blue dots"), class_name="Epithelial: Blue", colour=(1, 2, 3))
+    results(tmp_path, "a.svs", 1, prompts=(derived, Prompt.parse("epithelial cells")))
+    (result,) = run("import_wsi_parse.groovy", tmp_path, Image("a.svs"))
+    packed = [
+        (255 << 24 | red << 16 | green << 8 | blue) - (1 << 32) for red, green, blue in ((230, 130, 40), (1, 2, 3))
+    ]
+    assert result["classes"] == [["Epithelial", packed[0]], ["Epithelial: Blue", packed[1]]]
+    assert len(result["objects"]) == 11
+
+
+def test_v0_4_is_told_in_one_line_that_it_is_too_old(tmp_path: Path) -> None:
+    results(tmp_path, "a.svs", 1)
+    (result,) = run("import_wsi_parse.groovy", tmp_path, Image("a.svs"), before="v04")
+    assert result["printed"] == "This script needs QuPath v0.5 or later. Nothing was imported.\n"
+    assert result["failed"] is None
+    assert result["objects"] == []
 
 
 def test_one_bad_polygon_is_one_polygon(tmp_path: Path) -> None:

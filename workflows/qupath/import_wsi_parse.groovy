@@ -11,6 +11,10 @@ import qupath.lib.io.GsonTools
 import qupath.lib.objects.PathObjectTools
 import static qupath.lib.gui.scripting.QPEx.*
 
+if (!GsonTools.methods.any { it.name == "parseObjectsFromGeoJSON" }) {
+    println "This script needs QuPath v0.5 or later. Nothing was imported."
+    return
+}
 def folder = new File(binding.hasVariable("args") && args ? args[0] : buildFilePath(PROJECT_BASE_DIR, "wsi-parse-out"))
 def image = getProjectEntry().getImageName()
 if (!folder.isDirectory())
@@ -42,9 +46,9 @@ def resultName = ~/(annotations(_\d+)?|tissue)\.geojson(\.gz)?/
 def results = [folder, *folder.listFiles().findAll { it.isDirectory() }.sort()].collectEntries { dir ->
     [dir, dir.listFiles().findAll { it.name ==~ resultName }.sort { it.name }]
 }.findAll { dir, files -> files }
-def slides = results.collectEntries { dir, files -> [dir, open(files[0]) { reader, provenance -> provenance.get("slide") }] }
-    .findAll { dir, slide -> slide != null }
-def named = { Closure same -> slides.findAll { dir, slide -> same(slide.get("name").getAsString()) }.keySet() as List }
+def runs = results.collectEntries { dir, files -> [dir, open(files[0]) { reader, provenance -> provenance }] }
+    .findAll { dir, run -> run?.get("slide") != null }
+def named = { Closure same -> runs.findAll { dir, run -> same(run.getAsJsonObject("slide").get("name").getAsString()) }.keySet() as List }
 def found = named { it == image } ?: named { image.startsWith(it + " - ") || image.startsWith(it + " [") } ?:
     named { GeneralTools.stripExtension(it) == GeneralTools.stripExtension(image) }
 if (found.isEmpty()) {
@@ -55,7 +59,7 @@ if (found.size() > 1)
     throw new IllegalStateException("${image}: several results have this name: ${found*.name.join(', ')}. Keep one of them.")
 
 // The origin of the image in QuPath: the corner of the slide, or of its bounds.
-def slide = slides[found[0]].getAsJsonObject()
+def slide = runs[found[0]].getAsJsonObject("slide")
 def whole = [0, 0, slide.get("width_px").getAsInt(), slide.get("height_px").getAsInt()]
 def bounds = slide.get("bounds_level0_px")
 def cropped = bounds == null || bounds.isJsonNull() ? whole : bounds.collect { it.getAsInt() }
@@ -65,6 +69,13 @@ if (shown == null)
     throw new IllegalStateException("${image} has ${server.getWidth()} x ${server.getHeight()} px, but the slide of the " +
         "results has ${whole[2]} x ${whole[3]} px (its bounds ${cropped[2]} x ${cropped[3]} px). Check whether it is the " +
         "same slide.")
+
+// The first colour that QuPath sees for a class stays; so each class comes before "X: Unsure", which would invent one.
+def classes = (runs[found[0]].get("prompts") ?: []).findAll { it.has("colour") }.collectEntries {
+    def (red, green, blue) = it.get("colour").collect { part -> part.getAsInt() }
+    [it.get("class").getAsString(), (255 << 24) | (red << 16) | (green << 8) | blue]
+}
+classes.sort { it.key.count(":") }.each { name, colour -> getPathClass(name, colour) }
 
 def known = getAllObjects(false).collect { it.getID().toString() } as Set
 def added = [], existing = 0, refused = [:]

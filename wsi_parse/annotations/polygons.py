@@ -24,14 +24,17 @@ def areas_of(geometry: Any) -> list[Rings]:  # noqa: ANN401 - parsed JSON
     >>> areas_of({"type": "Point", "coordinates": [0, 0]})
     []
     """
-    match geometry:
-        case {"type": "Polygon", "coordinates": [_, *_] as rings}:
-            return [rings]
-        case {"type": "MultiPolygon", "coordinates": [*parts]}:
-            return [rings for rings in parts if rings]
-        case {"type": "GeometryCollection", "geometries": [*parts]}:
-            return [rings for part in parts for rings in areas_of(part)]
-    return []
+    found: list[Rings] = []
+    waiting = [geometry]
+    while waiting:
+        match waiting.pop():
+            case {"type": "Polygon", "coordinates": [_, *_] as rings}:
+                found.append(rings)
+            case {"type": "MultiPolygon", "coordinates": [*parts]}:
+                found += [rings for rings in parts if rings]
+            case {"type": "GeometryCollection", "geometries": [*parts]}:
+                waiting += reversed(parts)
+    return found
 
 
 def build(areas: list[list[Rings]]) -> NDArray[np.object_]:

@@ -111,18 +111,19 @@ def feature_of(text: bytes, number: int, path: Path) -> Any:  # noqa: ANN401 - p
 
 def flat_features(item: Any) -> Iterator[dict[str, Any]]:  # noqa: ANN401 - parsed JSON
     """Yield a feature and its children, a bare geometry as a feature, or the features of a collection."""
-    kind = item.get("type")
-    if kind == "FeatureCollection" and isinstance(item.get("features"), list):
-        inner = item["features"]
-    elif kind == "Feature" or "geometry" in item:
-        yield item
-        inner = children_of(item)
-    else:
-        yield {"type": "Feature", "geometry": item}
-        return
-    for child in inner:
-        if isinstance(child, dict):
-            yield from flat_features(child)
+    waiting = [item]
+    while waiting:
+        item = waiting.pop()
+        kind = item.get("type")
+        if kind == "FeatureCollection" and isinstance(item.get("features"), list):
+            inner = item["features"]
+        elif kind == "Feature" or "geometry" in item:
+            yield item
+            inner = children_of(item)
+        else:
+            yield {"type": "Feature", "geometry": item}
+            continue
+        waiting += [child for child in reversed(inner) if isinstance(child, dict)]
 
 
 def children_of(feature: Mapping[str, Any]) -> list[Any]:

@@ -124,6 +124,8 @@ class Features:
         Whether a collection has no type FeatureCollection; known when the iteration is over.
     bare : bool
         Whether the feature that was yielded last is a whole JSON value, not part of a collection or list.
+    several_lists : bool
+        Whether a collection has more than one list of features; known when the iteration is over.
     bytes_read : int
         Bytes of the unpacked text that were read.
     """
@@ -134,6 +136,7 @@ class Features:
         self.roots = 0
         self.untyped = False
         self.bare = False
+        self.several_lists = False
         self.bytes_read = 0
         self._count = 0
         # Braces that are open around a feature: 0 in a list, 1 in a collection, -1 before the first character.
@@ -145,6 +148,11 @@ class Features:
         self._begin = 0
         self._in_features = False
         self._around: list[bytes] = []
+
+    @property
+    def in_collection(self) -> bool:
+        """Whether the feature that was yielded last is in a FeatureCollection."""
+        return self._base == 1 and not self.bare
 
     def __iter__(self) -> Iterator[bytes]:
         """Yield the text of each feature.
@@ -262,6 +270,7 @@ class Features:
         kind = root.get("type")
         if isinstance(root.get("features"), list) and str(kind or _COLLECTION).lower() == _COLLECTION.lower():
             self.untyped |= kind != _COLLECTION
+            self.several_lists |= _lists_of(text) > 1
             if root["features"]:
                 raise self._invalid(_NULL if None in root["features"] else _OTHER)
             self.members = {**self.members, **{name: root[name] for name in root if name not in ("type", "features")}}
@@ -305,6 +314,14 @@ class Features:
             f"{self.path.name} is not valid GeoJSON after {self._count:,} features: {reason}.",
             _REMOVE_NULL if reason == _NULL else _REPEAT,
         )
+
+
+def _lists_of(text: bytes) -> int:
+    """Return how many members of a JSON object are called features; the text was parsed before."""
+    if text.count(b'"features"') < 2:
+        return 1
+    root: list[tuple[str, Any]] = json.loads(text, object_pairs_hook=list)
+    return sum(name == "features" for name, _ in root)
 
 
 def _reason(text: bytes, otherwise: str) -> str:

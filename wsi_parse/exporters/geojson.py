@@ -6,7 +6,9 @@ features. There is no Python loop over objects or vertices.
 
 import gzip
 import json
-from collections.abc import Mapping
+import shutil
+import tempfile
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import IO, Any, ClassVar
@@ -17,9 +19,12 @@ import pyarrow.compute as pc
 import shapely
 from numpy.typing import NDArray
 
+from wsi_parse.errors import UsageError
 from wsi_parse.exporters.base import ExportContext, StreamingExporter
+from wsi_parse.exporters.bases_first import BasesFirst
 from wsi_parse.objects.batch import ObjectBatch
 from wsi_parse.objects.class_table import ObjectClass
+from wsi_parse.prompts import class_name_fault
 from wsi_parse.qupath.features import GRID_STEPS_PER_PIXEL, OBJECT_TYPE, classification, grid_steps, require_valid
 
 # Enough for a measurement (QuPath keeps seven digits), and a third shorter than all digits.
@@ -28,6 +33,8 @@ _DIGITS = 5
 OBJECTS_AT_ONCE = 5_000
 # Two and a half times as fast as the default 6; files are 7 % larger.
 _GZIP_LEVEL = 4
+# A smaller file stays in memory until its end.
+_MAX_HELD_BYTES = 1 << 22
 _FRACTIONS = pa.array(["", ".25", ".5", ".75"])
 
 
@@ -47,7 +54,13 @@ class GeoJsonExporter(StreamingExporter):
     -----
     Coordinates are level-0 pixels minus the context's offset. The member ``wsi_parse`` holds the provenance.
     Nuclei are detections, cells that have a nucleus are cells, regions annotations. Measurements have 5 significant
-    digits; values that are not finite are left out.
+    digits; values that are not finite are left out. Objects come in their order, but the first one of a class moves to
+    the front if one of a class derived from it ("X: Unsure") came before.
+
+    Raises
+    ------
+    UsageError
+        QuPath takes no class of a name in the context.
     """
 
     file_name: ClassVar[str] = "annotations.geojson"
@@ -58,25 +71,44 @@ class GeoJsonExporter(StreamingExporter):
         super().__init__(path, context)
         self._gzipped = path.suffix == ".gz" if gzipped is None else gzipped
         rows = context.classes.rows
+        for row in rows:
+            if fault := class_name_fault(row.name):
+                raise UsageError(
+                    f"QuPath takes no class of the name {row.name!r}, because it {fault}.",
+                    "Choose another name with export.classes.",
+                )
         self._tails = pa.array([_tail(row, OBJECT_TYPE[row.kind], locked) for row in rows], pa.string())
         self._tails_of_cells = pa.array([_tail(row, "cell", locked) for row in rows], pa.string())
         #: Uncompressed bytes written so far.
         self.size = 0
         self._empty = True
-        self._file: IO[bytes]
+        self._order = BasesFirst([row.name for row in rows])
+        # The text of the features that come first, and of the others.
+        self._first: list[tuple[str, pa.Buffer]] = []
+        self._others: IO[bytes]
+        self._temporary: Path
+
+    @property
+    def missing_classes(self) -> Sequence[str]:
+        """Classes from which objects are derived but which have no object, so that QuPath may choose their colours."""
+        return self._order.missing()
 
     def _open(self, temporary: Path, stack: ExitStack) -> None:
-        self._file = stack.enter_context(temporary.open("wb"))
-        if self._gzipped:
-            # Without name and time, so that the same objects give the same bytes.
-            self._file = stack.enter_context(gzip.GzipFile("", "wb", _GZIP_LEVEL, self._file, mtime=0))  # type: ignore[arg-type]
+        self._temporary = temporary
+        # What comes first is known only at the end.
+        held = tempfile.SpooledTemporaryFile(_MAX_HELD_BYTES, "w+b", dir=str(temporary.parent))  # noqa: SIM115 - by the stack
+        self._others = stack.enter_context(held)
+        self.size = len(self._head)
+
+    @property
+    def _head(self) -> bytes:
         provenance = json.dumps(self.provenance, separators=(",", ":"), allow_nan=False)
-        self._put(f'{{"type":"FeatureCollection","wsi_parse":{provenance},"features":['.encode())
+        return f'{{"type":"FeatureCollection","wsi_parse":{provenance},"features":['.encode()
 
     def write(self, batch: ObjectBatch) -> None:
         """Add a batch of objects."""
         for part in batch.parts(OBJECTS_AT_ONCE):
-            self.add(self.features(part))
+            self.add(self.features(part), part.class_index)
 
     def features(self, batch: ObjectBatch) -> pa.StringArray:
         """Convert each object of a batch to the text of a feature."""
@@ -98,19 +130,40 @@ class GeoJsonExporter(StreamingExporter):
             "",
         )
 
-    def add(self, features: pa.StringArray) -> None:
-        """Add features; at least one."""
-        text = pc.binary_join(_lists(features, [0, len(features)]), ",\n")[0].as_buffer()
-        self._put(b"\n" if self._empty else b",\n")
-        self._put(text)
+    def add(self, features: pa.StringArray, class_index: NDArray[np.int16]) -> None:
+        """Add features, at least one, and the rows of their classes."""
+        # Each is preceded by a newline, and all but the first by a comma.
+        self.size += int(pc.sum(pc.binary_length(features)).as_py()) + 2 * len(features) - self._empty
         self._empty = False
+        if moved := self._order.moved(class_index):
+            self._first += [(name, features[number].as_buffer()) for number, name in moved.items()]
+            features = features.filter(pa.array(~np.isin(np.arange(len(features)), list(moved))))
+        if len(features):
+            self._others.write(b",\n")
+            self._others.write(pc.binary_join(_lists(features, [0, len(features)]), ",\n")[0].as_buffer())
 
     def _finish(self) -> None:
-        self._put(b"\n]}\n")
+        self._others.seek(0)
+        with ExitStack() as stack:
+            file: IO[bytes] = stack.enter_context(self._temporary.open("wb"))
+            if self._gzipped:
+                # Without name and time, so that the same objects give the same bytes.
+                file = stack.enter_context(gzip.GzipFile("", "wb", _GZIP_LEVEL, file, mtime=0))  # type: ignore[arg-type]
+            file.write(self._head)
+            # A class comes before those derived from it.
+            for number, (_, text) in enumerate(sorted(self._first, key=lambda item: item[0].count(":"))):
+                file.write(b",\n" if number else b"\n")
+                file.write(text)
+            if not self._first:
+                # Without the comma.
+                self._others.seek(1)
+            shutil.copyfileobj(self._others, file, _COPIED_BYTES)
+            file.write(_END)
+        self.size += len(_END)
 
-    def _put(self, data: bytes | pa.Buffer) -> None:
-        self._file.write(data)
-        self.size += len(data)
+
+_END = b"\n]}\n"
+_COPIED_BYTES = 1 << 20
 
 
 def geometry_text(geometry: NDArray[np.object_], offset_level0: tuple[int, int]) -> pa.StringArray:

@@ -70,6 +70,8 @@ class GeoJsonParts(Exporter):
         self.context = context
         self._written: Sequence[Path] = ()
         self._parts: list[Part] = []
+        # For each class without an object, from which others are derived: the numbers of the parts.
+        self._missing: dict[str, list[int]] = {}
         self._exporter: GeoJsonExporter
 
     @classmethod
@@ -93,13 +95,23 @@ class GeoJsonParts(Exporter):
         return _HEAP_PER_BYTE * max(self.sizes, default=0)
 
     def notes(self) -> Sequence[str]:
-        """Say how much memory QuPath needs to open the annotations, if it is much."""
+        """Say how much memory QuPath needs to open the annotations, if it is much, and which colours it may choose."""
+        return (*self._notes_on_memory(), *self._notes_on_colours())
+
+    def _notes_on_memory(self) -> Sequence[str]:
         if self.heap_bytes <= _LARGE_HEAP_BYTES:
             return ()
         parts, heap = len(self.sizes), f"{self.heap_bytes / 1e9:.1f} GB of memory"
         if parts == 1:
             return (f"QuPath needs about {heap} to open {self.path.name}. {_SET_HEAP}",)
         return (f"The annotations are in {parts} parts. QuPath needs about {heap} to open each of them. {_SET_HEAP}",)
+
+    def _notes_on_colours(self) -> Sequence[str]:
+        return [
+            f"{self._parts[numbers[0]].file} has objects of a class that is derived from {name}, but none of {name} "
+            f"itself, so QuPath may choose the colour of {name}. Set it in QuPath, or use import_wsi_parse.groovy."
+            for name, numbers in self._missing.items()
+        ]
 
     def facts(self) -> Mapping[str, Any]:
         """Return the memory that QuPath needs, and what to do with the files."""
@@ -134,7 +146,7 @@ class GeoJsonParts(Exporter):
                 # A part holds at least one object, however large.
                 stop = max(stop, start + 1) if not part.objects else stop
                 if stop > start:
-                    self._exporter.add(features.slice(start, stop - start))
+                    self._exporter.add(features.slice(start, stop - start), piece.class_index[start:stop])
                     self._parts[-1] = _extended(part, corners[start:stop])
                 if stop < len(piece):
                     self._end()
@@ -151,6 +163,8 @@ class GeoJsonParts(Exporter):
     def _end(self) -> None:
         self._exporter.__exit__(None, None, None)
         self._parts[-1] = replace(self._parts[-1], bytes=self._exporter.size)
+        for name in self._exporter.missing_classes:
+            self._missing.setdefault(name, []).append(len(self._parts) - 1)
 
     def __exit__(
         self,

@@ -1,5 +1,6 @@
 """Breaches of QuPath's rules by a feature or a shape."""
 
+import re
 from collections.abc import Iterator, Mapping
 from itertools import chain
 from typing import Any
@@ -10,58 +11,62 @@ from numpy.typing import NDArray
 
 from wsi_parse.annotations.read import LEGACY_TYPES
 from wsi_parse.qupath.geometry import GRID_PX
+from wsi_parse.qupath.property_breaches import Breach, is_number, property_breaches
 from wsi_parse.qupath.rules import (
     AREAS,
-    CLASS_COLOUR,
-    CLASS_FORM,
-    COLOUR,
+    COORDINATE_TEXT,
     COORDINATES,
+    ELLIPSE,
     FAR,
+    HEIGHT,
     ID_NOT_UUID,
     ID_PLACE,
-    INFINITE,
     INVALID,
     MAX_QUARTER_PX,
-    MEASUREMENT,
     NO_AREA,
     NO_GEOMETRY,
     NO_ID,
-    NO_MEASUREMENTS,
     NO_PROPERTIES,
+    NO_TYPE,
     NOT_A_FEATURE,
     NOT_AN_AREA,
     NOT_TEXT,
-    NUCLEUS_PLACE,
+    NUCLEUS_FORM,
     NULL_KEY,
-    OBJECT_TYPE,
     ONE_PART,
     OPEN_RING,
+    PINCHED,
+    PLANE,
     ROUNDED,
     ROUNDING_STEPS_PER_PIXEL,
+    SHORT_LINE,
     SNAPPING,
     UUID,
     QuPathRule,
 )
 
-# Geometries without an area, and how deep their lists of points are nested.
-_NO_AREAS = {"Point": 0, "MultiPoint": 1, "LineString": 1, "MultiLineString": 2}
-_NUMBERS = {int, float}
-_TYPES = {"annotation", "detection", "cell", "tile", "tmaCore", "tma_core", "root", "unknown", *LEGACY_TYPES}
+#: Geometries without an area, and how deep their lists of points are nested.
+NO_AREAS = {"Point": 0, "MultiPoint": 1, "LineString": 1, "MultiLineString": 2}
 _POLYGON, _MULTIPOLYGON = int(shapely.GeometryType.POLYGON), int(shapely.GeometryType.MULTIPOLYGON)
-#: A rule that is broken, and a detail: the key, the value or the name of a measurement; may be empty.
-Breach = tuple[QuPathRule, str]
+_NUMERIC = re.compile(r"\s*[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?\s*", re.ASCII)
+_MAX_INT32 = 2**31 - 1
 
 
-def feature_breaches(feature: Mapping[str, Any]) -> Iterator[Breach]:
+def feature_breaches(feature: Mapping[str, Any], *, in_collection: bool = True) -> Iterator[Breach]:
     """Yield the rules that a parsed feature breaks, except for those about the shape of its areas.
 
     Parameters
     ----------
     feature : mapping
         As parsed from the file.
+    in_collection : bool
+        Whether it is in a FeatureCollection, where QuPath does not look at its type.
     """
     if feature.get("type") != "Feature":
-        yield NOT_A_FEATURE, str(feature.get("type", ""))
+        if in_collection and "type" not in feature and "geometry" in feature:
+            yield NO_TYPE, ""
+        else:
+            yield NOT_A_FEATURE, str(feature.get("type", ""))
         if "geometry" not in feature:
             return
     properties = feature.get("properties", {})
@@ -75,8 +80,7 @@ def feature_breaches(feature: Mapping[str, Any]) -> Iterator[Breach]:
             yield NULL_KEY, "nucleusGeometry"
         else:
             yield from ((rule, f"nucleus {detail}".strip()) for rule, detail in _nucleus(feature["nucleusGeometry"]))
-    if properties:
-        yield from _properties(properties)
+    yield from property_breaches(properties, feature.get("id"))
 
 
 def _identity(feature: Mapping[str, Any], properties: Mapping[str, Any]) -> Iterator[Breach]:
@@ -92,23 +96,44 @@ def _identity(feature: Mapping[str, Any], properties: Mapping[str, Any]) -> Iter
 
 
 def _nucleus(geometry: Any) -> Iterator[Breach]:  # noqa: ANN401 - parsed JSON
-    if isinstance(geometry, dict) and geometry.get("type") in AREAS:
+    kind = geometry.get("type") if isinstance(geometry, dict) else None
+    if isinstance(kind, str) and kind in (*AREAS, *NO_AREAS):
         yield from geometry_breaches(geometry)
+        if kind in NO_AREAS:
+            yield NUCLEUS_FORM, kind
     else:
-        yield NOT_AN_AREA, str(geometry.get("type")) if isinstance(geometry, dict) else ""
+        yield NOT_AN_AREA, str(kind) if isinstance(geometry, dict) else ""
 
 
 def geometry_breaches(geometry: Any) -> Iterator[Breach]:  # noqa: ANN401 - parsed JSON
     """Yield the rules that a parsed geometry breaks by its form; for its areas, see :func:`shape_breaches`."""
-    kind = geometry.get("type") if isinstance(geometry, dict) else None
     if geometry is None:
         yield NO_GEOMETRY, ""
-    elif kind in AREAS:
+        return
+    kind = geometry.get("type") if isinstance(geometry, dict) else None
+    if kind in AREAS:
         yield from _area(kind, geometry.get("coordinates"))
-    elif not isinstance(kind, str) or kind not in _NO_AREAS:
+    elif not isinstance(kind, str) or kind not in NO_AREAS:
         yield NOT_AN_AREA, str(kind)
-    elif not _are_points(geometry.get("coordinates"), _NO_AREAS[kind]):
-        yield COORDINATES, ""
+    else:
+        yield from _line(kind, geometry.get("coordinates"))
+    if isinstance(geometry, dict):
+        if "plane" in geometry and not is_plane(geometry["plane"]):
+            yield PLANE, str(geometry["plane"])
+        if isinstance(geometry.get("isEllipse", False), dict | list | None):
+            yield ELLIPSE, str(geometry["isEllipse"])
+
+
+def is_plane(value: Any) -> bool:  # noqa: ANN401 - parsed JSON
+    """Return whether QuPath reads a value as a plane; the channel -1 stands for all channels.
+
+    >>> is_plane({"c": -1, "z": 0, "t": 0}), is_plane({"z": 2}), is_plane({"Z": 2}), is_plane({"z": -1})
+    (True, True, False, False)
+    """
+    return isinstance(value, dict) and all(
+        key in ("c", "z", "t") and type(number) in (int, float) and -(key == "c") <= number <= _MAX_INT32
+        for key, number in value.items()
+    )
 
 
 def _area(kind: str, parts: Any) -> Iterator[Breach]:  # noqa: ANN401 - parsed JSON
@@ -120,12 +145,52 @@ def _area(kind: str, parts: Any) -> Iterator[Breach]:  # noqa: ANN401 - parsed J
     parts = parts if kind == "MultiPolygon" else [parts]
     if not parts or not all(parts):
         yield NO_AREA, "empty"
-    elif not all(isinstance(part, list) and all(isinstance(ring, list) for ring in part) for part in parts):
+        return
+    if not all(isinstance(part, list) and all(isinstance(ring, list) for ring in part) for part in parts):
         yield COORDINATES, ""
-    elif any(len(ring) < 4 or ring[0] != ring[-1] for part in parts for ring in part):
+        return
+    rings = list(chain.from_iterable(parts))
+    if any(len(ring) < 4 or not _meet(ring[0], ring[-1]) for ring in rings):
         yield OPEN_RING, ""
-    elif not all(map(_are_numbers, parts)):
+        return
+    yield from _numbers(rings)
+    if any(ring[0] != ring[-1] for ring in rings):
+        yield HEIGHT, ""
+
+
+def _meet(one: Any, other: Any) -> bool:  # noqa: ANN401 - parsed JSON
+    """Return whether two points are at the same place; QuPath compares no heights."""
+    return bool(one == other or (isinstance(one, list) and isinstance(other, list) and one[:2] == other[:2]))
+
+
+def _numbers(rings: list[Any]) -> Iterator[Breach]:
+    try:
+        kinds = set(map(type, chain.from_iterable(chain.from_iterable(rings))))
+        text = kinds - {int, float}
+        if text == {str} and all(map(_is_numeric, chain.from_iterable(chain.from_iterable(rings)))):
+            yield COORDINATE_TEXT, ""
+        elif text:
+            yield COORDINATES, ""
+    except TypeError:
         yield COORDINATES, ""
+
+
+def _is_numeric(value: Any) -> bool:  # noqa: ANN401 - parsed JSON
+    """Return whether QuPath reads a value as a number, which text may be."""
+    return _NUMERIC.fullmatch(value) is not None if isinstance(value, str) else is_number(value)
+
+
+def _line(kind: str, found: Any) -> Iterator[Breach]:  # noqa: ANN401 - parsed JSON
+    if not _are_points(found, NO_AREAS[kind]):
+        yield COORDINATES, ""
+        return
+    lines = [found] if kind == "LineString" else found if kind == "MultiLineString" else []
+    if any(len(line) < 2 for line in lines):
+        yield SHORT_LINE, ""
+    for _ in range(NO_AREAS[kind]):
+        found = list(chain.from_iterable(found))
+    if not all(map(is_number, found)):
+        yield COORDINATE_TEXT, ""
 
 
 def _are_points(found: Any, nesting: int) -> bool:  # noqa: ANN401 - parsed JSON
@@ -134,14 +199,7 @@ def _are_points(found: Any, nesting: int) -> bool:  # noqa: ANN401 - parsed JSON
         return False
     if nesting:
         return all(_are_points(inner, nesting - 1) for inner in found)
-    return len(found) > 1 and all(map(is_number, found))
-
-
-def _are_numbers(rings: list[Any]) -> bool:
-    try:
-        return set(map(type, chain.from_iterable(chain.from_iterable(rings)))) <= _NUMBERS
-    except TypeError:
-        return False
+    return len(found) > 1 and all(map(_is_numeric, found))
 
 
 def shape_breaches(shapes: NDArray[np.object_]) -> Iterator[tuple[QuPathRule, NDArray[np.bool_]]]:
@@ -159,8 +217,21 @@ def shape_breaches(shapes: NDArray[np.object_]) -> Iterator[tuple[QuPathRule, ND
     # The areas of the two lobes of a figure of eight may cancel each other.
     flat[flat] = shapely.area(shapely.make_valid(shapes[flat])) <= 0
     yield NO_AREA, flat
-    valid = shapely.is_valid(shapes)
-    yield INVALID, ~valid & ~flat & ~shapely.is_missing(shapes)
+    invalid = ~shapely.is_valid(shapes) & ~flat & ~shapely.is_missing(shapes)
+    pinched = np.zeros(len(shapes), bool)
+    pinched[invalid] = _are_pinched(shapes[invalid])
+    yield INVALID, invalid & ~pinched
+    yield PINCHED, pinched
+
+
+def _are_pinched(shapes: NDArray[np.object_]) -> NDArray[np.bool_]:
+    """Return which invalid shapes are polygons without holes whose ring touches itself, but does not cross itself.
+
+    What a ring encloses when it crosses itself differs from the area by its corners: lobes count as negative or twice.
+    """
+    plain = (shapely.get_type_id(shapes) == _POLYGON) & (shapely.get_num_interior_rings(shapes) == 0)
+    enclosed = shapely.area(shapely.make_valid(shapes))
+    return np.asarray(plain & (np.abs(shapely.area(shapes) - enclosed) <= 1e-9 * enclosed))
 
 
 def rounding_breaches(shapes: NDArray[np.object_]) -> Iterator[tuple[QuPathRule, NDArray[np.bool_]]]:
@@ -187,68 +258,3 @@ def rounding_breaches(shapes: NDArray[np.object_]) -> Iterator[tuple[QuPathRule,
 
 def _any_of(bad: NDArray[np.bool_], owner: NDArray[np.int64], count: int) -> NDArray[np.bool_]:
     return np.bincount(owner[bad.any(axis=1)], minlength=count) > 0
-
-
-def _properties(properties: Mapping[str, Any]) -> Iterator[Breach]:
-    for key in ("name", "objectType"):
-        if key in properties and not isinstance(value := properties[key], str | int | float):
-            yield (NULL_KEY if value is None else NOT_TEXT), key
-    kind = properties.get("objectType", "annotation")
-    if isinstance(kind, str) and kind not in _TYPES:
-        yield OBJECT_TYPE, kind
-    if "nucleusGeometry" in properties:
-        yield NUCLEUS_PLACE, ""
-    if (found := properties.get("classification")) is not None:
-        yield from _classification(found)
-    if (colour := properties.get("color")) is not None and not (type(colour) is int or is_colour(colour)):
-        yield COLOUR, str(colour)
-    measurements = properties.get("measurements")
-    if not isinstance(measurements, dict | list | None):
-        yield NO_MEASUREMENTS, str(measurements)
-    elif measurements:
-        yield from ((MEASUREMENT, str(name)) for name, value in measured(measurements) if not is_number(value))
-
-
-def _classification(found: Any) -> Iterator[Breach]:  # noqa: ANN401 - parsed JSON
-    if isinstance(found, str) or found == {}:
-        return
-    if not isinstance(found, dict):
-        yield CLASS_FORM, str(found)
-    else:
-        names = found["names"] if "names" in found else [found.get("name")]
-        if not (isinstance(names, list) and names and all(isinstance(text, str) and text for text in names)):
-            yield CLASS_FORM, ""
-        if "colorRGB" in found:
-            if type(found["colorRGB"]) is not int:
-                yield CLASS_COLOUR, str(found["colorRGB"])
-        elif not is_colour(found.get("color")):
-            yield CLASS_COLOUR, str(found.get("color", ""))
-
-
-def is_colour(value: Any) -> bool:  # noqa: ANN401 - parsed JSON
-    """Return whether QuPath reads a value as the colour that is meant.
-
-    >>> is_colour([200, 0, 0]), is_colour([1.0, 0.5, 0]), is_colour("#ff0000"), is_colour([300, 0, 0])
-    (True, False, False, False)
-    """
-    return isinstance(value, list) and len(value) in (3, 4) and all(type(v) is int and 0 <= v <= 255 for v in value)
-
-
-def is_number(value: Any) -> bool:  # noqa: ANN401 - parsed JSON
-    """Return whether a value is a number, not true or false, and finite as float32, which QuPath stores.
-
-    >>> is_number(3.4e38), is_number(1e39), is_number(10**400), is_number(float("nan")), is_number(True)
-    (True, False, False, False, False)
-    """
-    # The value is compared, not converted, so integers of any length are exact.
-    return type(value) in (int, float) and abs(value) < INFINITE
-
-
-def measured(measurements: Any) -> Iterator[tuple[Any, Any]]:  # noqa: ANN401 - parsed JSON
-    """Yield names and values of measurements: an object, or the list that v0.4 and earlier versions write."""
-    if isinstance(measurements, dict):
-        yield from measurements.items()
-    elif isinstance(measurements, list):
-        for item in measurements:
-            # (None, None) breaks the rule, because it is neither a name nor a number.
-            yield (item.get("name"), item.get("value")) if isinstance(item, dict) else (None, None)

@@ -5,18 +5,22 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from wsi_parse.annotations.polygons import areas_of, build
-from wsi_parse.annotations.read import children_of, feature_of, flat_features, id_of, no_cycles, type_of
+from wsi_parse.annotations.read import class_of, id_of, no_cycles, type_of
 from wsi_parse.annotations.stream import Features
-from wsi_parse.qupath.breaches import Breach, feature_breaches, rounding_breaches, shape_breaches
+from wsi_parse.qupath.breaches import feature_breaches, rounding_breaches, shape_breaches
+from wsi_parse.qupath.class_order import ClassOrder
 from wsi_parse.qupath.ids import final_id
+from wsi_parse.qupath.items import Item, batches
+from wsi_parse.qupath.property_breaches import Breach
 from wsi_parse.qupath.rules import (
     AREAS,
+    BASE_CLASS,
     COORDINATES,
     DUPLICATE,
     FILE_ENDINGS,
@@ -28,12 +32,11 @@ from wsi_parse.qupath.rules import (
     NO_COLLECTION,
     ONE_VALUE,
     OPEN_RING,
+    SEVERAL_LISTS,
     TOO_LARGE,
     QuPathRule,
 )
 
-Feature = dict[str, Any]
-_AT_ONCE = 1_000
 _MALFORMED = (COORDINATES, OPEN_RING, NO_AREA)
 
 
@@ -58,14 +61,6 @@ class Finding:
     detail: str
 
 
-class Item(NamedTuple):
-    """A feature with its numbers in the file, as in :class:`Finding`."""
-
-    number: int
-    below: int
-    feature: Feature
-
-
 @dataclass
 class Report:
     """The result of checking a file.
@@ -85,6 +80,8 @@ class Report:
         The first features that break each rule.
     duplicates : set of int
         Keys (see :func:`key_of`) of ids that occur more than once.
+    bases : set of str
+        Classes of which an object comes only after one of a class that is derived from it.
     """
 
     path: Path
@@ -95,6 +92,7 @@ class Report:
     counts: Counter[QuPathRule] = field(default_factory=Counter)
     examples: dict[QuPathRule, list[Finding]] = field(default_factory=dict)
     duplicates: set[int] = field(default_factory=set)
+    bases: set[str] = field(default_factory=set)
 
     @property
     def accepted(self) -> bool:
@@ -128,17 +126,20 @@ def check_file(path: Path, most: int = 3) -> Report:
     UsageError
         The file cannot be read, is empty, ends in the middle, or is not valid GeoJSON.
     """
-    report, ids = Report(path), array("q")
+    report, ids, classes = Report(path), array("q"), ClassOrder()
     with no_cycles():
         source = Features(path)
         for batch in batches(source):
-            breaches = all_breaches([item.feature for item in batch])
-            for item, found in zip(batch, breaches, strict=True):
+            for item, found in zip(batch, all_breaches(batch), strict=True):
                 for rule, detail in dict(reversed(found)).items():
                     report.note(most, rule, item, detail)
-                report.annotations += type_of(item.feature) == "annotation"
-                ids.append(key_of(final_id(item.feature)))
-            report.features += len(batch)
+                ids.append(key_of(final_id(item.feature)) if item.is_feature else -len(ids) - 1)
+                if item.is_feature:
+                    report.features += 1
+                    report.annotations += type_of(item.feature) == "annotation"
+                    for name in classes.missing_before(class_of(item.feature)):
+                        report.note(most, BASE_CLASS, item, name)
+    report.bases = classes.found_later
     report.bytes_read, report.members = source.bytes_read, source.members
     for rule, number, detail in _file_breaches(report, source):
         report.note(most, rule, Item(number, 0, {}), detail)
@@ -167,6 +168,8 @@ def _file_breaches(report: Report, source: Features) -> Iterator[tuple[QuPathRul
         yield NO_COLLECTION, 1, ""
     if source.bytes_read > MAX_MB * 1e6:
         yield TOO_LARGE, report.features, f"{source.bytes_read / 1e6:,.0f} MB"
+    if source.several_lists:
+        yield SEVERAL_LISTS, 1, ""
     if report.annotations > MAX_ANNOTATIONS:
         yield MANY_ANNOTATIONS, report.features, f"{report.annotations:,}"
 
@@ -181,44 +184,22 @@ def _read_again(path: Path, indices: list[int]) -> Iterator[Item]:
             return
 
 
-def batches(source: Features) -> Iterator[list[Item]]:
-    """Yield features in batches, each with its numbers; child features follow their parent."""
-    batch: list[Item] = []
-    for number, text in enumerate(source, 1):
-        item = feature_of(text, number, source.path)
-        is_collection = item.get("type") == "FeatureCollection"
-        if source.bare or is_collection or children_of(item):
-            # A bare geometry counts as a feature if the file has nothing else.
-            found = enumerate(flat_features(item), int(is_collection))
-            batch.extend(Item(number, below, _without_children(feature)) for below, feature in found)
-        else:
-            batch.append(Item(number, 0, item))
-        if len(batch) >= _AT_ONCE:
-            yield batch
-            batch = []
-    if batch:
-        yield batch
-
-
-def _without_children(feature: Feature) -> Feature:
-    """Return a feature without its child features."""
-    if not children_of(feature):
-        return feature
-    properties = {key: value for key, value in feature["properties"].items() if key not in ("childObjects", "children")}
-    return {**feature, "properties": properties}
-
-
-def all_breaches(features: Sequence[Feature]) -> list[list[Breach]]:
-    """Return for each feature the rules that it breaks, by its form and by its shape."""
-    breaches = [list(feature_breaches(feature)) for feature in features]
+def all_breaches(items: Sequence[Item]) -> list[list[Breach]]:
+    """Return for each item the rules that it breaks, by its place, its form and its shape."""
+    breaches = [
+        [*item.faults, *(feature_breaches(item.feature, in_collection=item.in_collection) if item.is_feature else ())]
+        for item in items
+    ]
     for key, detail in (("geometry", ""), ("nucleusGeometry", "nucleus")):
         # Other geometries are refused by their form already.
         owner = [
             index
-            for index, feature in enumerate(features)
-            if isinstance(found := feature.get(key), dict) and found.get("type") in AREAS and found.get("coordinates")
+            for index, item in enumerate(items)
+            if isinstance(found := item.feature.get(key), dict)
+            and found.get("type") in AREAS
+            and found.get("coordinates")
         ]
-        shapes = build([areas_of(features[index][key]) for index in owner])
+        shapes = build([areas_of(items[index].feature[key]) for index in owner])
         for index in np.flatnonzero(shapes == None).tolist():  # noqa: E711 - of each item
             if not any(rule in _MALFORMED for rule, _ in breaches[owner[index]]):
                 breaches[owner[index]].append((COORDINATES, detail))

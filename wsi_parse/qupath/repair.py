@@ -2,24 +2,28 @@
 
 import gzip
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Any
 
-from wsi_parse.annotations.read import id_of, no_cycles
+from wsi_parse.annotations.read import class_of, id_of, no_cycles
 from wsi_parse.annotations.stream import Features, unparsed
 from wsi_parse.errors import UsageError
 from wsi_parse.files import atomic
-from wsi_parse.qupath.check import Feature, Finding, Item, Report, all_breaches, batches, check_file, key_of
+from wsi_parse.qupath.check import Finding, Report, all_breaches, check_file, key_of
+from wsi_parse.qupath.class_order import repaired_name
 from wsi_parse.qupath.ids import final_id, next_id
-from wsi_parse.qupath.repair_geometry import fitted_geometry, is_area
+from wsi_parse.qupath.items import Feature, Item, batches
+from wsi_parse.qupath.repair_geometry import fitted_geometry, is_area, with_repaired_members
 from wsi_parse.qupath.repair_properties import repaired_properties
-from wsi_parse.qupath.rules import NOT_A_FEATURE, OF_GEOMETRY, QuPathRule
+from wsi_parse.qupath.rules import BASE_CLASS, NOT_A_FEATURE, OF_GEOMETRY, SNAPPING, QuPathRule
 from wsi_parse.text import RESEARCH_ONLY
 
 _GZIP_LEVEL = 4
+# They are held in memory.
+_MAX_BASES = 100
 # The geometry of a value that is not a feature was not checked yet.
 _RESHAPED = {*OF_GEOMETRY, NOT_A_FEATURE}
 
@@ -74,7 +78,7 @@ def repair(source: Path, target: Path, report: Report | None = None) -> Repaired
         if target.suffix.lower() == ".gz":
             file = stack.enter_context(gzip.GzipFile("", "wb", _GZIP_LEVEL, file, mtime=0))  # type: ignore[arg-type]
         file.write(_head(report.members))
-        for batch in batches(Features(source)):
+        for batch in _bases_first(source, report):
             for feature in _repaired(batch, result):
                 name = feature["id"]
                 if (key := key_of(name)) in report.duplicates:
@@ -84,7 +88,27 @@ def repair(source: Path, target: Path, report: Report | None = None) -> Repaired
                 file.write(unparsed(feature))
                 result.features += 1
         file.write(b"\n]}\n")
+    if report.bases:
+        result.counts[BASE_CLASS] = len(report.bases)
     return result
+
+
+def _bases_first(source: Path, report: Report) -> Iterator[list[Item]]:
+    """Yield all features, first one of each class that comes only after a class derived from it."""
+    wanted, first = set(sorted(report.bases)[:_MAX_BASES]), list[Item]()
+    for batch in batches(Features(source)) if wanted else ():
+        for item in batch:
+            if item.is_feature and (name := repaired_name(class_of(item.feature))) in wanted:
+                wanted.remove(name)
+                first.append(item)
+        if not wanted:
+            break
+    if first:
+        # A class comes before those derived from it.
+        yield sorted(first, key=lambda item: repaired_name(class_of(item.feature)).count(":"))
+    places = {(item.number, item.below) for item in first}
+    for batch in batches(Features(source)):
+        yield [item for item in batch if not item.is_feature or (item.number, item.below) not in places]
 
 
 def _head(members: Mapping[str, Any]) -> bytes:
@@ -96,8 +120,8 @@ def _head(members: Mapping[str, Any]) -> bytes:
 
 
 def _repaired(batch: list[Item], result: Repaired) -> list[Feature]:
-    """Repair features; those that QuPath would still refuse are dropped."""
-    breaches = all_breaches([item.feature for item in batch])
+    """Repair features; those that QuPath may still refuse are dropped."""
+    breaches = all_breaches(batch)
     features = [
         repair_feature(item.feature) if found else item.feature for item, found in zip(batch, breaches, strict=True)
     ]
@@ -110,17 +134,19 @@ def _repaired(batch: list[Item], result: Repaired) -> list[Feature]:
                 features[index][key] = geometry
             elif key == "nucleusGeometry":
                 del features[index][key]
-    changed = [index for index, found in enumerate(breaches) if found]
-    remaining = dict(zip(changed, all_breaches([features[index] for index in changed]), strict=True))
+    changed = [index for index, found in enumerate(breaches) if found and batch[index].is_feature]
+    remaining = dict(zip(changed, all_breaches([Item(0, 0, features[index]) for index in changed]), strict=True))
     kept = []
     for index, (item, feature) in enumerate(zip(batch, features, strict=True)):
-        refused = [breach for breach in remaining.get(index, ()) if breach[0].refused]
+        # Some versions refuse what becomes invalid by rounding.
+        refused = [breach for breach in remaining.get(index, ()) if breach[0].refused or breach[0] is SNAPPING]
         if refused:
             rule, detail = refused[0]
             result.dropped.append((rule, Finding(item.number, item.below, id_of(item.feature), detail)))
             continue
         result.counts.update({rule for rule, _ in breaches[index]})
-        kept.append(feature)
+        if item.is_feature:
+            kept.append(feature)
     return kept
 
 
@@ -134,8 +160,8 @@ def repair_feature(feature: Feature) -> Feature:
     first = {
         "type": "Feature",
         "id": final_id(feature),
-        "geometry": feature.get("geometry"),
-        "nucleusGeometry": nucleus if is_area(nucleus) else None,
+        "geometry": with_repaired_members(feature.get("geometry")),
+        "nucleusGeometry": with_repaired_members(nucleus) if is_area(nucleus) else None,
         "properties": repaired_properties(properties, feature),
     }
     known = {key: value for key, value in first.items() if value is not None}

@@ -9,7 +9,7 @@ import shapely
 from numpy.typing import NDArray
 
 from wsi_parse.annotations.polygons import Rings, areas_of, build
-from wsi_parse.qupath.breaches import rounding_breaches, shape_breaches
+from wsi_parse.qupath.breaches import NO_AREAS, is_plane, rounding_breaches, shape_breaches
 from wsi_parse.qupath.geometry import fit_for_qupath, polygonal_parts
 from wsi_parse.qupath.rules import AREAS, ROUNDING_STEPS_PER_PIXEL
 
@@ -37,6 +37,64 @@ def fitted_geometry(geometries: Sequence[Any]) -> list[Any]:
     for index, shape in zip(which, shapes, strict=True):
         found[index] = None if shape is None else _to_geojson(shape, geometries[index])
     return found
+
+
+def with_repaired_members(geometry: Any) -> Any:  # noqa: ANN401 - parsed JSON
+    """Return a geometry without a plane or an ellipse that QuPath refuses, and with lines that have two points or more.
+
+    What can be read of a plane stays.
+
+    >>> with_repaired_members({"type": "LineString", "coordinates": [[1, 1]], "plane": {"Z": 2, "level": 1}})
+    {'type': 'Point', 'coordinates': [1, 1], 'plane': {'z': 2}}
+    """
+    if not isinstance(geometry, dict):
+        return geometry
+    found = {key: value for key, value in geometry.items() if key not in ("plane", "isEllipse")}
+    if "plane" in geometry and (plane := _repaired_plane(geometry["plane"])):
+        found["plane"] = plane
+    if not isinstance(geometry.get("isEllipse"), dict | list | None):
+        found["isEllipse"] = geometry["isEllipse"]
+    kind = geometry.get("type")
+    if isinstance(kind, str) and kind in NO_AREAS:
+        found["coordinates"] = _as_numbers(geometry.get("coordinates"), NO_AREAS[kind])
+        if isinstance(found["coordinates"], list):
+            _repair_lines(found)
+    return found
+
+
+def _repaired_plane(plane: Any) -> Any:  # noqa: ANN401 - parsed JSON
+    if not isinstance(plane, dict):
+        return None
+    return {
+        name: plane[key]
+        for name in ("c", "z", "t")
+        for key in (name, name.upper())
+        if key in plane and is_plane({name: plane[key]}) and not (key != name and name in plane)
+    }
+
+
+def _repair_lines(geometry: dict[str, Any]) -> None:
+    """Make a point of a line that has only one; of several lines, leave out those."""
+    lines = geometry["coordinates"]
+    if geometry["type"] == "LineString" and len(lines) == 1:
+        geometry |= {"type": "Point", "coordinates": lines[0]}
+    elif geometry["type"] == "MultiLineString" and lines and all(isinstance(line, list) for line in lines):
+        long = [line for line in lines if len(line) != 1]
+        geometry |= (
+            {"coordinates": long} if long else {"type": "MultiPoint", "coordinates": [line[0] for line in lines]}
+        )
+
+
+def _as_numbers(found: Any, nesting: int) -> Any:  # noqa: ANN401 - parsed JSON
+    """Read text in points as numbers; what is none stays as it is."""
+    if not isinstance(found, list):
+        return found
+    if nesting:
+        return [_as_numbers(inner, nesting - 1) for inner in found]
+    try:
+        return [float(value) if isinstance(value, str) else value for value in found]
+    except ValueError:
+        return found
 
 
 def fitted(shapes: NDArray[np.object_]) -> NDArray[np.object_]:

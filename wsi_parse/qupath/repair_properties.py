@@ -6,22 +6,14 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from wsi_parse.annotations.read import LEGACY_TYPES, class_of, type_of
+from wsi_parse.annotations.read import class_of, type_of
 from wsi_parse.prompts import TARGETS
-from wsi_parse.qupath.breaches import is_colour, is_number, measured
+from wsi_parse.qupath.class_order import KNOWN_COLOURS, repaired_name
+from wsi_parse.qupath.property_breaches import TYPES, is_colour, is_number, is_packed_text, measured, names_fault
 
 #: Colours (RGB, 0..255) of QuPath's own classes and of ours.
-COLOURS: dict[str, tuple[int, int, int]] = {target.class_name: target.colour for target in TARGETS} | {
-    "Tumor": (200, 0, 0),
-    "Stroma": (150, 200, 150),
-    "Immune cells": (160, 90, 160),
-    "Necrosis": (50, 50, 50),
-    "Other": (255, 200, 0),
-    "Region*": (0, 0, 180),
-    "Ignore*": (180, 180, 180),
-}
+COLOURS: dict[str, tuple[int, int, int]] = {target.class_name: target.colour for target in TARGETS} | KNOWN_COLOURS
 _HEX = re.compile("#?([0-9a-fA-F]{6}|[0-9a-fA-F]{3})")
-_TYPES = {"annotation", "detection", "cell", "tile"}
 
 
 def repaired_properties(properties: Mapping[str, Any], feature: Mapping[str, Any]) -> dict[str, Any]:
@@ -39,7 +31,7 @@ def repaired_properties(properties: Mapping[str, Any], feature: Mapping[str, Any
         if value is not None and key not in ("id", "nucleusGeometry", "object_type")
     }
     kind = type_of(feature)
-    repaired["objectType"] = kind if kind in _TYPES or kind in LEGACY_TYPES.values() else "annotation"
+    repaired["objectType"] = kind if kind in TYPES else "annotation"
     if "name" in repaired and not isinstance(repaired["name"], str):
         repaired["name"] = str(repaired["name"])
     if (colour := repaired.get("color")) is not None and type(colour) is not int:
@@ -47,11 +39,13 @@ def repaired_properties(properties: Mapping[str, Any], feature: Mapping[str, Any
         if repaired["color"] is None:
             del repaired["color"]
     if "classification" in repaired:
-        name = class_of(feature)
-        if name:
+        name = repaired_name(class_of(feature))
+        if not name:
+            del repaired["classification"]
+        elif not isinstance(repaired["classification"], str):
             repaired["classification"] = _classification(name, repaired["classification"])
         else:
-            del repaired["classification"]
+            repaired["classification"] = name
     if "measurements" in repaired:
         repaired["measurements"] = _measurements(repaired["measurements"])
     return repaired
@@ -62,9 +56,9 @@ def _classification(name: str, found: Any) -> dict[str, Any]:  # noqa: ANN401 - 
     packed = members.get("colorRGB")
     colour = colour_of(packed if packed is not None else members.get("color"))
     names = members.get("names")
-    named: dict[str, Any] = (
-        {"names": names} if isinstance(names, list) and names and all(isinstance(text, str) for text in names) else {}
-    )
+    named: dict[str, Any] = {}
+    if isinstance(names, list) and names and all(isinstance(text, str) for text in names):
+        named = {"names": names} if names_fault(names, several=True) is None else {}
     rest = {key: value for key, value in members.items() if key not in ("name", "names", "color", "colorRGB")}
     return (named or {"name": name}) | {"color": colour or default_colour(name)} | rest
 
@@ -92,6 +86,8 @@ def colour_of(value: Any) -> list[int] | None:  # noqa: ANN401 - parsed JSON
     if isinstance(value, str) and (found := _HEX.fullmatch(value.strip())):
         digits = found[1] if len(found[1]) == 6 else "".join(2 * digit for digit in found[1])
         return [int(digits[start : start + 2], 16) for start in (0, 2, 4)]
+    if is_packed_text(value):
+        return colour_of(int(value))
     if isinstance(value, list) and len(value) in (3, 4) and all(is_number(part) for part in value):
         scale = 255 if any(type(part) is float for part in value) and max(value) <= 1 else 1
         return [min(255, max(0, math.floor(part * scale + 0.5))) for part in value]
@@ -107,6 +103,6 @@ def _measurements(found: Any) -> dict[str, float]:  # noqa: ANN401 - parsed JSON
                 value = float(value)
             except ValueError:
                 continue
-        if isinstance(name, str) and is_number(value):
-            numbers[name] = value
+        if isinstance(name, str | int | float) and is_number(value):
+            numbers[str(name)] = value
     return numbers

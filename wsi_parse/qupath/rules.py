@@ -59,6 +59,24 @@ NO_COLLECTION = QuPathRule(
 )
 NOT_A_FEATURE = QuPathRule("not-a-feature", "is not of type Feature", 'Write {"type": "Feature", "geometry": …}.')
 NULL_KEY = QuPathRule("null-key", "has a key that is null", _OUT)
+NESTED = QuPathRule(
+    "nested-collection",
+    "is a FeatureCollection inside a list of features",
+    "Write all features into one FeatureCollection.",
+)
+CHILDREN = QuPathRule(
+    "children", "has a child object that is not a Feature", "Write each child object as a Feature, or leave it out."
+)
+ROOT = QuPathRule(
+    "root", "has the object type root, which QuPath keeps for the image", "Use annotation, detection, cell or tile."
+)
+PLANE = QuPathRule(
+    "plane",
+    "has a plane that is not made of whole numbers c, z and t, which are not negative",
+    "Leave out plane, or write whole numbers.",
+)
+ELLIPSE = QuPathRule("ellipse", "has isEllipse that is neither true nor false", _OUT)
+SHORT_LINE = QuPathRule("short-line", "has a line of a single point", "Write it as a Point, or leave it out.")
 NOT_TEXT = QuPathRule("not-text", "has a key whose value must be text but is not", "Write the value as text in quotes.")
 NO_PROPERTIES = QuPathRule(
     "properties", "has properties that are not an object", "Write properties as an object, or leave them out."
@@ -78,13 +96,51 @@ OPEN_RING = QuPathRule(
 )
 NO_AREA = QuPathRule("no-area", "has no area", "Leave out the feature.")
 INVALID = QuPathRule("invalid", "has a geometry that is not valid", _FIT)
-SNAPPING = QuPathRule("snapping", "becomes invalid when QuPath rounds it to 0.01 px or to float32", _FIT)
+SNAPPING = QuPathRule(
+    "snapping",
+    "is not safe: it becomes invalid when it is rounded to 0.01 px or to float32; QuPath v0.6 and later refuse some of "
+    "these files",
+    _FIT,
+    refused=False,
+)
+PINCHED = QuPathRule(
+    "pinched",
+    "is not safe: its outline touches itself, or has a spike; QuPath takes it, but other programs refuse it",
+    _FIT,
+    refused=False,
+)
+HEIGHT = QuPathRule(
+    "height",
+    "is not safe: a ring ends at another height than it begins; QuPath ignores heights, but other programs refuse it",
+    "Write [x, y] without a height.",
+    refused=False,
+)
+COORDINATE_TEXT = QuPathRule(
+    "coordinate-text",
+    "is not safe: it has coordinates that are text; QuPath reads them as numbers, but other programs refuse them",
+    "Write [x, y] as numbers.",
+    refused=False,
+)
 CLASS_FORM = QuPathRule("class", "has a class that is neither text nor an object with a name", 'Write {"name": …}.')
 NO_MEASUREMENTS = QuPathRule("measurements", "has measurements that are not an object", 'Write {"name": number, …}.')
 CLASS_COLOUR = QuPathRule(
     "class-colour", "has a class without a colour of three integers", "Write color as [red, green, blue]."
 )
 COLOUR = QuPathRule("colour", "has a colour that is not three integers", "Write color as [red, green, blue].")
+CLASS_NAME = QuPathRule(
+    "class-name",
+    "has a class whose name QuPath refuses",
+    "Give it a name in one line, with text before and after each colon.",
+)
+COLOUR_FORM = QuPathRule(
+    "colour-form",
+    "is not safe: it has a colour that is null, text or has a decimal point; QuPath takes it, but may show another one",
+    "Write color as [red, green, blue] in whole numbers.",
+    refused=False,
+)
+MEASUREMENT_NAME = QuPathRule(
+    "measurement-name", "has a list of measurements in which one has no name", "Give each measurement a name."
+)
 MEASUREMENT = QuPathRule(
     "measurement", "has a measurement that is not a finite float32 number", "Leave out measurements that have no value."
 )
@@ -103,6 +159,30 @@ DUPLICATE = QuPathRule(
     "duplicate-id",
     "has the same id as an earlier feature, or no id and the same content",
     "Keep only one of them.",
+    refused=False,
+)
+NO_TYPE = QuPathRule(
+    "no-type",
+    'is not safe: it has no "type"; QuPath takes it in a FeatureCollection, but other programs refuse it',
+    'Add "type": "Feature".',
+    refused=False,
+)
+NUCLEUS_FORM = QuPathRule(
+    "nucleus-form",
+    "is not safe: its nucleus is a point or a line; QuPath takes it, but the nucleus has no area",
+    "Write the nucleus as a Polygon, or leave it out.",
+    refused=False,
+)
+BASE_CLASS = QuPathRule(
+    "base-class",
+    "comes before any object of the class that its own class is derived from, so QuPath may choose that class's colour",
+    "Write an object of that class first, or set the colour of the class in QuPath.",
+    refused=False,
+)
+SEVERAL_LISTS = QuPathRule(
+    "several-lists",
+    "is in a file with several lists of features, of which QuPath reads the last one only",
+    "Write all features into one list.",
     refused=False,
 )
 NUCLEUS_PLACE = QuPathRule(
@@ -143,5 +223,18 @@ MANY_ANNOTATIONS = QuPathRule(
     refused=False,
 )
 #: Rules that are repaired by another geometry.
-OF_GEOMETRY = {NOT_AN_AREA, ONE_PART, COORDINATES, OPEN_RING, NO_AREA, INVALID, SNAPPING, ROUNDED, NUCLEUS_PLACE}
+OF_GEOMETRY = {
+    NOT_AN_AREA,
+    ONE_PART,
+    COORDINATES,
+    COORDINATE_TEXT,
+    OPEN_RING,
+    HEIGHT,
+    NO_AREA,
+    INVALID,
+    PINCHED,
+    SNAPPING,
+    ROUNDED,
+    NUCLEUS_PLACE,
+}
 RULES = tuple(value for value in list(globals().values()) if isinstance(value, QuPathRule))

@@ -5,6 +5,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 
+from wsi_parse.prompts import class_setting_fault
 from wsi_parse.settings.bounds import pixel_size_problem
 
 _Byte = Annotated[int, Field(ge=0, le=255)]
@@ -19,6 +20,12 @@ def _pixel_size(mpp_um: float) -> float:
     if problem := pixel_size_problem(mpp_um):
         raise ValueError(problem)
     return mpp_um
+
+
+def _class_name(name: str) -> str:
+    if fault := class_setting_fault(name):
+        raise ValueError(f"QuPath takes no class of this name, because it {fault}")
+    return name
 
 
 def _once(names: tuple[str, ...]) -> tuple[str, ...]:
@@ -182,8 +189,8 @@ class ObjectSettings(Section):
 class ClassSettings(Section):
     """Class of a prompt's objects in QuPath; a part that is left out keeps its default."""
 
-    name: str | None = Field(
-        None, min_length=1, description="Name of the class; `Tumor: Positive` is derived from Tumor."
+    name: Annotated[str, AfterValidator(_class_name)] | None = Field(
+        None, max_length=200, description="Name of the class; `Tumor: Positive` is derived from Tumor."
     )
     colour: tuple[_Byte, _Byte, _Byte] | None = Field(None, description="Red, green and blue, each from 0 to 255.")
 

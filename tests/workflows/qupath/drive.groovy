@@ -10,6 +10,8 @@ def after = request.images.collect { image ->
     QPEx.entry = new Expando(getImageName: { image.name })
     QPEx.server = new Expando(getWidth: { image.width }, getHeight: { image.height })
     QPEx.objects = image.ids.collect { new PathObject(id: UUID.fromString(it), geometry: [:]) }
+    QPEx.classes = []
+    QPEx.parsed = false
     def printed = new StringWriter()
     def binding = new Binding(args: args.size() > 2 ? args[2..-1] as String[] : [] as String[], out: new PrintWriter(printed, true))
     def failed = null
@@ -18,7 +20,7 @@ def after = request.images.collect { image ->
     } catch (Exception error) {
         failed = error.message
     }
-    [printed: printed.toString(), failed: failed, objects: QPEx.objects.collect {
+    [printed: printed.toString(), failed: failed, classes: QPEx.classes, objects: QPEx.objects.collect {
         [id: it.ID.toString(), geometry: it.geometry, nucleus: it.nucleus, properties: it.properties]
     }]
 }

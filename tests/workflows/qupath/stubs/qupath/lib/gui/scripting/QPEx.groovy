@@ -8,10 +8,14 @@ class QPEx {
     static String project
     static def entry, server
     static List objects = []
+    static List classes = []
+    /** Whether an object was parsed, which makes its class. */
+    static boolean parsed
 
     static def getProjectEntry() { entry }
     static def getCurrentServer() { server }
     static Collection getAllObjects(boolean withRoot) { assert !withRoot; new ArrayList(objects) }
+    static String getPathClass(String name, Integer colour) { assert !parsed; classes.add([name, colour]); name }
     static boolean addObjects(Collection added) { objects.addAll(added) }
     static void fireHierarchyUpdate() {}
     static String buildFilePath(String... parts) { parts.join(File.separator).replace(PROJECT_BASE_DIR, project) }
