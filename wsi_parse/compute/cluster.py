@@ -2,15 +2,17 @@
 
 import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
+from collections.abc import Callable
+from contextlib import AbstractContextManager, ExitStack, suppress
 from pathlib import Path
 from typing import Any
 
 import dask
 from distributed import Client
 
+from wsi_parse.compute.private import only_our_settings
 from wsi_parse.compute.running_scheduler import beside, connect
+from wsi_parse.compute.waiting import wait_for_a_device, wait_for_a_worker, watch_workers
 from wsi_parse.compute.worker import forget
 from wsi_parse.compute.worker_check import WorkerCheck
 from wsi_parse.errors import ClusterError, StageError
@@ -31,10 +33,11 @@ _CONFIG: dict[str, Any] = {
     "distributed.worker.memory.terminate": False,
 }
 
-_CHECK_EVERY_SECONDS = 10.0
 _MAX_CHECKS = 5
+# How long a scheduler may take to answer a question.
+_ANSWERS_WITHIN_SECONDS = 60.0
 # A worker that may run the model joins this long after the first one; nodes with a GPU often start more slowly.
-_DEVICE_WITHIN_SECONDS, _DEVICE_EVERY_SECONDS = 120.0, 0.5
+_DEVICE_WITHIN_SECONDS = 120.0
 # The first worker of a client that a user gives joins within this time.
 _GIVEN_WITHIN_SECONDS = 60.0
 
@@ -64,7 +67,7 @@ def resources_for(client: Client, settings: ModelSettings) -> dict[str, int]:
     """
     if not MODELS.get(settings.name).uses_device:
         return {}
-    return {DEVICE: 1} if _needs_device(settings) or _has_a_device(client) else {}
+    return {DEVICE: 1} if _needs_device(settings) or has_a_device(client) else {}
 
 
 class Cluster:
@@ -191,23 +194,28 @@ class Cluster:
                 ) from error
 
     def _start(self, at_once: int | None) -> Client:
-        settings = self.settings
+        settings, is_address = self.settings, "://" in self.settings.cluster
+        is_ours = self._given is None and not is_address
+        if is_ours:
+            self._stack.enter_context(only_our_settings(dashboard=settings.dashboard))
         self._stack.enter_context(dask.config.set(_CONFIG))
         if self._given is not None:
             client = self._stack.enter_context(beside(self._given))
         else:
-            starter: Starter = connect if "://" in settings.cluster else CLUSTERS.get(settings.cluster)
+            starter: Starter = connect if is_address else CLUSTERS.get(settings.cluster)
             with plugin_named("cluster", settings.cluster):
                 client = self._stack.enter_context(starter(settings, at_once, self._folder))
         in_this_process = self.is_here and settings.workers == 0
-        if not in_this_process and "dashboard" in client.scheduler_info(n_workers=0)["services"]:
-            self._say(f"Dashboard: {client.dashboard_link}")
-        _wait_for_a_worker(client, self._say, None if self._given is None else _GIVEN_WITHIN_SECONDS)
+        page = client.scheduler_info(n_workers=0)["services"].get("dashboard")
+        if page is not None and (settings.dashboard or not is_ours):
+            # Ours listens on this machine only, wherever its scheduler does.
+            self._say(f"Dashboard: {f'http://127.0.0.1:{page}/status' if is_ours else client.dashboard_link}")
+        wait_for_a_worker(client, self._say, None if self._given is None else _GIVEN_WITHIN_SECONDS)
         if self._model is None or _needs_device(self._model):
             # Who gives a client of their own has started its workers.
-            _wait_for_a_device(client, self._say, _DEVICE_WITHIN_SECONDS if self._given is None else 0.0)
+            wait_for_a_device(client, self._say, _DEVICE_WITHIN_SECONDS if self._given is None else 0.0)
         if not in_this_process:
-            self._stack.enter_context(_watch_workers(client, self._say))
+            self._stack.enter_context(watch_workers(client, self._say))
         return client
 
 
@@ -217,71 +225,14 @@ def _unregister(client: Client, name: str) -> None:
             client.unregister_worker_plugin(name)
 
 
-@contextmanager
-def _watch_workers(client: Client, say: Callable[[str], None]) -> Iterator[None]:
-    """Report when no worker is left, and when there is one again; tasks wait for it, however long."""
-    ended = threading.Event()
-
-    def watch() -> None:
-        had_workers = True
-        while not ended.wait(_CHECK_EVERY_SECONDS):
-            if client.status != "running":
-                return
-            with suppress(OSError, TimeoutError, RuntimeError):
-                has_workers = bool(workers_of(client))
-                if has_workers != had_workers:
-                    say("There are workers again." if has_workers else "No worker is left: waiting for another one.")
-                had_workers = has_workers
-
-    thread = threading.Thread(target=watch, daemon=True)
-    thread.start()
-    try:
-        yield
-    finally:
-        ended.set()
-        thread.join()
-
-
-def _wait_for_a_worker(client: Client, say: Callable[[str], None], within_seconds: float | None) -> None:
-    """Wait for the first worker; without end if `within_seconds` is None, because jobs may wait in a queue."""
-    if workers_of(client):
-        return
-    say("Waiting for workers.")
-    try:
-        client.wait_for_workers(1, timeout=within_seconds)
-    except TimeoutError as error:
-        raise ClusterError(
-            f"The cluster of the client has had no worker for {within_seconds:.0f} s.",
-            "Add workers to it, and run again.",
-        ) from error
-
-
-def _wait_for_a_device(client: Client, say: Callable[[str], None], within_seconds: float) -> None:
-    """Wait for a worker that may run the model: others may join before it.
+def has_a_device(client: Client) -> bool:
+    """Return whether a worker declares the resource :data:`DEVICE`.
 
     Raises
     ------
     ClusterError
-        Where none that may has joined `within_seconds` after the first worker, or the scheduler is gone.
+        If the scheduler is gone.
     """
-    until, said = time.monotonic() + within_seconds, False
-    while not _has_a_device(client):
-        if time.monotonic() >= until:
-            raise ClusterError(
-                f"No worker of this cluster declares the resource {DEVICE}, which a worker needs to run the model.",
-                f'Start workers with: dask worker SCHEDULER --resources "{DEVICE}=1" (in Python: '
-                f'Client(resources={{"{DEVICE}": 1}})), or run the model on processors: --set model.device=cpu.',
-            )
-        if not said:
-            say(
-                f"No worker declares the resource {DEVICE} yet: waiting up to {within_seconds:.0f} s for one "
-                "that can run the model."
-            )
-            said = True
-        time.sleep(_DEVICE_EVERY_SECONDS)
-
-
-def _has_a_device(client: Client) -> bool:
     try:
         return any(DEVICE in worker["resources"] for worker in workers_of(client).values())
     except OSError as error:
@@ -289,6 +240,13 @@ def _has_a_device(client: Client) -> bool:
 
 
 def workers_of(client: Client) -> dict[str, dict[str, Any]]:
-    """Map each worker's address to what the scheduler knows of it."""
-    found: dict[str, dict[str, Any]] = client.scheduler_info(n_workers=-1)["workers"]
+    """Map each worker's address to what the scheduler knows of it.
+
+    Raises
+    ------
+    OSError
+        If the scheduler is gone; TimeoutError if it is there and does not answer.
+    """
+    answer = client.sync(client.scheduler.identity, n_workers=-1, callback_timeout=_ANSWERS_WITHIN_SECONDS)
+    found: dict[str, dict[str, Any]] = answer["workers"]
     return found

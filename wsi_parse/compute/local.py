@@ -7,20 +7,26 @@ import warnings
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import dask
-from distributed import Client, LocalCluster
+from distributed import Client, Nanny, Security, SpecCluster
 
 from wsi_parse.compute import cluster
+from wsi_parse.compute.private import LOOPBACK, PrivateScheduler, PrivateWorker, credentials
 from wsi_parse.settings import ComputeSettings
 
 _ONE_THREAD = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
+_QUIET = {"silence_logs": logging.CRITICAL}
 
 
 @contextmanager
 def local(settings: ComputeSettings, at_once: int | None, folder: Path) -> Iterator[Client]:
     """Start workers, yield their client, and stop them at the end.
+
+    Worker processes are reached through TLS, with credentials that are made for this cluster; threads need no
+    connection at all.
 
     Parameters
     ----------
@@ -36,33 +42,55 @@ def local(settings: ComputeSettings, at_once: int | None, folder: Path) -> Itera
     gpus = _gpus() if settings.workers == 0 else 0
     workers = gpus if gpus > 1 else max(1, settings.workers)
     each = max(1, threads // workers)
-    options: dict[str, Any] = {
-        "n_workers": workers,
-        "threads_per_worker": each,
-        "resources": {cluster.DEVICE: at_once or each},
-        "memory_limit": None,
-        # Any free port, on this machine only, so that two runs do not collide.
-        "dashboard_address": "127.0.0.1:0",
-        "silence_logs": logging.CRITICAL,
-    }
     # The default of Dask also returns freed memory at once: half of the time then goes into requesting it again.
     config = {"distributed.nanny.pre-spawn-environ": dict.fromkeys(_ONE_THREAD, 1)}
     with dask.config.set(config), warnings.catch_warnings():
         # Dask leaves sockets of its own to the garbage collector; warnings of anything else are shown.
         warnings.filterwarnings("ignore", r"unclosed (<socket|transport|<asyncio|event loop)", ResourceWarning)
-        with (
-            _cluster(gpus, options, processes=settings.workers > 0) as started,
-            closing(Client(started, set_as_default=False)) as client,
-        ):
-            yield client
+        # Workers keep nothing there, and Dask's own place for it would stay behind.
+        with TemporaryDirectory(prefix="wsi-parse-", ignore_cleanup_errors=True) as scratch:
+            options = {
+                "resources": {cluster.DEVICE: at_once or each},
+                "memory_limit": None,
+                "local_directory": scratch,
+            }
+            page = LOOPBACK if settings.dashboard else None
+            if gpus > 1:
+                starting = _on_gpus(workers, each, page, options)
+            else:
+                starting = _on_processors(workers, each, page, options, processes=settings.workers > 0)
+            with starting as started, closing(Client(started, set_as_default=False)) as client:
+                yield client
 
 
-def _cluster(gpus: int, options: dict[str, Any], *, processes: bool) -> Any:  # noqa: ANN401 - one of two classes
-    if gpus > 1:
-        from dask_cuda import LocalCUDACluster
+def _on_processors(workers: int, threads: int, page: str | None, options: dict[str, Any], *, processes: bool) -> Any:  # noqa: ANN401
+    security = credentials() if processes else Security(require_encryption=False)
+    where = {"protocol": "tls://", "host": "127.0.0.1"} if processes else {"protocol": "inproc://"}
+    worker: dict[str, Any] = {**options, **where, **_QUIET, "security": security, "nthreads": threads}
+    kind = {"cls": PrivateWorker, "options": worker}
+    if processes:
+        kind = {"cls": Nanny, "options": {**worker, "worker_class": PrivateWorker}}
+    pages = {"dashboard": page is not None, "dashboard_address": page}
+    scheduler = {"cls": PrivateScheduler, "options": {**where, **pages, "security": security}}
+    return SpecCluster(dict.fromkeys(range(workers), kind), scheduler=scheduler, security=security, **_QUIET)
 
-        return LocalCUDACluster(**options)
-    return LocalCluster(processes=processes, **options)
+
+def _on_gpus(workers: int, threads: int, page: str | None, options: dict[str, Any]) -> Any:  # noqa: ANN401
+    from dask_cuda import LocalCUDACluster
+
+    return LocalCUDACluster(
+        n_workers=workers,
+        threads_per_worker=threads,
+        security=credentials(),
+        protocol="tls://",
+        host="127.0.0.1",
+        worker_class=PrivateWorker,
+        dashboard_address=page,
+        # Without a dashboard, its scheduler still opens a port for pages; there are none then.
+        scheduler_kwargs=None if page else {"dashboard": False, "dashboard_address": LOOPBACK},
+        **_QUIET,
+        **options,
+    )
 
 
 def _gpus() -> int:

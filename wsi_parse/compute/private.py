@@ -1,0 +1,55 @@
+"""What makes a cluster that we start private: TLS, no pages for others to read, and no Dask settings but ours."""
+
+import ssl
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import dask
+from distributed import Scheduler, Security, Worker
+
+#: Where the dashboard of a scheduler that we start listens, if it is wanted: any free port, on this machine only.
+LOOPBACK = "127.0.0.1:0"
+
+
+def credentials() -> Security:
+    """Make TLS credentials for one cluster; whoever does not hold them is refused by scheduler, workers and nannies.
+
+    They are held in memory, and sent to worker processes of this machine through their pipe.
+    """
+    return Security.temporary(tls_min_version=ssl.TLSVersion.TLSv1_3)
+
+
+class PrivateScheduler(Scheduler):
+    """A scheduler without pages, unless a dashboard is wanted: they ask nobody who they are."""
+
+    def start_http_server(self, routes: Any, dashboard_address: Any, *more: Any, **how: Any) -> None:  # noqa: ANN401
+        """Start the server of the pages if the scheduler has an address for it."""
+        if dashboard_address is not None:
+            super().start_http_server(routes, dashboard_address, *more, **how)
+
+
+class PrivateWorker(Worker):
+    """A worker without pages."""
+
+    def start_http_server(self, *_: Any, **__: Any) -> None:  # noqa: ANN401
+        """Start no server."""
+
+
+@contextmanager
+def only_our_settings(*, dashboard: bool) -> Iterator[None]:
+    """Use Dask's own defaults for scheduler and workers, whatever its settings files and variables say here.
+
+    A lifetime of workers, modules to load first, or a demand for certificates may fit other work of the same user. The
+    sections of other packages stay: the one of dask-jobqueue says how jobs are submitted here.
+    """
+    defaults = dask.config.merge(*dask.config.defaults)
+    ours: dict[str, Any] = {"distributed": defaults["distributed"], "scheduler-address": None}
+    with dask.config.set(ours), dask.config.set(_without_pages(dashboard)):
+        yield
+
+
+def _without_pages(dashboard: bool) -> dict[str, Any]:
+    """Return settings that leave an HTTP server nothing to show, where Dask starts one anyway."""
+    closed = {"distributed.worker.http.routes": []}
+    return closed if dashboard else {**closed, "distributed.scheduler.http.routes": []}
