@@ -5,6 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from wsi_parse.errors import UsageError
 from wsi_parse.geometry import Box, Frame
 
 lengths = st.integers(0, 40)
@@ -43,6 +44,11 @@ class TestBox:
     def test_has_no_negative_size(self, width: int, height: int) -> None:
         with pytest.raises(ValueError, match="negative"):
             Box(0, 0, width, height)
+
+    @pytest.mark.parametrize("width", [-1, "3", None])
+    def test_a_wrong_size_is_an_error_of_ours(self, width: object) -> None:
+        with pytest.raises(UsageError, match=r"negative: .* Write it as Box\(x, y, width, height\)"):
+            Box(0, 0, width, 3)  # type: ignore[arg-type]
 
     @given(boxes)
     def test_area_counts_pixels(self, box: Box) -> None:

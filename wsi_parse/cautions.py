@@ -105,13 +105,24 @@ def pixel_size_against_nuclei(mpp: float, estimated_mpp: float, low_mpp: float, 
     )
 
 
-def unusual_pixel_size(mpp: float) -> Caution:
-    """A pixel size that no scanner is likely to have."""
+def unusual_pixel_size(mpp: float, likely_mpp: float | None = None) -> Caution:
+    """A pixel size that no scanner is likely to have; `likely_mpp` is what it most likely stands for."""
+    question = "" if likely_mpp is None else f" Is it {likely_mpp:.3g} µm?"
     return Caution(
         "unusual-pixel-size",
-        f"The pixel size of {mpp:.3g} µm is unusual for a slide.",
+        f"The pixel size of {mpp:.3g} µm is unusual for a slide.{question}",
         round(mpp, 4),
         "Check it with `wsi-parse preview`, and correct it with --mpp and --override-mpp.",
+    )
+
+
+def pixels_not_square(x_um: float, y_um: float) -> Caution:
+    """The file gives pixels that are longer than wide, or wider than long."""
+    return Caution(
+        "pixels-not-square",
+        f"The pixels of the slide are not square: {x_um:.3g} x {y_um:.3g} µm.",
+        round(max(x_um, y_um) / min(x_um, y_um), 3),
+        "Check with `wsi-parse preview` that nuclei are not stretched; correct it with --mpp and --override-mpp.",
     )
 
 

@@ -11,6 +11,7 @@
     ├── SlideError                          the slide cannot be used
     │   ├── SlideOpenError (OSError)        no reader opens the file
     │   ├── SlideReadError (OSError)        the slide opened, but its pixels cannot be read
+    │   │   └── SlideLostError              the file itself cannot be read any more
     │   ├── UnsupportedSlideError           the file opened, but is not a slide that we process
     │   └── PixelSizeError (ValueError)     the pixel size is missing, not valid, or contradicted
     ├── PluginError (RuntimeError)          a reader, model, exporter or cluster failed, or cannot be loaded
@@ -124,6 +125,10 @@ class SlideOpenError(SlideError, OSError):
 
 class SlideReadError(SlideError, OSError):
     """The slide opened, but its pixels cannot be read."""
+
+
+class SlideLostError(SlideReadError):
+    """The file cannot be read any more: its disk or network fails, or it was removed. Its stored tiles may be whole."""
 
 
 class UnsupportedSlideError(SlideError):

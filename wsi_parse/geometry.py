@@ -10,12 +10,19 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from wsi_parse.errors import UsageError
+
 
 @dataclass(frozen=True, slots=True, order=True)
 class Box:
     """Whole-pixel rectangle, half-open: it covers [x, x + width) x [y, y + height).
 
     The name of the variable that holds a box names the frame of its coordinates (`box_frame`, `box_level0`).
+
+    Raises
+    ------
+    UsageError
+        The width or the height is negative, or is no number.
 
     >>> Box(0, 0, 4, 4).intersection(Box(2, 1, 10, 10))
     Box(x=2, y=1, width=2, height=3)
@@ -27,8 +34,15 @@ class Box:
     height: int
 
     def __post_init__(self) -> None:
-        if self.width < 0 or self.height < 0:
-            raise ValueError(f"the size of a box must not be negative: {self.width} x {self.height}")
+        try:
+            is_valid = self.width >= 0 and self.height >= 0
+        except TypeError:
+            is_valid = False
+        if not is_valid:
+            raise UsageError(
+                f"The size of a box must not be negative: {self.width!r} x {self.height!r}.",
+                "Write it as Box(x, y, width, height), with a width and a height from 0 on.",
+            )
 
     @classmethod
     def from_corners(cls, left: int, top: int, right: int, bottom: int) -> "Box":

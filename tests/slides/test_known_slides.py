@@ -43,7 +43,6 @@ REFUSED = [
     ("odd/large_image/sample_float32_8bit_range.zarr.zip", SlideOpenError, "cannot be opened"),
     ("odd/libvips_dicom_not_wsi.dcm", SlideOpenError, "cannot be opened"),
     ("odd/openslide-python/unopenable.tiff", SlideOpenError, "cannot be opened"),
-    ("odd/openslide-python/unreadable.svs", SlideReadError, r"unreadable\.svs.* x 0, y 0"),
     ("zarr/viv/blobs_image_v04.ome.zarr", UnsupportedSlideError, "OME-Zarr"),
     ("zarr/viv/blobs_image_v05.ome.zarr", UnsupportedSlideError, "OME-Zarr"),
 ]
@@ -64,6 +63,18 @@ def test_slides_that_open(
         assert slide.read(Box(0, 0, 9, 7), frame).shape == (7, 9, 3)
 
 
+UNREADABLE = "odd/openslide-python/unreadable.svs"
+
+
+def test_a_slide_of_damaged_tiles_opens_and_reading_says_where(slides: Path) -> None:
+    with open_slide(slides / UNREADABLE) as slide:
+        with pytest.raises(SlideReadError, match=r"unreadable\.svs.* x 0, y 0"):
+            slide.read(Box(0, 0, 16, 16))
+        read = slide.read_readable(Box(0, 0, 16, 16))
+        assert not read.known(Box(0, 0, 16, 16)).any()
+        assert (read.pixels == 255).all()
+
+
 @pytest.mark.parametrize(("name", "error", "words"), REFUSED)
 def test_slides_that_are_refused(slides: Path, name: str, error: type[Exception], words: str) -> None:
     with pytest.raises(error, match=words):
@@ -71,7 +82,7 @@ def test_slides_that_are_refused(slides: Path, name: str, error: type[Exception]
 
 
 def test_every_slide_of_the_test_data_is_named_here(slides: Path) -> None:
-    named = {name for name, *_ in (*OPENS, *REFUSED)} | {"mosaic/tnbc_mosaic_tissue_ds16.png"}
+    named = {name for name, *_ in (*OPENS, *REFUSED)} | {"mosaic/tnbc_mosaic_tissue_ds16.png", UNREADABLE}
     for path in slides.rglob("*"):
         name = path.relative_to(slides).as_posix()
         known = name in named or any(name.startswith(f"{folder}/") for folder in named)

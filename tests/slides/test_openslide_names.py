@@ -102,3 +102,20 @@ def test_names_of_openslide_that_are_not_here_say_what_is(name: str) -> None:
     assert not hasattr(slide, name)
     with pytest.raises(AttributeError, match="dimension"):
         _ = slide.dimension
+
+
+def test_a_closed_slide_says_so(painted: Path) -> None:
+    for source in (painted / "a.svs", painted / "a.ome.tif", np.full((40, 60, 3), 207, np.uint8)):
+        slide = open_slide(source)
+        slide.close()
+        for read in (slide.read, slide.read_readable):
+            with pytest.raises(UsageError, match=r"is closed\. Open it again with wsi_parse\.open_slide"):
+                read(Box(0, 0, 8, 8))
+        with pytest.raises(UsageError, match="is closed"):
+            slide.get_thumbnail((8, 8))
+
+
+def test_a_read_that_no_machine_holds_is_refused() -> None:
+    slide = open_slide(np.full((40, 60, 3), 207, np.uint8))
+    with pytest.raises(UsageError, match="too large to be read at once"):
+        slide.read(Box(0, 0, 1_000_000, 1_000_000))

@@ -1,6 +1,7 @@
 """SlideInfo with its Levels and its PixelSize, and the Reader protocol that every reader follows."""
 
-from collections.abc import Mapping
+import math
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import ClassVar, Protocol
@@ -41,12 +42,16 @@ class Level:
         Size in pixels of this level.
     downsample_x, downsample_y : float
         Level-0 pixels per pixel of this level; never rounded to int.
+    tile_px : (int, int)
+        Width and height of the parts, counted from its corner, that are read one by one where some are damaged: of its
+        stored tiles.
     """
 
     width: int
     height: int
     downsample_x: float
     downsample_y: float
+    tile_px: tuple[int, int] = (512, 512)
 
     @property
     def size(self) -> tuple[int, int]:
@@ -57,6 +62,27 @@ class Level:
     def box(self) -> Box:
         """The whole level."""
         return Box(0, 0, self.width, self.height)
+
+    @property
+    def tile_count(self) -> int:
+        """Number of its stored tiles."""
+        return -(-self.width // self.tile_px[0]) * -(-self.height // self.tile_px[1])
+
+    def tiles(self, box_level: Box) -> Iterator[Box]:
+        """Yield the boxes of the stored tiles that a box of this level overlaps, cut at the edge of the level."""
+        width, height = self.tile_px
+        for row in range(box_level.y // height, -(-box_level.bottom // height)):
+            for column in range(box_level.x // width, -(-box_level.right // width)):
+                yield Box(column * width, row * height, width, height).intersection(self.box)
+
+    def to_level0(self, box_level: Box) -> Box:
+        """Return the smallest box in level-0 pixels that covers a box of this level."""
+        return Box.from_corners(
+            math.floor(box_level.x * self.downsample_x),
+            math.floor(box_level.y * self.downsample_y),
+            math.ceil(box_level.right * self.downsample_x),
+            math.ceil(box_level.bottom * self.downsample_y),
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +105,8 @@ class SlideInfo:
         Magnification of the objective, such as 40; None if the file does not state it.
     fingerprint : str
         SHA-256 of the size and of parts of the content: a copy in another folder has the same fingerprint.
+    stated_pixel_size : PixelSize or None
+        What the file says, also where no slide can have it or the user gave another.
     notes : tuple of str
         What was decided when the file was opened: which of several images was taken.
     cautions : tuple of Caution
@@ -93,6 +121,7 @@ class SlideInfo:
     bounds_level0: Box | None
     objective_power: float | None
     fingerprint: str
+    stated_pixel_size: PixelSize | None = None
     notes: tuple[str, ...] = ()
     cautions: tuple[Caution, ...] = ()
 
@@ -157,7 +186,7 @@ class Reader(Protocol):
         Raises
         ------
         SlideReadError
-            The stored pixels are damaged.
+            Stored pixels in the box are damaged; a :class:`SlideLostError` if the file itself cannot be read any more.
         """
         ...
 

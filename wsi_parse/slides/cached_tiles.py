@@ -7,7 +7,7 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 
-from wsi_parse.errors import SlideReadError
+from wsi_parse.errors import SlideLostError, SlideReadError
 from wsi_parse.geometry import Box
 
 ReadTile = Callable[[Box], NDArray[np.uint8]]
@@ -100,9 +100,22 @@ class CachedTiles:
 
 
 def unreadable(name: str, index: int, tile: Box, downsample: tuple[float, float], reason: object) -> SlideReadError:
-    """Build the error for an unreadable tile; it names the slide, the level and the position in level-0 pixels."""
-    x_level0, y_level0 = round(tile.x * downsample[0]), round(tile.y * downsample[1])
+    """Build the error for a damaged tile; it names the slide, the level and the position in level-0 pixels."""
     return SlideReadError(
-        f"{name}: level {index} cannot be read at x {x_level0}, y {y_level0}: {reason}",
-        "The file is damaged: copy it again from its source.",
+        _sentence(name, index, tile, downsample, reason),
+        "The file is damaged: copy it again from its source. Or add --set slide.skip_unreadable=true: unreadable tiles "
+        "are then not looked at, and are counted.",
     )
+
+
+def lost(name: str, index: int, tile: Box, downsample: tuple[float, float], reason: object) -> SlideLostError:
+    """Build the error for a tile of a file that cannot be read any more."""
+    return SlideLostError(
+        _sentence(name, index, tile, downsample, reason),
+        "Check that the file is still there and that its disk or network works; then run the same command again.",
+    )
+
+
+def _sentence(name: str, index: int, tile: Box, downsample: tuple[float, float], reason: object) -> str:
+    x_level0, y_level0 = round(tile.x * downsample[0]), round(tile.y * downsample[1])
+    return f"{name}: level {index} cannot be read at x {x_level0}, y {y_level0}: {reason}."

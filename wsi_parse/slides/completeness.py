@@ -1,18 +1,28 @@
-"""The check that a TIFF is complete: its directories, their values and its stored tiles all end inside the file."""
+"""The check that a file is complete: what its directories refer to ends inside the file. Tiles are not decoded."""
 
-import struct
 from pathlib import Path
-from typing import IO, NamedTuple
+from typing import IO
 
 from wsi_parse.errors import SlideOpenError
+from wsi_parse.slides.dicom_series import is_dicom
+from wsi_parse.slides.tiff_tables import TILE_LENGTH, TILE_WIDTH, DamagedTiffError, Directory, directories
 
 _FOUR_GIB = 1 << 32
+# OpenSlide ends the whole process if it cannot allocate the memory of a tile.
+_MAX_TILE_PX = 1 << 15
+# The end of encapsulated pixels in DICOM (part 5, annex A.4); little follows it.
+_DICOM_END, _TAIL = b"\xfe\xff\xdd\xe0\0\0\0\0", 1 << 16
+_ENCAPSULATED = b"\xe0\x7f\x10\x00OB\0\0\xff\xff\xff\xff"
 
 
-def check_whole(path: Path) -> None:
-    """Refuse a TIFF whose end is missing, because a reader may open it with fewer levels and report nothing.
+def check_whole(path: Path, *, may_lack_tiles: bool = False) -> None:
+    """Refuse a TIFF or DICOM file whose end is missing, because a reader may open it with fewer levels and say nothing.
 
-    All directories, their values and their stored tiles are followed to see whether they end inside the file.
+    Parameters
+    ----------
+    path : Path
+    may_lack_tiles : bool
+        Whether stored tiles may be missing at the end: they are unreadable then. Directories must be there.
 
     Raises
     ------
@@ -20,95 +30,42 @@ def check_whole(path: Path) -> None:
         The file is truncated, or its directories are damaged.
     """
     size = path.stat().st_size
-    # NDPI files of 4 GiB and more store offsets of 64 bits in their own way.
-    if path.suffix.lower() == ".ndpi" and size >= _FOUR_GIB:
-        return
     with path.open("rb") as file:
-        form = _tiff_form(file)
-        if form is None:
+        if is_dicom(path):
+            if not may_lack_tiles and _lacks_end(file, size):
+                raise _truncated(path, "its end is missing", _OR_SKIP)
             return
-        open_offsets, seen = [form.first], set[int]()
-        while open_offsets:
-            offset = open_offsets.pop()
-            if offset and offset not in seen:
-                seen.add(offset)
-                following, end = _read_directory(file, form, offset)
-                if end > size:
-                    raise _truncated(path)
-                open_offsets += following
+        # NDPI files of 4 GiB and more store offsets of 64 bits in their own way.
+        if path.suffix.lower() == ".ndpi" and size >= _FOUR_GIB:
+            return
+        try:
+            ends = [_check(directory, size) for directory in directories(file)]
+        except DamagedTiffError as error:
+            raise _truncated(path, f"its end is missing or its directories are invalid ({error})") from error
+    if ends and max(ends) > size and not may_lack_tiles:
+        raise _truncated(path, "its end is missing, or the places of its stored tiles are invalid", _OR_SKIP)
 
 
-class _Form(NamedTuple):
-    """How a TIFF writes numbers: `struct` formats of a count of entries and of an offset, and bytes per entry."""
-
-    number: str
-    offset: str
-    entry: int
-    first: int
-
-
-_TILE_WIDTH, _TILE_LENGTH = 322, 323
-_SUB_DIRECTORIES, _STRIPS, _STRIP_SIZES, _TILES, _TILE_SIZES = 330, 273, 279, 324, 325
-_FOLLOWED = (_SUB_DIRECTORIES, _STRIPS, _STRIP_SIZES, _TILES, _TILE_SIZES, _TILE_WIDTH, _TILE_LENGTH)
-_TYPES = {1: "B", 2: "s", 3: "H", 4: "I", 5: "II", 6: "b", 7: "s", 8: "h", 9: "i", 10: "ii", 11: "f", 12: "d"}
-_TYPES |= {13: "I", 16: "Q", 17: "q", 18: "Q"}
-_NOWHERE = 1 << 63
-# Directories of slides have about 30 entries; a damaged count must not make us read millions.
-_MAX_ENTRIES = 4096
-# OpenSlide ends the whole process if it cannot allocate the memory of a tile.
-_MAX_TILE_PX = 1 << 15
+def _check(directory: Directory, size: int) -> int:
+    """Return where the last stored tile of a directory ends; its own values must be there."""
+    if directory.end > size:
+        raise DamagedTiffError("a directory refers to what lies behind the end of the file")
+    for tag in (TILE_WIDTH, TILE_LENGTH):
+        if (directory.of(tag) > _MAX_TILE_PX).any():
+            raise DamagedTiffError("its tiles are too large")
+    return max((int((places + sizes).max(initial=0)) for places, sizes in directory.stored), default=0)
 
 
-def _tiff_form(file: IO[bytes]) -> _Form | None:
-    head = file.read(16)
-    order = {b"II": "<", b"MM": ">"}.get(head[:2])
-    if order is None or len(head) < 16:
-        return None
-    version = struct.unpack(order + "H", head[2:4])[0]
-    if version == 42:
-        return _Form(order + "H", order + "I", 12, struct.unpack(order + "I", head[4:8])[0])
-    if version == 43:
-        return _Form(order + "Q", order + "Q", 20, struct.unpack(order + "Q", head[8:16])[0])
-    return None
+def _lacks_end(file: IO[bytes], size: int) -> bool:
+    """Return whether the compressed pixels of a DICOM file are not closed."""
+    if _ENCAPSULATED not in file.read(1 << 20):
+        return False
+    file.seek(max(0, size - _TAIL))
+    return _DICOM_END not in file.read(_TAIL)
 
 
-def _read_directory(file: IO[bytes], form: _Form, offset: int) -> tuple[list[int], int]:
-    """Return the offsets of the directories that follow, and the end of everything that this one refers to."""
-    try:
-        count = _unpack(file, offset, form.number)[0]
-        if count > _MAX_ENTRIES:
-            return [], _NOWHERE
-        start = offset + struct.calcsize(form.number)
-        arrays, end = {}, start + count * form.entry
-        for index in range(count):
-            entry = start + index * form.entry
-            tag, kind = _unpack(file, entry, form.offset[0] + "HH")
-            number = _unpack(file, entry + 4, form.offset)[0]
-            letters = _TYPES.get(kind, "B")
-            length = struct.calcsize(form.offset[0] + letters) * number
-            value = entry + 4 + struct.calcsize(form.offset)
-            if length > struct.calcsize(form.offset):
-                value = _unpack(file, value, form.offset)[0]
-                end = max(end, value + length)
-            if tag in _FOLLOWED:
-                arrays[tag] = _unpack(file, value, f"{form.offset[0]}{number}{letters}")
-        if max([0, *arrays.get(_TILE_WIDTH, ()), *arrays.get(_TILE_LENGTH, ())]) > _MAX_TILE_PX:
-            return [], _NOWHERE
-        following = [*arrays.get(_SUB_DIRECTORIES, ()), _unpack(file, start + count * form.entry, form.offset)[0]]
-    except (struct.error, OverflowError, OSError, ValueError, MemoryError):
-        return [], _NOWHERE
-    for offsets, sizes in ((_STRIPS, _STRIP_SIZES), (_TILES, _TILE_SIZES)):
-        parts = zip(arrays.get(offsets, ()), arrays.get(sizes, ()), strict=False)
-        end = max([end, *(start + length for start, length in parts)])
-    return following, end
+_OR_SKIP = " Or add --set slide.skip_unreadable=true: what is missing is then left out and counted."
 
 
-def _unpack(file: IO[bytes], offset: int, form: str) -> tuple[int, ...]:
-    file.seek(offset)
-    return struct.unpack(form, file.read(struct.calcsize(form)))
-
-
-def _truncated(path: Path) -> SlideOpenError:
-    return SlideOpenError(
-        f"{path.name} is damaged: its end is missing or its directories are invalid.", "Copy it again from its source."
-    )
+def _truncated(path: Path, reason: str, or_else: str = "") -> SlideOpenError:
+    return SlideOpenError(f"{path.name} is damaged: {reason}.", f"Copy it again from its source.{or_else}")

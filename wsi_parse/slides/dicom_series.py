@@ -1,7 +1,10 @@
 """The files of one DICOM slide: those in a folder that name the same series. Only headers are read, never pixels."""
 
+import os
 import struct
 from pathlib import Path
+
+from wsi_parse.slides.signatures import first_bytes
 
 _HEAD_BYTES = 1 << 20
 _PREAMBLE = 128
@@ -13,13 +16,16 @@ _ITEM, _ITEM_END, _SEQUENCE_END = (0xFFFE, 0xE000), (0xFFFE, 0xE00D), (0xFFFE, 0
 _UNDEFINED = 0xFFFFFFFF
 
 
+def is_dicom(path: Path) -> bool:
+    """Return whether a file begins as DICOM does."""
+    return first_bytes(path, _PREAMBLE + 4)[_PREAMBLE:] == b"DICM"
+
+
 def series_of(path: Path) -> str | None:
     """Return the SeriesInstanceUID of a DICOM file; None for any other file."""
-    with path.open("rb") as file:
-        if file.read(_PREAMBLE + 4)[_PREAMBLE:] != b"DICM":
-            return None
-        file.seek(0)
-        head = file.read(_HEAD_BYTES)
+    if not is_dicom(path):
+        return None
+    head = first_bytes(path, _HEAD_BYTES)
     try:
         return _Header(head).series()
     except (struct.error, RecursionError):
@@ -31,7 +37,12 @@ def series_files(path: Path) -> list[Path]:
     series = series_of(path)
     if series is None:
         return [path]
-    return sorted(file for file in path.parent.iterdir() if file.is_file() and series_of(file) == series)
+    others = (file for file in path.parent.iterdir() if file != path and _is_readable(file))
+    return sorted([path, *(file for file in others if series_of(file) == series)])
+
+
+def _is_readable(path: Path) -> bool:
+    return path.is_file() and os.access(path, os.R_OK)
 
 
 class _Header:

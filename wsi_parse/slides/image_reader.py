@@ -1,10 +1,10 @@
 """ImageReader: plain images (PNG, JPEG, TIFF without tiles), held in memory as a whole."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
-import tifffile
 from numpy.typing import NDArray
 from PIL.ImageFile import ImageFile
 from PIL.JpegImagePlugin import JpegImageFile
@@ -14,9 +14,11 @@ from wsi_parse.errors import SlideOpenError, UnsupportedSlideError
 from wsi_parse.slides.array_reader import ArrayReader
 from wsi_parse.slides.base import PixelSize
 from wsi_parse.slides.fingerprint import fingerprint
-from wsi_parse.slides.pixel_size import from_tiff_tags
+from wsi_parse.slides.ome import ome_image_of, ome_xml_of
+from wsi_parse.slides.pixel_size_tags import from_ome, from_picture, from_tiff_page
 from wsi_parse.slides.signatures import first_bytes, is_tiff
-from wsi_parse.slides.tiff_colour import check_series, parsing
+from wsi_parse.slides.tiff_file import open_tiff, parsing
+from wsi_parse.slides.tiff_series import choose_series, size_of
 from wsi_parse.slides.transparency import on_white
 
 MAX_PX = 1_000_000_000
@@ -36,10 +38,9 @@ class ImageReader(ArrayReader):
         with path.open("rb") as file:
             head = file.read(4)
         kinds = [kind for start, kind in _PICTURES.items() if head.startswith(start)]
-        pixels, size = (_read_picture(path, kinds[0]), None) if kinds else _read_tiff(path)
+        pixels, size, notes = _read_picture(path, kinds[0]) if kinds else _read_tiff(path)
         super().__init__(pixels, path.name, "image", fingerprint(path))
-        if size is not None:
-            self.info = self.info.with_pixel_size(size)
+        self.info = replace(self.info, pixel_size=size, notes=notes)
 
     @staticmethod
     def detect(path: Path) -> bool:
@@ -47,7 +48,11 @@ class ImageReader(ArrayReader):
         return first_bytes(path, 4).startswith(tuple(_PICTURES)) or is_tiff(path)
 
 
-def _read_picture(path: Path, kind: type[ImageFile]) -> NDArray[np.uint8]:
+# Pixels, what their header says of their size, and what was decided.
+_Read = tuple[NDArray[np.uint8], PixelSize | None, tuple[str, ...]]
+
+
+def _read_picture(path: Path, kind: type[ImageFile]) -> _Read:
     try:
         with path.open("rb") as file, kind(file) as picture:
             _check_size(path.name, picture.width, picture.height)
@@ -57,27 +62,30 @@ def _read_picture(path: Path, kind: type[ImageFile]) -> NDArray[np.uint8]:
                     "If it is a bright-field image, convert it to 8-bit RGB.",
                 )
             if "A" in picture.mode or "transparency" in picture.info:
-                return on_white(np.asarray(picture.convert("RGBA")))
-            return np.asarray(picture.convert("RGB"))
+                pixels = on_white(np.asarray(picture.convert("RGBA")))
+            else:
+                pixels = np.asarray(picture.convert("RGB"))
+            return pixels, from_picture(str(kind.format), picture.info.get("dpi")), ()
     except (OSError, SyntaxError, ValueError) as error:
         raise SlideOpenError(f"the picture is damaged ({error})") from error
 
 
-def _read_tiff(path: Path) -> tuple[NDArray[np.uint8], PixelSize | None]:
+def _read_tiff(path: Path) -> _Read:
     with path.open("rb") as opened, parsing():
-        file = tifffile.TiffFile(opened, name=path.name)
-        series = file.series[0]
-        check_series(path.name, series)
+        tiff = open_tiff(path, opened)
+        series, notes = choose_series(path.name, tiff)
         page: Any = series.keyframe
         _check_size(path.name, page.imagewidth, page.imagelength)
         pixels = page.asarray()
-        size = from_tiff_tags(page)
+        ome = ome_xml_of(path, tiff)
+        size = from_ome(ome_image_of(ome, size_of(series), str(series.name), path.name)) if ome else None
+        size = size or from_tiff_page(page)
     if page.planarconfig == _PLANES:
         pixels = np.moveaxis(pixels, 0, -1)
     extra = page.extrasamples[0] if page.extrasamples else None
     if pixels.shape[-1] == 4 and extra in (_ASSOCIATED_ALPHA, _ALPHA):
-        return on_white(pixels, premultiplied=extra == _ASSOCIATED_ALPHA), size
-    return np.ascontiguousarray(pixels[..., :3]), size
+        return on_white(pixels, premultiplied=extra == _ASSOCIATED_ALPHA), size, notes
+    return np.ascontiguousarray(pixels[..., :3]), size, notes
 
 
 def _check_size(name: str, width: int, height: int) -> None:

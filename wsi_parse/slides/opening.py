@@ -8,8 +8,9 @@ from numpy.typing import NDArray
 
 from wsi_parse.errors import PluginError, SlideError, SlideOpenError, UnsupportedSlideError, UsageError
 from wsi_parse.files import CHECK_RIGHTS
+from wsi_parse.gates import check_input
 from wsi_parse.registry import READERS, plugin_named
-from wsi_parse.slides.base import Reader, claims, has_ending, read_level
+from wsi_parse.slides.base import Reader, SlideInfo, claims, has_ending
 from wsi_parse.slides.slide import Slide, SlideOptions
 
 _OVERVIEW_PX = 512
@@ -67,9 +68,10 @@ def open_slide(source: str | Path | NDArray[np.uint8], options: SlideOptions | N
 
         reader: Reader = ArrayReader(source)
     else:
-        source = Path(source)
-        reader = _reader(source, options.reader)
+        source = check_input(source, "a slide", error=SlideOpenError, folder=True)
+        reader = _reader(source, options)
     try:
+        _check_role(reader.info)
         reader.info = resolve_pixel_size(reader.info, options)
         _check_light(reader)
     except BaseException:
@@ -78,24 +80,24 @@ def open_slide(source: str | Path | NDArray[np.uint8], options: SlideOptions | N
     return Slide(reader, source, options)
 
 
-def _reader(path: Path, wanted: str | None) -> Reader:
+def _reader(path: Path, options: SlideOptions) -> Reader:
     """Open a file; what the system refuses is an error of ours."""
     try:
-        return _first_that_can(path, wanted)
+        return _first_that_can(path, options)
     except SlideError:
         raise
     except OSError as error:
         raise SlideOpenError(f"{path.name} cannot be read: {error.strerror or error}.", CHECK_RIGHTS) from error
 
 
-def _first_that_can(path: Path, wanted: str | None) -> Reader:
+def _first_that_can(path: Path, options: SlideOptions) -> Reader:
+    from wsi_parse.slides.companions import check_companions
     from wsi_parse.slides.completeness import check_whole
 
-    named = {wanted: READERS.get(wanted)} if wanted is not None else None
-    if not path.exists():
-        raise SlideOpenError(f"There is no file {path}.", "Check the path.")
+    named = {options.reader: READERS.get(options.reader)} if options.reader is not None else None
     if not path.is_dir():
-        check_whole(path)
+        check_companions(path)
+        check_whole(path, may_lack_tiles=options.skip_unreadable)
     kinds, reasons = (named, []) if named is not None else _in_order(path)
     if path.is_dir() and all(map(READERS.is_builtin, kinds)):
         raise _not_a_slide(path, reasons)
@@ -144,13 +146,25 @@ def _not_a_slide(folder: Path, reasons: list[str]) -> SlideError:
     )
 
 
+def _check_role(info: SlideInfo) -> None:
+    """Refuse a small picture whose file is called a label or a macro image: it may show the name of a patient."""
+    from wsi_parse.slides.image_role import role_of
+    from wsi_parse.slides.tiff_series import not_a_slide
+
+    role = role_of(Path(info.name).stem.removesuffix(".ome"), (info.width, info.height))
+    if role in ("label", "macro image") and len(info.levels) == 1:
+        raise not_a_slide(info.name, role)
+
+
 def _check_light(reader: Reader) -> None:
-    """Refuse a slide that is not bright-field, judged by the smallest level or the middle of it."""
+    """Refuse a slide that is not bright-field, judged by what can be read of the smallest level or its middle."""
     from wsi_parse.geometry import Box
     from wsi_parse.slides.brightfield import check_brightfield
+    from wsi_parse.slides.readable import TolerantReader
 
     index = len(reader.info.levels) - 1
     level = reader.info.levels[index]
     side = 4 * _OVERVIEW_PX
     box = Box(max(0, (level.width - side) // 2), max(0, (level.height - side) // 2), side, side)
-    check_brightfield(reader.info.name, read_level(reader, index, box.intersection(level.box)))
+    # What cannot be read is white, and white counts as not scanned.
+    check_brightfield(reader.info.name, TolerantReader(reader).read_level(index, box.intersection(level.box)))

@@ -1,24 +1,25 @@
 """OpenSlideReader: all formats of OpenSlide, DICOM included; its pixels are the reference."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack, suppress
+from dataclasses import replace
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 import openslide
-import tifffile
 from numpy.typing import NDArray
 
 from wsi_parse.errors import SlideOpenError, SlideReadError, UnsupportedSlideError
 from wsi_parse.geometry import Box
 from wsi_parse.slides.base import Level, SlideInfo
-from wsi_parse.slides.cached_tiles import CachedTiles, TileCache, unreadable
+from wsi_parse.slides.cached_tiles import CachedTiles, TileCache, lost, unreadable
 from wsi_parse.slides.downsample import downsample
 from wsi_parse.slides.fingerprint import fingerprint
-from wsi_parse.slides.pixel_size import from_openslide
+from wsi_parse.slides.pixel_size_tags import from_openslide, from_tiff_page, number_of
 from wsi_parse.slides.stored_tiles import stored_tiles
-from wsi_parse.slides.tiff_colour import check_page, parsing
+from wsi_parse.slides.tiff_colour import check_page, is_colour, same_size
+from wsi_parse.slides.tiff_file import open_tiff, parsing
 from wsi_parse.slides.transparency import on_white
 
 _TILE_PX = 1024
@@ -26,6 +27,8 @@ _TILE_PX = 1024
 _NO_BOUNDS = ("generic-tiff", "argos")
 _STORED_TILE_VENDORS = ("aperio", "generic-tiff")
 _MAX_SHIFT_PX = 1e-6
+# Stored tiles that are compared with OpenSlide, and how many are tried where some are damaged.
+_COMPARED, _MAX_COMPARED = 3, 12
 _ORIENTATION = 274
 
 
@@ -68,7 +71,7 @@ class OpenSlideReader:
             raise UnsupportedSlideError(f"{path.name} is a fluorescence slide.", "Use a bright-field slide.")
         width, height = self._slide.dimensions
         levels = tuple(
-            Level(*size, downsample(width, size[0]), downsample(height, size[1]))
+            Level(*size, downsample(width, size[0]), downsample(height, size[1]), (_TILE_PX, _TILE_PX))
             for size in self._slide.level_dimensions
         )
         self.info = SlideInfo(
@@ -78,7 +81,7 @@ class OpenSlideReader:
             levels,
             from_openslide(properties),
             None if vendor in _NO_BOUNDS else _bounds(properties),
-            _number(properties.get("openslide.objective-power")),
+            number_of(properties, "openslide.objective-power"),
             fingerprint(path),
         )
         self.tiles = [self._openslide_tiles(index) for index in range(len(levels))]
@@ -107,15 +110,18 @@ class OpenSlideReader:
             # After an error a handle fails for every thread. A fresh one, unknown to the other threads, shows whether
             # this tile is damaged. The old handle closes when the last thread releases it.
             pass
+        level = self.info.levels[index]
+        scale = level.downsample_x, level.downsample_y
         try:
             fresh = openslide.OpenSlide(self._path)
-            pixels = self._read_region(fresh, index, tile)
         except (openslide.OpenSlideError, OSError) as error:
-            # Where it cannot be opened any more, the next read fails in the same way.
+            raise lost(self.info.name, index, tile, scale, error) from error
+        try:
+            pixels = self._read_region(fresh, index, tile)
+        except openslide.OpenSlideError as error:
+            # The next read begins with a handle that works; if there is none, it says so.
             with suppress(openslide.OpenSlideError, OSError):
                 self._slide = openslide.OpenSlide(self._path)
-            level = self.info.levels[index]
-            scale = level.downsample_x, level.downsample_y
             raise unreadable(self.info.name, index, tile, scale, error) from error
         self._slide = fresh
         return pixels
@@ -139,17 +145,17 @@ class OpenSlideReader:
             file = stack.enter_context(self._path.open("rb"))
             try:
                 with parsing():
-                    tiff = tifffile.TiffFile(file, name=self._path.name)
-                    pages = {(page.imagewidth, page.imagelength): page for page in tiff.pages if page.is_tiled}
+                    tiff = open_tiff(self._path, file)
+                    tiled = [page for page in tiff.pages if page.is_tiled]
+                    # Of pages of one size, the first is OpenSlide's.
+                    pages = {(page.imagewidth, page.imagelength): page for page in reversed(tiled)}
             except SlideOpenError:
                 return
             if self.info.levels[0].size in pages:
                 first = pages[self.info.levels[0].size]
                 check_page(self.info.name, first)
-                if self.info.vendor == "generic-tiff" and first.tags.valueof(_ORIENTATION, 1) != 1:
-                    raise SlideOpenError(
-                        "OpenSlide applies the TIFF's orientation to each tile, not to the whole image"
-                    )
+                if self.info.vendor == "generic-tiff":
+                    self._check_generic(first, list(tiff.pages))
             used = False
             for index, level in enumerate(self.info.levels):
                 page = pages.get(level.size)
@@ -159,25 +165,65 @@ class OpenSlideReader:
                 tiles = stored_tiles(tiff, page, self.info.name, index, level, self._cache)
                 if tiles is not None and self._agrees(index, tiles, page.databytecounts):
                     self.tiles[index] = tiles
+                    levels = list(self.info.levels)
+                    levels[index] = replace(level, tile_px=tiles.tile)
+                    self.info = replace(self.info, levels=tuple(levels))
                     used = True
             if used:
                 self._files = stack.pop_all()
 
+    def _check_generic(self, first: Any, pages: Sequence[Any]) -> None:  # noqa: ANN401 - pages of tifffile
+        """Refuse a plain TIFF of which OpenSlide shows another image than the slide, or not as it is stored.
+
+        Parameters
+        ----------
+        first : page
+            That of level 0.
+        pages : sequence of pages
+            All of the file.
+        """
+        if first.tags.valueof(_ORIENTATION, 1) != 1:
+            raise SlideOpenError("OpenSlide applies the TIFF's orientation to each tile, not to the whole image")
+        if any(page.imagewidth * page.imagelength > first.imagewidth * first.imagelength for page in pages):
+            raise SlideOpenError("OpenSlide reads the first image, and a larger one follows")
+        size = first.imagewidth, first.imagelength
+        alike = sum((page.imagewidth, page.imagelength) == size and is_colour(page) for page in pages)
+        if alike > 1:
+            raise same_size(self.info.name, alike)
+        if self.info.pixel_size is None:
+            self.info = replace(self.info, pixel_size=from_tiff_page(first))
+
     def _agrees(self, index: int, tiles: CachedTiles, sizes: Sequence[int]) -> bool:
-        """Compare the first, the last and the largest stored tile with OpenSlide, where OpenSlide does not shift."""
+        """Compare the first, the last and the largest stored tile with OpenSlide, where OpenSlide does not shift.
+
+        A tile that neither can read is damaged, and the next largest ones are compared in its place.
+        """
         width, height = tiles.tile
         across = -(-tiles.level.width // width)
         scale = self._slide.level_downsamples[index]
-        for number in {0, tiles.count - 1, int(np.argmax(sizes)) % tiles.count}:
+        by_size = (np.argsort(sizes, kind="stable")[::-1][:_MAX_COMPARED] % tiles.count).tolist()
+        equal = damaged = 0
+        for number in dict.fromkeys((0, tiles.count - 1, *by_size)):
             tile = Box(number % across * width, number // across * height, width, height).intersection(tiles.level)
             if any(abs(round(corner * scale) / scale - corner) > _MAX_SHIFT_PX for corner in (tile.x, tile.y)):
                 continue
-            try:
-                if not np.array_equal(tiles.read(tile), self._read_tile(index, tile)):
-                    return False
-            except SlideReadError:
+            ours, theirs = _or_none(tiles.read, tile), _or_none(self._read_tile, index, tile)
+            if ours is None and theirs is None:
+                damaged += 1
+            elif ours is None or theirs is None or not np.array_equal(ours, theirs):
                 return False
-        return True
+            else:
+                equal += 1
+            if equal == _COMPARED:
+                break
+        return equal > 0 or not damaged
+
+
+def _or_none(read: Callable[..., NDArray[np.uint8]], *place: Any) -> NDArray[np.uint8] | None:  # noqa: ANN401
+    try:
+        return read(*place)
+    except SlideReadError:
+        return None
 
 
 def _bounds(properties: Mapping[str, str]) -> Box | None:
@@ -185,10 +231,3 @@ def _bounds(properties: Mapping[str, str]) -> Box | None:
     if not all(name in properties for name in names):
         return None
     return Box(*(int(properties[name]) for name in names))
-
-
-def _number(text: str | None) -> float | None:
-    try:
-        return float(text) if text is not None else None
-    except ValueError:
-        return None

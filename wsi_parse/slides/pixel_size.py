@@ -1,102 +1,132 @@
-"""Microns per pixel and the source of the number; an implausible number counts as missing."""
+"""Which pixel size counts: that of the file or the user's, and whether a slide can have it."""
 
 import math
-import re
-import xml.etree.ElementTree as ElementTree
-from collections.abc import Mapping
-from typing import Any
+from dataclasses import replace
 
+from wsi_parse.cautions import Caution, pixels_not_square, unusual_pixel_size
 from wsi_parse.errors import PixelSizeError
+from wsi_parse.settings.bounds import is_usual_pixel_size, pixel_size_problem
 from wsi_parse.slides.base import PixelSize, SlideInfo
+from wsi_parse.slides.pixel_size_tags import PRINTING
 from wsi_parse.slides.slide import SlideOptions
 
-# No scanner works outside of this range: 72, 96, 150, 300, 600 and 1200 dpi and a unit of 1 mm give 21 to 1000 um.
-PLAUSIBLE_UM = (0.02, 20.0)
 DISAGREES = 0.02
-_UNIT_UM = {"µm": 1.0, "μm": 1.0, "um": 1.0, "nm": 1e-3, "mm": 1e3, "cm": 1e4, "m": 1e6, "pm": 1e-6, "in": 25400.0}
+# 72, 96, 150, 300, 600 and 1200 dots per inch give 21 to 353 um: a resolution for printing.
+_MAX_PRINTED_UM = 20.0
+# Pixels of line scanners can be a little longer than wide. More than this is an error of the file.
+_NOT_SQUARE, _MAX_RATIO = 1.1, 5.0
+# A number that is wrong by a power of ten, and a magnification: 40x has about 0.25 um.
+_LIKELY_UM = (0.2, 1.05)
+_MAGNIFICATIONS, _UM_OF_1X = (5, 10, 20, 40, 60, 63, 80, 100), 10.0
 
-# TIFF ResolutionUnit.
-_RESOLUTION_UNIT_UM = {2: 25_400.0, 3: 10_000.0}
 
+def check_pixel_size(x_um: float, y_um: float, source: str) -> tuple[Caution, ...]:
+    """Check a pixel size, wherever it comes from.
 
-def pixel_size_of(x_um: float | None, y_um: float | None, source: str) -> PixelSize | None:
-    """Return a pixel size if both numbers are plausible, else None.
+    Parameters
+    ----------
+    x_um, y_um : float
+        Microns per level-0 pixel.
+    source : str
+        Where the numbers come from: "--mpp", "aperio metadata", "TIFF resolution".
 
-    >>> pixel_size_of(352.8, 352.8, "TIFF resolution") is None
-    True
+    Returns
+    -------
+    tuple of Caution
+        What is unusual about it.
+
+    Raises
+    ------
+    PixelSizeError
+        No slide can have it.
+
+    >>> check_pixel_size(0.25, 0.25, "--mpp")
+    ()
+    >>> check_pixel_size(0.025, 0.025, "TIFF resolution")[0].text
+    'The pixel size of 0.025 µm is unusual for a slide. Is it 0.25 µm?'
     """
-    if x_um is None or y_um is None:
-        return None
-    low, high = PLAUSIBLE_UM
-    return PixelSize(x_um, y_um, source) if low <= x_um <= high and low <= y_um <= high else None
+    for um in (x_um, y_um):
+        if problem := problem_of(um, source):
+            raise PixelSizeError(f"{um:g} µm per pixel ({source}) is not a valid pixel size: {problem}.", _GIVE_IT)
+    ratio = max(x_um, y_um) / min(x_um, y_um)
+    if ratio > _MAX_RATIO:
+        raise PixelSizeError(
+            f"{x_um:g} x {y_um:g} µm per pixel ({source}) is not a valid pixel size: pixels of slides are square.",
+            _GIVE_IT,
+        )
+    unusual = next((um for um in (x_um, y_um) if not is_usual_pixel_size(um)), None)
+    found = () if unusual is None else (unusual_pixel_size(unusual, likely_pixel_size(unusual)),)
+    return found if ratio <= _NOT_SQUARE else (*found, pixels_not_square(x_um, y_um))
 
 
-def from_openslide(properties: Mapping[str, str]) -> PixelSize | None:
-    """Read the pixel size that OpenSlide reports, from the vendor's metadata or a plain TIFF's resolution tags."""
-    vendor = properties.get("openslide.vendor", "")
-    source = "TIFF resolution" if vendor == "generic-tiff" else f"{vendor} metadata"
-    return pixel_size_of(_number(properties.get("openslide.mpp-x")), _number(properties.get("openslide.mpp-y")), source)
+_GIVE_IT = "Give it in µm per pixel, for example --mpp 0.25; `wsi-parse preview` shows the slide with rulers."
 
 
-def from_tiff_tags(page: Any) -> PixelSize | None:  # noqa: ANN401 - a page of tifffile
-    """Read the pixel size from the resolution tags of a TIFF."""
-    unit = _RESOLUTION_UNIT_UM.get(int(page.resolutionunit))
-    across, down = page.resolution
-    return pixel_size_of(unit / across, unit / down, "TIFF resolution") if unit and across and down else None
+def problem_of(um: float, source: str) -> str:
+    """Say why a number cannot be a pixel size; empty if it can."""
+    if not (math.isfinite(um) and um > 0):
+        return "it must be a positive number"
+    if source.endswith(PRINTING) and um > _MAX_PRINTED_UM:
+        return "it is a resolution for printing"
+    return pixel_size_problem(um)
 
 
-def from_ome_xml(xml: str) -> PixelSize | None:
-    """Read PhysicalSizeX and PhysicalSizeY of the first image, in their units (microns if no unit is given)."""
-    try:
-        root = ElementTree.fromstring(re.sub(r"<\?xml[^>]*\?>", "", xml))
-    except ElementTree.ParseError:
-        return None
-    for element in root.iter():
-        if element.tag.rpartition("}")[2] == "Pixels":
-            sizes = []
-            for axis in "XY":
-                value = _number(element.get(f"PhysicalSize{axis}"))
-                unit = _UNIT_UM.get(element.get(f"PhysicalSize{axis}Unit", "µm"))
-                sizes.append(value * unit if value is not None and unit is not None else None)
-            return pixel_size_of(sizes[0], sizes[1], "OME-XML")
-    return None
+def likely_pixel_size(um: float) -> float | None:
+    """Return what an unusual number most likely stands for: a power of ten less or more, or a magnification.
+
+    >>> likely_pixel_size(0.025), likely_pixel_size(40), likely_pixel_size(8.3)
+    (0.25, 0.25, 0.83)
+    """
+    if um in _MAGNIFICATIONS:
+        return _UM_OF_1X / um
+    return next((float(f"{um * by:.3g}") for by in (10, 0.1) if _LIKELY_UM[0] <= um * by <= _LIKELY_UM[1]), None)
 
 
 def resolve_pixel_size(info: SlideInfo, options: SlideOptions) -> SlideInfo:
     """Choose between the pixel size of the file and the user's.
+
+    What the file says and no slide can have is not used; it stays in ``stated_pixel_size``, so that it can be shown.
 
     Raises
     ------
     PixelSizeError
         The user's number is not valid, or differs from the file's by more than 2 % without `override_mpp`.
     """
-    from_file, mpp = info.pixel_size, options.mpp
-    if mpp is None:
-        if options.override_mpp:
-            raise PixelSizeError(
-                f"{info.name}: --override-mpp was given without --mpp.", "Add the pixel size, for example --mpp 0.25."
-            )
-        return info
-    if not (math.isfinite(mpp) and mpp > 0):
-        raise PixelSizeError(
-            f"{info.name}: {mpp:g} µm per pixel is not a valid pixel size.",
-            "Give a positive number; usual values are --mpp 0.25 and --mpp 0.5.",
-        )
-    if from_file is None:
-        return info.with_pixel_size(PixelSize(mpp, mpp, "user"))
+    stated, mpp = info.pixel_size, options.mpp
+    if mpp is not None:
+        return _with_users(info, mpp, override=options.override_mpp)
     if options.override_mpp:
-        return info.with_pixel_size(PixelSize(mpp, mpp, f"user, overriding {from_file.source}"))
-    if max(abs(mpp / size - 1) for size in (from_file.x_um, from_file.y_um)) > DISAGREES:
         raise PixelSizeError(
-            f"{info.name}: --mpp gives {mpp:g} µm per pixel, but the file gives {from_file.x_um:g} x "
-            f"{from_file.y_um:g} µm ({from_file.source}).",
-            "Omit --mpp to use the file's value, or add --override-mpp to use yours.",
+            f"{info.name}: --override-mpp was given without --mpp.", "Add the pixel size, for example --mpp 0.25."
         )
-    return info
-
-
-def _number(text: str | None) -> float | None:
+    if stated is None:
+        return info
     try:
-        return float(text) if text is not None else None
-    except ValueError:
-        return None
+        cautions = check_pixel_size(stated.x_um, stated.y_um, stated.source)
+    except PixelSizeError:
+        return replace(info, pixel_size=None, stated_pixel_size=stated)
+    return replace(info, stated_pixel_size=stated, cautions=(*info.cautions, *cautions))
+
+
+def _with_users(info: SlideInfo, mpp: float, *, override: bool) -> SlideInfo:
+    stated = info.pixel_size
+    try:
+        cautions = check_pixel_size(mpp, mpp, "--mpp")
+    except PixelSizeError as error:
+        raise PixelSizeError(f"{info.name}: {error.message}", error.remedy) from error
+    source = f"user, overriding {stated.source}" if stated is not None and override else "user"
+    chosen = PixelSize(mpp, mpp, source)
+    if stated is not None and not override and not _is_for_printing(stated):
+        if max(abs(mpp / size - 1) for size in (stated.x_um, stated.y_um)) > DISAGREES:
+            raise PixelSizeError(
+                f"{info.name}: --mpp gives {mpp:g} µm per pixel, but the file gives {stated.x_um:g} x "
+                f"{stated.y_um:g} µm ({stated.source}).",
+                "Omit --mpp to use the file's value, or add --override-mpp to use yours.",
+            )
+        chosen = stated
+    return replace(info, pixel_size=chosen, stated_pixel_size=stated, cautions=(*info.cautions, *cautions))
+
+
+def _is_for_printing(stated: PixelSize) -> bool:
+    """Return whether the file's number says nothing about the slide."""
+    return stated.source.endswith(PRINTING) and any(problem_of(um, stated.source) for um in (stated.x_um, stated.y_um))

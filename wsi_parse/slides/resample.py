@@ -6,6 +6,7 @@ below 2**24 are added in float32, exactly and in any order, so a part cut from a
 byte for byte.
 """
 
+import math
 from functools import lru_cache
 
 import numpy as np
@@ -57,6 +58,17 @@ def taps(start: int, stop: int, step: float, length: int, bands: int = 1) -> tup
         (integers[rows, indices].astype(np.float32), (rows, columns - first)), shape=(len(index), needed)
     ).tocsr()
     return first, weights if bands == 1 else sparse.kron(weights, sparse.eye_array(bands, dtype=np.float32), "csr")
+
+
+def touched(start: int, stop: int, step: float) -> tuple[int, int]:
+    """Return the frame pixels, half-open, that :func:`taps` computes from any of the level pixels `start` to `stop`.
+
+    >>> touched(256, 512, 2.0), touched(0, 3, 0.5)
+    ((128, 256), (-1, 7))
+    """
+    if step >= 1:
+        return math.floor(start / step + _TINY), math.ceil(stop / step - _TINY)
+    return math.floor((start - 0.5) / step - 0.5 + _TINY) + 1, math.ceil((stop + 0.5) / step - 0.5 - _TINY)
 
 
 def apply_taps(pixels: NDArray[np.uint8], rows: sparse.csr_array, columns: sparse.csr_array) -> NDArray[np.uint8]:

@@ -2,8 +2,9 @@
 
 import math
 import weakref
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from functools import partial
 from numbers import Integral, Real
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,20 +13,14 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from wsi_parse.errors import PixelSizeError, UsageError
+from wsi_parse.errors import PixelSizeError, SlideLostError, SlideReadError, UsageError
 from wsi_parse.geometry import Box, Frame
-from wsi_parse.slides.base import Level, PixelSize, Reader, SlideInfo, read_level
-from wsi_parse.slides.resample import apply_taps, taps
+from wsi_parse.slides.base import PixelSize, Reader, SlideInfo, read_level
+from wsi_parse.slides.lattice import SAME_SCALE, WHITE, read_lattice, steps_of
+from wsi_parse.slides.readable import Readable, TolerantReader, unknown_in
 
-WHITE = 255
-# Size of one read: it bounds the memory for every box and scale. It is small enough that the same memory is used again
-# and again, because fresh pages cost more than the pixels, and as wide as a row of stored tiles that the cache holds.
-_READ_WIDTH_PX, _READ_PX = 4096, 1_500_000
-# A part of this size fits into a processor's cache and is resampled three times as fast as the whole at once.
-_RESAMPLED_SIDE_PX = 320
-# Pillow's `reduce` multiplies by a rounded 1 / area: up to this area its error is below a tenth of a grey level.
-_MAX_REDUCED_AREA = 64 * 64
-
+# A result of more pixels, 12 GB, is a mistake.
+_MAX_READ_PX = 4_000_000_000
 
 _PATIENT_DATA = "It is left out because it may hold patient data; slide.pixel_size gives the pixel size."
 # Of OpenSlide, with what to use instead.
@@ -33,6 +28,9 @@ _INSTEAD = {
     "read_region": "Use slide.read(Box(x, y, width, height)), with slide.frame(mpp=1.0) for another scale.",
     "properties": _PATIENT_DATA,
 }
+
+# Reads a box of a level, given by its index.
+_ReadLevel = Callable[[int, Box], NDArray[np.uint8]]
 
 
 @dataclass(frozen=True)
@@ -47,16 +45,19 @@ class SlideOptions:
         Use `mpp` even if the file has another pixel size.
     reader : str or None
         Name of the reader to use; None tries all.
+    skip_unreadable : bool
+        Where stored tiles are damaged, `read` gives white instead of an error; :meth:`Slide.read_readable` says where.
 
     Examples
     --------
     >>> SlideOptions(mpp=0.25)
-    SlideOptions(mpp=0.25, override_mpp=False, reader=None)
+    SlideOptions(mpp=0.25, override_mpp=False, reader=None, skip_unreadable=False)
     """
 
     mpp: float | None = None
     override_mpp: bool = False
     reader: str | None = None
+    skip_unreadable: bool = False
 
 
 class Slide:
@@ -138,8 +139,10 @@ class Slide:
             Neither the file nor the user gave it.
         """
         if self.info.pixel_size is None:
+            stated = self.info.stated_pixel_size
+            but = "" if stated is None else f": {_unusable(stated)}"
             raise PixelSizeError(
-                f"{self.name} has no pixel size (µm per pixel).",
+                f"{self.name} has no pixel size (µm per pixel){but}.",
                 "Give it with --mpp (in Python: SlideOptions(mpp=0.25)); usual values are 0.25 (40x) and 0.5 (20x). "
                 "A lymphocyte's nucleus is about 7 µm wide.",
             )
@@ -189,7 +192,7 @@ class Slide:
         """Lay a lattice of `scale` level-0 pixels per pixel over the slide; its pixel size may be unknown (NaN)."""
         known = self.info.pixel_size
         x_um, y_um = (known.x_um, known.y_um) if known else (math.nan, math.nan)
-        width, height = (max(1, math.floor(length / scale + _SAME_SCALE)) for length in self.dimensions)
+        width, height = (max(1, math.floor(length / scale + SAME_SCALE)) for length in self.dimensions)
         return Frame(width, height, x_um * scale, y_um * scale, scale, scale)
 
     @property
@@ -222,7 +225,7 @@ class Slide:
         """Return the coarsest level that is at least as fine as the frame on both axes."""
         best = 0
         for index, level in enumerate(self.info.levels):
-            fine = 1 + _SAME_SCALE
+            fine = 1 + SAME_SCALE
             if level.downsample_x <= frame.scale_x * fine and level.downsample_y <= frame.scale_y * fine:
                 best = index
         return best
@@ -247,54 +250,82 @@ class Slide:
         SlideReadError
             Stored pixels are damaged; the message names the level and the position.
         UsageError
-            `box_frame` is not a Box of whole numbers, or `frame` is not a Frame.
+            The slide is closed, `box_frame` is not a Box of whole numbers or is too large, or `frame` is not a Frame.
         """
+        self._check_read(box_frame, frame)
+        frame = self.level0_frame if frame is None else frame
+        if self.options.skip_unreadable:
+            return self._read_what_is_known(box_frame, frame).pixels
+        return self._read_from(self.level_for(frame), box_frame, frame, self._read_level)
+
+    def read_readable(self, box_frame: Box, frame: Frame | None = None) -> Readable:
+        """Read a box of the frame as :meth:`read` does; where stored tiles are damaged, say which pixels are unknown.
+
+        A pixel that is unknown at the best level is taken from the next finer one; what is unknown at level 0 as well
+        stays unknown. So each pixel of a frame has one value, whatever box is read.
+
+        Raises
+        ------
+        SlideLostError
+            The file cannot be read any more.
+        UsageError
+            As in :meth:`read`.
+        """
+        self._check_read(box_frame, frame)
+        return self._read_what_is_known(box_frame, self.level0_frame if frame is None else frame)
+
+    def _read_what_is_known(self, box_frame: Box, frame: Frame) -> Readable:
+        index = self.level_for(frame)
+        try:
+            return Readable(self._read_from(index, box_frame, frame, self._read_level))
+        except SlideLostError:
+            raise
+        except SlideReadError:
+            pass
+        tolerant = TolerantReader(self._reader)
+        pixels = self._read_from(index, box_frame, frame, tolerant.read_level)
+        unknown = self._unknown(tolerant, index, [box_frame], frame)
+        for finer in range(index - 1, -1, -1):
+            for box in unknown:
+                pixels[box.relative_to(box_frame).slices] = self._read_from(finer, box, frame, tolerant.read_level)
+            unknown = self._unknown(tolerant, finer, unknown, frame)
+        for box in unknown:
+            pixels[box.relative_to(box_frame).slices] = WHITE
+        if not unknown:
+            return Readable(pixels)
+        damaged = tolerant.damaged_in(0)
+        return Readable(pixels, tuple(unknown), tuple(damaged), tolerant.damaged[0, damaged[0]])
+
+    def _unknown(self, tolerant: TolerantReader, index: int, boxes: Iterable[Box], frame: Frame) -> list[Box]:
+        """Return which parts of boxes of a frame come from damaged tiles of a level."""
+        steps, damaged = steps_of(frame, self.info.levels[index]), tolerant.damaged_in(index)
+        return list(dict.fromkeys(part for box in boxes for part in unknown_in(damaged, box, *steps)))
+
+    def _read_level(self, index: int, box_level: Box) -> NDArray[np.uint8]:
+        return read_level(self._reader, index, box_level)
+
+    def _read_from(self, index: int, box_frame: Box, frame: Frame, read: _ReadLevel) -> NDArray[np.uint8]:
+        return read_lattice(box_frame, frame, self.info.levels[index], partial(read, index))
+
+    def _check_read(self, box_frame: Box, frame: Frame | None) -> None:
+        if not self._closing.alive:
+            raise UsageError(f"The slide {self.name} is closed.", "Open it again with wsi_parse.open_slide.")
         if not is_whole_box(box_frame):
             raise not_a_box(box_frame)
+        if box_frame.area > _MAX_READ_PX:
+            raise UsageError(
+                f"A box of {box_frame.width:,} x {box_frame.height:,} pixels is too large to be read at once.",
+                "Read smaller boxes, or read it at a coarser scale: slide.read(box, slide.frame(mpp=8.0)).",
+            )
         if frame is not None and not isinstance(frame, Frame):
             raise UsageError(
                 f"The scale of a read is a Frame, not {frame!r}.", "Make one: slide.frame(mpp=1.0) has 1 µm per pixel."
             )
-        frame = self.level0_frame if frame is None else frame
-        level_index = self.level_for(frame)
-        level = self.info.levels[level_index]
-        step_x, step_y = _step(frame.scale_x, level.downsample_x), _step(frame.scale_y, level.downsample_y)
-        # A frame pixel is inside the slide if its centre is.
-        inside = box_frame.intersection(Box(0, 0, _inside(level.width, step_x), _inside(level.height, step_y)))
-        if step_x == step_y == 1 and inside == box_frame:
-            return read_level(self._reader, level_index, box_frame)
-        out = np.empty((*box_frame.shape, 3), np.uint8)
-        if not inside.area:
-            out.fill(WHITE)
-            return out
-        _whiten_around(out, inside.relative_to(box_frame))
-        width = max(1, int(_READ_WIDTH_PX / max(1.0, step_x)))
-        height = max(1, int(_READ_PX / (min(width, inside.width) * max(1.0, step_x) * max(1.0, step_y))))
-        for piece in _pieces(inside, width, height):
-            out[piece.relative_to(box_frame).slices] = self._resampled(piece, level_index, step_x, step_y)
-        return out
 
-    def _resampled(self, box: Box, level_index: int, step_x: float, step_y: float) -> NDArray[np.uint8]:
-        level = self.info.levels[level_index]
-        if step_x == int(step_x) and step_y == int(step_y) and step_x * step_y <= _MAX_REDUCED_AREA:
-            return self._reduced(box, level_index, int(step_x), int(step_y))
-        source = _source(box, step_x, step_y, level)
-        pixels = read_level(self._reader, level_index, source)
-        out = np.empty((*box.shape, 3), np.uint8)
-        side_x, side_y = (max(1, int(_RESAMPLED_SIDE_PX / max(1.0, step))) for step in (step_x, step_y))
-        for piece in _pieces(box, side_x, side_y):
-            needed = _source(piece, step_x, step_y, level).relative_to(source)
-            _, columns = taps(piece.x, piece.right, step_x, level.width, 3)
-            _, rows = taps(piece.y, piece.bottom, step_y, level.height)
-            out[piece.relative_to(box).slices] = apply_taps(pixels[needed.slices], rows, columns)
-        return out
 
-    def _reduced(self, box: Box, level_index: int, step_x: int, step_y: int) -> NDArray[np.uint8]:
-        """Average rectangles of whole pixels: the same areas as by :func:`taps`, several times faster."""
-        level = self.info.levels[level_index]
-        source = Box(box.x * step_x, box.y * step_y, box.width * step_x, box.height * step_y).intersection(level.box)
-        pixels = read_level(self._reader, level_index, source)
-        return pixels if step_x == step_y == 1 else np.asarray(Image.fromarray(pixels).reduce((step_x, step_y)))
+def _unusable(stated: PixelSize) -> str:
+    """Say what the file gives as its pixel size, where no slide can have it."""
+    return f"the file says {stated.x_um:.4g} x {stated.y_um:.4g} µm ({stated.source}), which no slide has"
 
 
 def is_whole_box(box: object) -> bool:
@@ -307,38 +338,3 @@ def not_a_box(given: object) -> UsageError:
     return UsageError(
         f"A rectangle is a Box, not {given!r}.", "Write it as wsi_parse.Box(x, y, width, height), in whole pixels."
     )
-
-
-# A level and a frame whose scales differ by less than this share have the same scale.
-_SAME_SCALE = 1e-6
-
-
-def _whiten_around(out: NDArray[np.uint8], inside: Box) -> None:
-    """Fill all but `inside` with white."""
-    rows = inside.slices[0]
-    out[: inside.y].fill(WHITE)
-    out[inside.bottom :].fill(WHITE)
-    out[rows, : inside.x] = WHITE
-    out[rows, inside.right :] = WHITE
-
-
-def _step(scale: float, downsample: float) -> float:
-    step = scale / downsample
-    return round(step) if abs(step - round(step)) < _SAME_SCALE * step else step
-
-
-def _inside(length_level: int, step: float) -> int:
-    return max(1, int(np.floor(length_level / step + 0.5)))
-
-
-def _pieces(box: Box, width: int, height: int) -> Iterator[Box]:
-    """Cut a box, column after column, each from top to bottom."""
-    for x in range(box.x, box.right, width):
-        yield from Box(x, box.y, min(width, box.right - x), box.height).strips(height)
-
-
-def _source(box: Box, step_x: float, step_y: float, level: Level) -> Box:
-    """Return the pixels of the level from which a box of the frame is computed."""
-    left, columns = taps(box.x, box.right, step_x, level.width)
-    top, rows = taps(box.y, box.bottom, step_y, level.height)
-    return Box(left, top, columns.shape[1], rows.shape[1])

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from wsi_parse.geometry import Box
 from wsi_parse.slides.base import Level
-from wsi_parse.slides.cached_tiles import CachedTiles, TileCache, unreadable
+from wsi_parse.slides.cached_tiles import CachedTiles, TileCache, lost, unreadable
 
 _PLANES = 2
 _JPEG_END = b"\xff\xd9"
@@ -61,21 +61,25 @@ class _StoredTiles:
         segments = [first + plane * self._tiles_per_plane for plane in range(self._planes)]
         if any(self._sizes[segment] == 0 for segment in segments):
             return np.full((*tile.shape, 3), 255, np.uint8)
+        scale = self._level.downsample_x, self._level.downsample_y
         try:
             parts = [self._part(segment, tile) for segment in segments]
         except OSError as error:
-            scale = self._level.downsample_x, self._level.downsample_y
-            raise unreadable(self._name, self._index, tile, scale, error.strerror or error) from error
-        except (ValueError, RuntimeError, IndexError, TypeError, AttributeError) as error:
-            scale = self._level.downsample_x, self._level.downsample_y
+            raise lost(self._name, self._index, tile, scale, error.strerror or error) from error
+        except Exception as error:
+            # A decoder raises what it likes: its own errors, and those of what it is made of.
             reason = f"its stored tile is damaged ({error})"
             raise unreadable(self._name, self._index, tile, scale, reason) from error
         return np.ascontiguousarray(parts[0]) if self._planes == 1 else np.concatenate(parts, axis=2)
 
     def _part(self, segment: int, tile: Box) -> NDArray[np.uint8]:
+        if self._offsets[segment] >= self._file.filehandle.size:
+            raise ValueError("it lies behind the end of the file")
         with self._lock:
             self._file.filehandle.seek(self._offsets[segment])
             data = self._file.filehandle.read(self._sizes[segment])
+        if len(data) < self._sizes[segment]:
+            raise ValueError("its end is missing")
         # The decoder silently fills a missing part with grey; OpenSlide refuses such tiles too.
         if self._is_jpeg and not data.rstrip(b"\0").endswith(_JPEG_END):
             raise ValueError("its end is missing")

@@ -1,36 +1,14 @@
 """The check that a TIFF holds one plane of 8-bit RGB, as H&E slides do; all else is refused with a reason."""
 
-import logging
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
 import tifffile
 
-from wsi_parse.errors import SlideError, SlideOpenError, UnsupportedSlideError
+from wsi_parse.errors import UnsupportedSlideError
 
 _COLOUR = (tifffile.PHOTOMETRIC.RGB, tifffile.PHOTOMETRIC.YCBCR)
 _CONVERT = "If it is a bright-field slide, convert it to 8-bit RGB."
-
-# Our errors report the problems that tifffile logs; without a handler they would appear on the screen as well.
-logging.getLogger("tifffile").addHandler(logging.NullHandler())
-
-
-@contextmanager
-def parsing() -> Iterator[None]:
-    """Turn every exception that a parser raises on a damaged TIFF into a SlideOpenError.
-
-    Raises
-    ------
-    SlideOpenError
-    """
-    try:
-        yield
-    except SlideError:
-        raise
-    except Exception as error:
-        raise SlideOpenError(f"the file is not a readable TIFF ({error})") from error
 
 
 def check_series(name: str, series: Any) -> None:  # noqa: ANN401 - a series of tifffile
@@ -51,7 +29,18 @@ def check_series(name: str, series: Any) -> None:  # noqa: ANN401 - a series of 
             f"{name} has {sizes['C']} separate channels, so it may be fluorescence.",
             "If it is H&E, export its channels as RGB (raw2ometiff --rgb, QuPath).",
         )
+    pictures = [number for axis, number in sizes.items() if axis not in "YXSCZT" and number > 1]
+    if pictures:
+        raise same_size(name, pictures[0])
     check_page(name, series.keyframe)
+
+
+def same_size(name: str, count: int) -> UnsupportedSlideError:
+    """Build the error for a file with several images of one size: which of them is the slide cannot be told."""
+    return UnsupportedSlideError(
+        f"{name} holds {count} images of the same size: focus planes, time points or channels.",
+        "Export the one that you mean as 8-bit RGB, for example with QuPath.",
+    )
 
 
 def check_page(name: str, page: Any) -> None:  # noqa: ANN401 - a page of tifffile
@@ -75,3 +64,12 @@ def check_page(name: str, page: Any) -> None:  # noqa: ANN401 - a page of tifffi
         raise UnsupportedSlideError(
             f"{name} holds {page.samplesperpixel} samples per pixel of type {kind}, not RGB.", _CONVERT
         )
+
+
+def is_colour(page: Any) -> bool:  # noqa: ANN401 - a page of tifffile
+    """Return whether the pixels of a page are 8-bit RGB."""
+    try:
+        check_page("", page)
+    except UnsupportedSlideError:
+        return False
+    return True

@@ -1,5 +1,6 @@
 """TiffSlideReader: OME-TIFF and TIFFs that OpenSlide does not open, read from their stored tiles."""
 
+import math
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, ClassVar
@@ -14,10 +15,12 @@ from wsi_parse.slides.base import Level, PixelSize, SlideInfo
 from wsi_parse.slides.cached_tiles import CachedTiles, TileCache
 from wsi_parse.slides.downsample import downsample
 from wsi_parse.slides.fingerprint import fingerprint
-from wsi_parse.slides.pixel_size import from_ome_xml, from_tiff_tags, pixel_size_of
+from wsi_parse.slides.ome import ome_image_of, ome_xml_of
+from wsi_parse.slides.pixel_size_tags import from_ome, from_tiff_page, pixel_size_of
 from wsi_parse.slides.signatures import is_tiff
 from wsi_parse.slides.stored_tiles import stored_tiles
-from wsi_parse.slides.tiff_colour import check_series, parsing
+from wsi_parse.slides.tiff_file import open_tiff, parsing
+from wsi_parse.slides.tiff_series import choose_series, size_of
 
 
 class TiffSlideReader:
@@ -27,19 +30,15 @@ class TiffSlideReader:
 
     def __init__(self, path: Path) -> None:
         with ExitStack() as stack, parsing():
-            # We open the file ourselves, because a parser that fails leaves open what it opened.
             file = stack.enter_context(path.open("rb"))
-            tiff = tifffile.TiffFile(file, name=path.name)
-            series = tiff.series[0]
-            check_series(path.name, series)
+            tiff = open_tiff(path, file)
+            series, notes = choose_series(path.name, tiff)
             pages = [level.pages[0] for level in series.levels]
             tiles, levels = _tiles(tiff, pages, path.name)
-            ome = tiff.ome_metadata
-            vendor, size = ("ome-tiff", from_ome_xml(ome)) if ome else _vendor_and_pixel_size(path)
-            size = size or from_tiff_tags(pages[0])
+            vendor, size = _vendor_and_pixel_size(path, tiff, series)
             self._files = stack.pop_all()
         self.tiles = tiles
-        self.info = SlideInfo(path.name, "tiffslide", vendor, levels, size, None, None, fingerprint(path))
+        self.info = SlideInfo(path.name, "tiffslide", vendor, levels, size, None, None, fingerprint(path), notes=notes)
 
     @staticmethod
     def detect(path: Path) -> bool:
@@ -61,7 +60,9 @@ def _tiles(tiff: tifffile.TiffFile, pages: list[Any], name: str) -> tuple[list[C
     for index, page in enumerate(pages):
         width, height = page.imagewidth, page.imagelength
         across, down = downsample(pages[0].imagewidth, width), downsample(pages[0].imagelength, height)
-        levels.append(Level(width, height, across, down))
+        if not page.is_tiled:
+            raise SlideOpenError("the TIFF has no tiles of 8-bit RGB")
+        levels.append(Level(width, height, across, down, (int(page.tilewidth), int(page.tilelength))))
         tile = stored_tiles(tiff, page, name, index, levels[-1], cache)
         if tile is None:
             raise SlideOpenError("the TIFF has no tiles of 8-bit RGB")
@@ -69,15 +70,26 @@ def _tiles(tiff: tifffile.TiffFile, pages: list[Any], name: str) -> tuple[list[C
     return tiles, tuple(levels)
 
 
-def _vendor_and_pixel_size(path: Path) -> tuple[str, PixelSize | None]:
-    """Read the vendor and the pixel size from the metadata that TiffSlide finds."""
+def _vendor_and_pixel_size(
+    path: Path,
+    tiff: tifffile.TiffFile,
+    series: Any,  # noqa: ANN401 - a series of tifffile
+) -> tuple[str, PixelSize | None]:
+    """Read vendor and pixel size from OME-XML, in the file or beside it, or from the metadata that TiffSlide finds."""
+    tags = from_tiff_page(series.levels[0].pages[0])
+    ome = ome_xml_of(path, tiff)
+    if ome is not None:
+        return "ome-tiff", from_ome(ome_image_of(ome, size_of(series), str(series.name), path.name)) or tags
+    if series is not tiff.series[0]:
+        return "generic-tiff", tags
     # Slow to import, and only needed for this kind of file: every reader is imported before a slide is opened.
     from tiffslide import TiffSlide
 
     with TiffSlide(path) as slide:
         properties = slide.properties
     vendor = str(properties.get("tiffslide.vendor", "generic-tiff"))
-    if vendor == "generic-tiff":
-        return vendor, None
-    x_um, y_um = properties.get("tiffslide.mpp-x"), properties.get("tiffslide.mpp-y")
-    return vendor, pixel_size_of(x_um, y_um, f"{vendor} metadata")
+    stated = pixel_size_of(properties.get("tiffslide.mpp-x"), properties.get("tiffslide.mpp-y"), f"{vendor} metadata")
+    # Where the vendor's metadata have no pixel size, TiffSlide gives that of the resolution tags.
+    if vendor == "generic-tiff" or stated is None or (tags and math.isclose(stated.x_um, tags.x_um, rel_tol=1e-6)):
+        return vendor, tags
+    return vendor, stated
