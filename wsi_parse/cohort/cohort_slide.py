@@ -15,7 +15,8 @@ from wsi_parse.text import for_terminal
 
 # A number as people write it: with a decimal comma, with its unit.
 _NUMBER = re.compile(
-    r"([+-]?(?:\d+[.,]?\d*|[.,]\d+)(?:e[+-]?\d+)?)\s*(?:[uµμ]m|microns?)?(?:\s*(?:/|per)\s*(?:px|pixel))?", re.IGNORECASE
+    r"([+-]?(?:\d+[.,]?\d*|[.,]\d+)(?:e[+-]?\d+)?)\s*(?:[uµμ]m|microns?)?(?:\s*(?:/|per)\s*(?:px|pixel))?",
+    re.IGNORECASE,
 )
 
 

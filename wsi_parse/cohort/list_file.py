@@ -146,7 +146,8 @@ def _column_notes(path: Path, columns: Sequence[str], names: Sequence[str | None
             continue
         if meant := did_you_mean(column, unused):
             notes.append(
-                f"The column {for_terminal(column)!r} of {path.name} changes nothing; it is copied to the table. {meant}"
+                f"The column {for_terminal(column)!r} of {path.name} changes nothing, and is copied to the table. "
+                f"{meant}"
             )
         if name != column:
             notes.append(
@@ -174,7 +175,8 @@ def _row(position: str, cells: Sequence[Any] | str, names: Sequence[str | None])
             if not _is_missing(name, cell):
                 values[name] = cell
         elif name is not None:
-            extra[name] = None if cell == "" else cell
+            is_plain = isinstance(cell, str | bool | int | float)
+            extra[name] = None if cell in (None, "") else cell if is_plain else str(cell)
     return ListRow(position, values, extra)
 
 

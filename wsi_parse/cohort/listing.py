@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-import os
 import re
 from collections import Counter
 from collections.abc import Sequence
@@ -46,7 +45,7 @@ class _Row:
     @property
     def content(self) -> str:
         """All that the row says, to compare it with others."""
-        path = os.path.abspath(self.values["path"]) if "path" in self.values else ""
+        path = str(Path(self.values["path"]).absolute()) if "path" in self.values else ""
         return json.dumps([self.values | {"path": path}, self.extra], sort_keys=True, default=str)
 
     def named(self) -> str:
@@ -221,11 +220,11 @@ def _separate_equal_ids(rows: list[_Row], listing: Listing) -> None:
     positions: dict[str, list[str]] = {}
     for row in rows:
         positions.setdefault(row.named().casefold(), []).append(row.position)
-    for row in listing.slides:
-        if counts[row.id.casefold()] > 1:
-            others = ", ".join(positions[row.id.casefold()])
-            error = UsageError(f"The id {row.id!r} occurs more than once: {others}.", "Give each row its own id.")
-            listing.problems.append(Problem.of(row, error))
+    for slide in listing.slides:
+        if counts[slide.id.casefold()] > 1:
+            others = ", ".join(positions[slide.id.casefold()])
+            error = UsageError(f"The id {slide.id!r} occurs more than once: {others}.", "Give each row its own id.")
+            listing.problems.append(Problem.of(slide, error))
     listing.slides = [row for row in listing.slides if counts[row.id.casefold()] == 1]
 
 

@@ -1,9 +1,10 @@
-"""Paths as they stand in lists: relative to the list, of another system, with ~, as addresses; folders that are one slide."""
+"""Paths as they stand in lists: relative to the list, of another system, with ~, as addresses, folders of one slide."""
 
 import os
 import re
 import unicodedata
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 from wsi_parse.errors import UsageError, WsiParseError
@@ -78,10 +79,8 @@ def find_path(text: str, folder: Path) -> Path:
 
 def _readings(text: str, folder: Path) -> Iterator[Path]:
     yield folder / text
-    try:
+    with suppress(RuntimeError):
         yield folder / Path(text).expanduser()
-    except RuntimeError:
-        pass
     for form in ("NFC", "NFD"):
         yield folder / unicodedata.normalize(form, text)
     if os.name != "nt" and "\\" in text:

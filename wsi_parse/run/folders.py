@@ -132,7 +132,10 @@ def _cut(name: str, most: int) -> str:
 
 
 def _stem(slide: Path) -> str:
-    path = Path(os.path.abspath(slide))
+    path = slide.absolute()
+    if path.name in ("", ".."):
+        # A folder that is one slide, named from inside.
+        path = Path(os.path.realpath(path))
     if _is_dicom(slide):
         return safe_name(path.parent.name)
     name = path.name
@@ -161,7 +164,7 @@ def _read_with(slide: Path) -> Iterable[Path]:
     """Name the files and folders in which nothing may be written: the slide, and its folder where it has one."""
     yield slide
     if _is_dicom(slide):
-        yield Path(os.path.abspath(slide)).parent
+        yield slide.absolute().parent
     elif slide.suffix.lower() in _WITH_FOLDER_BESIDE:
         yield slide.with_suffix("")
 
@@ -171,5 +174,5 @@ def _normal(path: Path) -> str:
     try:
         resolved = os.path.realpath(path)
     except (OSError, ValueError):
-        resolved = os.path.abspath(path)
+        resolved = str(path.absolute())
     return unicodedata.normalize("NFC", resolved).casefold()
