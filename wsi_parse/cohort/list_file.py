@@ -12,7 +12,7 @@ from typing import Any
 import pyarrow.parquet
 
 from wsi_parse.cohort.columns import LIST_COLUMNS, extra_names
-from wsi_parse.errors import UsageError, did_you_mean
+from wsi_parse.errors import UsageError, closest, did_you_mean
 from wsi_parse.files import CHECK_RIGHTS
 from wsi_parse.gates import check_input
 from wsi_parse.text import for_terminal
@@ -39,6 +39,8 @@ _BYTE_ORDER_MARKS = {
     codecs.BOM_UTF16_LE: "utf-16",
     codecs.BOM_UTF16_BE: "utf-16",
 }
+# A name of ours of so many letters is too short to tell a slip from another word.
+_SHORT = 4
 # Bytes by which an encoding without a mark is recognised.
 _LOOKED_AT = 200
 _SAVE_AS = "Save it as CSV (in a spreadsheet: Save as, CSV UTF-8), and give that file."
@@ -138,9 +140,22 @@ def _names(path: Path, columns: Sequence[str]) -> list[str | None]:
 
 
 def _column_notes(path: Path, columns: Sequence[str], names: Sequence[str | None]) -> list[str]:
-    """Say which columns may be mistyped, and which have another name in the table."""
+    """Say which columns may be mistyped, and which have another name in the table.
+
+    Raises
+    ------
+    UsageError
+        A name is that of a column that means something, but for a slip of the pen.
+    """
     notes = []
     unused = [name for name in LIST_COLUMNS if name not in names]
+    slips = [column for column, name in zip(columns, names, strict=True) if name and _is_slip(column, unused)]
+    if slips:
+        raise UsageError(
+            f"{path.name} has unknown columns: {', '.join(map(repr, map(for_terminal, slips)))}.",
+            f"{' '.join(did_you_mean(column, unused) for column in slips)} Correct the name; a column that is only to "
+            "be copied needs a name that is less similar.",
+        )
     for column, name in zip(columns, names, strict=True):
         if name is None or name in LIST_COLUMNS:
             continue
@@ -155,6 +170,15 @@ def _column_notes(path: Path, columns: Sequence[str], names: Sequence[str | None
                 "which has a column of that name."
             )
     return notes
+
+
+def _is_slip(column: str, unused: Sequence[str]) -> bool:
+    """Return whether a name can hardly mean anything but one of ours; short names resemble many words."""
+    meant = closest(column, unused)
+    if meant is None or column.lower() in LIST_COLUMNS:
+        return False
+    is_plural = column.lower() in (f"{meant}s", meant.removesuffix("s"))
+    return is_plural or (len(meant) > _SHORT and abs(len(meant) - len(column)) <= 1)
 
 
 def _row(position: str, cells: Sequence[Any] | str, names: Sequence[str | None]) -> ListRow | None:

@@ -16,7 +16,7 @@ from wsi_parse.cohort.list_file import LISTS, SPREADSHEETS, read_list
 from wsi_parse.cohort.paths import check_local, find_path, find_slide
 from wsi_parse.errors import UsageError, WsiParseError
 from wsi_parse.files import CHECK_RIGHTS
-from wsi_parse.gates import exists
+from wsi_parse.gates import check_input, exists
 from wsi_parse.run.folders import check_outside, output_folders
 from wsi_parse.slides import list_slides
 from wsi_parse.text import for_terminal
@@ -127,6 +127,9 @@ def _paths_of(source: str) -> list[Path]:
     except (ValueError, NotImplementedError, IndexError) as error:
         raise UsageError(f"{source} is not a pattern: {error}.", "Write it as 'data/*.svs', in quotes.") from error
     if not found:
+        # A folder that may not be read matches nothing, too.
+        fixed = next(folder for folder in path.parents if not _GLOB.search(str(folder)))
+        check_input(fixed, "a folder", folder=True)
         raise UsageError(f"No file matches {source}.", "Check the pattern.")
     return found
 
