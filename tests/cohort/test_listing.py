@@ -82,11 +82,16 @@ def test_parquet_with_numbers_and_nothing(folder: Path, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("slide,id\na.svs,1\n", "unknown columns: 'slide'"),
+        ("slide,id\na.svs,1\n", "bad.csv has no column 'path'; its first line is: slide, id. Write the names"),
         ("id,group\n1,x\n", "no column 'path'"),
-        ("path,id\na.svs,1,2\n", "more fields"),
-        ("path,id\n", "There are no slides"),
-        ("", "no column 'path'|unknown"),
+        ("a.svs\nb.svs\n", "no column 'path'; its first line is: a.svs."),
+        ("pth,id\na.svs,1\n", "no column 'path'; its first line is: pth, id. Did you mean 'pth'?"),
+        ("path,Path\na.svs,a.svs\n", "has the column 'path' twice"),
+        ("path,id\n", "bad.csv has no rows. Add a row"),
+        ("path,id\n,\n \n", "bad.csv has no rows. Add a row"),
+        ("", "bad.csv is empty. Write a line"),
+        ("\n \n", "bad.csv is empty. Write a line"),
+        ("PK\x03\x04 xl/workbook.xml", "spreadsheet program, whatever its name"),
     ],
 )
 def test_an_invalid_list_is_refused(folder: Path, tmp_path: Path, text: str, message: str) -> None:
@@ -96,8 +101,8 @@ def test_an_invalid_list_is_refused(folder: Path, tmp_path: Path, text: str, mes
 
 def test_an_unreadable_list_is_refused(folder: Path, tmp_path: Path) -> None:
     (folder / "bad.parquet").write_bytes(b"PAR1 no")
-    for name in ("bad.parquet", "nowhere.csv"):
-        with pytest.raises(UsageError, match="cannot be read"):
+    for name, words in (("bad.parquet", "cannot be read"), ("nowhere.csv", "There is no file")):
+        with pytest.raises(UsageError, match=words):
             list_cohort([str(folder / name)], tmp_path)
     with pytest.raises(UsageError, match="No file matches"):
         list_cohort([str(folder / "*.ndpi")], tmp_path)
@@ -110,12 +115,12 @@ def test_all_invalid_rows_are_reported_together(folder: Path, tmp_path: Path) ->
     listing = list_cohort([written(folder / "some.csv", "path,id,mpp,group\n" + "\n".join(rows))], tmp_path)
     assert ids(listing) == ["good"]
     errors = {problem.id: str(problem.error) for problem in listing.problems}
-    assert "row 2 of some.csv, row 3 of some.csv" in errors["same"]
+    assert "line 2 of some.csv, line 3 of some.csv" in errors["same"]
     assert errors["SAME"].startswith("The id 'SAME' occurs more than once")
     assert "is not a valid folder name" in errors["bad/id"]
-    assert "mpp" in errors["m"]
-    assert "mpp" in errors["n"]
-    assert "path" in errors["x"]
+    assert errors["m"].startswith("Line 6 of some.csv is not valid: mpp is -1: it must be between 0.02 and 64 µm")
+    assert errors["n"].startswith("Line 7 of some.csv is not valid: mpp is many: it must be a number, such as 0.25.")
+    assert errors["x"].startswith("Line 8 of some.csv names no slide.")
 
 
 @given(st.text(max_size=130))

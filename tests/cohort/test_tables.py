@@ -1,7 +1,7 @@
 """The summary of a cohort."""
 
 from wsi_parse.cohort.outcome import Outcome
-from wsi_parse.cohort.tables import summary
+from wsi_parse.cohort.summary import summary
 
 
 def outcome(name: str, unsure: int, *limitations: str) -> Outcome:
@@ -11,6 +11,7 @@ def outcome(name: str, unsure: int, *limitations: str) -> Outcome:
         state="done",
         tissue_mm2=2.0,
         counts={"neoplastic cells": 100},
+        per_mm2={"neoplastic cells": 50.0},
         unsure={"neoplastic cells": unsure} if unsure else {},
         limitations=list(limitations),
     )
@@ -18,11 +19,11 @@ def outcome(name: str, unsure: int, *limitations: str) -> Outcome:
 
 def test_counts_name_unsure_objects_and_a_caution_stands_once() -> None:
     text = summary([outcome("a", 30, "Beware."), outcome("b", 12, "Beware.")])
-    assert "200 (50/mm², 42 of them unsure)" in text
+    assert "| all | 2 | 2.0 (n = 2) | 200 (42 of them unsure) | 50 (n = 2) |" in text
     assert text.count("Beware.") == 1
 
 
 def test_sure_objects_are_not_mentioned() -> None:
     text = summary([outcome("a", 0)])
-    assert "100 (50/mm²)" in text
+    assert "| all | 1 | 2.0 (n = 1) | 100 | 50 (n = 1) |" in text
     assert "unsure" not in text

@@ -28,6 +28,7 @@ from wsi_parse.cli.options import (
     Overrides,
     Prompts,
     Roi,
+    Strict,
     Threshold,
     Weights,
     Workers,
@@ -51,7 +52,7 @@ def cohort(
         list[str],
         typer.Argument(
             metavar="SOURCES",
-            help="Folders, patterns such as 'data/*.svs', or lists of slides (.csv, .tsv, .parquet).",
+            help="Folders, patterns such as 'data/*.svs', or lists of slides (.csv, .tsv, .txt, .parquet).",
             show_default=False,
         ),
     ],
@@ -76,6 +77,7 @@ def cohort(
     roi: Roi = None,
     name: Name = None,
     frame: CoordinateFrame = None,
+    strict: Strict = False,
     workers: Workers = None,
     only: Annotated[
         list[str] | None,
@@ -103,8 +105,8 @@ def cohort(
     """Find objects in many slides: one folder for each slide, one table for all. A failure does not stop the others.
 
     A list has the column path, and may have the columns id, mpp, organ, prompts (separated by ;), roi and group; they
-    replace the options of the same name. If the command was interrupted, run it again: it continues where it
-    stopped. Several commands may work in the same folder at the same time.
+    replace the options of the same name. Other columns are copied to the table. If the command was interrupted, run
+    it again: it continues where it stopped. Several commands may work in the same folder at the same time.
 
     Examples
     --------
@@ -143,14 +145,21 @@ def cohort(
     check_settings(settings, len(listing.slides))
     check_can_be_folder(out)
     if dry_run:
-        raise typer.Exit(_plan(listing, out, settings, choice, console, as_json=as_json))
-    raise typer.Exit(_run(listing, out, settings, choice, console, as_json=as_json))
+        failed, doubtful = _plan(listing, out, settings, choice, console, as_json=as_json)
+    else:
+        failed, doubtful = _run(listing, out, settings, choice, console, as_json=as_json)
+    if strict and doubtful:
+        console.print(
+            f"There are cautions about {counted(doubtful, 'slide')}: with --strict, this is exit code 1.",
+            highlight=False,
+        )
+    raise typer.Exit(1 if failed or (strict and doubtful) else 0)
 
 
 def _run(
     listing: "Listing", out: Path, settings: "RunSettings", choice: "Choice", console: Console, *, as_json: bool
-) -> int:
-    """Process the slides; return 0 if every slide that was chosen is done, 1 if one failed."""
+) -> tuple[int, int]:
+    """Process the slides; of those that were chosen, return how many failed, and how many have cautions."""
     from wsi_parse.cohort import run_cohort
 
     try:
@@ -169,14 +178,14 @@ def _run(
     counts = {state: sum(outcome.state == state for outcome in outcomes) for state in ("done", "failed", "open")}
     states = ", ".join(f"{count} {state}" for state, count in counts.items() if count)
     console.print(f"{states} → {escape(str(out / 'summary.md'))}  ({RESEARCH_ONLY})", highlight=False, soft_wrap=True)
-    failed = [outcome for outcome in outcomes if outcome.state == "failed"]
-    return 1 if any(not choice.only or outcome.id in choice.only for outcome in failed) else 0
+    chosen = [outcome for outcome in outcomes if not choice.only or outcome.id in choice.only]
+    return sum(outcome.state == "failed" for outcome in chosen), sum(bool(outcome.cautions) for outcome in chosen)
 
 
 def _plan(
     listing: "Listing", out: Path, settings: "RunSettings", choice: "Choice", console: Console, *, as_json: bool
-) -> int:
-    """Estimate each slide, and all of them; return 0 if no slide has a problem, 1 otherwise."""
+) -> tuple[int, int]:
+    """Estimate each slide, and all of them; return how many have a problem, and how many have cautions."""
     from wsi_parse.cohort import Outcome, decide, selected_rows
     from wsi_parse.run.outlook import Outlook
 
@@ -186,7 +195,7 @@ def _plan(
         screen.note(note)
     problems = [Outcome.of_problem(problem) for problem in decided.listing.problems]
     rows = selected_rows(decided.listing, choice)[: choice.limit]
-    slides, tiles, seconds, disk_mb = 0, 0, 0.0, 0.0
+    slides, doubtful, tiles, seconds, disk_mb = 0, 0, 0, 0.0, 0.0
     figures: dict[str, Any] = {}
     for row in rows:
         try:
@@ -196,8 +205,12 @@ def _plan(
             problems.append(Outcome.of_error(row, error, Path(row.id)))
             continue
         slides += 1
+        doubtful += bool(outlook.cautions)
         if as_json:
-            typer.echo(json.dumps({"id": row.id, "slide": row.path.name, **outlook.figures}))
+            cautions = [caution.to_dict() for caution in outlook.cautions]
+            typer.echo(json.dumps({"id": row.id, "slide": row.path.name, "cautions": cautions, **outlook.figures}))
+        for caution in outlook.cautions:
+            screen.note(f"{row.id}: Caution: {caution}")
         if outlook.reuse.predicts_nothing:
             console.print(f"{escape(row.id)}: nothing to predict", highlight=False)
             continue
@@ -220,4 +233,4 @@ def _plan(
         highlight=False,
         soft_wrap=True,
     )
-    return 1 if problems else 0
+    return len(problems), doubtful

@@ -1,110 +1,56 @@
 """The slides of a cohort, from folders, globs or lists; all problems are reported together before the cohort starts."""
 
-import csv
+import hashlib
+import json
 import re
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import pyarrow.parquet
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import ValidationError
 
-from wsi_parse.errors import UsageError, WsiParseError, did_you_mean
+from wsi_parse.cohort.cohort_slide import CohortSlide, Problem, reasons
+from wsi_parse.cohort.list_file import LISTS, SPREADSHEETS, read_list
+from wsi_parse.cohort.paths import check_local, find_path, find_slide
+from wsi_parse.errors import UsageError, WsiParseError
 from wsi_parse.files import CHECK_RIGHTS
-from wsi_parse.run.folders import output_folders
-from wsi_parse.settings import RunSettings
+from wsi_parse.gates import check_input, exists
+from wsi_parse.run.folders import check_outside, output_folders
 from wsi_parse.slides import list_slides
+from wsi_parse.text import for_terminal
 
-#: Columns of a list; only `path` is required.
-COLUMNS = ("path", "id", "mpp", "organ", "prompts", "roi", "group")
-_LISTS = (".csv", ".tsv", ".parquet")
 _GLOB = re.compile(r"[*?\[]")
-# Such an id is a valid folder name on every system.
-_ID = re.compile(r"[^./\\:*?\"<>|\x00-\x1f][^/\\:*?\"<>|\x00-\x1f]{0,119}")
-
-
-class CohortSlide(BaseModel):
-    """One row of a cohort.
-
-    Parameters
-    ----------
-    id : str
-        The name of its output folder.
-    path : Path
-    mpp : float, optional
-        Microns per level-0 pixel, if the file has no pixel size.
-    organ : str, optional
-    prompts : tuple of str
-        Replace those of the cohort; separated by semicolons in a list.
-    roi : Path, optional
-    group : str, optional
-        The summary counts each group together: a patient, an arm, a centre.
-    """
-
-    model_config = ConfigDict(frozen=True, extra="forbid", coerce_numbers_to_str=True)
-
-    id: str
-    path: Path
-    mpp: float | None = Field(None, gt=0, allow_inf_nan=False)
-    organ: str | None = None
-    prompts: tuple[str, ...] = ()
-    roi: Path | None = None
-    group: str | None = None
-
-    @field_validator("id")
-    @classmethod
-    def _names_a_folder(cls, value: str) -> str:
-        if not _ID.fullmatch(value) or value.endswith((".", " ")):
-            raise ValueError(
-                "is not a valid folder name: use at most 120 letters, no slash, no colon and no leading dot"
-            )
-        return value
-
-    @field_validator("prompts", mode="before")
-    @classmethod
-    def _split(cls, value: Any) -> Any:  # noqa: ANN401 - what a list holds
-        return tuple(part.strip() for part in value.split(";") if part.strip()) if isinstance(value, str) else value
-
-    def settings(self, common: RunSettings) -> RunSettings:
-        """Return the settings of the cohort with those of this row."""
-        return RunSettings.model_validate(
-            {
-                **common.model_dump(),
-                "prompts": self.prompts or common.prompts,
-                "slide": common.slide.model_dump() | _given(mpp=self.mpp, roi=self.roi),
-                "model": common.model.model_dump() | _given(organ=self.organ),
-            }
-        )
-
-
-@dataclass(frozen=True)
-class Problem:
-    """A row that cannot be processed.
-
-    Parameters
-    ----------
-    id : str
-        Of the row, or its position in the list if it has none.
-    error : WsiParseError
-    slide : str
-        Name of the file.
-    group : str, optional
-    """
-
-    id: str
-    error: WsiParseError
-    slide: str = ""
-    group: str | None = None
 
 
 @dataclass
 class Listing:
-    """The valid rows of a cohort, and the problems of the others."""
+    """The valid rows of a cohort, the problems of the others, and what the user should know of the reading."""
 
     slides: list[CohortSlide] = field(default_factory=list)
     problems: list[Problem] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+
+
+@dataclass
+class _Row:
+    """A row on its way: where it stands, its values, and why it cannot be processed."""
+
+    position: str
+    values: dict[str, Any]
+    extra: dict[str, Any] = field(default_factory=dict)
+    problem: WsiParseError | None = None
+
+    @property
+    def content(self) -> str:
+        """All that the row says, to compare it with others."""
+        path = str(Path(self.values["path"]).absolute()) if "path" in self.values else ""
+        return json.dumps([self.values | {"path": path}, self.extra], sort_keys=True, default=str)
+
+    def named(self) -> str:
+        """Return the id of the row, or where it stands."""
+        return str(self.values.get("id") or self.position)
 
 
 def list_cohort(sources: str | Path | Sequence[str | Path], out: str | Path) -> Listing:
@@ -113,15 +59,22 @@ def list_cohort(sources: str | Path | Sequence[str | Path], out: str | Path) -> 
     Parameters
     ----------
     sources : str, Path or several
-        Folders, globs, slides, and lists (.csv, .tsv, .parquet) with the columns :data:`COLUMNS`; paths in a list
-        are relative to the folder of the list.
+        Folders, globs, slides, and lists (.csv, .tsv, .txt, .parquet) with the columns
+        :data:`wsi_parse.cohort.columns.LIST_COLUMNS`; paths in a list are relative to the folder of the list. Other
+        columns travel to the table of the cohort.
     out : str or Path
         The output folder: its folders of slides are named when the slides are listed.
+
+    Returns
+    -------
+    Listing
+        A row that cannot be processed is a problem of its own and does not end the cohort. A row that stands twice is
+        taken once.
 
     Raises
     ------
     UsageError
-        If a list cannot be read, or no slide is named.
+        If a list cannot be read at all, or no slide is named.
 
     Examples
     --------
@@ -135,115 +88,150 @@ def list_cohort(sources: str | Path | Sequence[str | Path], out: str | Path) -> 
     >>> [(row.id, row.path.name, row.prompts) for row in listing.slides]
     [('first', 'a.svs', ('nuclei',))]
     """
-    rows: list[tuple[str, dict[str, Any]]] = []
-    named = [sources] if isinstance(sources, str | Path) else sources
-    for source in map(str, named):
-        if Path(source).suffix.lower() in _LISTS:
-            rows += _rows_of_list(Path(source))
+    listing, rows, named = Listing(), [], []
+    for source in map(str, [sources] if isinstance(sources, str | Path) else sources):
+        if Path(source).suffix.lower() in LISTS and not (exists(source) and Path(source).is_dir()):
+            found, notes = _rows_of_list(Path(source))
+            listing.notes += notes
+            rows += found
         else:
-            rows += [(str(path), {"path": path}) for path in _slides_of(source)]
+            named += _paths_of(source)
+    rows += _rows_of_paths(named, alone=not rows)
     if not rows:
         raise UsageError(
             "There are no slides.", "Give a folder, a pattern such as 'data/*.svs', or a list with a column 'path'."
         )
-    unnamed = [values for _, values in rows if values.get("path") and not values.get("id")]
-    folders = output_folders([Path(values["path"]) for values in unnamed], Path(out))
-    for values, folder in zip(unnamed, folders, strict=True):
-        values["id"] = folder.name
-    return _checked(rows)
-
-
-def _slides_of(source: str) -> list[Path]:
-    path = Path(source)
-    try:
-        is_pattern = not path.exists() and _GLOB.search(source)
-        anchor = Path(path.anchor or ".")
-        inside = str(path.relative_to(path.anchor)) if path.anchor else source
-        found = sorted(anchor.glob(inside)) if is_pattern else []
-    except OSError as error:
-        raise UsageError(f"{source} cannot be read: {error.strerror or error}.", CHECK_RIGHTS) from error
-    if is_pattern:
-        if not found:
-            raise UsageError(f"No file matches {source}.", "Check the pattern.")
-        return list_slides(found)
-    return list_slides([path])
-
-
-def _rows_of_list(path: Path) -> list[tuple[str, dict[str, Any]]]:
-    """Read a list; return for each row its position and its values that are not empty."""
-    try:
-        rows = _parquet(path) if path.suffix.lower() == ".parquet" else _csv(path)
-    except OSError as error:
-        reason = error.strerror or error
-        raise UsageError(f"The list {path.name} cannot be read: {reason}.", CHECK_RIGHTS) from error
-    except (UnicodeDecodeError, csv.Error, pyarrow.ArrowException) as error:
-        raise UsageError(
-            f"The list {path.name} cannot be read: {error}.", "Give a CSV, TSV or Parquet file."
-        ) from error
-    columns = list(dict.fromkeys(name for row in rows for name in row))
-    unknown = [repr(name) for name in columns if name not in COLUMNS]
-    if "path" not in columns or unknown:
-        problem = f"has unknown columns: {', '.join(unknown)}" if unknown else "has no column 'path'"
-        meant = [did_you_mean(name, COLUMNS) for name in columns if name not in COLUMNS]
-        remedy = " ".join(filter(None, [*meant, f"Use these columns: {', '.join(COLUMNS)}."]))
-        raise UsageError(f"The list {path.name} {problem}.", remedy)
-    found = []
-    for number, row in enumerate(rows, 2):
-        values = {name: value for name, value in row.items() if value not in (None, "")}
-        if not values:
-            continue
-        for name in ("path", "roi"):
-            if name in values:
-                values[name] = path.parent / Path(str(values[name])).expanduser()
-        found.append((f"row {number} of {path.name}", values))
-    return found
-
-
-def _csv(path: Path) -> list[dict[str, Any]]:
-    text = path.read_text(encoding="utf-8-sig")
-    head = text.partition("\n")[0]
-    # In many countries spreadsheets separate fields by semicolons.
-    delimiter = max("\t;,", key=head.count)
-    reader = csv.DictReader(text.splitlines(), delimiter=delimiter, restkey="")
-    rows = []
-    for row in reader:
-        more = row.pop("", None)
-        if more:
-            raise csv.Error(f"row {reader.line_num} has more fields than the first line has names")
-        rows.append({(name or "").strip().lower(): (value or "").strip() for name, value in row.items()})
-    return rows or [dict.fromkeys((name.strip().lower() for name in head.split(delimiter)), "")]
-
-
-def _parquet(path: Path) -> list[dict[str, Any]]:
-    return [
-        {name.lower(): value for name, value in row.items()} for row in pyarrow.parquet.read_table(path).to_pylist()
-    ]
-
-
-def _checked(rows: Iterable[tuple[str, dict[str, Any]]]) -> Listing:
-    listing, positions = Listing(), {}
-    for position, values in rows:
-        name = str(values.get("id") or position)
-        slide, group = Path(str(values.get("path", ""))).name, values.get("group")
-        try:
-            row = CohortSlide.model_validate(values)
-        except ValidationError as error:
-            reasons = "; ".join(f"{'.'.join(map(str, item['loc']))}: {item['msg']}" for item in error.errors())
-            problem = UsageError(f"{position[:1].upper()}{position[1:]} is invalid: {reasons}.", "Correct the list.")
-            listing.problems.append(Problem(name, problem, slide, None if group is None else str(group)))
-            continue
-        listing.slides.append(row)
-        positions[id(row)] = position
-    # Two rows with the same id would write into one folder; some file systems ignore case.
-    counts = Counter(row.id.lower() for row in listing.slides)
-    duplicates = [row for row in listing.slides if counts[row.id.lower()] > 1]
-    for row in duplicates:
-        others = ", ".join(positions[id(other)] for other in duplicates if other.id.lower() == row.id.lower())
-        doubled = UsageError(f"The id {row.id!r} occurs more than once: {others}.", "Give each row its own id.")
-        listing.problems.append(Problem(row.id, doubled, row.path.name, row.group))
-    listing.slides = [row for row in listing.slides if counts[row.id.lower()] == 1]
+    rows = _once(rows, listing)
+    _name_rows([row for row in rows if row.problem is None], Path(out))
+    _check_rows(rows, listing, Path(out))
+    _separate_equal_ids(rows, listing)
     return listing
 
 
-def _given(**values: Any) -> dict[str, Any]:  # noqa: ANN401 - settings of any type
-    return {name: value for name, value in values.items() if value is not None}
+def _paths_of(source: str) -> list[Path]:
+    """Return what a user names on the command line: a path, or all that match a pattern."""
+    check_local(source)
+    path = Path(source)
+    if path.suffix.lower() in SPREADSHEETS:
+        raise UsageError(
+            f"{path.name} is the file of a spreadsheet program, not a list that can be read.",
+            "Save the sheet as CSV (Save as, CSV UTF-8), and give that file.",
+        )
+    if exists(path) or not _GLOB.search(source):
+        return [path]
+    anchor = Path(path.anchor or ".")
+    try:
+        found = sorted(anchor.glob(str(path.relative_to(path.anchor)) if path.anchor else source))
+    except OSError as error:
+        raise UsageError(f"{source} cannot be read: {error.strerror or error}.", CHECK_RIGHTS) from error
+    except (ValueError, NotImplementedError, IndexError) as error:
+        raise UsageError(f"{source} is not a pattern: {error}.", "Write it as 'data/*.svs', in quotes.") from error
+    if not found:
+        # A folder that may not be read matches nothing, too.
+        fixed = next(folder for folder in path.parents if not _GLOB.search(str(folder)))
+        check_input(fixed, "a folder", folder=True)
+        raise UsageError(f"No file matches {source}.", "Check the pattern.")
+    return found
+
+
+def _rows_of_paths(paths: list[Path], *, alone: bool) -> list[_Row]:
+    """Find the slides at paths; one that leads to none is a problem, unless it is all that there is."""
+    problems: list[_Row] = []
+    try:
+        slides = list_slides(paths)
+    except WsiParseError as first:
+        good = []
+        for path in paths:
+            try:
+                list_slides([path])
+            except WsiParseError as error:
+                problems.append(_Row(str(path), {"path": path}, problem=error))
+            else:
+                good.append(path)
+        if alone and not good:
+            raise first
+        slides = list_slides(good)
+    return [*(_Row(str(path), {"path": path}) for path in slides), *problems]
+
+
+def _rows_of_list(path: Path) -> tuple[list[_Row], list[str]]:
+    """Read a list; paths become those of this machine."""
+    found, notes = read_list(path)
+    rows = []
+    for row in found:
+        one = _Row(row.position, dict(row.values), row.extra)
+        rows.append(one)
+        try:
+            if row.problem:
+                raise UsageError(f"{_at_start(row.position)} {row.problem}.", "Correct the list.")
+            if "path" not in one.values:
+                raise UsageError(f"{_at_start(row.position)} names no slide.", "Fill in the column path.")
+            one.values["path"] = find_slide(str(one.values["path"]), path.parent)
+            if "roi" in one.values:
+                one.values["roi"] = find_path(str(one.values["roi"]), path.parent)
+        except UsageError as error:
+            if not error.message.startswith(_at_start(row.position)):
+                error = UsageError(f"{_at_start(row.position)}: {error.message}", error.remedy)
+            one.problem = error
+    return rows, notes
+
+
+def _once(rows: list[_Row], listing: Listing) -> list[_Row]:
+    """Take rows that say the same once."""
+    first: dict[str, _Row] = {}
+    for row in rows:
+        earlier = first.setdefault(row.content if row.values else row.position, row)
+        if earlier is not row:
+            listing.notes.append(
+                f"{_at_start(row.position)} says the same as {for_terminal(earlier.position)}; it is taken once."
+            )
+    return list(first.values())
+
+
+def _name_rows(rows: list[_Row], out: Path) -> None:
+    """Name the rows without an id after their slides; a slide with several rows gets a name for each."""
+    unnamed = [row for row in rows if not row.values.get("id")]
+    folders = output_folders([Path(row.values["path"]) for row in unnamed], out)
+    counts = Counter(folder.name.casefold() for folder in folders)
+    for row, folder in zip(unnamed, folders, strict=True):
+        # Of the content, so that the order of the rows does not matter.
+        content = hashlib.sha256(row.content.encode("utf-8", "replace")).hexdigest()[:6]
+        is_shared = counts[folder.name.casefold()] > 1
+        row.values["id"] = f"{folder.name}-{content}" if is_shared else folder.name
+
+
+def _check_rows(rows: list[_Row], listing: Listing, out: Path) -> None:
+    for row in rows:
+        slide, group = Path(str(row.values.get("path", ""))), row.values.get("group")
+        try:
+            if row.problem is not None:
+                raise row.problem
+            valid = CohortSlide(**row.values, extra=row.extra)
+            check_outside(out / valid.id, valid.path)
+        except (ValidationError, WsiParseError) as error:
+            if isinstance(error, ValidationError):
+                error = UsageError(f"{_at_start(row.position)} is not valid: {reasons(error)}.", "Correct the list.")
+            group = None if group is None else str(group)
+            listing.problems.append(Problem(row.named(), error, slide.name, group, row.extra))
+        else:
+            listing.slides.append(valid)
+
+
+def _separate_equal_ids(rows: list[_Row], listing: Listing) -> None:
+    """Move rows with one id to the problems: they would write into one folder; some file systems ignore case."""
+    counts = Counter(row.id.casefold() for row in listing.slides)
+    positions: dict[str, list[str]] = {}
+    for row in rows:
+        positions.setdefault(row.named().casefold(), []).append(row.position)
+    for slide in listing.slides:
+        if counts[slide.id.casefold()] > 1:
+            others = ", ".join(positions[slide.id.casefold()])
+            error = UsageError(f"The id {slide.id!r} occurs more than once: {others}.", "Give each row its own id.")
+            listing.problems.append(Problem.of(slide, error))
+    listing.slides = [row for row in listing.slides if counts[row.id.casefold()] == 1]
+
+
+def _at_start(position: str) -> str:
+    """Begin a sentence with a position; a path keeps its letters."""
+    shown = for_terminal(position)
+    return f"{shown[:1].upper()}{shown[1:]}" if shown.startswith(("line ", "row ")) else shown

@@ -5,18 +5,22 @@ import json
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, model_validator
 
 from wsi_parse._version import __version__
-from wsi_parse.cohort.listing import CohortSlide, Problem
+from wsi_parse.cohort.cohort_slide import CohortSlide, Problem
 from wsi_parse.errors import WsiParseError
 from wsi_parse.files import write_text
+from wsi_parse.gates import check_input
 from wsi_parse.run.manifest import RunManifest
 from wsi_parse.run.privacy import with_given_name, without_folders
 from wsi_parse.settings import RunSettings
 
 #: The stage of failures before a run begins.
 OPENING = "opening"
+#: The stage of rows that are not valid.
+LIST = "list"
+_MAX_NOTE_BYTES = 1_000_000
 _FAILED = Path(".cohort") / "failed"
 
 
@@ -27,7 +31,19 @@ class Outcome(BaseModel):
     ----------
     state : {"done", "failed", "open"}
         "open": not begun, interrupted, or running in another process.
+    mpp, mpp_source : float and str or None
+        Microns per level-0 pixel, the mean of both directions, and where the number comes from.
+    tissue_mm2, search_mm2 : float or None
+        The area that densities refer to, and the larger one that was looked at.
     counts, per_mm2, unsure : dict of prompt to number
+    median_nuclear_area_um2 : float or None
+        Of the prompt with most objects among those that find nuclei.
+    cautions : list of dict
+        What is plausible but may be wrong: code, text, number and remedy of each.
+    limitations : list of str
+        What the model says of itself on every slide.
+    extra : dict
+        Other columns of the list.
     error_stage, error_place : str or None
         The stage of the run that failed, and where on the slide (level-0 pixels).
     """
@@ -38,13 +54,17 @@ class Outcome(BaseModel):
     group: str | None = None
     slide: str
     state: Literal["done", "failed", "open"]
+    mpp: float | None = None
+    mpp_source: str | None = None
     tissue_mm2: float | None = None
+    search_mm2: float | None = None
     tiles: int | None = None
     counts: dict[str, int] = {}
     per_mm2: dict[str, float] = {}
     unsure: dict[str, int] = {}
+    median_nuclear_area_um2: float | None = None
+    cautions: list[dict[str, Any]] = []
     limitations: list[str] = []
-    cautions: list[str] = []
     seconds: float | None = None
     peak_memory_mb: float | None = None
     model: str | None = None
@@ -52,6 +72,18 @@ class Outcome(BaseModel):
     error: str | None = None
     error_stage: str | None = None
     error_place: str | None = None
+    extra: dict[str, Any] = {}
+
+    @model_validator(mode="before")
+    @classmethod
+    def _is_text(cls, values: Any) -> Any:  # noqa: ANN401 - what the fields are made of
+        """Names of files may hold bytes that are not text; an outcome is written as text."""
+        return _as_text(values)
+
+    @property
+    def n_unsure(self) -> int | None:
+        """How many objects have an unsure class; None for a slide that is not done."""
+        return sum(self.unsure.values()) if self.state == "done" else None
 
     @property
     def where(self) -> str:
@@ -66,17 +98,22 @@ class Outcome(BaseModel):
             group=row.group,
             slide=row.path.name,
             state="done",
+            mpp=_mean_mpp(manifest),
+            mpp_source=manifest.slide.get("mpp_source"),
             tissue_mm2=manifest.tissue_mm2,
+            search_mm2=getattr(manifest, "search_mm2", None),
             tiles=sum(item["tiles"] for item in manifest.passes),
             counts=manifest.counts,
             per_mm2=manifest.per_mm2,
             unsure=manifest.unsure,
+            median_nuclear_area_um2=_nuclear_area(manifest),
+            cautions=[dict(facts) for facts in manifest.cautions],
             limitations=manifest.limitations,
-            cautions=[caution["code"] for caution in manifest.cautions],
             seconds=manifest.seconds.get("total"),
             peak_memory_mb=manifest.peak_memory_mb,
             model=manifest.model["name"],
             ended_utc=manifest.ended_utc,
+            extra=row.extra,
         )
 
     @classmethod
@@ -94,6 +131,7 @@ class Outcome(BaseModel):
             error=without_folders(str(error), row.path, folder, row.roi),
             error_stage=error.stage or OPENING,
             error_place=error.place_description or None,
+            extra=row.extra,
         )
 
     @classmethod
@@ -105,7 +143,8 @@ class Outcome(BaseModel):
             slide=problem.slide,
             state="failed",
             error=without_folders(str(problem.error), Path(problem.slide)),
-            error_stage="list",
+            error_stage=LIST,
+            extra=problem.extra,
         )
 
     def named(self, given: str | None) -> "Outcome":
@@ -119,7 +158,25 @@ class Outcome(BaseModel):
     @classmethod
     def open(cls, row: CohortSlide) -> "Outcome":
         """Make the outcome of a row that is not done yet."""
-        return cls(id=row.id, group=row.group, slide=row.path.name, state="open")
+        return cls(id=row.id, group=row.group, slide=row.path.name, state="open", extra=row.extra)
+
+
+def _as_text(value: Any) -> Any:  # noqa: ANN401 - anything that JSON can hold
+    if isinstance(value, str):
+        return value.encode("utf-8", "backslashreplace").decode()
+    if isinstance(value, dict):
+        return {_as_text(key): _as_text(one) for key, one in value.items()}
+    return [_as_text(one) for one in value] if isinstance(value, list | tuple) else value
+
+
+def _mean_mpp(manifest: RunManifest) -> float | None:
+    sizes = [size for size in (manifest.slide.get("mpp_x_um"), manifest.slide.get("mpp_y_um")) if size]
+    return round(sum(sizes) / len(sizes), 6) if sizes else None
+
+
+def _nuclear_area(manifest: RunManifest) -> float | None:
+    areas: dict[str, float] = getattr(manifest, "nuclear_area_um2", {})
+    return areas[max(areas, key=lambda prompt: manifest.counts.get(prompt, 0))] if areas else None
 
 
 class FailureNotes:
@@ -136,10 +193,13 @@ class FailureNotes:
     def find(self, row: CohortSlide, settings: RunSettings) -> Outcome | None:
         """Return how a slide failed before, unless the slide or its settings have changed since."""
         try:
-            noted: dict[str, Any] = json.loads(self._path(row).read_text(encoding="utf-8"))
+            path = check_input(self._path(row), "a note", max_bytes=_MAX_NOTE_BYTES)
+            noted = json.loads(path.read_bytes())
             if noted["request"] == _request_hash(row, settings):
-                return Outcome.model_validate(noted["outcome"])
-        except (OSError, ValueError, KeyError):
+                # The list may have other columns now.
+                return Outcome.model_validate(noted["outcome"] | {"group": row.group, "extra": row.extra})
+        except (OSError, ValueError, KeyError, TypeError, RecursionError):
+            # There is none, or it is not one that we wrote: the slide is tried again.
             return None
         return None
 
@@ -161,7 +221,8 @@ def _request_hash(row: CohortSlide, settings: RunSettings) -> str:
     try:
         status = row.path.stat()
         file_state = f"{status.st_size} {status.st_mtime_ns}"
-    except OSError:
+    except (OSError, ValueError):
         file_state = "gone"
     request = row.settings(settings).model_dump_json(exclude={"compute"})
-    return hashlib.sha256(f"{__version__} {request} {row.path} {file_state}".encode()).hexdigest()[:16]
+    text = f"{__version__} {request} {row.path} {file_state}"
+    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:16]

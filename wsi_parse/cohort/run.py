@@ -10,8 +10,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from wsi_parse.cautions import Caution
+from wsi_parse.cohort.cohort_slide import CohortSlide
 from wsi_parse.cohort.listener import Listener, SerialListener, Unheard
-from wsi_parse.cohort.listing import CohortSlide, Listing
+from wsi_parse.cohort.listing import Listing
 from wsi_parse.cohort.outcome import OPENING, FailureNotes, Outcome
 from wsi_parse.cohort.selection import Choice, Decided, check, decide, selected_rows
 from wsi_parse.cohort.tables import write_tables
@@ -138,14 +139,16 @@ class _Cohort:
         return [outcome.named(self.settings.slide.name) for outcome in ended + problems]
 
     def _stored_outcome(self, row: CohortSlide) -> Outcome:
+        """Read how a row ended in an earlier call; whatever stands in its folder, the tables come out."""
         try:
             manifest = RunManifest.load(self.out / row.id)
-        except ManifestError as error:
+            # A run with other settings does not count: the slide is open.
+            if manifest is not None and manifest.state == "done" and self._is_current(row, manifest):
+                return Outcome.of_manifest(row, manifest)
+            return self.notes.find(row, self.settings) or Outcome.open(row)
+        except Exception as error:  # noqa: BLE001 - one row must not keep the others from the tables
+            report_traceback(error)
             return Outcome.of_error(row, error, self.out / row.id)
-        # A run with other settings does not count: the slide is open.
-        if manifest is not None and manifest.state == "done" and self._is_current(row, manifest):
-            return Outcome.of_manifest(row, manifest)
-        return self.notes.find(row, self.settings) or Outcome.open(row)
 
     def _is_current(self, row: CohortSlide, manifest: RunManifest) -> bool:
         try:
@@ -186,7 +189,7 @@ class _Cohort:
         """Add what was done before; a manifest that cannot be read fails its row."""
         try:
             return RunManifest.load(self.out / row.id), opened
-        except ManifestError as error:
+        except (ManifestError, OSError, ValueError) as error:
             return None, opened if isinstance(opened, Exception) else error
 
     def _run_all(self, rows: list[CohortSlide], cluster: Cluster) -> None:
@@ -257,8 +260,8 @@ class _Cohort:
         return None if before is None or before.error_stage == OPENING else before
 
     def _note(self, row: CohortSlide, outcome: Outcome) -> None:
-        # If the disk is full, the row is in the tables of this call only.
-        with suppress(OSError):
+        # If the note cannot be written, the row is in the tables of this call only.
+        with suppress(OSError, ValueError):
             self.notes.put(row, self.settings, outcome.named(self.settings.slide.name))
 
     def _write(self) -> None:

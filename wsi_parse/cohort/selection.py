@@ -5,7 +5,8 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
-from wsi_parse.cohort.listing import CohortSlide, Listing, Problem
+from wsi_parse.cohort.cohort_slide import CohortSlide, Problem
+from wsi_parse.cohort.listing import Listing
 from wsi_parse.errors import UnknownPromptError, UsageError, did_you_mean
 from wsi_parse.prompts import Prompt
 from wsi_parse.run.choose_model import choose_model
@@ -82,7 +83,7 @@ def decide(listing: Listing, settings: RunSettings, *, require_weights: bool = T
     """
     listing = _separate_unknown_prompts(listing, settings, require_weights=require_weights)
     if not listing.slides:
-        return Decided(listing, settings, {})
+        return Decided(listing, settings, {}, tuple(listing.notes))
     texts = dict.fromkeys(prompt for row in listing.slides for prompt in row.prompts or settings.prompts)
     if not texts:
         resolve(settings)
@@ -95,7 +96,7 @@ def decide(listing: Listing, settings: RunSettings, *, require_weights: bool = T
     settings = settings.model_copy(update={"model": settings.model.model_copy(update={"name": name})})
     requests = _requests(listing, settings, require_weights=require_weights)
     of_rows = (note for request in requests.values() if isinstance(request, Request) for note in request.notes)
-    return Decided(listing, settings, requests, tuple(dict.fromkeys((*notes, *of_rows))))
+    return Decided(listing, settings, requests, tuple(dict.fromkeys((*listing.notes, *notes, *of_rows))))
 
 
 def _requests(listing: Listing, settings: RunSettings, *, require_weights: bool) -> dict[str, Request | UsageError]:
@@ -103,7 +104,11 @@ def _requests(listing: Listing, settings: RunSettings, *, require_weights: bool)
     decided: dict[tuple[tuple[str, ...], str | None], Request | UsageError] = {}
     found: dict[str, Request | UsageError] = {}
     for row in listing.slides:
-        of_row = row.settings(settings)
+        try:
+            of_row = row.settings(settings)
+        except UsageError as error:
+            found[row.id] = error
+            continue
         key = of_row.prompts, of_row.model.organ
         if key not in decided:
             try:
@@ -123,12 +128,9 @@ def _separate_unknown_prompts(listing: Listing, settings: RunSettings, *, requir
             resolve(settings.model_copy(update={"prompts": prompts}), require_weights=require_weights)
         except UsageError as error:
             errors[prompts] = error
-    problems = [
-        Problem(row.id, errors[row.prompts], row.path.name, row.group)
-        for row in listing.slides
-        if row.prompts in errors
-    ]
-    return Listing([row for row in listing.slides if row.prompts not in errors], listing.problems + problems)
+    problems = [Problem.of(row, errors[row.prompts]) for row in listing.slides if row.prompts in errors]
+    good = [row for row in listing.slides if row.prompts not in errors]
+    return Listing(good, listing.problems + problems, listing.notes)
 
 
 def selected_rows(listing: Listing, choice: Choice) -> list[CohortSlide]:
