@@ -14,6 +14,7 @@ RESEARCH_ONLY = "research use only, not for clinical decisions"
 _HARMFUL_CATEGORIES = {"Cc", "Cf", "Cs", "Zl", "Zp"}
 # A spreadsheet takes a cell that begins so for a formula.
 _FORMULA = re.compile(r"\s*[=+\-@]")
+_BREAK = re.compile(r"[\t\r\n\v\f\x85\u2028\u2029]+")
 _NUMBER = re.compile(r"[+-]?(\d+([.,]\d*)?|[.,]\d+)([eE][+-]?\d+)?%?")
 _MARKDOWN = re.compile(r"([\\`*_{}\[\]()#+!|~<>&$^]|(?<=\d)\.(?=\s)|^-)")
 
@@ -35,7 +36,7 @@ def for_csv(text: object) -> str:
     >>> for_csv('=HYPERLINK("x")'), for_csv("-1.5"), for_csv("+49 171")
     ('\'=HYPERLINK("x")', '-1.5', "'+49 171")
     """
-    shown = for_terminal(text)
+    shown = _in_one_line(text)
     is_formula = _FORMULA.match(shown) and not _NUMBER.fullmatch(shown.strip())
     return f"'{shown}" if is_formula else shown
 
@@ -46,7 +47,7 @@ def for_markdown(text: object) -> str:
     >>> for_markdown("a|b <img src=x onerror=alert(1)> *c*")
     'a\\|b \\<img src=x onerror=alert\\(1\\)\\> \\*c\\*'
     """
-    return _MARKDOWN.sub(r"\\\1", for_terminal(text))
+    return _MARKDOWN.sub(r"\\\1", _in_one_line(text))
 
 
 def for_html(text: object) -> str:
@@ -56,6 +57,10 @@ def for_html(text: object) -> str:
     '&lt;img alt=&quot;x&quot;&gt;'
     """
     return html.escape(for_terminal(text), quote=True)
+
+
+def _in_one_line(text: object) -> str:
+    return for_terminal(_BREAK.sub(" ", str(text)))
 
 
 def _visible(letter: str) -> str:

@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
-from rich.markup import escape
 
 from wsi_parse.cli.help import COMPUTE
 from wsi_parse.cli.options import (
@@ -36,7 +35,7 @@ from wsi_parse.cli.options import (
 from wsi_parse.cli.request import check_settings, settings_of
 from wsi_parse.cli.screen import CohortScreen, cohort_display
 from wsi_parse.cli.signals import exit_code
-from wsi_parse.cli.terminal import messages, show_traceback
+from wsi_parse.cli.terminal import messages, safe, show_traceback
 from wsi_parse.cli.text import counted
 from wsi_parse.files import check_can_be_folder
 from wsi_parse.progress import duration
@@ -177,7 +176,7 @@ def _run(
             typer.echo(outcome.model_dump_json())
     counts = {state: sum(outcome.state == state for outcome in outcomes) for state in ("done", "failed", "open")}
     states = ", ".join(f"{count} {state}" for state, count in counts.items() if count)
-    console.print(f"{states} → {escape(str(out / 'summary.md'))}  ({RESEARCH_ONLY})", highlight=False, soft_wrap=True)
+    console.print(f"{states} → {safe(str(out / 'summary.md'))}  ({RESEARCH_ONLY})", highlight=False, soft_wrap=True)
     chosen = [outcome for outcome in outcomes if not choice.only or outcome.id in choice.only]
     return sum(outcome.state == "failed" for outcome in chosen), sum(bool(outcome.cautions) for outcome in chosen)
 
@@ -212,14 +211,14 @@ def _plan(
         for caution in outlook.cautions:
             screen.note(f"{row.id}: Caution: {caution}")
         if outlook.reuse.predicts_nothing:
-            console.print(f"{escape(row.id)}: nothing to predict", highlight=False)
+            console.print(f"{safe(row.id)}: nothing to predict", highlight=False)
             continue
         figures = outlook.figures
         tiles += figures["tiles"]
         seconds += figures["expected_seconds"]
         disk_mb = max(disk_mb, figures["expected_disk_mb"])
         time = f"{'at most ' if outlook.reuse.has_maps else ''}{duration(figures['expected_seconds'])}"
-        console.print(f"{escape(row.id)}: {counted(figures['tiles'], 'tile')} · {time}", highlight=False)
+        console.print(f"{safe(row.id)}: {counted(figures['tiles'], 'tile')} · {time}", highlight=False)
     screen.checked(slides, problems)
     if as_json:
         for problem in problems:

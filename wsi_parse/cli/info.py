@@ -5,10 +5,10 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 from rich.console import Console
-from rich.markup import escape
 from rich.table import Table
 
 from wsi_parse.cli.options import Json, Mpp, OneSlide, OverrideMpp
+from wsi_parse.cli.terminal import safe
 
 if TYPE_CHECKING:
     from wsi_parse.slides import Slide
@@ -51,7 +51,7 @@ def _levels(slide: "Slide") -> list[dict[str, Any]]:
 def _print(facts: dict[str, Any], levels: list[dict[str, Any]]) -> None:
     table = Table(show_header=False, show_edge=False)
     for title, text in _rows(facts):
-        table.add_row(title, escape(text))
+        table.add_row(title, safe(text))
     for index, level in enumerate(levels):
         table.add_row(f"level {index}", f"{level['width']:,} x {level['height']:,} px, 1 : {level['downsample']:g}")
     console = Console()

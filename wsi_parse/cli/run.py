@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
-from rich.markup import escape
 from rich.table import Table
 
 from wsi_parse.cli.options import (
@@ -36,7 +35,16 @@ from wsi_parse.cli.options import (
 from wsi_parse.cli.request import check_settings, settings_of
 from wsi_parse.cli.screen import slide_display
 from wsi_parse.cli.signals import exit_code
-from wsi_parse.cli.terminal import kept_traceback, messages, say, say_caution, show_failure, show_traceback, text_of
+from wsi_parse.cli.terminal import (
+    kept_traceback,
+    messages,
+    safe,
+    say,
+    say_caution,
+    show_failure,
+    show_traceback,
+    text_of,
+)
 from wsi_parse.cli.text import counted, describe_estimate
 from wsi_parse.errors import UsageError
 from wsi_parse.files import check_can_be_folder
@@ -152,8 +160,7 @@ def run_slides(
             raise
         except KeyboardInterrupt as error:
             console.print(
-                f"\nInterrupted at {escape(slide.name)}. Finished work is kept. "
-                "Run the same command again to continue.",
+                f"\nInterrupted at {safe(slide.name)}. Finished work is kept. Run the same command again to continue.",
                 highlight=False,
                 soft_wrap=True,
             )
@@ -212,11 +219,11 @@ def _print_result(manifest: "RunManifest", folder: Path, console: Console) -> No
         table.add_column(name, justify="left" if name == "prompt" else "right")
     for name, count in manifest.counts.items():
         row = (name, f"{count:,}", f"{manifest.per_mm2.get(name, 0):,.0f}", f"{manifest.unsure.get(name, 0):,}")
-        table.add_row(*map(escape, row[: len(columns)]))
+        table.add_row(*map(safe, row[: len(columns)]))
     console.print(table)
     for name, facts in manifest.existence.items():
         if isinstance(sentence := facts.get("sentence"), str) and sentence:
-            console.print(f"{name}: {sentence}", highlight=False, markup=False)
+            console.print(f"{safe(name)}: {safe(sentence)}", highlight=False)
     console.print(
         f"tissue {manifest.tissue_mm2:.3g} mm² · model {manifest.model['name']} ({manifest.model['licence']}) · "
         f"peak memory {(manifest.peak_memory_mb or 0) / 1000:.2f} GB",
@@ -225,9 +232,9 @@ def _print_result(manifest: "RunManifest", folder: Path, console: Console) -> No
     # What all workers took together is in the manifest; here it would be read as a part of the total.
     stages = [f"{name} {seconds:.1f} s" for name, seconds in manifest.seconds.items() if "all workers" not in name]
     console.print(" · ".join(stages), highlight=False, soft_wrap=True)
-    console.print(written_line(manifest, folder), highlight=False, markup=False, soft_wrap=True)
+    console.print(safe(written_line(manifest, folder)), highlight=False, soft_wrap=True)
     if maps := maps_line(manifest, folder):
-        console.print(maps, highlight=False, markup=False, soft_wrap=True)
+        console.print(safe(maps), highlight=False, soft_wrap=True)
 
 
 def written_line(manifest: "RunManifest", folder: Path) -> str:
@@ -264,8 +271,8 @@ def _plan(slide: Path, folder: Path, request: "Request", console: Console, *, as
         say_caution(console, caution)
     todo = "nothing to predict" if reuse.predicts_nothing else describe_estimate(figures, at_most=reuse.has_maps)
     console.print(
-        f"[bold]{escape(slide.name)}[/bold]: {size.x_um:.4g} µm per pixel ({escape(size.source)}) · "
-        f"tissue {outlook.tissue_mm2:.3g} mm² · {todo} → {escape(str(folder))}",
+        f"[bold]{safe(slide.name)}[/bold]: {size.x_um:.4g} µm per pixel ({safe(size.source)}) · "
+        f"tissue {outlook.tissue_mm2:.3g} mm² · {todo} → {safe(str(folder))}",
         highlight=False,
         soft_wrap=True,
     )

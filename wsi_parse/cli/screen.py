@@ -7,13 +7,12 @@ from typing import TYPE_CHECKING
 
 from rich.console import Console, Group, RenderableType
 from rich.live import Live
-from rich.markup import escape
 from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
 from wsi_parse.cli.stage_progress import Facts, StageProgress
-from wsi_parse.cli.terminal import say, say_caution
+from wsi_parse.cli.terminal import safe, say, say_caution
 from wsi_parse.cli.text import counted
 from wsi_parse.progress import Progress, Silent, duration
 
@@ -132,9 +131,9 @@ class CohortScreen:
         if outcome.state == "failed":
             self._failed(outcome)
             return
-        counts = ", ".join(f"{count:,} {escape(prompt)}" for prompt, count in outcome.counts.items())
+        counts = ", ".join(f"{count:,} {safe(prompt)}" for prompt, count in outcome.counts.items())
         self._console.print(
-            f"[green]done[/green]   {escape(outcome.id)}: {counts} · {duration(outcome.seconds or 0)}", highlight=False
+            f"[green]done[/green]   {safe(outcome.id)}: {counts} · {duration(outcome.seconds or 0)}", highlight=False
         )
 
     def line(self) -> str:
@@ -148,7 +147,7 @@ class CohortScreen:
 
     def _failed(self, outcome: "Outcome") -> None:
         self._errors.print(
-            f"[red]failed[/red] {escape(outcome.id)} ({outcome.where}): {escape(outcome.error or '')}",
+            f"[red]failed[/red] {safe(outcome.id)} ({safe(outcome.where)}): {safe(outcome.error or '')}",
             highlight=False,
             soft_wrap=True,
         )
@@ -160,7 +159,7 @@ def slide_display(console: Console, title: str, line_every_s: float | None = Non
     if console.quiet:
         yield Silent()
         return
-    console.print(f"[bold]{escape(title)}[/bold]", highlight=False)
+    console.print(f"[bold]{safe(title)}[/bold]", highlight=False)
     screen = SlideScreen(console, title)
     with _display(console, screen, line_every_s):
         yield screen

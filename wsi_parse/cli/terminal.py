@@ -105,6 +105,11 @@ def is_quiet() -> bool:
     return _wanted.quiet
 
 
+def safe(text: object) -> str:
+    """Make text from outside safe for a console of rich: it neither controls the terminal nor is it markup."""
+    return escape(for_terminal(text))
+
+
 def show_error(error: BaseException) -> None:
     """Print an error in one line; with --traceback, also where it arose and what caused it."""
     typer.echo(f"wsi-parse: {text_of(error)}{kept_traceback(error)}", err=True)
@@ -115,7 +120,7 @@ def show_failure(slide: str, error: BaseException) -> None:
     """Print in one line that a slide failed; the others go on."""
     text = text_of(error) if isinstance(error, WsiParseError) else f"{for_terminal(slide)}: {text_of(error)}"
     Console(stderr=True).print(
-        f"[red]failed[/red] {escape(text)}{escape(kept_traceback(error))}", highlight=False, soft_wrap=True
+        f"[red]failed[/red] {safe(text)}{safe(kept_traceback(error))}", highlight=False, soft_wrap=True
     )
     show_traceback(error)
 
@@ -161,13 +166,13 @@ def say(console: Console, text: str, indent: str = "") -> None:
         return
     if isinstance(text, Limitation):
         text = f"{text.first_sentence} Before you rely on the result: wsi-parse models {text.model}"
-    console.print(f"{indent}{text}", highlight=False, markup=False, soft_wrap=not console.is_terminal)
+    console.print(f"{indent}{for_terminal(text)}", highlight=False, markup=False, soft_wrap=not console.is_terminal)
 
 
 def say_caution(console: Console, caution: Caution, indent: str = "") -> None:
     """Print what is plausible but wrong, and what to do."""
     console.print(
-        f"{indent}[yellow]caution[/yellow] {escape(for_terminal(caution))}",
+        f"{indent}[yellow]caution[/yellow] {safe(caution)}",
         highlight=False,
         soft_wrap=not console.is_terminal,
     )

@@ -8,7 +8,7 @@ from pathlib import Path
 from wsi_parse.evaluate.evaluation import Evaluation, summed
 from wsi_parse.evaluate.figures import Figures
 from wsi_parse.files import write_text
-from wsi_parse.text import RESEARCH_ONLY
+from wsi_parse.text import RESEARCH_ONLY, for_csv
 
 ALL = "(all objects)"
 
@@ -41,7 +41,9 @@ def write_csv(evaluations: list[Evaluation], path: Path) -> None:
     writer.writeheader()
     for one in rows:
         for name, figures in _figures(one).items():
-            writer.writerow({"slide": one.name, "class": name, **figures.to_dict(), "notice": RESEARCH_ONLY})
+            writer.writerow(
+                {"slide": for_csv(one.name), "class": for_csv(name), **figures.to_dict(), "notice": RESEARCH_ONLY}
+            )
     write_text(path, text.getvalue())
 
 

@@ -13,15 +13,13 @@ from numpy.typing import NDArray
 
 from wsi_parse.exporters.base import ExportContext, StreamingExporter
 from wsi_parse.objects.batch import ObjectBatch
-from wsi_parse.text import RESEARCH_ONLY
+from wsi_parse.text import RESEARCH_ONLY, for_csv
 
 #: The columns that every file has, in this order; columns of measurements follow, then that of the notice.
 COLUMNS = ("id", "prompt", "class_name", "unsure", "kind", "centroid_x_level0", "centroid_y_level0")
 # Of a centroid; finer than any measurement of a microscope.
 _DECIMALS = 3
 _LINE_END = b"\r\n"
-# Spreadsheets take a text that begins like this for a formula, also behind white space.
-_FORMULA = re.compile(r"\s*[=+\-@]|[\t\r]")
 _AT_ONCE = 10_000
 _COPIED_AT_ONCE = 1 << 20
 
@@ -142,9 +140,7 @@ def _escaped(text: str) -> str:
     >>> _escaped("=1+1"), _escaped('5" lens, new')
     ("'=1+1", '"5"" lens, new"')
     """
-    if _FORMULA.match(text):
-        text = f"'{text}"
-    text = re.sub(r"[\r\n\v\f\x85\u2028\u2029]+", " ", text)
+    text = for_csv(text)
     return '"' + text.replace('"', '""') + '"' if re.search('[",]', text) or text != text.strip() else text
 
 

@@ -3,7 +3,6 @@
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-from html import escape
 from importlib.util import find_spec
 from io import BytesIO
 from pathlib import Path
@@ -23,6 +22,7 @@ from wsi_parse.run.manifest import RunManifest, sha256_of
 from wsi_parse.run.outputs import OVERLAY_NAME
 from wsi_parse.run.probability import Probability, open_probability
 from wsi_parse.run.work import maps_of
+from wsi_parse.text import for_html
 
 if TYPE_CHECKING:
     from geopandas import GeoDataFrame
@@ -189,11 +189,11 @@ class Run:
         columns = ("prompt", "objects", "per mm²")
         head = "".join(f"<th>{name}</th>" for name in columns)
         rows = "".join(
-            f"<tr><td>{escape(name)}</td><td>{count:,}</td><td>{self.manifest.per_mm2.get(name, 0):,.0f}</td></tr>"
+            f"<tr><td>{for_html(name)}</td><td>{count:,}</td><td>{self.manifest.per_mm2.get(name, 0):,.0f}</td></tr>"
             for name, count in self.counts.items()
         )
         title = f"{self.manifest.slide.get('name')}, model {self.manifest.model.get('name')}"
-        return f"<p><b>{escape(title)}</b></p><table><tr>{head}</tr>{rows}</table><p>{escape(self.manifest.notice)}</p>"
+        return f"<p><b>{for_html(title)}</b></p><table><tr>{head}</tr>{rows}</table><p>{for_html(self.manifest.notice)}</p>"
 
 
 def name_of_prompt(words: str, prompts: Mapping[str, str]) -> str:
