@@ -41,9 +41,8 @@ def write_csv(evaluations: list[Evaluation], path: Path) -> None:
     writer.writeheader()
     for one in rows:
         for name, figures in _figures(one).items():
-            writer.writerow(
-                {"slide": for_csv(one.name), "class": for_csv(name), **figures.to_dict(), "notice": RESEARCH_ONLY}
-            )
+            texts = {"slide": for_csv(one.name), "class": for_csv(name), "notice": RESEARCH_ONLY}
+            writer.writerow({**texts, **figures.to_dict()})
     write_text(path, text.getvalue())
 
 

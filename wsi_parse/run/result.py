@@ -193,7 +193,8 @@ class Run:
             for name, count in self.counts.items()
         )
         title = f"{self.manifest.slide.get('name')}, model {self.manifest.model.get('name')}"
-        return f"<p><b>{for_html(title)}</b></p><table><tr>{head}</tr>{rows}</table><p>{for_html(self.manifest.notice)}</p>"
+        table = f"<table><tr>{head}</tr>{rows}</table>"
+        return f"<p><b>{for_html(title)}</b></p>{table}<p>{for_html(self.manifest.notice)}</p>"
 
 
 def name_of_prompt(words: str, prompts: Mapping[str, str]) -> str:
