@@ -76,7 +76,10 @@ def check_input(
     try:
         found = path.stat()
     except (FileNotFoundError, NotADirectoryError):
-        message = f"{name} is a link to a file that does not exist." if _is_link(path) else f"There is no file {name}."
+        wanted = "file or folder" if folder else "file"
+        message = f"There is no {wanted} {name}."
+        if _is_link(path):
+            message = f"{name} is a link to a file that does not exist."
         raise error(message, " ".join(filter(None, [_nearest(path), _CHECK_PATH]))) from None
     except ValueError:
         raise error(f"{name} is not the name of a file.", _CHECK_PATH) from None

@@ -15,7 +15,7 @@ _HARMFUL_CATEGORIES = {"Cc", "Cf", "Cs", "Zl", "Zp"}
 # A spreadsheet takes a cell that begins so for a formula.
 _FORMULA = re.compile(r"\s*[=+\-@]")
 _BREAK = re.compile(r"[\t\r\n\v\f\x85\u2028\u2029]+")
-_NUMBER = re.compile(r"[+-]?(\d+([.,]\d*)?|[.,]\d+)([eE][+-]?\d+)?%?")
+_NUMBER = re.compile(r"-?(\d+([.,]\d*)?|[.,]\d+)([eE][+-]?\d+)?%?")
 _MARKDOWN = re.compile(r"([\\`*_{}\[\]()#+!|~<>&$^]|(?<=\d)\.(?=\s)|^-)")
 
 

@@ -223,8 +223,13 @@ def test_the_thumbnail_is_the_overlay(run: Run) -> None:
 
 class TestOpen:
     def test_a_folder_without_a_run(self, tmp_path: Path) -> None:
-        for folder in (tmp_path, tmp_path / "missing"):
-            with pytest.raises(UsageError, match=r"holds no run: there is no run\.json"):
+        (tmp_path / "file").touch()
+        for folder, message in (
+            (tmp_path, r"holds no run: there is no run\.json"),
+            (tmp_path / "missing", "There is no file or folder .*missing"),
+            (tmp_path / "file", r"holds no run: there is no run\.json"),
+        ):
+            with pytest.raises(UsageError, match=message):
                 Run.open(folder)
 
     def test_a_run_that_failed(self, slide: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

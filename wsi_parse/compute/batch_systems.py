@@ -100,9 +100,7 @@ def _options(settings: ComputeSettings, at_once: int | None, folder: Path, secti
     given = dict(settings.options)
     # One block is read while another is computed. The batch system limits the memory: a worker that Dask paused would
     # wait for ever, because our tasks hold nothing that could be freed.
-    extra = given.pop(
-        "worker_extra_args", ["--resources", f"{cluster.DEVICE}={at_once or 2}", "--memory-limit", "0"]
-    )
+    extra = given.pop("worker_extra_args", ["--resources", f"{cluster.DEVICE}={at_once or 2}", "--memory-limit", "0"])
     prologue = given.pop("job_script_prologue", None) or dask.config.get(f"jobqueue.{section}.job-script-prologue", [])
     config = dask.config.serialize({"distributed": dask.config.get("distributed")})
     scheduler = {"dashboard": settings.dashboard, "dashboard_address": LOOPBACK if settings.dashboard else None}
