@@ -76,7 +76,7 @@ def check_input(
     try:
         found = path.stat()
     except (FileNotFoundError, NotADirectoryError):
-        wanted = "file or folder" if folder else "file"
+        wanted = "file or folder" if folder and not path.suffix else "file"
         message = f"There is no {wanted} {name}."
         if _is_link(path):
             message = f"{name} is a link to a file that does not exist."

@@ -30,14 +30,17 @@ def for_terminal(text: object) -> str:
     return "".join(_visible(letter) for letter in str(text))
 
 
-def for_csv(text: object) -> str:
+def for_csv(text: object, *, keep_numbers: bool = True) -> str:
     r"""Make text from outside safe for a table: a cell that a spreadsheet would run as a formula gets an apostrophe.
+
+    A negative number is no formula, where `keep_numbers` is true.
 
     >>> for_csv('=HYPERLINK("x")'), for_csv("-1.5"), for_csv("+49 171")
     ('\'=HYPERLINK("x")', '-1.5', "'+49 171")
     """
     shown = _in_one_line(text)
-    is_formula = _FORMULA.match(shown) and not _NUMBER.fullmatch(shown.strip())
+    is_number = keep_numbers and _NUMBER.fullmatch(shown.strip())
+    is_formula = _FORMULA.match(shown) and not is_number
     return f"'{shown}" if is_formula else shown
 
 

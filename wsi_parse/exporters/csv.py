@@ -140,7 +140,7 @@ def _escaped(text: str) -> str:
     >>> _escaped("=1+1"), _escaped('5" lens, new')
     ("'=1+1", '"5"" lens, new"')
     """
-    text = for_csv(text)
+    text = for_csv(text, keep_numbers=False)
     return '"' + text.replace('"', '""') + '"' if re.search('[",]', text) or text != text.strip() else text
 
 
