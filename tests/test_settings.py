@@ -5,6 +5,7 @@ import re
 from pathlib import Path
 
 import pytest
+from pydantic import BaseModel
 
 from wsi_parse.errors import SettingsError
 from wsi_parse.settings import ModelSettings, RunSettings
@@ -169,3 +170,73 @@ def test_a_class_that_qupath_refuses_is_refused(name: str) -> None:
     with pytest.raises(SettingsError, match=r"export\.classes\.nuclei\.name") as caught:
         RunSettings(prompts="nuclei", export={"classes": {"nuclei": {"name": name}}})
     assert str(caught.value).isprintable()
+
+
+def numbers() -> dict[str, object]:
+    """Return each setting that is a number, with its bounds."""
+    found = {}
+    for section, field in RunSettings.model_fields.items():
+        kind = field.annotation
+        if isinstance(kind, type) and issubclass(kind, BaseModel):
+            for key, one in kind.model_fields.items():
+                if any(name in str(one.annotation) for name in ("int", "float")) and "dict" not in str(one.annotation):
+                    found[f"{section}.{key}"] = one
+    return found
+
+
+@pytest.mark.parametrize("name", numbers())
+def test_every_number_has_bounds(name: str) -> None:
+    for value in (-1, 1e308, 10**12, -(10**12)):
+        with pytest.raises(SettingsError, match=name.replace(".", r"\.")):
+            RunSettings.load(overrides=[f"{name}={value:d}" if isinstance(value, int) else f"{name}={value}"])
+
+
+@pytest.mark.parametrize(
+    ("mpp", "hint"),
+    [
+        ("0.00025", "(0.00025 looks like millimetres: 0.25 µm?)"),
+        ("250", "(250 looks like nanometres: 0.25 µm?)"),
+        ("2.5e-7", "(2.5e-07 looks like metres: 0.25 µm?)"),
+        ("1e300", "between 0.02 and 64 µm per pixel"),
+    ],
+)
+def test_a_number_in_another_unit(mpp: str, hint: str) -> None:
+    with pytest.raises(SettingsError, match=re.escape(hint)):
+        RunSettings.load(overrides=[f"slide.mpp={mpp}"])
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "root:$6$secret:19000:0:99999:7:::\nother:$6$secret2:1",
+        "password = 'secret'\n  token: [secret",
+        "- secret\n- other",
+        "secret",
+        "a: &a [secret]\nb: *a\n",
+        "[" * 5000 + "secret",
+        "secret: \x00",
+        "objects: {threshold: 2020-01-01}",
+    ],
+)
+def test_nothing_of_a_wrong_file_is_shown(text: str, tmp_path: Path) -> None:
+    path = tmp_path / "other.txt"
+    path.write_text(text)
+    with pytest.raises(SettingsError) as caught:
+        RunSettings.load(path)
+    assert "secret" not in str(caught.value)
+    assert len(str(caught.value)) < 400
+    path.write_bytes(b"\xff\xfe secret")
+    with pytest.raises(SettingsError, match="not text in UTF-8"):
+        RunSettings.load(path)
+
+
+def test_a_file_that_grows_is_refused(tmp_path: Path) -> None:
+    """Nine lines of aliases would be a billion values."""
+    lines = ["a0: &a0 [x, x, x, x, x, x, x, x, x, x]"]
+    lines += [f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 10)}]" for n in range(1, 9)]
+    (tmp_path / "bomb.yaml").write_text("\n".join(lines))
+    with pytest.raises(SettingsError, match="line 2 holds an alias"):
+        RunSettings.load(tmp_path / "bomb.yaml")
+    (tmp_path / "large.yaml").write_text("#" * 1_000_001)
+    with pytest.raises(SettingsError, match="too large for a file of settings"):
+        RunSettings.load(tmp_path / "large.yaml")

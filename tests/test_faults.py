@@ -1,0 +1,110 @@
+"""Each kind of fault that a sweep of the product found: the case, what happens now, and the tests that hold it.
+
+The letters are those of the list of the sweep: L what a person made is lost, W plausible but wrong without a word, S
+one bad thing stops all or nothing ends, X others can get in, Q what QuPath refuses.
+"""
+
+import ast
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+
+# Kind -> (case, what happens now, tests).
+FAULTS: dict[str, tuple[str, str, tuple[str, ...]]] = {
+    "L3": (
+        "corrections saved over annotations.geojson, then the same command again",
+        "the file is kept as annotations.edited-DATE.geojson, and this is said",
+        (
+            "tests/run/test_pipeline.py::test_corrections_that_were_saved_over_a_result_are_kept",
+            "tests/run/test_export.py::test_what_a_person_has_changed_is_kept_aside",
+        ),
+    ),
+    "L4": (
+        "a run is killed, and goes on with another format or threshold",
+        "maps, objects and outputs have a digest each; what does not fit is told before it is removed",
+        ("tests/run/test_reuse.py", "tests/run/test_digests.py"),
+    ),
+    "L6": (
+        "an unknown field, or a newer version, in run.json",
+        "unknown fields are ignored; a newer or unreadable manifest is an error that says so",
+        ("tests/run/test_manifest.py",),
+    ),
+    "W5": (
+        "mpp of 0.00025 or 250, a length of 1e308, 1e9 tiles in a batch",
+        "every number has bounds, with its unit and what it looks like",
+        (
+            "tests/test_settings.py::test_every_number_has_bounds",
+            "tests/test_settings.py::test_a_number_in_another_unit",
+        ),
+    ),
+    "W6": (
+        "no tissue, a region on glass, nothing found",
+        "a caution on the screen, in run.json and in the cohort's table",
+        ("tests/test_cautions.py",),
+    ),
+    "W9": (
+        "--frame level0 with a region, on a slide with bounds",
+        "the region is read in its own frame",
+        ("tests/run/test_frames.py",),
+    ),
+    "W11": (
+        "regions above 14 mm² at a fine scale",
+        "sums are relative to the chunk, and do not overflow",
+        ("tests/objects/test_pixel_sums.py",),
+    ),
+    "W12": (
+        'a typo in a prompt: "neoplastc cells"',
+        "did you mean; the dry run ends as the run would",
+        ("tests/cli/test_mistakes.py",),
+    ),
+    "W13": (
+        "an estimate of another machine",
+        "a few tiles of the slide are timed here",
+        ("tests/run/test_estimate.py",),
+    ),
+    "S9": (
+        "lowest versions, plug-ins as declared",
+        "lowest versions are tested; a plug-in is a package found by its entry point",
+        ("tests/test_lowest_versions.py", "tests/test_plugins.py"),
+    ),
+    "X3": (
+        "a formula, an escape sequence, markup or an image tag as a name",
+        "one function for each place escapes it",
+        ("tests/test_text.py", "tests/exporters/test_csv.py::test_no_text_is_run_as_a_formula"),
+    ),
+    "X4": (
+        "a file with secrets given as --config",
+        "no line, no key and no value of it is shown",
+        ("tests/test_settings.py::test_nothing_of_a_wrong_file_is_shown",),
+    ),
+}
+
+EXPECTED = {
+    *(f"L{number}" for number in range(1, 7)),
+    *(f"W{number}" for number in range(1, 19)),
+    *(f"S{number}" for number in range(1, 11)),
+    *(f"X{number}" for number in range(1, 5)),
+    *(f"Q{number}" for number in range(1, 6)),
+}
+
+
+def test_no_kind_is_left_out() -> None:
+    assert set(FAULTS) == EXPECTED
+
+
+@pytest.mark.parametrize("kind", FAULTS)
+def test_its_tests_are_there(kind: str) -> None:
+    case, now, tests = FAULTS[kind]
+    assert case
+    assert now
+    assert tests
+    for test in tests:
+        name, *parts = test.split("::")
+        nodes: list[ast.stmt] = ast.parse((ROOT / name).read_text(encoding="utf-8")).body
+        assert any(isinstance(node, ast.FunctionDef | ast.ClassDef) for node in nodes), f"{test} holds no test"
+        for part in parts:
+            found = [node for node in nodes if isinstance(node, ast.FunctionDef | ast.ClassDef) and node.name == part]
+            assert len(found) == 1, f"There is no {test}"
+            nodes = found[0].body
