@@ -74,7 +74,8 @@ def test_json_is_one_line_a_file(tmp_path: Path) -> None:
 
 def test_a_file_that_is_none_stops_no_other(tmp_path: Path) -> None:
     result = wsi_parse("check", tmp_path / "missing.json", saved(tmp_path / "good.json", [feature()]), check=1)
-    assert "missing.json cannot be read" in result.stderr
+    assert "There is no file" in result.stderr
+    assert "missing.json. Check the path" in result.stderr
     assert "good.json: 1 feature," in result.stdout
     assert "Traceback" not in result.stderr
 

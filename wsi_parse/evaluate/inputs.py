@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from wsi_parse.annotations import Annotations, read_annotations
-from wsi_parse.annotations.stream import pieces
+from wsi_parse.annotations.pieces import pieces
 from wsi_parse.errors import ManifestError, UsageError
 from wsi_parse.evaluate.pairing import ResultName, pair_results, slide_of
 from wsi_parse.files import CHECK_RIGHTS, MANIFEST_NAME, read_manifest

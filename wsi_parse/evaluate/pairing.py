@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from wsi_parse.annotations.stream import pieces
+from wsi_parse.annotations.pieces import pieces
 from wsi_parse.errors import UsageError
 from wsi_parse.files import MANIFEST_NAME
 

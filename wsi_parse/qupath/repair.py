@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Any
 
-from wsi_parse.annotations.read import class_of, id_of, no_cycles
+from wsi_parse.annotations.read import class_of, id_of, reading
 from wsi_parse.annotations.stream import Features, unparsed
 from wsi_parse.errors import UsageError
 from wsi_parse.files import atomic
@@ -73,7 +73,7 @@ def repair(source: Path, target: Path, report: Report | None = None) -> Repaired
         raise UsageError(f"{source.name} would be overwritten.", "Choose another file or folder for --fix.")
     report = report or check_file(source)
     result, used = Repaired(target), Counter[int]()
-    with ExitStack() as stack, no_cycles():
+    with ExitStack() as stack, reading(source):
         file: IO[bytes] = stack.enter_context(stack.enter_context(atomic(target)).open("wb"))
         if target.suffix.lower() == ".gz":
             file = stack.enter_context(gzip.GzipFile("", "wb", _GZIP_LEVEL, file, mtime=0))  # type: ignore[arg-type]
