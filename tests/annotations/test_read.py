@@ -259,7 +259,7 @@ def test_a_cut_gz_and_a_missing_file_are_errors(tmp_path: Path) -> None:
     path.write_bytes(b"no gzip")
     with pytest.raises(UsageError, match="cannot be read"):
         read_annotations(path)
-    with pytest.raises(UsageError, match=r"There is no file .*no\.geojson\. Check the path"):
+    with pytest.raises(UsageError, match=r"There is no file .*no\.geojson\..* Check the path"):
         read_annotations(tmp_path / "no.geojson")
 
 

@@ -28,6 +28,7 @@ _OVERHEAD_BYTES = 64
 _BOM = b"\xef\xbb\xbf"
 _QUOTE, _ESCAPE, _OPEN, _CLOSE, _LIST = b'"\\{}['
 _FEATURES = re.compile(rb'"features"\s*:\s*\[\s*\Z')
+_OWN_MEMBER = re.compile(rb'"wsi_parse"\s*:\s*')
 # White space, and the separator before each value of a JSON text sequence.
 _BETWEEN = b" \t\r\n\x1e"
 _COLLECTION = "FeatureCollection"
@@ -66,6 +67,22 @@ _REMOVE_NULL = "Remove null from the list."
 _OTHER = "the list contains values that are not features"
 _NULL = "the list of features contains null"
 _NULLS = re.compile(rb"[\[,\s]*null\b")
+
+
+def provenance_at_start(path: Path) -> dict[str, Any]:
+    """Return the member ``wsi_parse`` if it stands near the beginning of a file, as in ours; else an empty dict."""
+    try:
+        head = next(pieces(path), b"")
+    except UsageError:
+        return {}
+    own = _OWN_MEMBER.search(head)
+    if own is None:
+        return {}
+    try:
+        found, _ = json.JSONDecoder().raw_decode(head[own.end() :].decode("utf-8", "replace"))
+    except (ValueError, RecursionError):
+        return {}
+    return found if isinstance(found, dict) else {}
 
 
 class Features:

@@ -14,7 +14,7 @@ from wsi_parse.annotations.polygons import areas_of, build
 from wsi_parse.annotations.read import class_of, id_of, reading, type_of
 from wsi_parse.annotations.stream import Features
 from wsi_parse.qupath.breaches import feature_breaches, rounding_breaches, shape_breaches
-from wsi_parse.qupath.class_order import ClassOrder
+from wsi_parse.qupath.classes import ClassOrder
 from wsi_parse.qupath.ids import final_id
 from wsi_parse.qupath.items import Item, batches
 from wsi_parse.qupath.property_breaches import Breach
