@@ -2,6 +2,7 @@
 
 import gzip
 import json
+import os
 import zipfile
 from pathlib import Path
 
@@ -74,7 +75,8 @@ def test_json_is_one_line_a_file(tmp_path: Path) -> None:
 
 def test_a_file_that_is_none_stops_no_other(tmp_path: Path) -> None:
     result = wsi_parse("check", tmp_path / "missing.json", saved(tmp_path / "good.json", [feature()]), check=1)
-    assert "missing.json cannot be read" in result.stderr
+    assert "There is no file" in result.stderr
+    assert "missing.json. Check the path" in result.stderr
     assert "good.json: 1 feature," in result.stdout
     assert "Traceback" not in result.stderr
 
@@ -221,3 +223,35 @@ def test_a_nucleus_that_is_lost_takes_no_cell_with_it(tmp_path: Path) -> None:
     result = repair(saved(tmp_path / "a.geojson", collection(cell)), tmp_path / "b.geojson")
     assert result.features == 1
     assert "nucleusGeometry" not in json.loads((tmp_path / "b.geojson").read_bytes())["features"][0]
+
+
+def test_a_file_that_fix_did_not_write_is_never_written_over(tmp_path: Path) -> None:
+    source = saved(tmp_path / "a.geojson", BAD)
+    for name, content in (("mine.geojson", "mine"), ("run.geojson", json.dumps(collection(feature(), wsi_parse={})))):
+        (tmp_path / name).write_text(content)
+        result = wsi_parse("check", source, "--fix", tmp_path / name, check=2)
+        assert f"{name} exists, and is not a copy that --fix wrote" in result.stderr
+        assert (tmp_path / name).read_text() == content
+        with pytest.raises(UsageError, match="exists"):
+            repair(source, tmp_path / name)
+    link = tmp_path / "hard.geojson"
+    link.hardlink_to(source)
+    assert "would be overwritten" in wsi_parse("check", source, "--fix", link, check=2).stderr
+
+
+def test_pipes_and_impossible_names_stop_no_other(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe.geojson")
+    bad = [tmp_path / "pipe.geojson", Path("/dev/zero"), tmp_path / ("n" * 300)]
+    result = wsi_parse("check", *bad, saved(tmp_path / "good.json", [feature()]), check=1)
+    assert len(result.stderr.splitlines()) == 3
+    assert "Traceback" not in result.stderr
+    assert "good.json: 1 feature," in result.stdout
+
+
+def test_names_and_ids_from_outside_do_not_reach_the_terminal(tmp_path: Path) -> None:
+    odd = "\x1b[31m\u202e\udc00\0"
+    items = [feature(number=1, classification=f"{odd}\n") | {"id": odd * 1000}, feature(number=2, objectType=odd)]
+    printed = wsi_parse("check", saved(tmp_path / "a.geojson", collection(*items)), check=1).stdout
+    assert not {"\x1b", "\u202e", "\0"} & set(printed)
+    assert "\\x1b[31m" in printed
+    assert max(map(len, printed.splitlines())) < 1000

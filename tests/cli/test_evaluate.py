@@ -2,7 +2,10 @@
 
 import csv
 import gzip
+import hashlib
 import json
+import os
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +14,7 @@ import pytest
 import shapely
 from PIL import Image
 
+from tests.cli.in_process import Ended, caller
 from tests.cli.test_cli import wsi_parse
 from tests.evaluate.made import annotations
 from tests.shared import shared_data_root
@@ -18,6 +22,7 @@ from wsi_parse.cli.evaluate import Outputs, compare_files
 from wsi_parse.errors import UsageError
 from wsi_parse.evaluate import EvaluationOptions, compare
 from wsi_parse.evaluate.inputs import file_pairs, read_parts
+from wsi_parse.evaluate.pairing import ResultName, pair_results
 from wsi_parse.pictures.differences import _COLOURS, draw_disagreements
 
 pytestmark = pytest.mark.whole
@@ -283,6 +288,178 @@ class TestCommand:
         result = wsi_parse("evaluate", "--truth", tmp_path / "truth", "--pred", tmp_path / "pred", *out)
         assert json.loads((tmp_path / "told.json").read_text())["sum"]["all"]["matched"] == 6
         assert "Neither file has objects to compare" in result.stdout
+
+
+Caller = Callable[..., Ended]
+
+
+@pytest.fixture
+def call(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Caller:
+    return caller(monkeypatch, capsys)
+
+
+class TestGates:
+    """Nothing that is read or that somebody else wrote is replaced; nothing is opened that is no file."""
+
+    @pytest.fixture
+    def files(self, tmp_path: Path) -> dict[str, Path]:
+        return {name: write(tmp_path / f"{name}.geojson", BOXES) for name in ("truth", "pred", "roi")}
+
+    @pytest.mark.parametrize("option", ["--out-json", "--out-csv", "--overlay"])
+    @pytest.mark.parametrize("name", ["truth", "pred", "roi"])
+    def test_an_input_is_no_output(self, call: Caller, files: dict[str, Path], option: str, name: str) -> None:
+        before = {path: path.read_bytes() for path in files.values()}
+        inputs = [part for key, path in files.items() for part in (f"--{key}", path)]
+        for path in (files[name], files[name].with_name(f"{name}.GEOJSON")):
+            result = call("evaluate", *inputs, option, path)
+            assert result.code == 2
+            assert option in result.err
+            assert f"--{name}" in result.err
+        assert {path: path.read_bytes() for path in files.values()} == before
+        assert len(list(files[name].parent.iterdir())) == 3
+
+    def test_two_outputs_have_two_names(self, call: Caller, files: dict[str, Path], tmp_path: Path) -> None:
+        same = ("--out-json", tmp_path / "a", "--out-csv", tmp_path / "A")
+        result = call("evaluate", "--truth", files["truth"], "--pred", files["pred"], *same)
+        assert result.code == 2
+        assert "--out-csv and --out-json name the same file" in result.err
+
+    def test_what_somebody_else_wrote_is_kept(self, call: Caller, files: dict[str, Path], tmp_path: Path) -> None:
+        for name in ("a.json", "a.csv", "a.png"):
+            (tmp_path / name).write_text("mine")
+        out = ("--out-json", tmp_path / "a.json", "--out-csv", tmp_path / "a.csv", "--overlay", tmp_path / "a.png")
+        both = ("--truth", files["truth"], "--pred", files["pred"])
+        result = call("evaluate", *both, *out)
+        kept = sorted(path.name for path in tmp_path.glob("*.edited-*"))
+        assert [name.partition(".")[2].rpartition(".")[2] for name in kept] == ["csv", "json", "png"]
+        assert all((tmp_path / name).read_text() == "mine" and name in result.err for name in kept)
+        assert NOTICE in (tmp_path / "a.json").read_text()
+        call("evaluate", *both, *out)
+        assert len(list(tmp_path.glob("*.edited-*"))) == 3, "our own results are replaced"
+
+    def test_an_output_of_a_run_is_no_output(self, call: Caller, files: dict[str, Path], tmp_path: Path) -> None:
+        run = tmp_path / "run"
+        write(run / "annotations.geojson", BOXES)
+        (run / "objects.csv").write_text(NOTICE)
+        (run / "run.json").write_text(json.dumps({"outputs": {"annotations.geojson": "", "objects.csv": ""}}))
+        for name in ("run.json", "objects.csv", "annotations.geojson"):
+            out = ("--out-csv", run / name)
+            result = call("evaluate", "--truth", files["truth"], "--pred", run, *out)
+            assert result.code == 2
+            assert name in result.err
+
+    def test_pipes_and_impossible_names_are_refused(self, call: Caller, files: dict[str, Path], tmp_path: Path) -> None:
+        pipe = tmp_path / "pipe.geojson"
+        os.mkfifo(pipe)
+        for path in (pipe, Path("/dev/zero"), tmp_path / ("n" * 300), tmp_path / "none.geojson"):
+            for inputs in (
+                ("--truth", path, "--pred", files["pred"]),
+                ("--truth", files["truth"], "--pred", path),
+                ("--truth", files["truth"], "--pred", files["pred"], "--roi", path),
+            ):
+                result = call("evaluate", *inputs)
+                assert result.code == 2
+                assert result.err.count("\n") == 1
+                assert "Traceback" not in result.err
+
+    def test_only_damaged_coordinates_are_an_error(self, call: Caller, files: dict[str, Path], tmp_path: Path) -> None:
+        damaged = tmp_path / "damaged.geojson"
+        text = files["truth"].read_text().replace(", 0.0]", ', "x"]')
+        damaged.write_text(text)
+        for inputs in (
+            ("--truth", damaged, "--pred", files["pred"]),
+            ("--truth", files["truth"], "--pred", damaged),
+            ("--truth", files["truth"], "--pred", files["pred"], "--roi", damaged),
+        ):
+            assert "damaged coordinates" in call("evaluate", *inputs).err
+
+    def test_names_from_outside_do_not_reach_the_terminal(self, call: Caller, tmp_path: Path) -> None:
+        name = "\x1b[31m\u202eX\udc00\0"
+        both = [write(tmp_path / f"{which}.geojson", BOXES, name) for which in ("t", "p")]
+        result = call("evaluate", "--truth", both[0], "--pred", both[1], "--out-csv", tmp_path / "a.csv")
+        assert "\\x1b[31m\\u202eX" in result.out
+        assert not {"\x1b", "\u202e", "\0"} & set(result.out)
+        assert not {"\x1b", "\u202e", "\0"} & set((tmp_path / "a.csv").read_text())
+
+    def test_many_classes_are_a_few_lines(self, call: Caller, tmp_path: Path) -> None:
+        shapes = shapely.box(np.arange(900) * 40.0, 0, np.arange(900) * 40.0 + 20, 20)
+        for ending, limit in (("", 80), ("*", 20)):
+            names = [f"C{number}{ending}" for number in range(900)]
+            path = write(tmp_path / "a.geojson", shapes, names)
+            result = call("evaluate", "--truth", path, "--pred", path, "--mpp", 1)
+            assert result.code == (1 if ending else 0)
+            assert len(result.out.splitlines()) < 2 * limit
+        write(path, np.concatenate([shapes, shapes]), [f"C{number}" for number in range(1800)])
+        result = call("evaluate", "--truth", path, "--pred", path)
+        assert result.code == 2
+        assert "1,800 classes" in result.err
+
+    def test_folders_of_thousands_are_paired_in_little_time(self) -> None:
+        truths = [ResultName(f"s{number}.svs") for number in range(20_000)]
+        preds = [ResultName(f"s{number}-svs", f"s{number}.svs") for number in range(20_000)]
+        assert len(pair_results(truths, preds)) == 20_000
+        with pytest.raises(UsageError, match="could belong to several") as caught:
+            pair_results([ResultName("a")], [ResultName(f"a-{number}", "a") for number in range(20_000)])
+        assert len(str(caught.value)) < 300
+
+
+class TestCorrections:
+    """A reviewer saved over the annotations of a run, and the slide was run again."""
+
+    def run_of(self, folder: Path, edited: dict[str, Any], names: tuple[str, ...] = ("annotations.geojson",)) -> Path:
+        own = [write(folder / name, BOXES[:3], "Tumor", [f"{n}" for n in range(3)]) for name in names]
+        outputs = {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in own}
+        (folder / "run.json").write_text(json.dumps({"outputs": outputs, "slide": {"name": "a.svs"}}))
+        for name, shapes in edited.items():
+            write(folder / name, shapes, "Tumor", [f"{n}" for n in range(len(shapes))])
+        return folder
+
+    def test_the_newest_are_found(self, call: Caller, tmp_path: Path) -> None:
+        run = self.run_of(
+            tmp_path / "run",
+            {
+                "annotations.edited-2026-11-26.geojson": BOXES[:5],
+                "annotations.edited-2026-11-27.geojson": BOXES[:1],
+                "annotations.edited-2026-11-27-2.geojson.gz": BOXES[:2],
+                "annotations.edited-2026-11-27-10.geojson": BOXES[:4],
+                "annotations.edited-soon.geojson": BOXES,
+            },
+        )
+        result = call("evaluate", "--pred", run)
+        assert "The corrections in annotations.edited-2026-11-27-10.geojson are the truth." in result.out
+        assert "3 kept · 0 reshaped · 0 reclassified · 0 deleted · 1 added" in result.out
+        (pair,), _ = file_pairs(run, run)
+        assert pair.truth[0].name == "annotations.edited-2026-11-27-10.geojson"
+        assert [path.name for path in pair.pred] == ["annotations.geojson"]
+        # Without a manifest the prediction is still what the run wrote.
+        (run / "run.json").unlink()
+        (run / "annotations.edited-soon.geojson").unlink()
+        (pair,), _ = file_pairs(None, run)
+        assert [path.name for path in pair.pred] == ["annotations.geojson"]
+
+    def test_of_parts_the_others_count_as_they_are(self, tmp_path: Path) -> None:
+        names = ("annotations_01.geojson", "annotations_02.geojson")
+        run = self.run_of(tmp_path / "run", {"annotations_02.edited-2026-11-27.geojson": BOXES[:4]}, names)
+        (pair,), _ = file_pairs(None, run)
+        assert [path.name for path in pair.truth] == [names[0], "annotations_02.edited-2026-11-27.geojson"]
+        run = self.run_of(tmp_path / "one", {"annotations_02.edited-2026-11-27.geojson": BOXES[:4]})
+        (pair,), _ = file_pairs(None, run)
+        assert [path.name for path in pair.truth] == ["annotations_02.edited-2026-11-27.geojson"]
+
+    def test_of_many_runs_those_with_corrections_are_compared(self, tmp_path: Path) -> None:
+        self.run_of(tmp_path / "one", {"annotations.edited-2026-11-27.geojson": BOXES[:4]})
+        self.run_of(tmp_path / "two", {})
+        pairs, problems = file_pairs(None, tmp_path)
+        assert ([pair.name for pair in pairs], problems) == (["one"], [])
+
+    def test_without_corrections_it_is_said_where_they_are_looked_for(self, call: Caller, tmp_path: Path) -> None:
+        run = self.run_of(tmp_path / "run", {})
+        assert "holds no corrected annotations" in call("evaluate", "--pred", run).err
+        write(run / "annotations.geojson", BOXES)
+        result = call("evaluate", "--pred", run)
+        assert result.code == 2
+        assert "were changed since the run" in result.err
+        assert "Run the slide again" in result.err
 
 
 class TestPicture:

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.qupath.made import collection, feature
-from wsi_parse.annotations import stream
+from wsi_parse.annotations import pieces
 from wsi_parse.qupath.check import check_file
 from wsi_parse.qupath.repair import repair
 
@@ -40,7 +40,7 @@ def peak(work: Callable[[], object]) -> int:
 @pytest.mark.parametrize("between", ["", "\n"])
 @pytest.mark.parametrize("fixing", [False, True])
 def test_memory_is_flat(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, between: str, fixing: bool) -> None:
-    monkeypatch.setattr(stream, "_PIECE", 1 << 16)
+    monkeypatch.setattr(pieces, "_PIECE", 1 << 16)
     peaks = []
     for count in (2_000, 2_000, 8_000):
         path = long_file(tmp_path / "a.geojson", count, between)

@@ -108,3 +108,29 @@ def test_one_slide_as_svs_and_as_dicom_gives_the_same_objects(tmp_path: Path) ->
         features.append(json.loads((out / "annotations.geojson").read_text())["features"])
     assert len(features[0]) > 2000
     assert features[0] == features[1]
+
+
+@pytest.mark.parametrize("at", [5_000, -900])
+def test_a_region_outside_of_the_slide_is_an_error(painted: Path, tmp_path: Path, at: int) -> None:
+    roi = tmp_path / "roi.geojson"
+    roi.write_text(shapely.to_geojson(shapely.box(at, at, at + 100, at + 100)))
+    with pytest.raises(UsageError, match=r"lies outside of the slide, which has \d+ x \d+ px"):
+        found(painted / "plain.svs", tmp_path / "out", roi=roi)
+    assert not list((tmp_path / "out").glob("annotations*"))
+
+
+def test_a_region_of_another_slide_is_cautioned(painted: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    found(painted / "bounds.scn", out)
+    assert not RunManifest.load(out).cautions  # type: ignore[union-attr]
+    tissue = out / "tissue.geojson"
+    for slide, codes in (("bounds.scn", []), ("plain.svs", ["roi-of-another-slide"])):
+        found(painted / slide, tmp_path / slide, roi=tissue)
+        manifest = RunManifest.load(tmp_path / slide)
+        assert manifest is not None
+        assert [caution["code"] for caution in manifest.cautions] == codes
+    assert "bounds.scn" in manifest.cautions[0]["text"]
+    # A slide that was copied under another name is the same one.
+    (tmp_path / "copy.scn").write_bytes((painted / "bounds.scn").read_bytes())
+    found(tmp_path / "copy.scn", tmp_path / "copied", roi=tissue)
+    assert not RunManifest.load(tmp_path / "copied").cautions  # type: ignore[union-attr]

@@ -129,6 +129,14 @@ class TestTiles:
         assert tile.classes is not None
         assert tile.classes[1:].tolist() == [CLASSES.index("neoplastic")]
 
+    def test_a_class_is_left_out_by_its_whole_name_alone(self, tmp_path: Path) -> None:
+        names = ("Tissue macrophages", "Region of interest", "Ignored")
+        (tile,) = self.one(
+            tmp_path, *((name, shapely.box(30 * number, 0, 30 * number + 20, 20)) for number, name in enumerate(names))
+        )
+        assert tile.classes is not None
+        assert tile.classes[1:].tolist() == [CLASSES.index("other")] * 3
+
     def test_folders_below_one_are_one_patient(self, tmp_path: Path) -> None:
         assert self.one(tmp_path, ("Tumor", shapely.box(10, 10, 30, 30)))[0].group == "patient"
 

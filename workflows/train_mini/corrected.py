@@ -15,11 +15,10 @@ from wsi_parse.errors import UsageError
 from wsi_parse.exporters.tissue import TISSUE
 from wsi_parse.models.mini.facts import CLASS_OF, CLASSES
 from wsi_parse.prompts import TARGETS
+from wsi_parse.qupath.classes import is_counted
 
 _IMAGES = {".png", ".jpg", ".jpeg", ".tif", ".tiff"}
 _MODES = {"RGB", "RGBA", "L", "P"}
-#: Names of classes of areas begin with these.
-_NO_NUCLEI = (TISSUE.class_name, "Region", "Ignore")
 #: Class of each QuPath class; any other QuPath class is "other", none (or "Nucleus") is unknown.
 QUPATH_CLASSES = {target.class_name: CLASS_OF[target.name] for target in TARGETS if target.name in CLASS_OF}
 
@@ -28,7 +27,8 @@ def read_corrected(name: str, folder: Path) -> Iterator[Tile]:
     """Read `<image>` and `<image without suffix>.geojson(.gz)`, in pixels of the image.
 
     Images in one folder are one group (a patient); other images are a group each. All nuclei of an image must be
-    marked, because the rest is learnt as background. Tissue, Region* and Ignore* are not nuclei.
+    marked, because the rest is learnt as background. No nuclei are the tissue that a run wrote, and objects of classes
+    that QuPath does not count, such as Region* and Ignore*.
     """
     for path in sorted(path for path in folder.rglob("*") if path.suffix.lower() in _IMAGES):
         annotations = next(
@@ -72,8 +72,8 @@ def _drawn(path: Path, shape: tuple[int, ...]) -> tuple[NDArray[np.int32], NDArr
     if annotations.nucleus is not None:
         outlines = np.where(shapely.is_missing(annotations.nucleus), outlines, annotations.nucleus)
     nuclei, classes = np.zeros(shape, np.int32), [UNKNOWN]
-    for outline, name in zip(outlines, annotations.class_name, strict=True):
-        if name.startswith(_NO_NUCLEI):
+    for outline, name, kind in zip(outlines, annotations.class_name, annotations.object_type, strict=True):
+        if not is_counted(name) or (name == TISSUE.class_name and kind == "annotation"):
             continue
         for part in shapely.get_parts(outline):
             x, y = shapely.get_coordinates(part.exterior).T

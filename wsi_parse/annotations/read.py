@@ -24,6 +24,7 @@ LEGACY_TYPES = {
     "TMACoreObject": "tmaCore",
     "PathRootObject": "root",
 }
+_OTHER_GEOMETRIES = ("Point", "MultiPoint", "LineString", "MultiLineString", "GeometryCollection")
 DAMAGED = "damaged coordinates"
 _AT_ONCE = 2_000
 
@@ -78,22 +79,27 @@ def read_annotations(path: Path) -> Annotations:
     UsageError
         The file cannot be read, is empty, ends in the middle, or is not valid GeoJSON.
     """
-    source, reading = Features(path), _Reading()
-    with no_cycles():
+    source, found = Features(path), _Reading()
+    with reading(path):
         for number, text in enumerate(source, 1):
             for feature in flat_features(feature_of(text, number, path)):
-                reading.add(feature)
+                found.add(feature)
         provenance = source.members.get("wsi_parse")
-        return reading.done(provenance if isinstance(provenance, dict) else {})
+        return found.done(provenance if isinstance(provenance, dict) else {})
 
 
 @contextmanager
-def no_cycles() -> Iterator[None]:
-    """Switch off the garbage collector's search for cycles: it finds none here, and takes a third of the time."""
+def reading(path: Path) -> Iterator[None]:
+    """Make an error of a value that is nested too deeply, and read fast.
+
+    The garbage collector's search for cycles is off: it finds none here, and takes a third of the time.
+    """
     was_on = gc.isenabled()
     gc.disable()
     try:
         yield
+    except RecursionError as error:
+        raise UsageError(f"{path.name} is nested too deeply.", "Export it again.") from error
     finally:
         if was_on:
             gc.enable()
@@ -236,5 +242,7 @@ class _Reading:
 def _geometry_type(geometry: Any) -> str:  # noqa: ANN401 - parsed JSON
     if not isinstance(geometry, dict):
         return "no geometry"
-    kind = str(geometry.get("type"))
-    return f"empty {kind}" if kind.endswith("Polygon") else kind
+    kind = geometry.get("type")
+    if kind in ("Polygon", "MultiPolygon"):
+        return f"empty {kind}"
+    return str(kind) if kind in _OTHER_GEOMETRIES else "unknown geometry"

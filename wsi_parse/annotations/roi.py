@@ -1,5 +1,6 @@
 """read_roi: a region of interest (ROI) from the polygons of a GeoJSON file, in the frame that the file states."""
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -7,14 +8,30 @@ import numpy as np
 import shapely
 
 from wsi_parse.annotations import DAMAGED, read_annotations
-from wsi_parse.annotations.frame import stated_offset
+from wsi_parse.annotations.frame import SlideStated, slide_stated, stated_offset
 from wsi_parse.errors import UsageError
 
 #: What to do if a file has no region of interest.
 DRAW_AND_EXPORT = "Draw an area in QuPath and export it (File > Export objects as GeoJSON)."
 
 
-def read_roi(path: Path, bounds_origin_level0: tuple[int, int]) -> Any:  # noqa: ANN401 - a shapely geometry
+@dataclass(frozen=True)
+class RegionOfInterest:
+    """A region of interest.
+
+    Parameters
+    ----------
+    area : shapely geometry
+        In level-0 pixels.
+    slide : SlideStated or None
+        The slide that the file says it was made from; None if it does not say so.
+    """
+
+    area: Any
+    slide: SlideStated | None = None
+
+
+def read_roi(path: Path, bounds_origin_level0: tuple[int, int]) -> RegionOfInterest:
     """Read the union of all polygons of a GeoJSON file.
 
     Parameters
@@ -27,8 +44,7 @@ def read_roi(path: Path, bounds_origin_level0: tuple[int, int]) -> Any:  # noqa:
 
     Returns
     -------
-    shapely geometry
-        In level-0 pixels.
+    RegionOfInterest
 
     Raises
     ------
@@ -45,4 +61,4 @@ def read_roi(path: Path, bounds_origin_level0: tuple[int, int]) -> Any:  # noqa:
         raise UsageError(f"The region file {path.name} contains no polygon.", DRAW_AND_EXPORT)
     stated = stated_offset(found.provenance)
     offset = np.array(bounds_origin_level0, float) if stated is None else stated
-    return shapely.transform(area, lambda points: points + offset)
+    return RegionOfInterest(shapely.transform(area, lambda points: points + offset), slide_stated(found.provenance))

@@ -4,71 +4,34 @@ The text is scanned for braces outside of strings by numpy; only whole features 
 around the features is small and becomes the collection's own members.
 """
 
-import gzip
 import json
 import re
-import zipfile
-import zlib
 from collections.abc import Iterator
-from contextlib import ExitStack
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 import numpy as np
 import orjson
 from numpy.typing import NDArray
 
+from wsi_parse.annotations.pieces import REPEAT, pieces
 from wsi_parse.errors import UsageError
-from wsi_parse.files import CHECK_RIGHTS
 
-_PIECE = 1 << 22
+#: One feature, or what is between two, has at most so many bytes.
+MAX_VALUE_BYTES = 128_000_000
+# All that is not a feature, such as members beside the list of features.
+_MAX_AROUND_BYTES = 64_000_000
+# Shorter values in the list of features cannot be features; a file with more of them is not GeoJSON.
+_MIN_FEATURE_BYTES, _MAX_EMPTY = 12, 10_000
+# What a small piece of text needs in memory.
+_OVERHEAD_BYTES = 64
 _BOM = b"\xef\xbb\xbf"
 _QUOTE, _ESCAPE, _OPEN, _CLOSE, _LIST = b'"\\{}['
 _FEATURES = re.compile(rb'"features"\s*:\s*\[\s*\Z')
+_OWN_MEMBER = re.compile(rb'"wsi_parse"\s*:\s*')
 # White space, and the separator before each value of a JSON text sequence.
 _BETWEEN = b" \t\r\n\x1e"
 _COLLECTION = "FeatureCollection"
-_TEXTS = (".json", ".geojson")
-
-
-def pieces(path: Path) -> Iterator[bytes]:
-    """Read a file piece by piece; a name that ends in .gz or .zip is unpacked.
-
-    Raises
-    ------
-    UsageError
-        The file cannot be read, or a .zip does not contain exactly one GeoJSON file.
-    """
-    try:
-        with ExitStack() as stack:
-            file = _opened(path, stack)
-            while piece := file.read(_PIECE):
-                yield piece
-    except EOFError as error:
-        raise UsageError(f"{path.name} is incomplete: {error}.", _REPEAT) from error
-    except IsADirectoryError as error:
-        raise UsageError(
-            f"{path.name} is a folder, not a GeoJSON file.", "Give the GeoJSON files in the folder."
-        ) from error
-    except (OSError, zipfile.BadZipFile, zlib.error) as error:
-        reason = getattr(error, "strerror", None) or error
-        remedy = CHECK_RIGHTS if isinstance(error, PermissionError) else "Give a GeoJSON file."
-        raise UsageError(f"{path.name} cannot be read: {reason}.", remedy) from error
-
-
-def _opened(path: Path, stack: ExitStack) -> IO[bytes]:
-    if path.suffix.lower() == ".gz":
-        return stack.enter_context(gzip.open(path))  # type: ignore[arg-type]
-    if path.suffix.lower() != ".zip":
-        return stack.enter_context(path.open("rb"))
-    package = stack.enter_context(zipfile.ZipFile(path))
-    names = [name for name in package.namelist() if name.lower().endswith(_TEXTS)]
-    if len(names) != 1:
-        raise UsageError(
-            f"{path.name} contains {len(names)} GeoJSON files, but must contain one.",
-            "Put a single GeoJSON file into it, or unpack it and give the files themselves.",
-        )
-    return stack.enter_context(package.open(names[0]))
 
 
 def parsed(text: bytes) -> Any:  # noqa: ANN401 - parsed JSON
@@ -104,7 +67,22 @@ _REMOVE_NULL = "Remove null from the list."
 _OTHER = "the list contains values that are not features"
 _NULL = "the list of features contains null"
 _NULLS = re.compile(rb"[\[,\s]*null\b")
-_REPEAT = "Export the file again; writing or copying it may have been interrupted."
+
+
+def provenance_at_start(path: Path) -> dict[str, Any]:
+    """Return the member ``wsi_parse`` if it stands near the beginning of a file, as in ours; else an empty dict."""
+    try:
+        head = next(pieces(path), b"")
+    except UsageError:
+        return {}
+    own = _OWN_MEMBER.search(head)
+    if own is None:
+        return {}
+    try:
+        found, _ = json.JSONDecoder().raw_decode(head[own.end() :].decode("utf-8", "replace"))
+    except (ValueError, RecursionError):
+        return {}
+    return found if isinstance(found, dict) else {}
 
 
 class Features:
@@ -138,7 +116,7 @@ class Features:
         self.bare = False
         self.several_lists = False
         self.bytes_read = 0
-        self._count = 0
+        self._count = self._empty = 0
         # Braces that are open around a feature: 0 in a list, 1 in a collection, -1 before the first character.
         self._base = -1
         self._depth = 0
@@ -148,6 +126,7 @@ class Features:
         self._begin = 0
         self._in_features = False
         self._around: list[bytes] = []
+        self._around_bytes = 0
 
     @property
     def in_collection(self) -> bool:
@@ -165,6 +144,8 @@ class Features:
         for piece in pieces(self.path):
             self.bytes_read += len(piece)
             yield from self._cut(piece)
+            if len(self._buffer) - self._begin > MAX_VALUE_BYTES or self._around_bytes > _MAX_AROUND_BYTES:
+                raise self._invalid("it has a value that is larger than any annotation")
         self._check_end()
 
     def _cut(self, piece: bytes) -> Iterator[bytes]:
@@ -187,11 +168,14 @@ class Features:
                 self._begin = position + 1
                 if self._in_features:
                     self._count += 1
+                    self._empty += len(text) < _MIN_FEATURE_BYTES
+                    if self._empty > _MAX_EMPTY:
+                        raise self._invalid(_OTHER)
                     yield text
                 else:
-                    self._around.append(text)
+                    self._keep(text)
             elif depth == 0:
-                self._around.append(self._buffer[self._begin : position + 1])
+                self._keep(self._buffer[self._begin : position + 1])
                 self._begin = position + 1
                 yield from self._end_root()
             elif depth < 0:
@@ -250,13 +234,18 @@ class Features:
         if self._base == 0:
             if self._in_features or bare != b"[":
                 raise self._invalid(_reason(bare, _BETWEEN_TWO))
-            self._around.append(between)
+            self._keep(between)
             self._in_features, self.roots = True, 1
             return
         if self._in_features and not bare.startswith(b"]"):
             raise self._invalid(_reason(bare, _BETWEEN_TWO))
-        self._around.append(between)
+        self._keep(between)
         self._in_features = bool(_FEATURES.search(between))
+
+    def _keep(self, text: bytes) -> None:
+        """Keep text that is not a feature until the value ends."""
+        self._around.append(text)
+        self._around_bytes += len(text) + _OVERHEAD_BYTES
 
     def _end_root(self) -> Iterator[bytes]:
         """Parse a whole JSON value without its features; if it is a feature or a geometry itself, yield it."""
@@ -273,7 +262,7 @@ class Features:
             self.several_lists |= _lists_of(text) > 1
             if root["features"]:
                 raise self._invalid(_NULL if None in root["features"] else _OTHER)
-            self.members = {**self.members, **{name: root[name] for name in root if name not in ("type", "features")}}
+            self.members |= {name: root[name] for name in root if name not in ("type", "features")}
         elif "geometry" in root or (isinstance(kind, str) and kind != _COLLECTION):
             self._count += 1
             self.bare = True
@@ -289,7 +278,7 @@ class Features:
     def _check_end(self) -> None:
         rest = self._buffer[self._begin :].strip()
         if self._base < 0:
-            raise UsageError(f"{self.path.name} is empty.", _REPEAT)
+            raise UsageError(f"{self.path.name} is empty.", REPEAT)
         if self._depth or self._in_string:
             raise self._truncated()
         if self._base == 1 and rest:
@@ -307,12 +296,12 @@ class Features:
             self.roots = 1
 
     def _truncated(self) -> UsageError:
-        return UsageError(f"{self.path.name} is incomplete: it ends after {self._count:,} features.", _REPEAT)
+        return UsageError(f"{self.path.name} is incomplete: it ends after {self._count:,} features.", REPEAT)
 
     def _invalid(self, reason: str) -> UsageError:
         return UsageError(
             f"{self.path.name} is not valid GeoJSON after {self._count:,} features: {reason}.",
-            _REMOVE_NULL if reason == _NULL else _REPEAT,
+            _REMOVE_NULL if reason == _NULL else REPEAT,
         )
 
 

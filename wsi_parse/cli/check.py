@@ -2,6 +2,8 @@
 
 import json
 import os
+import unicodedata
+from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -12,14 +14,17 @@ from wsi_parse.cli.help import OUTPUT
 from wsi_parse.cli.options import Json
 from wsi_parse.cli.text import counted
 from wsi_parse.errors import ManifestError, UsageError, WsiParseError
+from wsi_parse.gates import check_input, exists
 from wsi_parse.qupath.rules import FILE_ENDINGS
-from wsi_parse.text import RESEARCH_ONLY
+from wsi_parse.text import RESEARCH_ONLY, for_terminal
 
 if TYPE_CHECKING:
     from wsi_parse.qupath.check import Finding, Report
     from wsi_parse.qupath.repair import Repaired
     from wsi_parse.qupath.rules import QuPathRule
 
+# Letters of an id that a report holds; that of an object has 36.
+_MAX_ID = 1_000
 _REPORT_IT = "Report this error to the developers of wsi-parse, with the file if you can share it."
 
 
@@ -72,7 +77,7 @@ def check(
     for path in files:
         try:
             sources += _files(path)
-        except ManifestError as error:
+        except (ManifestError, UsageError) as error:
             good = False
             _fail(path, error, as_json=as_json)
     targets = _targets(sources, fix) if fix else [None] * len(sources)
@@ -93,7 +98,7 @@ def check(
 
 def _files(path: Path) -> list[Path]:
     """Return the annotations of a folder of results, one or in parts; anything else as it is."""
-    if not path.is_dir():
+    if not check_input(path, "a GeoJSON file or a folder of results", folder=True).is_dir():
         return [path]
     from wsi_parse.exporters.geojson_parts import INDEX_NAME
     from wsi_parse.run.manifest import RunManifest
@@ -136,7 +141,7 @@ def _fail(file: Path, error: WsiParseError, *, as_json: bool) -> None:
     if as_json:
         typer.echo(json.dumps({"file": file.name, "accepted": False, "error": str(error), "notice": RESEARCH_ONLY}))
     else:
-        typer.echo(f"wsi-parse: {error}", err=True)
+        typer.echo(f"wsi-parse: {for_terminal(error)}", err=True)
 
 
 def _targets(files: list[Path], fix: str) -> list[Path]:
@@ -145,11 +150,13 @@ def _targets(files: list[Path], fix: str) -> list[Path]:
     Raises
     ------
     UsageError
-        If a copy would replace a file that is read, if two copies would have one name, or if QuPath does not import
-        files of that name.
+        If a copy would replace a file that is read or that --fix did not write, if two copies would have one name, or
+        if QuPath does not import files of that name.
     """
+    from wsi_parse.qupath.repair import check_replaceable
+
     out = Path(fix)
-    is_folder = fix.endswith(("/", os.sep)) or out.is_dir()
+    is_folder = fix.endswith(("/", os.sep)) or (exists(out) and out.is_dir())
     is_file = not is_folder and out.name.lower().endswith(FILE_ENDINGS)
     if len(files) > 1 and is_file:
         raise UsageError(f"{out.name} is one file, but {len(files)} files are checked.", "Give a folder to --fix.")
@@ -159,13 +166,21 @@ def _targets(files: list[Path], fix: str) -> list[Path]:
             "Use a name that ends in .geojson, .json, .geojson.gz or .json.gz. The name of a new folder ends in /.",
         )
     targets = [out] if is_file else [out / _named(file) for file in files]
-    read = {file.resolve() for file in files}
-    for target in targets:
-        if target.resolve() in read:
+    read = {_identity(file) for file in files if exists(file)}
+    for target in filter(exists, targets):
+        if _identity(target) in read:
             raise UsageError(f"{target.name} would be overwritten.", "Choose another file or folder for --fix.")
-        if targets.count(target) > 1:
-            raise UsageError(f"Two files would be written as {target.name}.", "Repair them one by one.")
+        check_replaceable(target)
+    for name, count in Counter(unicodedata.normalize("NFKC", target.name).casefold() for target in targets).items():
+        if count > 1:
+            raise UsageError(f"Two files would be written as {name}.", "Repair them one by one.")
     return targets
+
+
+def _identity(path: Path) -> tuple[int, int]:
+    """Return what two names of one file have in common, links and letters in another case included."""
+    found = path.stat()
+    return found.st_dev, found.st_ino
 
 
 def _named(file: Path) -> str:
@@ -175,7 +190,7 @@ def _named(file: Path) -> str:
 
 def _show(console: Console, report: "Report", repaired: "Repaired | None", max_examples: int) -> None:
     def say(text: str) -> None:
-        console.print(text, highlight=False, soft_wrap=True, markup=False)
+        console.print(for_terminal(text), highlight=False, soft_wrap=True, markup=False)
 
     verdict = "QuPath accepts it" if report.accepted else "QuPath refuses it"
     size = f"{counted(report.features, 'feature')}, {report.bytes_read / 1e6:,.1f} MB"
@@ -196,7 +211,7 @@ def _show(console: Console, report: "Report", repaired: "Repaired | None", max_e
 
 def _sentence(rule: "QuPathRule", finding: "Finding") -> str:
     """Say what is wrong with a feature."""
-    name = f" ({finding.id})" if finding.id else ""
+    name = f" ({_short(finding.id)})" if finding.id else ""
     detail = f": {_short(finding.detail)}" if finding.detail else ""
     within = f"{finding.below:,} within feature " if finding.below else ""
     return f"Feature {within}{finding.number:,}{name} {rule.wrong}{detail}."
@@ -244,7 +259,7 @@ def _example(rule: "QuPathRule", finding: "Finding") -> dict[str, Any]:
     return {
         "number": finding.number,
         "within": finding.below,
-        "id": finding.id,
+        "id": None if finding.id is None else _short(finding.id, _MAX_ID),
         "rule": rule.name,
         "what": _sentence(rule, finding),
     }

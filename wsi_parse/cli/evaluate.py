@@ -1,39 +1,33 @@
 """The evaluate command: figures on the screen, and the files and pictures that they are written to."""
 
 import json
-from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, NamedTuple
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from wsi_parse.cli.evaluation_outputs import Outputs
 from wsi_parse.cli.help import OBJECTS, OUTPUT, SLIDE
 from wsi_parse.cli.options import Json, Mpp, Roi
-from wsi_parse.errors import UsageError, WsiParseError
-from wsi_parse.files import try_writing
-from wsi_parse.text import RESEARCH_ONLY
+from wsi_parse.errors import WsiParseError
+from wsi_parse.text import RESEARCH_ONLY, for_terminal
 
 if TYPE_CHECKING:
     from wsi_parse.evaluate import Evaluation, EvaluationOptions
+    from wsi_parse.evaluate.figures import Figures
     from wsi_parse.evaluate.inputs import FilePair
 
 _MAX_LINES = 8
+# Rows of a table on the screen; the files hold all.
+_MAX_ROWS = 40
+_MAX_PROBLEMS = 20
 
 
 def evaluate(
-    truth: Annotated[
-        Path,
-        typer.Option(
-            "--truth",
-            rich_help_panel=SLIDE,
-            metavar="PATH",
-            help="Corrected GeoJSON file, or a folder of them.",
-            show_default=False,
-        ),
-    ],
     pred: Annotated[
         Path,
         typer.Option(
@@ -44,6 +38,17 @@ def evaluate(
             show_default=False,
         ),
     ],
+    truth: Annotated[
+        Path | None,
+        typer.Option(
+            "--truth",
+            rich_help_panel=SLIDE,
+            metavar="PATH",
+            help="Corrected GeoJSON file, or a folder of them. Default: the newest corrections that a run kept aside "
+            "in its folder of results.",
+            show_default=False,
+        ),
+    ] = None,
     objects: Annotated[
         str | None,
         typer.Option(
@@ -116,6 +121,8 @@ def evaluate(
     --------
     wsi-parse evaluate --truth corrected.geojson --pred wsi-parse-out/slide
         Compare what you corrected in QuPath with the result.
+    wsi-parse evaluate --pred wsi-parse-out/slide
+        Compare with what you saved over the annotations there, before the slide was run again.
     wsi-parse evaluate --truth corrected --pred wsi-parse-out
         Compare two folders: files are paired by the names of the slides.
     wsi-parse evaluate --truth t.geojson --pred p.geojson --overlay d.png
@@ -129,16 +136,8 @@ def evaluate(
     raise typer.Exit(compare_files(truth, pred, options, outputs, as_json=as_json))
 
 
-class Outputs(NamedTuple):
-    """Where results are written; None writes nothing."""
-
-    json: Path | None = None
-    csv: Path | None = None
-    overlay: Path | None = None
-
-
 def compare_files(
-    truth: Path, pred: Path, options: "EvaluationOptions", outputs: Outputs, *, as_json: bool = False
+    truth: Path | None, pred: Path, options: "EvaluationOptions", outputs: Outputs, *, as_json: bool = False
 ) -> int:
     """Compare files; one that has no partner or cannot be read does not stop the others.
 
@@ -150,22 +149,20 @@ def compare_files(
     Raises
     ------
     UsageError
-        Before any work, if a result cannot be written.
+        Before any work, if a result cannot be written, or would replace an input or another result.
     """
     from wsi_parse.evaluate.inputs import file_pairs
 
-    _try_outputs(path for path in outputs if path is not None)
-    if outputs.overlay is not None and outputs.overlay.suffix.lower() != ".png":
-        raise UsageError(
-            f"The picture is a PNG file, but {outputs.overlay} does not end in .png.",
-            "Choose a name that ends in .png.",
-        )
+    outputs.check({"--truth": truth, "--pred": pred, "--roi": options.roi})
     console = Console(quiet=as_json)
     pairs, problems = file_pairs(truth, pred)
+    outputs.check_files(pairs, options.roi)
+    for kept in outputs.keep_others(pairs):
+        typer.echo(f"wsi-parse: {for_terminal(kept)}", err=True)
     evaluations: list[Evaluation] = []
     pictures: list[Path] = []
     for pair in pairs:
-        picture = _picture_of(pair, outputs.overlay, several=len(pairs) > 1)
+        picture = outputs.picture_of(pair, several=len(pairs) > 1)
         try:
             evaluation = _compared(pair, options, picture)
         except WsiParseError as error:
@@ -183,9 +180,11 @@ def compare_files(
             "No file has objects to compare, so nothing was compared. Check --objects, --roi and the notes above."
         )
     written = _write(evaluations, outputs, console, as_json=as_json)
-    for problem in problems:
-        typer.echo(f"wsi-parse: {problem}", err=True)
-    files = ", ".join(map(str, [*written, *pictures] if evaluations else []))
+    for problem in problems[:_MAX_PROBLEMS]:
+        typer.echo(f"wsi-parse: {for_terminal(problem)}", err=True)
+    if len(problems) > _MAX_PROBLEMS:
+        typer.echo(f"wsi-parse: {len(problems) - _MAX_PROBLEMS:,} more files could not be compared.", err=True)
+    files = ", ".join(map(for_terminal, [*written, *pictures] if evaluations else []))
     console.print(f"{f'→ {files}  ' if files else ''}({RESEARCH_ONLY})", highlight=False, markup=False, soft_wrap=True)
     return 1 if problems else 0
 
@@ -208,46 +207,31 @@ def _write(evaluations: "list[Evaluation]", outputs: Outputs, console: Console, 
     return [path for path in (outputs.json, outputs.csv) if path is not None]
 
 
-def _picture_of(pair: "FilePair", overlay: Path | None, *, several: bool) -> Path | None:
-    """Return the picture of a pair: one of several has the name of its pair."""
-    return overlay.with_stem(f"{overlay.stem}-{pair.name}") if overlay is not None and several else overlay
-
-
 def _compared(pair: "FilePair", options: "EvaluationOptions", picture: Path | None) -> "Evaluation":
     from wsi_parse.evaluate import compare
     from wsi_parse.pictures.differences import draw_disagreements
 
     comparison = compare(*pair.read(), options, pair.name)
+    comparison = replace(comparison, notes=(*pair.notes, *comparison.notes))
     evaluation = comparison.evaluation()
     if picture is not None and not evaluation.is_empty():
         draw_disagreements(comparison, picture)
     return evaluation
 
 
-def _try_outputs(paths: Iterable[Path]) -> None:
-    """Refuse paths that cannot be written."""
-    for path in paths:
-        if path.is_dir():
-            raise UsageError(f"{path} is a folder.", "Give the name of a file.")
-        try:
-            try_writing(path.parent)
-        except OSError as error:
-            reason = error.strerror or str(error)
-            remedy = "Create its folder first, or choose another file."
-            raise UsageError(f"{path} cannot be written: {reason}.", remedy) from error
-
-
 def _print(one: "Evaluation", console: Console) -> None:
-    console.print(f"[bold]{escape(one.name)}[/bold]", highlight=False)
+    console.print(f"[bold]{escape(for_terminal(one.name))}[/bold]", highlight=False)
     if one.is_empty():
         for line in one.notes:
-            console.print(line, highlight=False, markup=False, soft_wrap=True)
+            console.print(for_terminal(line), highlight=False, markup=False, soft_wrap=True)
         console.print()
         return
     console.print(_objects(one))
     console.print(_outlines(one))
-    for line in (*_confused(one), *_reviewed(one), *one.notes):
-        console.print(line, highlight=False, markup=False, soft_wrap=True)
+    more = len(one.classes) - len(_shown(one))
+    rest = [f"{more:,} more classes are in --out-json and --out-csv."] if more else []
+    for line in (*rest, *_confused(one), *_reviewed(one), *one.notes):
+        console.print(for_terminal(line), highlight=False, markup=False, soft_wrap=True)
     console.print()
 
 
@@ -273,10 +257,16 @@ def _table(one: "Evaluation", titles: tuple[str, ...], keys: tuple[str, ...]) ->
     table = Table(show_edge=False, pad_edge=False)
     for number, title in enumerate(titles):
         table.add_column(title, justify="right" if number else "left", no_wrap=True)
-    for name, figures in [*one.classes.items(), (ALL, one.everything)]:
+    for name, figures in [*_shown(one).items(), (ALL, one.everything)]:
         values = figures.to_dict()
-        table.add_row(escape(name), *(_number(key, values[key]) for key in keys))
+        table.add_row(escape(for_terminal(name)), *(_number(key, values[key]) for key in keys))
     return table
+
+
+def _shown(one: "Evaluation") -> "dict[str, Figures]":
+    """Return the classes that are shown: the largest, in their order."""
+    largest = sorted(one.classes, key=lambda name: -one.classes[name].truth - one.classes[name].pred)[:_MAX_ROWS]
+    return {name: figures for name, figures in one.classes.items() if name in largest}
 
 
 def _number(key: str, value: float | None) -> str:

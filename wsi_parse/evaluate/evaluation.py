@@ -11,13 +11,14 @@ from typing import Any
 import numpy as np
 import shapely
 
-from wsi_parse.annotations import Annotations, read_annotations
+from wsi_parse.annotations import DAMAGED, Annotations, read_annotations
 from wsi_parse.annotations.roi import DRAW_AND_EXPORT
 from wsi_parse.errors import UsageError
 from wsi_parse.evaluate.count_metrics import ComparedSets, count_metrics, lost_ids
 from wsi_parse.evaluate.figures import Figures
 from wsi_parse.evaluate.frames import pixel_size, shift_between
 from wsi_parse.evaluate.object_sets import (
+    ObjectSet,
     nuclei_alone,
     object_set_of,
     region_of_class,
@@ -30,6 +31,8 @@ from wsi_parse.evaluate.pairs import Pairs, overlapping
 from wsi_parse.evaluate.review import Review, review
 from wsi_parse.text import RESEARCH_ONLY
 
+# Scores are given for each class; a file with more has something else for a class.
+_MAX_CLASSES = 1_000
 MISSED, EXTRA = "(missed)", "(extra)"
 _MEANS = ("dice", "iou", "f1", "pq", "aji")
 
@@ -176,6 +179,8 @@ def compare(
     """Match the objects of two files; see :func:`evaluate`."""
     options = options or EvaluationOptions()
     truth, pred = (read_annotations(one) if isinstance(one, Path) else one for one in (truth, pred))
+    for side, one in (("truth", truth), ("prediction", pred)):
+        _check_coordinates(f"The {side}", one)
     shift, notes = shift_between(pred.provenance, truth.provenance)
     scale_um = pixel_size(options.mpp, [pred.provenance, truth.provenance])
     if scale_um is None and options.radius_number()[1] == "um":
@@ -195,6 +200,7 @@ def compare(
     notes += more + hint
     truth_set, truth_notes = object_set_of(truth, options, "truth", by_nucleus=by_nucleus)
     pred_set, pred_notes = object_set_of(_moved(pred, shift), options, "prediction", by_nucleus=by_nucleus)
+    _check_classes(truth_set, pred_set)
     if region is not None:
         truth_set, pred_set = truth_set.inside(region), pred_set.inside(region)
     pairs = overlapping(truth_set.shapes, pred_set.shapes)
@@ -236,6 +242,25 @@ def summed(evaluations: list[Evaluation], name: str = "all slides") -> Evaluatio
     )
 
 
+def _check_coordinates(what: str, found: Annotations, *, all_of: bool = True) -> None:
+    """Refuse annotations if all that have coordinates have damaged ones; with `all_of` False, if some have."""
+    damaged = found.skipped.get(DAMAGED, 0)
+    if damaged and not (all_of and len(found)):
+        objects = f"{'all ' if all_of else ''}{damaged:,} objects"
+        raise UsageError(
+            f"{what} has {DAMAGED} ({objects}).", "Run `wsi-parse check` on the file to find them, and export it again."
+        )
+
+
+def _check_classes(truth: ObjectSet, pred: ObjectSet) -> None:
+    count = len(set(truth.names.tolist()) | set(pred.names.tolist()))
+    if count > _MAX_CLASSES:
+        raise UsageError(
+            f"The files have {count:,} classes, and at most {_MAX_CLASSES:,} are compared.",
+            "Check whether something else, such as an id, was written as the class.",
+        )
+
+
 def _radius_px(options: EvaluationOptions, scale_um: tuple[float, float] | None) -> tuple[float, float] | None:
     radius, unit = options.radius_number()
     if unit == "px":
@@ -246,6 +271,7 @@ def _radius_px(options: EvaluationOptions, scale_um: tuple[float, float] | None)
 def _region_of(path: Path, truth: Annotations) -> tuple[Any, list[str]]:
     """Read a region into the frame of the truth."""
     found = read_annotations(path)
+    _check_coordinates(f"The region file {path.name}", found, all_of=False)
     if not len(found):
         raise UsageError(f"The region file {path.name} contains no polygon.", DRAW_AND_EXPORT)
     shift, notes = shift_between(found.provenance, truth.provenance)

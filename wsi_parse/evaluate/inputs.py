@@ -1,16 +1,18 @@
 """Which files are compared: files, folders of files and run folders, matched by their names and slides."""
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 
 from wsi_parse.annotations import Annotations, read_annotations
-from wsi_parse.annotations.stream import pieces
+from wsi_parse.annotations.pieces import pieces
 from wsi_parse.errors import ManifestError, UsageError
+from wsi_parse.evaluate.corrections import corrections_in, is_correction, no_corrections
 from wsi_parse.evaluate.pairing import ResultName, pair_results, slide_of
-from wsi_parse.files import CHECK_RIGHTS, MANIFEST_NAME, read_manifest
+from wsi_parse.files import CHECK_RIGHTS, MANIFEST_NAME, file_sha256, read_manifest
+from wsi_parse.gates import check_input, shown
 
 _ENDINGS = (".geojson", ".json", ".zip")
 _OBJECTS = "annotations"
@@ -29,24 +31,31 @@ class FilePair:
     ----------
     name : str
     truth, pred : tuple of Path
+    folders : tuple of Path
+        The folders of runs that hold any of them.
+    notes : tuple of str
+        What was assumed, such as which file holds the corrections.
     """
 
     name: str
     truth: tuple[Path, ...]
     pred: tuple[Path, ...]
+    folders: tuple[Path, ...] = ()
+    notes: tuple[str, ...] = ()
 
     def read(self) -> tuple[Annotations, Annotations]:
         """Read truth and prediction."""
         return read_parts(self.truth), read_parts(self.pred)
 
 
-def file_pairs(truth: Path, pred: Path) -> tuple[list[FilePair], list[str]]:
+def file_pairs(truth: Path | None, pred: Path) -> tuple[list[FilePair], list[str]]:
     """Pair files with files.
 
     Parameters
     ----------
     truth, pred : Path
-        A GeoJSON file, a run folder, or a folder of these.
+        A GeoJSON file, a run folder, or a folder of these. In a run folder that is the truth, the newest corrections
+        that were kept aside count; where the truth is None, they are those in the folders of the prediction.
 
     Returns
     -------
@@ -61,11 +70,15 @@ def file_pairs(truth: Path, pred: Path) -> tuple[list[FilePair], list[str]]:
     UsageError
         If there is nothing to compare, or a file could belong to several others.
     """
-    (truths, one_truth, problems), (preds, one_pred, more) = _listed(truth), _listed(pred)
+    preds, one_pred, problems = _listed(pred)
+    if truth is None:
+        return _with_corrections(preds), problems
+    truths, one_truth, more = _listed(truth)
     problems += more
+    truths = {key: one.corrected() for key, one in truths.items()}
     if one_truth and one_pred:
         (one,), (other,) = truths.values(), preds.values()
-        return [FilePair(other.name, one.files, other.files)], problems
+        return [_pair(other.name, one, other)], problems
     # Only files whose names have no equal are opened.
     rest, those = (
         [one.result_name() for name, one in results.items() if name not in other]
@@ -87,7 +100,25 @@ def file_pairs(truth: Path, pred: Path) -> tuple[list[FilePair], list[str]]:
         for name, one in these.items()
         if name not in paired[turn] and not one.is_stray()
     ]
-    return [FilePair(name, truths[key].files, preds[name].files) for key, name in common], problems
+    return [_pair(name, truths[key], preds[name]) for key, name in common], problems
+
+
+def _pair(name: str, truth: "_Result", pred: "_Result") -> FilePair:
+    folders = dict.fromkeys(one.folder for one in (truth, pred) if one.folder is not None)
+    return FilePair(name, truth.files, pred.files, tuple(folders), truth.notes)
+
+
+def _with_corrections(preds: "dict[str, _Result]") -> list[FilePair]:
+    """Pair each run that has corrections with them."""
+    pairs = []
+    for name, one in preds.items():
+        truth = one.corrected()
+        if truth.files != one.files:
+            pairs.append(_pair(name, truth, one))
+    if not pairs:
+        name, first = next(iter(preds.items()))
+        raise no_corrections(name, changed=first.is_changed())
+    return pairs
 
 
 def read_parts(paths: tuple[Path, ...]) -> Annotations:
@@ -117,6 +148,22 @@ class _Result:
     files: tuple[Path, ...]
     # Of a run; None for single files.
     folder: Path | None = None
+    notes: tuple[str, ...] = ()
+
+    def corrected(self) -> "_Result":
+        """Return the result with the corrections that lie in its folder in the place of what the run wrote."""
+        found = corrections_in(self.folder, self.files) if self.folder is not None else ()
+        if not found:
+            return self
+        names = ", ".join(path.name for path in found if path not in self.files)
+        return replace(self, files=found, notes=(f"The corrections in {names} are the truth.",))
+
+    def is_changed(self) -> bool:
+        """Return whether a file is not as the run wrote it."""
+        manifest = read_manifest(self.folder) if self.folder is not None else None
+        outputs = (manifest or {}).get("outputs")
+        known = outputs if isinstance(outputs, dict) else {}
+        return any(path.name in known and file_sha256(path) != known[path.name] for path in self.files)
 
     def result_name(self) -> ResultName:
         """Return its names, read from its files."""
@@ -137,14 +184,13 @@ def _listed(path: Path) -> tuple[dict[str, _Result], bool, list[str]]:
     try:
         return _results_at(path)
     except OSError as error:
-        raise UsageError(f"{path} cannot be read: {error.strerror or error}.", CHECK_RIGHTS) from error
+        raise UsageError(f"{shown(path)} cannot be read: {error.strerror or error}.", CHECK_RIGHTS) from error
 
 
 def _results_at(path: Path) -> tuple[dict[str, _Result], bool, list[str]]:
+    check_input(path, "a GeoJSON file or a folder of results", folder=True)
     if path.is_file():
         return {_stem(path): _Result(_stem(path), (path,))}, True, []
-    if not path.is_dir():
-        raise UsageError(f"{path} does not exist.", "Give a GeoJSON file, a folder of them, or a folder of results.")
     name = path.resolve().name
     if own := _of_run(path):
         return {name: _Result(name, own, path)}, True, []
@@ -157,7 +203,7 @@ def _of_folder(path: Path) -> tuple[dict[str, _Result], bool, list[str]]:
     found: dict[str, _Result] = {}
     without = []
     for inner in sorted(path.iterdir()):
-        if inner.name.startswith(".") or _NOT_OBJECTS.fullmatch(inner.name):
+        if inner.name.startswith(".") or _NOT_OBJECTS.fullmatch(inner.name) or is_correction(inner):
             continue
         try:
             files = _of_run(inner) if inner.is_dir() else (inner,) if _stem(inner) else ()
@@ -208,7 +254,7 @@ def _of_run(folder: Path) -> tuple[Path, ...]:
     outputs = None if manifest is None else manifest.get("outputs")
     names = list(outputs) if isinstance(outputs, dict) else sorted(path.name for path in folder.glob(f"{_OBJECTS}*"))
     wanted = [name for name in names if name.startswith(_OBJECTS) and name.removesuffix(".gz").endswith(".geojson")]
-    return tuple(folder / name for name in wanted)
+    return tuple(folder / name for name in wanted if not is_correction(Path(name)))
 
 
 def _some(names: dict[str, _Result]) -> str:

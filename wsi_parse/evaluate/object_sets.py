@@ -13,9 +13,10 @@ from wsi_parse.errors import UsageError
 from wsi_parse.evaluate.options import EvaluationOptions, Objects
 from wsi_parse.exporters.tissue import TISSUE
 from wsi_parse.prompts import UNSURE
+from wsi_parse.qupath.classes import is_counted
 
-# QuPath ignores classes whose names end with an asterisk: "Region*", "Ignore*".
-_IGNORED_ENDING = "*"
+# Of so many classes a note says how many objects are left out.
+_MAX_NAMED = 5
 _CELLS = ("detection", "cell")
 
 
@@ -71,9 +72,15 @@ def object_set_of(
     """
     shapes, kept, notes = _selected(annotations, options, by_nucleus=by_nucleus)
     class_names = np.array(annotations.class_name, object)
-    ignored = Counter(class_names[kept & _ends_with(class_names, _IGNORED_ENDING)].tolist())
-    kept &= ~_ends_with(class_names, _IGNORED_ENDING)
-    notes += [f"{count:,} objects of class {one} are left out, as in QuPath." for one, count in sorted(ignored.items())]
+    counted = np.array([is_counted(str(one)) for one in class_names.tolist()], bool)
+    ignored = Counter(class_names[kept & ~counted].tolist())
+    kept &= counted
+    named = sorted(ignored)[:_MAX_NAMED]
+    notes += [f"{ignored[one]:,} objects of class {one} are left out, as in QuPath." for one in named]
+    if more := sum(ignored.values()) - sum(ignored[one] for one in named):
+        notes.append(
+            f"{more:,} objects of {len(ignored) - len(named):,} other classes that end in * are left out, as in QuPath."
+        )
     notes += [f"{count:,} features are left out: {reason}." for reason, count in sorted(annotations.skipped.items())]
     unsure = int(_ends_with(class_names[kept], UNSURE).sum())
     if unsure and not options.keep_unsure:

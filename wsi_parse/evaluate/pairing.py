@@ -4,21 +4,20 @@ The rules mirror those of `import_wsi_parse.groovy`: `export_corrections.groovy`
 ("x.svs", "x.scn - Series 1"), and the folder of a result is named "x", or "x-svs" if names clash.
 """
 
-import json
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from wsi_parse.annotations.stream import pieces
-from wsi_parse.errors import UsageError
-from wsi_parse.files import MANIFEST_NAME
+from wsi_parse.annotations.stream import provenance_at_start
+from wsi_parse.errors import ManifestError, UsageError
+from wsi_parse.files import MANIFEST_NAME, read_manifest
 
 # The export script replaces these characters by an underscore.
 _NOT_IN_FILE_NAMES = re.compile(r'[\\/:*?"<>|]')
 _ENDING = re.compile(r"(\.ome)?\.[a-z]\w{1,4}$", re.IGNORECASE)
-_OWN_MEMBER = re.compile(rb'"wsi_parse"\s*:\s*')
 _SERIES = (" - ", " [")
+_MAX_LISTED = 6
 
 
 @dataclass(frozen=True)
@@ -65,8 +64,8 @@ def pair_results(truths: Iterable[ResultName], preds: Iterable[ResultName]) -> l
     """
     left, others = {one.key: one for one in truths}, {one.key: one for one in preds}
     order, found = list(left), dict[str, str]()
-    for matches in (_same_name, _same_series, _same_but_endings):
-        links = [(one, other) for one in left.values() for other in others.values() if matches(one, other)]
+    for names_of in (_names, _names_of_series, _names_without_endings):
+        links = _links(left, others, names_of)
         _refuse_several(links)
         for one, other in links:
             found[one.key] = other.key
@@ -82,32 +81,54 @@ def _refuse_several(links: list[tuple[ResultName, ResultName]]) -> None:
         for key, several in groups.items():
             if len(several) > 1:
                 raise UsageError(
-                    f"{key} could belong to several {what} of the {which}: {', '.join(sorted(several))}.",
+                    f"{key} could belong to several {what} of the {which}: {_listed(several)}.",
                     "Compare them one by one: --truth FILE --pred FOLDER.",
                 )
 
 
-def _same_name(one: ResultName, other: ResultName) -> bool:
-    return bool(one.names() & other.names())
+# What a result is called, and what it looks for: they match if one is called what the other looks for.
+_Names = tuple[set[str], set[str]]
 
 
-def _same_series(one: ResultName, other: ResultName) -> bool:
-    return any(
-        first.key.startswith(tuple(second.slide + mark for mark in _SERIES))
-        for first, second in ((one, other), (other, one))
-        if second.slide
-    )
+def _links(
+    truths: Mapping[str, ResultName], preds: Mapping[str, ResultName], names_of: Callable[[ResultName], _Names]
+) -> list[tuple[ResultName, ResultName]]:
+    """Return the pairs that match, in time that grows with the number of results and not with its square."""
+    called: dict[str, list[str]] = {}
+    looking: dict[str, list[str]] = {}
+    for key, other in preds.items():
+        for index, names in zip((called, looking), names_of(other), strict=True):
+            for name in names:
+                index.setdefault(name, []).append(key)
+    links = []
+    for one in truths.values():
+        names, wanted = names_of(one)
+        found = {key for name in wanted for key in called.get(name, ())}
+        found |= {key for name in names for key in looking.get(name, ())}
+        links += [(one, preds[key]) for key in sorted(found)]
+    return links
 
 
-def _same_but_endings(one: ResultName, other: ResultName) -> bool:
+def _names(one: ResultName) -> _Names:
+    return one.names(), one.names()
+
+
+def _names_of_series(one: ResultName) -> _Names:
+    """Return names of series: x.scn - Series 1 looks for the slide x.scn."""
+    series = {one.key[: found.start()] for mark in _SERIES for found in re.finditer(re.escape(mark), one.key)}
+    return {one.slide} - {""}, series
+
+
+def _names_without_endings(one: ResultName) -> _Names:
     """Compare without endings of slides and images; two keys keep theirs, because "a.x1" is not "a.x2"."""
-    if _bare(one.key) == other.key or one.key == _bare(other.key):
-        return True
-    return any(
-        _bare(second.slide) in map(_bare, first.names())
-        for first, second in ((one, other), (other, one))
-        if second.slide
-    )
+    # The marks keep names of different kinds apart.
+    called = {f"key {one.key}"} | ({f"slide {_bare(one.slide)}"} if one.slide else set())
+    return called, {f"key {_bare(one.key)}", *(f"slide {_bare(name)}" for name in one.names())}
+
+
+def _listed(names: list[str]) -> str:
+    more = ", …" if len(names) > _MAX_LISTED else ""
+    return ", ".join(sorted(names)[:_MAX_LISTED]) + more
 
 
 def _bare(name: str) -> str:
@@ -123,13 +144,7 @@ def slide_of(files: tuple[Path, ...], folder: Path | None) -> str:
 def _slide_name(path: Path) -> str:
     """Return the slide's name near the beginning of a file; errors are left to the reader of the whole file."""
     try:
-        head = next(pieces(path), b"")
-    except UsageError:
-        return ""
-    own = _OWN_MEMBER.search(head)
-    if path.name != MANIFEST_NAME:
-        head = head[own.end() :] if own else b""
-    try:
-        return str(json.JSONDecoder().raw_decode(head.decode("utf-8", "replace"))[0]["slide"]["name"])
-    except (ValueError, KeyError, TypeError, RecursionError):
+        found = read_manifest(path.parent) or {} if path.name == MANIFEST_NAME else provenance_at_start(path)
+        return str(found["slide"]["name"])
+    except (ManifestError, KeyError, TypeError):
         return ""

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from wsi_parse.qupath.class_order import KNOWN_COLOURS, bases_of, repaired_name
+from wsi_parse.qupath.classes import KNOWN_COLOURS, bases_of, repaired_name
 
 
 class BasesFirst:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from PIL import Image, ImageDraw, ImageFont
+from PIL.PngImagePlugin import PngInfo
 
 from wsi_parse.files import atomic
 from wsi_parse.geometry import Box
@@ -168,9 +169,11 @@ def text_px(width_px: int) -> int:
 
 
 def save(page: Image.Image, path: Path) -> None:
-    """Write a PNG atomically."""
+    """Write a PNG atomically, with the notice in its text."""
+    about = PngInfo()
+    about.add_text("Comment", RESEARCH_ONLY)
     with atomic(path) as temporary:
-        page.save(temporary, "PNG", compress_level=6)
+        page.save(temporary, "PNG", compress_level=6, pnginfo=about)
 
 
 def inset_frame(picture: Image.Image, box: Box, colour: Rgb) -> None:

@@ -11,10 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from wsi_parse.annotations.polygons import areas_of, build
-from wsi_parse.annotations.read import class_of, id_of, no_cycles, type_of
+from wsi_parse.annotations.read import class_of, id_of, reading, type_of
 from wsi_parse.annotations.stream import Features
 from wsi_parse.qupath.breaches import feature_breaches, rounding_breaches, shape_breaches
-from wsi_parse.qupath.class_order import ClassOrder
+from wsi_parse.qupath.classes import ClassOrder
 from wsi_parse.qupath.ids import final_id
 from wsi_parse.qupath.items import Item, batches
 from wsi_parse.qupath.property_breaches import Breach
@@ -127,7 +127,7 @@ def check_file(path: Path, most: int = 3) -> Report:
         The file cannot be read, is empty, ends in the middle, or is not valid GeoJSON.
     """
     report, ids, classes = Report(path), array("q"), ClassOrder()
-    with no_cycles():
+    with reading(path):
         source = Features(path)
         for batch in batches(source):
             for item, found in zip(batch, all_breaches(batch), strict=True):
@@ -146,7 +146,7 @@ def check_file(path: Path, most: int = 3) -> Report:
     repeats = _repeats(np.frombuffer(ids, np.int64))
     report.duplicates = {ids[index] for index in repeats.tolist()}
     report.counts.update({DUPLICATE: len(repeats)} if len(repeats) else {})
-    with no_cycles():
+    with reading(path):
         for item in _read_again(path, repeats[:most].tolist()):
             report.counts[DUPLICATE] -= 1
             report.note(most, DUPLICATE, item)

@@ -21,9 +21,14 @@ def final_id(feature: Mapping[str, Any]) -> str:
     if old is not None and UUID.fullmatch(old):
         return old
     text = old or unparsed([feature.get("geometry"), feature.get("properties")]).decode()
-    return str(uuid.uuid5(_REPAIRED, text))
+    return _uuid(text)
 
 
 def next_id(used: str, times: int) -> str:
     """Return a new id for a feature whose id `used` was used `times` - 1 times before."""
-    return str(uuid.uuid5(_REPAIRED, f"{used} {times}"))
+    return _uuid(f"{used} {times}")
+
+
+def _uuid(text: str) -> str:
+    # An id may hold half of a surrogate pair, which has no bytes.
+    return str(uuid.uuid5(_REPAIRED, text.encode("utf-8", "backslashreplace").decode()))

@@ -8,12 +8,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Any
 
-from wsi_parse.annotations.read import class_of, id_of, no_cycles
-from wsi_parse.annotations.stream import Features, unparsed
+from wsi_parse.annotations.read import class_of, id_of, reading
+from wsi_parse.annotations.stream import Features, provenance_at_start, unparsed
 from wsi_parse.errors import UsageError
 from wsi_parse.files import atomic
+from wsi_parse.gates import exists, is_same
 from wsi_parse.qupath.check import Finding, Report, all_breaches, check_file, key_of
-from wsi_parse.qupath.class_order import repaired_name
+from wsi_parse.qupath.classes import repaired_name
 from wsi_parse.qupath.ids import final_id, next_id
 from wsi_parse.qupath.items import Feature, Item, batches
 from wsi_parse.qupath.repair_geometry import fitted_geometry, is_area, with_repaired_members
@@ -22,6 +23,8 @@ from wsi_parse.qupath.rules import BASE_CLASS, NOT_A_FEATURE, OF_GEOMETRY, SNAPP
 from wsi_parse.text import RESEARCH_ONLY
 
 _GZIP_LEVEL = 4
+# In the member "wsi_parse" of what is written here.
+_REPAIRED = "repaired"
 # They are held in memory.
 _MAX_BASES = 100
 # The geometry of a value that is not a feature was not checked yet.
@@ -67,13 +70,14 @@ def repair(source: Path, target: Path, report: Report | None = None) -> Repaired
     Raises
     ------
     UsageError
-        The source cannot be read, or the target is the source.
+        The source cannot be read, or the target is the source or another file that --fix did not write.
     """
-    if target.exists() and source.exists() and target.samefile(source):
+    if is_same(source, target):
         raise UsageError(f"{source.name} would be overwritten.", "Choose another file or folder for --fix.")
+    check_replaceable(target)
     report = report or check_file(source)
     result, used = Repaired(target), Counter[int]()
-    with ExitStack() as stack, no_cycles():
+    with ExitStack() as stack, reading(source):
         file: IO[bytes] = stack.enter_context(stack.enter_context(atomic(target)).open("wb"))
         if target.suffix.lower() == ".gz":
             file = stack.enter_context(gzip.GzipFile("", "wb", _GZIP_LEVEL, file, mtime=0))  # type: ignore[arg-type]
@@ -91,6 +95,20 @@ def repair(source: Path, target: Path, report: Report | None = None) -> Repaired
     if report.bases:
         result.counts[BASE_CLASS] = len(report.bases)
     return result
+
+
+def check_replaceable(target: Path) -> None:
+    """Refuse to write over a file that is not a repaired copy.
+
+    Raises
+    ------
+    UsageError
+        Something else is there.
+    """
+    if exists(target) and (target.is_dir() or not provenance_at_start(target).get(_REPAIRED)):
+        raise UsageError(
+            f"{target.name} exists, and is not a copy that --fix wrote.", "Choose another file or folder for --fix."
+        )
 
 
 def _bases_first(source: Path, report: Report) -> Iterator[list[Item]]:
@@ -114,8 +132,10 @@ def _bases_first(source: Path, report: Report) -> Iterator[list[Item]]:
 def _head(members: Mapping[str, Any]) -> bytes:
     """Return the begin of the file: the members of the source, and the notice."""
     provenance = members.get("wsi_parse")
-    ours = {"notice": RESEARCH_ONLY, **(provenance if isinstance(provenance, dict) else {})}
-    collection = {"type": "FeatureCollection", **members, "wsi_parse": ours, "features": []}
+    ours = {"notice": RESEARCH_ONLY, **(provenance if isinstance(provenance, dict) else {}), _REPAIRED: True}
+    # The mark is looked for near the beginning.
+    collection = {"type": "FeatureCollection", "wsi_parse": ours, **members, "features": []}
+    collection["wsi_parse"] = ours
     return unparsed(collection).removesuffix(b"]}")
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from wsi_parse.annotations.read import class_of, type_of
 from wsi_parse.prompts import TARGETS
-from wsi_parse.qupath.class_order import KNOWN_COLOURS, repaired_name
+from wsi_parse.qupath.classes import KNOWN_COLOURS, repaired_name
 from wsi_parse.qupath.property_breaches import TYPES, is_colour, is_number, is_packed_text, measured, names_fault
 
 #: Colours (RGB, 0..255) of QuPath's own classes and of ours.

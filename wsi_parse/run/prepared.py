@@ -5,9 +5,12 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import shapely
+
 from wsi_parse.annotations.roi import read_roi
-from wsi_parse.cautions import Caution, coarse_slide
+from wsi_parse.cautions import Caution, coarse_slide, roi_of_another_slide
 from wsi_parse.compute.plan import PassPlan
+from wsi_parse.errors import UsageError
 from wsi_parse.models.contract import ModelSpec
 from wsi_parse.models.scale_pass import ScalePass
 from wsi_parse.models.weights import Weights
@@ -110,8 +113,12 @@ def resolve_run(path: Path, request: Request) -> PreparedRun:
     if settings.slide.name is not None:
         slide.info = replace(slide.info, name=settings.slide.name)
     try:
-        cautions = (*slide.info.cautions, *warn_if_upsampled(slide, request.scale_passes, settings.model.name))
-        roi, roi_hash = _region_of_interest(slide, settings.slide.roi)
+        roi, roi_hash, of_another = _region_of_interest(slide, settings.slide.roi, {slide.name, file_name})
+        cautions = (
+            *slide.info.cautions,
+            *warn_if_upsampled(slide, request.scale_passes, settings.model.name),
+            *of_another,
+        )
         digests = Digests.of(settings, slide, request.scale_passes, request.prompts, request.weights, roi_hash)
     except BaseException:
         slide.close()
@@ -119,13 +126,23 @@ def resolve_run(path: Path, request: Request) -> PreparedRun:
     return PreparedRun(request, slide, roi, digests, slide.info.notes, cautions, file_name)
 
 
-def _region_of_interest(slide: Slide, path: Path | None) -> tuple[Any, str]:
-    """Read the region in level-0 pixels, and its hash; None and "" if there is none."""
+def _region_of_interest(slide: Slide, path: Path | None, names: set[str]) -> tuple[Any, str, tuple[Caution, ...]]:
+    """Read the region in level-0 pixels, its hash, and a caution if it is of another slide than one of these names."""
     if path is None:
-        return None, ""
-    bounds = slide.info.bounds_level0
+        return None, "", ()
+    info, bounds = slide.info, slide.info.bounds_level0
     # The frame of the outputs does not change how a region is read.
-    return read_roi(path, (bounds.x, bounds.y) if bounds else (0, 0)), sha256_of(path) or ""
+    roi = read_roi(path, (bounds.x, bounds.y) if bounds else (0, 0))
+    other = roi.slide is not None and roi.slide.is_other(names, info.fingerprint, (info.width, info.height))
+    if not shapely.box(0, 0, info.width, info.height).intersects(roi.area):
+        left, top, right, bottom = shapely.bounds(roi.area).round().astype(int).tolist()
+        drawn = f" It was drawn on another slide, {roi.slide.name}." if other and roi.slide else ""
+        raise UsageError(
+            f"The region of interest in {path.name} (x {left} to {right}, y {top} to {bottom}) lies outside of the "
+            f"slide, which has {info.width} x {info.height} px.{drawn}",
+            "Give a region that was drawn on this slide.",
+        )
+    return roi.area, sha256_of(path) or "", (roi_of_another_slide(roi.slide.name),) if other and roi.slide else ()
 
 
 # There is a caution if the pixels of the slide are more than this factor wider than those that the model reads.

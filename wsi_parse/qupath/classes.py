@@ -1,4 +1,4 @@
-"""ClassOrder: which derived classes come before the class that they are derived from.
+"""Classes in QuPath: which names it counts, how it writes them, and in which order objects of them must come.
 
 The first colour that a running QuPath sees for a class stays. "X: Unsure" makes X, too, and gives it a colour of
 QuPath's choice if no object of X came before.
@@ -16,6 +16,15 @@ KNOWN_COLOURS = {
 }
 # More classes than any file has that people work with.
 _MAX_CLASSES = 10_000
+
+
+def is_counted(name: str) -> bool:
+    """Return whether QuPath counts objects of a class; a name that ends in an asterisk stands for no class.
+
+    >>> is_counted("Tumor"), is_counted("Region*"), is_counted("Tissue macrophages"), is_counted("")
+    (True, False, True, True)
+    """
+    return not name.endswith("*")
 
 
 class ClassOrder:
