@@ -36,7 +36,7 @@ def connect(settings: ComputeSettings, at_once: int | None, folder: Path) -> Ite
         client = _client(address, security)
     except (OSError, ValueError, TypeError) as error:
         raise ClusterError(
-            f"No scheduler answers at {address}: {(str(error) or type(error).__name__).rstrip(".")}.",
+            f"No scheduler answers at {address}: {_reason(error)}.",
             "Start one with: dask scheduler; for tls:// set compute.tls_ca, tls_cert and tls_key.",
         ) from error
     with closing(client):
@@ -69,11 +69,15 @@ def beside(given: Client) -> Iterator[Client]:
         client = _client(address, given.security)
     except (OSError, ValueError, TypeError) as error:
         raise ClusterError(
-            f"The scheduler of the client that was given does not answer: {(str(error) or type(error).__name__).rstrip(".")}.",
+            f"The scheduler of the client that was given does not answer: {_reason(error)}.",
             "Give a client that is connected to its scheduler.",
         ) from error
     with closing(client):
         yield client
+
+
+def _reason(error: Exception) -> str:
+    return (str(error) or type(error).__name__).rstrip(".")
 
 
 def _client(address: str, security: Security | None) -> Client:

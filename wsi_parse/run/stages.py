@@ -8,7 +8,7 @@ from wsi_parse.compute.cluster import Cluster
 from wsi_parse.compute.memory import release
 from wsi_parse.compute.worker import forget
 from wsi_parse.exporters.parquet_source import ParquetSource
-from wsi_parse.files import move, remove
+from wsi_parse.files import move
 from wsi_parse.objects.batch import ObjectSource
 from wsi_parse.objects.class_table import ClassTable
 from wsi_parse.objects.probability_map import ProbabilityMap
@@ -20,7 +20,7 @@ from wsi_parse.run.outputs import export_context, write_outputs
 from wsi_parse.run.prediction import predict_and_extract
 from wsi_parse.run.prepared import PreparedRun
 from wsi_parse.run.provenance import pass_provenance
-from wsi_parse.run.work import OUTPUTS, WORK, size_bytes
+from wsi_parse.run.work import size_bytes, staging
 from wsi_parse.tissue.mask import TissueMask
 
 
@@ -92,16 +92,14 @@ class Stages:
     def _write(self, source: ObjectSource, tissue: TissueMask, maps: Sequence[ProbabilityMap] = ()) -> None:
         """Write all outputs aside, and move them into the folder when all are whole."""
         slide, export, manifest = self.prepared.slide, self.prepared.settings.export, self.manifest
-        staged = self.folder / WORK / f"{OUTPUTS}{manifest.digests.outputs}"
-        remove(staged)
-        staged.mkdir(parents=True)
         context = export_context(manifest, export, source.classes, self.prepared.path, tuple(maps))
-        written = write_outputs(source, slide, tissue, context, export, staged, self.clock, self.progress)
-        for note in written.notes:
-            self.progress.note(note)
-        written.record(manifest, tissue)
-        # If we are killed while they are moved, the next run knows which files are ours.
-        manifest.earlier |= manifest.outputs
-        manifest.save(self.folder)
-        for name in manifest.outputs:
-            move(staged / name, self.folder / name)
+        with staging(self.folder, manifest.digests.outputs) as staged:
+            written = write_outputs(source, slide, tissue, context, export, staged, self.clock, self.progress)
+            for note in written.notes:
+                self.progress.note(note)
+            written.record(manifest, tissue)
+            # If we are killed while they are moved, the next run knows which files are ours.
+            manifest.earlier |= manifest.outputs
+            manifest.save(self.folder)
+            for name in manifest.outputs:
+                move(staged / name, self.folder / name)
