@@ -5,6 +5,7 @@ import ssl
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import dask
@@ -56,11 +57,16 @@ def only_our_settings(*, dashboard: bool) -> Iterator[None]:
 
     A lifetime of workers, modules to load first, or a demand for certificates may fit other work of the same user. The
     sections of other packages stay: the one of dask-jobqueue says how jobs are submitted here.
+
+    What Dask writes on this machine goes into a folder that only its owner can open, and that is removed at the end:
+    Dask would take one whose name everybody knows, and import modules from it.
     """
     defaults = dask.config.merge(*dask.config.defaults)
-    ours: dict[str, Any] = {"distributed": defaults["distributed"], "scheduler-address": None}
-    with dask.config.set(ours), dask.config.set(_without_pages(dashboard)):
-        yield
+    with TemporaryDirectory(prefix="wsi-parse-", ignore_cleanup_errors=True) as scratch:
+        ours: dict[str, Any] = {"distributed": defaults["distributed"], "scheduler-address": None}
+        ours["temporary-directory"] = scratch
+        with dask.config.set(ours), dask.config.set(_without_pages(dashboard)):
+            yield
 
 
 def _without_pages(dashboard: bool) -> dict[str, Any]:
