@@ -19,7 +19,8 @@
     ├── WeightsError (OSError)              weights are missing, damaged, or of another network
     │   └── DownloadError                   the weights could not be downloaded
     │       └── MissingFileError            the repository does not contain the file
-    ├── StoreError (OSError)                an intermediate result is missing or damaged
+    ├── StoreError (OSError)                an intermediate result cannot be read or written
+    │   └── DamagedError                    it is missing or damaged; the same command makes it again
     ├── ManifestError (ValueError)          run.json of a folder of results cannot be read
     ├── ClusterError (RuntimeError)         workers are not available, or were lost
     ├── ClaimedError (RuntimeError)         another process works on this slide
@@ -160,7 +161,11 @@ class MissingFileError(DownloadError):
 
 
 class StoreError(WsiParseError, OSError):
-    """An intermediate result is missing or damaged."""
+    """An intermediate result cannot be read or written."""
+
+
+class DamagedError(StoreError):
+    """An intermediate result is missing, damaged, or that of another place: the same command makes it again."""
 
 
 class ManifestError(WsiParseError, ValueError):

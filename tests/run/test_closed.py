@@ -71,7 +71,7 @@ def test_when_a_worker_lacks_the_weights(
 
         monkeypatch.setattr(worker, "weights_here", lacking)
         with pytest.raises(WeightsError):
-            worker._plan(str(plan.path), "prediction")
+            worker._plan(plan.sealed, "prediction")
         assert [one._closing.alive for one in opened] == [False]
         assert ours._closing.alive
         prepared.slide.close()

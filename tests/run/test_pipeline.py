@@ -84,7 +84,7 @@ def test_a_run_that_was_killed_after_its_manifest_leaves_no_work(
     slide: tuple[Path, np.ndarray], tmp_path: Path
 ) -> None:
     done = run_slide(slide[0], tmp_path, settings_of())
-    left = tmp_path / ".work" / "digest" / "stain" / "0.0.npz"
+    left = tmp_path / ".work" / "objects-0123abcd" / "stain" / "0.0.npz"
     left.parent.mkdir(parents=True)
     left.write_bytes(b"of a run that was killed between the manifest and the removal")
     with claim(tmp_path):

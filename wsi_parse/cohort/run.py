@@ -18,7 +18,7 @@ from wsi_parse.cohort.selection import Choice, Decided, check, decide, selected_
 from wsi_parse.cohort.tables import write_tables
 from wsi_parse.compute.cluster import Cluster
 from wsi_parse.errors import ClaimedError, ClusterError, ManifestError, StoreError, UsageError
-from wsi_parse.files import try_writing
+from wsi_parse.files import private_folder, shared_with_group, try_writing
 from wsi_parse.progress import report_traceback
 from wsi_parse.run.manifest import RunManifest
 from wsi_parse.run.pipeline import run_slide
@@ -83,11 +83,13 @@ def run_cohort(
     [('a', 'done'), ('b', 'done')]
     """
     choice, listener, out = choice or Choice(), listener or Unheard(), Path(out)
-    _check_writable(out)
+    with shared_with_group(settings.compute.share_group):
+        _check_writable(out)
     decided = decide(listing, settings)
     for note in decided.notes:
         listener.note(note)
-    return _Cohort(decided, out, SerialListener(listener), choice, client).run()
+    with shared_with_group(settings.compute.share_group):
+        return _Cohort(decided, out, SerialListener(listener), choice, client).run()
 
 
 @dataclass
@@ -310,8 +312,7 @@ class _SlideProgress:
 
 def _check_writable(out: Path) -> None:
     try:
-        (out / ".cohort").mkdir(parents=True, exist_ok=True)
-        try_writing(out / ".cohort")
+        try_writing(private_folder(out / ".cohort"))
     except OSError as error:
         raise UsageError(
             f"The folder {out} is not writable: {error.strerror}.", "Choose another folder with --out."

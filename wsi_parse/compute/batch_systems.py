@@ -13,10 +13,10 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 import dask
-from distributed import Client
+from distributed import Client, Security
 
 from wsi_parse.compute import cluster
-from wsi_parse.compute.private import LOOPBACK, PrivateScheduler, credentials
+from wsi_parse.compute.private import LOOPBACK, PrivateScheduler, credentials_in
 from wsi_parse.errors import ClusterError, SettingsError
 from wsi_parse.settings import ComputeSettings
 
@@ -57,9 +57,9 @@ def _jobs(name: str, settings: ComputeSettings, at_once: int | None, folder: Pat
     folder.mkdir(parents=True, exist_ok=True)
     submissions = _Submissions(kind.job_cls, max(1, settings.workers))
     with TemporaryDirectory(prefix="tls-", dir=folder, ignore_cleanup_errors=True) as private:
-        options = _options(settings, at_once, folder, kind.job_cls.config_name)
-        options |= {"security": credentials(), "shared_temp_directory": str(Path(private).absolute())}
-        options |= {"job_cls": submissions.job_class(), "scheduler_cls": PrivateScheduler}
+        security = credentials_in(Path(private).absolute())
+        options = _options(settings, at_once, folder, kind.job_cls.config_name, security)
+        options |= {"security": security, "job_cls": submissions.job_class(), "scheduler_cls": PrivateScheduler}
         with kind(**options) as started, closing(Client(started, set_as_default=False)) as client:
             started.problem = submissions.problem
             # Adapting to a fixed number replaces lost jobs; scaling to it would not.
@@ -95,7 +95,9 @@ def _check(kind: Any, options: dict[str, Any]) -> None:  # noqa: ANN401 - a clas
         )
 
 
-def _options(settings: ComputeSettings, at_once: int | None, folder: Path, section: str) -> dict[str, Any]:
+def _options(
+    settings: ComputeSettings, at_once: int | None, folder: Path, section: str, security: Security
+) -> dict[str, Any]:
     """Return the options of the class: ours, then those of the user, and what both of us say together."""
     given = dict(settings.options)
     # One block is read while another is computed. The batch system limits the memory: a worker that Dask paused would
@@ -104,6 +106,9 @@ def _options(settings: ComputeSettings, at_once: int | None, folder: Path, secti
     prologue = given.pop("job_script_prologue", None) or dask.config.get(f"jobqueue.{section}.job-script-prologue", [])
     config = dask.config.serialize({"distributed": dask.config.get("distributed")})
     scheduler = {"dashboard": settings.dashboard, "dashboard_address": LOOPBACK if settings.dashboard else None}
+    tls = security.get_tls_config_for_role("worker")
+    # dask-jobqueue would not quote the paths.
+    tls_extra = [part for name in ("ca_file", "cert", "key") for part in (_tls_option(name), shlex.quote(tls[name]))]
     options = {
         "cores": 1,
         "processes": 1,
@@ -111,12 +116,16 @@ def _options(settings: ComputeSettings, at_once: int | None, folder: Path, secti
         "log_directory": str(folder / "jobs"),
         **given,
         "scheduler_options": {**scheduler, **given.get("scheduler_options", {})},
-        "worker_extra_args": [*extra, "--no-dashboard", "--dashboard-address", LOOPBACK],
+        "worker_extra_args": [*extra, *tls_extra, "--no-dashboard", "--dashboard-address", LOOPBACK],
         "job_script_prologue": [*(line.replace("{config}", config) for line in _PROLOGUE), *prologue],
     }
     if given.get("local_directory") is None and dask.config.get(f"jobqueue.{section}.local-directory", None) is None:
         options["local_directory"] = _SCRATCH
     return options
+
+
+def _tls_option(name: str) -> str:
+    return f"--tls-{name.replace('_', '-')}"
 
 
 def _known(kind: Any) -> set[str]:  # noqa: ANN401 - a class of dask-jobqueue
@@ -147,6 +156,10 @@ class _Submissions:
         ours, kind = self, self._job_class
 
         class Job(kind):  # type: ignore[misc, valid-type]
+            def __init__(self, *given: Any, security: Any = None, **options: Any) -> None:  # noqa: ANN401
+                del security
+                super().__init__(*given, **options)
+
             async def _submit_job(self, script_filename: str) -> str:
                 try:
                     answer: str = await super()._submit_job(script_filename)

@@ -3,7 +3,6 @@
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any
 
 from distributed import CancelledError, Client, Future, as_completed
@@ -12,6 +11,7 @@ from distributed.scheduler import KilledWorker
 
 from wsi_parse.compute.cluster import DEVICE, RESTART, resources_for, workers_of
 from wsi_parse.compute.plan import RunPlan
+from wsi_parse.compute.sealed import SealedFile
 from wsi_parse.compute.tile_events import TileCounter
 from wsi_parse.compute.worker import STAGES, Done, extract_task, place_description, predict_task, prepare_task
 from wsi_parse.errors import ClusterError, StageError, WsiParseError
@@ -54,10 +54,10 @@ def _reports_lost_scheduler() -> Iterator[None]:
 
 
 @_reports_lost_scheduler()
-def prepare_on(client: Client, path: Path, settings: ModelSettings) -> dict[str, Any]:
+def prepare_on(client: Client, sealed: SealedFile, settings: ModelSettings) -> dict[str, Any]:
     """Let the model prepare for a slide on a worker that may run it; return its state."""
     # Before all blocks of other slides, because the device would wait for it.
-    future = client.submit(prepare_task, str(path), resources=resources_for(client, settings), pure=False, priority=2)
+    future = client.submit(prepare_task, sealed, resources=resources_for(client, settings), pure=False, priority=2)
     state: dict[str, Any] = future.result()
     return state
 
@@ -138,7 +138,7 @@ def submit(client: Client, plan: RunPlan, blocks: Indices, chunks: Indices, key:
 
     Keys are (task, `key`, pass, row, column); the dashboard of Dask groups tasks by the first part.
     """
-    path, resources = str(plan.path), resources_for(client, plan.settings.model)
+    sealed, resources = plan.sealed, resources_for(client, plan.settings.model)
     # Workers without a device outline, if there are any; Dask would do it where the blocks were predicted.
     outliners = [
         address for address, facts in workers_of(client).items() if resources and DEVICE not in facts["resources"]
@@ -149,7 +149,7 @@ def submit(client: Client, plan: RunPlan, blocks: Indices, chunks: Indices, key:
         for block in blocks[index]:
             waiting[block] = client.submit(
                 predict_task,
-                path,
+                sealed,
                 index,
                 block,
                 resources=resources,
@@ -161,7 +161,7 @@ def submit(client: Client, plan: RunPlan, blocks: Indices, chunks: Indices, key:
             futures.append(
                 client.submit(
                     extract_task,
-                    path,
+                    sealed,
                     index,
                     chunk,
                     *(waiting[block] for block in under if block in waiting),

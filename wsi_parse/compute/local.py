@@ -7,7 +7,6 @@ import warnings
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
 import dask
@@ -47,20 +46,14 @@ def local(settings: ComputeSettings, at_once: int | None, folder: Path) -> Itera
     with dask.config.set(config), warnings.catch_warnings():
         # Dask leaves sockets of its own to the garbage collector; warnings of anything else are shown.
         warnings.filterwarnings("ignore", r"unclosed (<socket|transport|<asyncio|event loop)", ResourceWarning)
-        # Workers keep nothing there, and Dask's own place for it would stay behind.
-        with TemporaryDirectory(prefix="wsi-parse-", ignore_cleanup_errors=True) as scratch:
-            options = {
-                "resources": {cluster.DEVICE: at_once or each},
-                "memory_limit": None,
-                "local_directory": scratch,
-            }
-            page = LOOPBACK if settings.dashboard else None
-            if gpus > 1:
-                starting = _on_gpus(workers, each, page, options)
-            else:
-                starting = _on_processors(workers, each, page, options, processes=settings.workers > 0)
-            with starting as started, closing(Client(started, set_as_default=False)) as client:
-                yield client
+        options = {"resources": {cluster.DEVICE: at_once or each}, "memory_limit": None}
+        page = LOOPBACK if settings.dashboard else None
+        if gpus > 1:
+            starting = _on_gpus(workers, each, page, options)
+        else:
+            starting = _on_processors(workers, each, page, options, processes=settings.workers > 0)
+        with starting as started, closing(Client(started, set_as_default=False)) as client:
+            yield client
 
 
 def _on_processors(workers: int, threads: int, page: str | None, options: dict[str, Any], *, processes: bool) -> Any:  # noqa: ANN401

@@ -1,8 +1,6 @@
 """RunPlan: everything that workers need to know of a run, in one small file that each of them reads."""
 
 import hashlib
-import pickle
-import shutil
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -10,8 +8,9 @@ from typing import Any
 
 import numpy as np
 
-from wsi_parse.errors import StoreError
-from wsi_parse.files import atomic
+from wsi_parse.compute.sealed import SealedFile
+from wsi_parse.errors import DamagedError, StoreError
+from wsi_parse.files import real_folder, remove
 from wsi_parse.geometry import Box
 from wsi_parse.models.contract import State
 from wsi_parse.models.scale_pass import ScalePass
@@ -120,19 +119,29 @@ class RunPlan:
     def save(self) -> None:
         """Write the plan for the workers."""
         for index in range(len(self.passes)):
-            self.objects_path(index, (0, 0)).parent.mkdir(parents=True, exist_ok=True)
+            real_folder(self.objects_path(index, (0, 0)).parent)
         # Marks of an earlier run do not count for this one.
-        shutil.rmtree(self.crash_marks, ignore_errors=True)
+        remove(self.crash_marks)
         self.crash_marks.mkdir()
-        with atomic(self.path) as temporary:
-            temporary.write_bytes(pickle.dumps(self))
+        _ = self.sealed
+
+    @cached_property
+    def sealed(self) -> SealedFile:
+        """The file that the workers read; it is written when it is first asked for."""
+        return SealedFile.write(self.path, self)
 
     @staticmethod
-    def load(path: Path) -> "RunPlan":
-        """Read what :meth:`save` wrote in this run."""
-        plan = pickle.loads(path.read_bytes())
+    def load(sealed: SealedFile) -> "RunPlan":
+        """Read what :meth:`save` wrote in this run.
+
+        Raises
+        ------
+        StoreError
+            The file is not that one, or cannot be read.
+        """
+        plan = sealed.load()
         if not isinstance(plan, RunPlan):
-            raise StoreError(f"{path.name} is not a plan of a run.")
+            raise StoreError(f"{sealed.path.name} is not a plan of a run.")
         return plan
 
     @cached_property
@@ -158,10 +167,16 @@ class RunPlan:
         return self.objects / "crash_marks"
 
     def has_objects(self, index: int, chunk: tuple[int, int]) -> bool:
-        """Return whether the objects of a chunk are stored completely."""
+        """Return whether the objects of a chunk are stored completely.
+
+        Raises
+        ------
+        StoreError
+            They are stored and cannot be read now: what the system refuses is no damage.
+        """
         try:
             ChunkObjects.load(self.objects_path(index, chunk))
-        except StoreError:
+        except DamagedError:
             return False
         return True
 

@@ -1,8 +1,11 @@
 """What makes a cluster that we start private: TLS, no pages for others to read, and no Dask settings but ours."""
 
+import os
 import ssl
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import dask
@@ -18,6 +21,18 @@ def credentials() -> Security:
     They are held in memory, and sent to worker processes of this machine through their pipe.
     """
     return Security.temporary(tls_min_version=ssl.TLSVersion.TLSv1_3)
+
+
+def credentials_in(folder: Path) -> Security:
+    """Make the same for workers on other machines, which read them from a folder that only their owner may open."""
+    made = credentials()
+    key, cert = folder / "key.pem", folder / "cert.pem"
+    for path, text in ((key, made.tls_worker_key), (cert, made.tls_worker_cert)):
+        with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
+            file.write(text)
+    roles = ("scheduler", "worker", "client")
+    paths = {f"tls_{role}_{kind}": str(path) for role in roles for kind, path in (("key", key), ("cert", cert))}
+    return Security(require_encryption=True, tls_ca_file=str(cert), tls_min_version=ssl.TLSVersion.TLSv1_3, **paths)
 
 
 class PrivateScheduler(Scheduler):
@@ -42,14 +57,19 @@ def only_our_settings(*, dashboard: bool) -> Iterator[None]:
 
     A lifetime of workers, modules to load first, or a demand for certificates may fit other work of the same user. The
     sections of other packages stay: the one of dask-jobqueue says how jobs are submitted here.
+
+    What Dask writes on this machine goes into a folder that only its owner can open, and that is removed at the end:
+    Dask would take one whose name everybody knows, and import modules from it.
     """
     defaults = dask.config.merge(*dask.config.defaults)
-    ours: dict[str, Any] = {"distributed": defaults["distributed"], "scheduler-address": None}
-    with dask.config.set(ours), dask.config.set(_without_pages(dashboard)):
-        yield
+    with TemporaryDirectory(prefix="wsi-parse-", ignore_cleanup_errors=True) as scratch:
+        ours: dict[str, Any] = {"distributed": defaults["distributed"], "scheduler-address": None}
+        ours["temporary-directory"] = scratch
+        with dask.config.set(ours), dask.config.set(_without_pages(dashboard)):
+            yield
 
 
 def _without_pages(dashboard: bool) -> dict[str, Any]:
     """Return settings that leave an HTTP server nothing to show, where Dask starts one anyway."""
-    closed = {"distributed.worker.http.routes": []}
+    closed: dict[str, Any] = {"distributed.worker.http.routes": []}
     return closed if dashboard else {**closed, "distributed.scheduler.http.routes": []}

@@ -79,7 +79,8 @@ def wait_for_a_device(client: Client, say: Say, within_seconds: float) -> None:
                 f"No worker of this cluster declares the resource {cluster.DEVICE}, which a worker needs to run the "
                 "model.",
                 f'Start workers with: dask worker SCHEDULER --resources "{cluster.DEVICE}=1" (in Python: '
-                f'Client(resources={{"{cluster.DEVICE}": 1}})), or run the model on processors: --set model.device=cpu.',
+                f'Client(resources={{"{cluster.DEVICE}": 1}})), or run the model on processors: '
+                "--set model.device=cpu.",
             )
         if not said:
             say(

@@ -9,15 +9,16 @@ import time
 import traceback
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 from typing import Any
 
 import psutil
 
 from wsi_parse.compute.crash_guard import crash_guard
 from wsi_parse.compute.plan import RunPlan
+from wsi_parse.compute.sealed import SealedFile
 from wsi_parse.compute.tile_events import TileTeller
 from wsi_parse.errors import StageError, WeightsError, WsiParseError
+from wsi_parse.files import shared_with_group
 from wsi_parse.geometry import Box
 from wsi_parse.models.contract import Segmenter, State
 from wsi_parse.models.weights import Weights
@@ -31,7 +32,7 @@ from wsi_parse.tissue.mask import TissueMask
 
 logger = logging.getLogger(__name__)
 _lock = threading.Lock()
-_plans: dict[str, RunPlan] = {}
+_plans: dict[SealedFile, RunPlan] = {}
 # One more than the number of runs that may be active at once.
 _MAX_PLANS = 17
 _models: dict[tuple[str, ModelSettings, Weights | None], Segmenter] = {}
@@ -76,22 +77,22 @@ def load_model(name: str, settings: ModelSettings, weights: Weights | None) -> S
         return _models[key]
 
 
-def _plan(path: str, stage: str) -> RunPlan:
+def _plan(sealed: SealedFile, stage: str) -> RunPlan:
     """Return a run's plan with its slide open; an error names the stage that needed it."""
-    with _lock, stage_named(Path(path).parents[2].name, stage):
-        if path not in _plans:
+    with _lock, stage_named(sealed.path.parents[2].name, stage):
+        if sealed not in _plans:
             if len(_plans) >= _MAX_PLANS:
                 # Not closed, because a task may still read. The last one that holds the slide closes it.
                 _plans.pop(next(iter(_plans)))
-            plan = RunPlan.load(Path(path))
+            plan = RunPlan.load(sealed)
             try:
                 plan = replace(plan, weights=weights_here(plan.model_name, plan.settings.model, plan.weights))
                 _ = plan.pass_contexts
             except BaseException:
                 plan.slide.close()
                 raise
-            _plans[path] = plan
-        return _plans[path]
+            _plans[sealed] = plan
+        return _plans[sealed]
 
 
 def weights_here(name: str, settings: ModelSettings, weights: Weights | None) -> Weights | None:
@@ -116,9 +117,10 @@ def weights_here(name: str, settings: ModelSettings, weights: Weights | None) ->
 
 
 def forget(path: str) -> None:
-    """Drop what this process holds of a run; the last task that reads the slide closes it."""
+    """Drop what this process holds of a run, by the path of its plan; the last task that reads the slide closes it."""
     with _lock:
-        _plans.pop(path, None)
+        for sealed in [one for one in _plans if str(one.path) == path]:
+            del _plans[sealed]
 
 
 @dataclass(frozen=True)
@@ -139,18 +141,18 @@ class SlideContext:
             return model.prepare(self.slide, self.tissue)
 
 
-def prepare_task(path: str) -> dict[str, Any]:
+def prepare_task(sealed: SealedFile) -> dict[str, Any]:
     """Let the model prepare for a slide on a worker, which decides device and precision."""
-    context: SlideContext = pickle.loads(Path(path).read_bytes())
+    context: SlideContext = sealed.load()
     try:
         return dict(context.prepare())
     finally:
         context.slide.close()
 
 
-def predict_task(path: str, index: int, block: tuple[int, int]) -> Done:
+def predict_task(sealed: SealedFile, index: int, block: tuple[int, int]) -> Done:
     """Predict a block of a pass and store it."""
-    plan = _plan(path, "prediction")
+    plan = _plan(sealed, "prediction")
     item = plan.passes[index]
     started = time.time()
 
@@ -177,10 +179,10 @@ def predict_task(path: str, index: int, block: tuple[int, int]) -> Done:
     return Done("predict", count, started, time.time())
 
 
-def extract_task(path: str, index: int, chunk: tuple[int, int], *_blocks: Any) -> Done:  # noqa: ANN401
+def extract_task(sealed: SealedFile, index: int, chunk: tuple[int, int], *_blocks: Any) -> Done:  # noqa: ANN401
     """Extract and save the objects of a chunk of a pass; `_blocks` are the blocks it waits for."""
     started = time.time()
-    plan = _plan(path, "outlining")
+    plan = _plan(sealed, "outlining")
 
     def work() -> int:
         if plan.has_objects(index, chunk):
@@ -213,7 +215,8 @@ def place_description(plan: RunPlan, stage: str, pass_index: int, index: tuple[i
 def _run_guarded(plan: RunPlan, task: str, pass_index: int, index: tuple[int, int], work: Callable[[], int]) -> int:
     """Do the work of a task; an error names slide, stage and place."""
     try:
-        with crash_guard(plan.crash_marks, f"{task}-{pass_index}-{index[0]}-{index[1]}"):
+        shared = plan.settings.compute.share_group
+        with shared_with_group(shared), crash_guard(plan.crash_marks, f"{task}-{pass_index}-{index[0]}-{index[1]}"):
             return work()
     except Exception as error:
         remedy = (

@@ -27,7 +27,7 @@ class WorkerCheck(WorkerPlugin):
         Needed only by workers that run the model.
     slide : Path
     out : Path
-        A test file is written there and removed.
+        The folder of intermediate results of the run; a test file is written there and removed.
     device : str
         The resource of workers that run the model; "": all do.
     """
@@ -51,7 +51,7 @@ class WorkerCheck(WorkerPlugin):
     @property
     def subject(self) -> object:
         """What is checked; one slide of each folder is enough."""
-        return self.model_name, self.weights, self.slide.parent, self.out.parent
+        return self.model_name, self.weights, self.slide.parent, self.out.parent.parent
 
     def setup(self, worker: Any) -> None:  # noqa: ANN401 - distributed.Worker
         """Check this worker.

@@ -1,17 +1,20 @@
 """ChunkObjects: the objects of one chunk, and the file they are kept in."""
 
+import struct
+import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
+from io import BytesIO
 from pathlib import Path
 from typing import Any
-from zipfile import BadZipFile
+from zipfile import BadZipFile, ZipFile
 
 import numpy as np
 import shapely
 from numpy.typing import NDArray
 
-from wsi_parse.errors import StoreError
-from wsi_parse.files import atomic
+from wsi_parse.errors import DamagedError, StoreError
+from wsi_parse.files import atomic, read_regular, remove
 from wsi_parse.objects.batch import concatenate_columns
 from wsi_parse.objects.regions import Pieces
 
@@ -65,13 +68,20 @@ class ChunkObjects:
         )
 
     def save(self, path: Path) -> None:
-        """Write the file atomically; the archive carries checksums."""
-        arrays: dict[str, NDArray[Any]] = {"recipe": self.recipe, **_packed("wkb", self.cells)}
+        """Write the file whole or not at all; it carries checksums, and the name of its chunk."""
+        arrays: dict[str, NDArray[Any]] = {
+            "chunk": np.array(_name_of(path)),
+            "recipe": self.recipe,
+            **_packed("wkb", self.cells),
+        }
         if self.nuclei is not None:
             arrays |= _packed("nuclei_wkb", self.nuclei)
         arrays |= {f"measurement.{name}": values for name, values in self.measurements.items()}
         for index, pieces in self.pieces.items():
             arrays |= pieces.to_arrays(f"pieces.{index}")
+        if path.is_dir() and not path.is_symlink():
+            # A folder in its place is not ours, and a file cannot replace it.
+            remove(path)
         with atomic(path) as temporary, temporary.open("wb") as file:
             np.savez(file, allow_pickle=False, **arrays)
 
@@ -81,12 +91,24 @@ class ChunkObjects:
 
         Raises
         ------
+        DamagedError
+            The file is missing, damaged, or that of another chunk.
         StoreError
-            The file is missing or damaged.
+            The system does not let it be read now: nothing is known of it.
         """
         try:
-            with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
-                arrays = {name: archive[name] for name in archive.files}
+            data = read_regular(path)
+        except FileNotFoundError as error:
+            raise _damaged(path, error.strerror or "it is missing") from error
+        except OSError as error:
+            raise StoreError(
+                f"The stored objects {path.name} cannot be read: {error.strerror or error}.",
+                "Run the same command again when that is mended. Finished work is kept.",
+            ) from error
+        try:
+            arrays = _arrays_in(data)
+            if str(arrays["chunk"]) != _name_of(path):
+                raise ValueError("they are those of another chunk")
             recipes = sorted({int(name.split(".")[1]) for name in arrays if name.startswith("pieces.")})
             return cls(
                 _unpacked("wkb", arrays),
@@ -99,11 +121,45 @@ class ChunkObjects:
                 {index: Pieces.from_arrays(f"pieces.{index}", arrays) for index in recipes},
                 _unpacked("nuclei_wkb", arrays) if "nuclei_wkb" in arrays else None,
             )
-        except (OSError, ValueError, KeyError, EOFError, BadZipFile, shapely.GEOSException) as error:
-            raise StoreError(
-                f"The stored objects {path.name} are damaged: {error}",
-                "Run the same command again: the objects of this chunk will be made again.",
-            ) from error
+        except _OF_DAMAGE as error:
+            raise _damaged(path, str(error)) from error
+
+
+# What zipfile, numpy and shapely raise where a file is torn or holds anything.
+_OF_DAMAGE = (
+    OSError,
+    ValueError,
+    LookupError,
+    EOFError,
+    TypeError,
+    RuntimeError,
+    struct.error,
+    zlib.error,
+    BadZipFile,
+    shapely.GEOSException,
+)
+
+
+def _damaged(path: Path, reason: str) -> DamagedError:
+    return DamagedError(
+        f"The stored objects {path.name} are damaged: {reason}.",
+        "Run the same command again: the objects of this chunk will be made again.",
+    )
+
+
+def _name_of(path: Path) -> str:
+    """Name a chunk by the digest of its objects, its pass and its place, which are the last parts of its path."""
+    return "/".join(path.absolute().parts[-3:])
+
+
+def _arrays_in(data: bytes) -> dict[str, NDArray[Any]]:
+    """Read all arrays of an archive; checksums come first, because a torn array may claim any size."""
+    with ZipFile(BytesIO(data)) as archive:
+        torn = archive.testzip()
+    if torn is not None:
+        raise ValueError(f"the checksum of {torn} is wrong")
+    with np.load(BytesIO(data), allow_pickle=False) as arrays:
+        return {name: arrays[name] for name in arrays.files}
 
 
 def _packed(name: str, shapes: NDArray[np.object_]) -> dict[str, NDArray[Any]]:

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from wsi_parse.errors import StoreError
-from wsi_parse.files import write_text
+from wsi_parse.files import read_regular, write_text
 from wsi_parse.models.scale_pass import ScalePass
 from wsi_parse.predict.pass_maps import PassMaps
 from wsi_parse.predict.tile_store import TileStore
@@ -60,7 +60,7 @@ def load_description(folder: Path) -> PassMaps:
     try:
         if path.stat().st_size > _MAX_FILE_BYTES:
             raise ValueError("it is too large")
-        described = _Description.model_validate(json.loads(path.read_bytes()))
+        described = _Description.model_validate(json.loads(read_regular(path)))
         if described.version != _VERSION:
             raise ValueError(f"it has version {described.version}, and this wsi-parse reads version {_VERSION}")
         _check_grid(described.grid)

@@ -1,22 +1,27 @@
 """TileStore: the model's maps of each tile on disk, one zarr shard per block, with a checksum of each shard."""
 
 import json
+import os
 import re
 import zlib
 from collections.abc import Iterable, Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import zarr
 from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict
 
-from wsi_parse.errors import StoreError
-from wsi_parse.files import write_text
+from wsi_parse.errors import DamagedError, StoreError
+from wsi_parse.files import read_regular, real_folder, remove, write_text
 from wsi_parse.geometry import Box
 from wsi_parse.predict.tiles import TileGrid
 
 # Reading a window takes 0.4 ms per square of this size, so larger squares are faster until too much is read.
 _INNER_PX = 512
+_DONE, _ZARR = "done", "zarr.json"
+_AGAIN = "Run the same command again: the block will be predicted again."
 
 
 class TileStore:
@@ -50,7 +55,8 @@ class TileStore:
         if not create:
             self._arrays = {name: self._open_to_read(name) for name in self.strides}
             return
-        (folder / "done").mkdir(parents=True, exist_ok=True)
+        for path in (folder, folder / _DONE, *self._folders.values()):
+            real_folder(path)
         self._arrays = {name: self._open(name) for name in self.strides}
 
     def _form(self, channel: str) -> tuple[tuple[int, int], int, int]:
@@ -64,6 +70,8 @@ class TileStore:
     def _open_to_read(self, channel: str) -> zarr.Array:
         shape, shard, inner = self._form(channel)
         try:
+            # zarr would wait for ever for what a pipe says.
+            read_regular(self._folders[channel] / _ZARR)
             array = zarr.open_array(str(self._folders[channel]), mode="r")
         except (OSError, ValueError, KeyError, TypeError, RuntimeError) as error:
             raise _cannot_open(channel, str(error) or type(error).__name__) from error
@@ -74,19 +82,34 @@ class TileStore:
         return array
 
     def _open(self, channel: str) -> zarr.Array:
-        shape, shard, inner = self._form(channel)
+        """Open an array for writing; a description that is not the one that we write is written anew.
+
+        The shards stay: whether they fit is what the markers of the blocks say.
+        """
         path = self._folders[channel]
-        if (path / "zarr.json").exists():
-            return zarr.open_array(str(path), mode="r+")
+        expected = self._create(channel, zarr.storage.MemoryStore()).metadata.to_dict()
+        try:
+            if json.loads(read_regular(path / _ZARR)) == json.loads(json.dumps(expected)):
+                return zarr.open_array(str(path), mode="r+")
+        except FileNotFoundError:
+            pass
+        except OSError as error:
+            raise _unreadable(path / _ZARR, error) from error
+        except (ValueError, RecursionError):
+            pass
+        remove(path / _ZARR)
+        return self._create(channel, str(path))
+
+    def _create(self, channel: str, store: Any) -> zarr.Array:  # noqa: ANN401 - a path or a store of zarr
+        shape, shard, inner = self._form(channel)
         return zarr.create_array(
-            str(path),
+            store,
             shape=shape,
             chunks=(inner, inner),
             shards=(shard, shard),
             dtype="uint8",
             compressors=zarr.codecs.ZstdCodec(level=1),
             fill_value=0,
-            overwrite=True,
         )
 
     def side(self, channel: str) -> int:
@@ -115,9 +138,12 @@ class TileStore:
         """
         indices = self.grid.tiles_of(block)
         # zarr reads a shard that exists already, and fails if it is damaged.
-        self.marker(block).unlink(missing_ok=True)
+        remove(self.marker(block))
         for channel in self._arrays:
-            self._shard(channel, block).unlink(missing_ok=True)
+            shard = self._shard(channel, block)
+            for path in (shard.parent.parent, shard.parent):
+                real_folder(path)
+            remove(shard)
         for channel, array in self._arrays.items():
             side = self.side(channel)
             top, left = indices.rows.start, indices.columns.start
@@ -129,28 +155,60 @@ class TileStore:
             array[area.slices] = values
         sums = {channel: self._checksum(channel, block) for channel in self._arrays}
         noted = {channel: list(of_tiles.values()) for channel, of_tiles in (notes or {}).items()}
-        write_text(self.marker(block), json.dumps({"sums": sums, "notes": noted, "reduced_batch": reduced_batch}))
+        marker = _Marker(block=self._name_of(block), sums=sums, notes=noted, reduced_batch=reduced_batch)
+        write_text(self.marker(block), marker.model_dump_json())
 
     def is_whole(self, block: tuple[int, int]) -> bool:
-        """Return whether a block was written completely and has not changed since."""
+        """Return whether a block was written completely and has not changed since.
+
+        Raises
+        ------
+        StoreError
+            The system does not let its files be read now: nothing is known of the block.
+        """
         try:
-            sums = json.loads(self.marker(block).read_text(encoding="utf-8"))["sums"]
-        except (OSError, ValueError, KeyError, TypeError):
+            sums = self._marked(block).sums
+            return sums == {channel: self._checksum(channel, block) for channel in self._arrays}
+        except DamagedError:
             return False
-        return sums == {channel: self._checksum(channel, block) for channel in self._arrays}
+
+    def _marked(self, block: tuple[int, int]) -> "_Marker":
+        """Read the marker of a block.
+
+        Raises
+        ------
+        DamagedError
+            It is missing, damaged, or that of another block.
+        StoreError
+            It cannot be read now.
+        """
+        path = self.marker(block)
+        try:
+            marker = _Marker.model_validate_json(read_regular(path))
+        except (FileNotFoundError, ValueError) as error:
+            raise DamagedError(f"The marker {path.name} of a predicted block is missing or damaged.", _AGAIN) from error
+        except OSError as error:
+            raise _unreadable(path, error) from error
+        if marker.block != self._name_of(block):
+            raise DamagedError(f"The marker {path.name} is that of another block.", _AGAIN)
+        return marker
+
+    def _name_of(self, block: tuple[int, int]) -> str:
+        """Name a block by the digest of the maps, its pass and its place."""
+        return "/".join((*self.folder.absolute().parts[-2:], f"{block[0]}.{block[1]}"))
 
     def notes(self, blocks: Iterable[tuple[int, int]]) -> dict[str, NDArray[np.float64]]:
         """Read the model's notes about the tiles of whole blocks: channel -> (tiles, K), in the order of `blocks`."""
         found: dict[str, list[list[float]]] = {}
         for block in blocks:
-            for channel, noted in json.loads(self.marker(block).read_text(encoding="utf-8"))["notes"].items():
+            for channel, noted in self._marked(block).notes.items():
                 found.setdefault(channel, []).extend(noted)
         return {channel: np.array(noted, np.float64) for channel, noted in found.items()}
 
     def reduced_batch(self, blocks: Iterable[tuple[int, int]]) -> int | None:
         """Return the fewest tiles that memory held at a time in any of these whole blocks; None where all fitted."""
-        found = [json.loads(self.marker(block).read_text(encoding="utf-8")).get("reduced_batch") for block in blocks]
-        return min((int(batch) for batch in found if batch is not None), default=None)
+        found = [self._marked(block).reduced_batch for block in blocks]
+        return min((batch for batch in found if batch is not None), default=None)
 
     def read(self, channel: str, box_stored: Box) -> NDArray[np.uint8]:
         """Read pixels as they are stored: side by side, the tile at (row, column) from x = column * t, y = row * t.
@@ -167,22 +225,48 @@ class TileStore:
             row, column = box_stored.y // side, box_stored.x // side
             raise StoreError(
                 f"The stored predictions from tile (row {row}, column {column}) on cannot be read: {error}",
-                "Run the same command again: the block will be predicted again.",
+                _AGAIN,
             ) from error
 
     def marker(self, block: tuple[int, int]) -> Path:
         """Path of the file that marks a block as whole and holds its checksums and notes."""
-        return self.folder / "done" / f"{block[0]}.{block[1]}.json"
+        return self.folder / _DONE / f"{block[0]}.{block[1]}.json"
 
     def _shard(self, channel: str, block: tuple[int, int]) -> Path:
         return self._folders[channel] / "c" / str(block[0]) / str(block[1])
 
     def _checksum(self, channel: str, block: tuple[int, int]) -> int | None:
+        path = self._shard(channel, block)
         try:
-            return zlib.crc32(self._shard(channel, block).read_bytes())
-        except FileNotFoundError:
+            return zlib.crc32(read_regular(path))
+        except FileNotFoundError as error:
+            if os.path.lexists(path):
+                raise DamagedError(f"The stored predictions {path.name} are not a file.", _AGAIN) from error
             # zarr writes no file for a shard of zeros.
             return None
+        except OSError as error:
+            raise _unreadable(path, error) from error
+
+
+class _Marker(BaseModel):
+    """The form of the file that marks a block as whole."""
+
+    model_config = ConfigDict(ser_json_inf_nan="constants", strict=True)
+
+    block: str
+    #: Of the shard of each channel; None where zarr wrote none, because all is zero.
+    sums: dict[str, int | None]
+    #: What the model noted of each tile, in their order.
+    notes: dict[str, list[list[float]]]
+    reduced_batch: int | None
+
+
+def _unreadable(path: Path, error: OSError) -> StoreError:
+    """Build the error for a file that the system does not let us read now; it is kept as it is."""
+    return StoreError(
+        f"The stored predictions cannot be read ({path.name}): {error.strerror or error}.",
+        "Run the same command again when that is mended. Finished work is kept.",
+    )
 
 
 def _cannot_open(channel: str, reason: str) -> StoreError:
@@ -198,7 +282,7 @@ def folder_name(channel: str) -> str:
     >>> folder_name("neoplastic cells"), folder_name("../a")
     ('neoplastic cells', 'a-7bd30558')
     """
-    if _SAFE.fullmatch(channel) and channel not in {"done", "objects"}:
+    if _SAFE.fullmatch(channel) and channel not in {_DONE, "objects"}:
         return channel
     return f"{'-'.join(_WORDS.findall(channel))[:40]}-{zlib.crc32(channel.encode()):08x}"
 

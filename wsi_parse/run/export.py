@@ -10,7 +10,6 @@ from wsi_parse.exporters.base import Exporter
 from wsi_parse.exporters.check_formats import check_formats
 from wsi_parse.exporters.opened import OpenedExporter
 from wsi_parse.exporters.parquet_source import ParquetSource
-from wsi_parse.files import remove
 from wsi_parse.objects.class_table import ClassTable
 from wsi_parse.progress import Progress, Silent, stage_named
 from wsi_parse.prompts import Kind, Prompt, Rgb
@@ -21,7 +20,7 @@ from wsi_parse.run.manifest_facts import FormatFacts
 from wsi_parse.run.outputs import export_context
 from wsi_parse.run.publish import publish
 from wsi_parse.run.result import OBJECTS, Run
-from wsi_parse.run.work import OUTPUTS, WORK
+from wsi_parse.run.work import staging
 from wsi_parse.settings import ExportSettings
 from wsi_parse.slides import open_slide
 
@@ -90,16 +89,9 @@ def export_run(
                 "Run the slide again with --format parquet, and with the formats that you need.",
             )
         settings = ExportSettings.model_validate(manifest.settings["export"]).model_copy(update={"gzip": gzip})
-        staged = folder / WORK / f"{OUTPUTS}export"
-        remove(staged)
-        staged.mkdir(parents=True)
-        try:
+        with staging(folder, "export") as staged:
             exporters = _write(staged, folder, list(dict.fromkeys(formats)), settings, manifest, slide, progress)
             return _publish(exporters, staged, folder, manifest, progress)
-        finally:
-            remove(staged)
-            if not any((folder / WORK).iterdir()):
-                (folder / WORK).rmdir()
 
 
 def _check_format(name: str, slide: str | Path | None) -> None:

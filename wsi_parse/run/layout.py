@@ -1,7 +1,6 @@
 """lay_out: divide the slide into tiles, let the model prepare, and write the plan for the workers."""
 
 import json
-import pickle
 import zlib
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -10,13 +9,15 @@ from typing import Any
 from wsi_parse.compute.cluster import DEVICE, Cluster, resources_for
 from wsi_parse.compute.graph import prepare_on
 from wsi_parse.compute.plan import RunPlan
+from wsi_parse.compute.sealed import SealedFile
 from wsi_parse.compute.worker import SlideContext
 from wsi_parse.compute.worker_check import WorkerCheck
+from wsi_parse.files import real_folder
 from wsi_parse.models.contract import State
 from wsi_parse.objects.class_table import ClassTable
 from wsi_parse.predict.maps_description import save_description
 from wsi_parse.run.prepared import PreparedRun
-from wsi_parse.run.work import MAPS, OBJECTS, WORK, remove_void
+from wsi_parse.run.work import MAPS, OBJECTS, PREPARE_NAME, open_work, remove_void
 from wsi_parse.tissue.mask import TissueMask
 
 
@@ -32,19 +33,19 @@ def lay_out(
     Intermediate results that fit are used again; the others are removed, after `say` was called with what they are.
     """
     settings, digests = prepared.settings, prepared.digests
+    work = open_work(folder)
     context = SlideContext(settings.model.name, settings.model, prepared.weights, prepared.slide, tissue)
     if cluster is None or cluster.is_here:
         state = context.prepare()
     else:
-        state = _prepare_on_worker(context, prepared, folder, cluster)
+        state = _prepare_on_worker(context, prepared, work, cluster)
     # The state may depend on the device, and the block size decides how the maps are stored.
     state_hash = f"{zlib.crc32(json.dumps(dict(state), sort_keys=True).encode()):08x}"
-    work = folder.absolute() / WORK
     maps = work / f"{MAPS}{digests.predict}-{settings.tiles.block}-{state_hash}"
     objects = work / f"{OBJECTS}{digests.objects}-{state_hash}"
     remove_void(work, (maps, objects), say)
     for path in (maps, objects):
-        path.mkdir(parents=True, exist_ok=True)
+        real_folder(path)
     plan = RunPlan(
         prepared.slide,
         settings.model.name,
@@ -64,7 +65,7 @@ def lay_out(
     return plan
 
 
-def _prepare_on_worker(context: SlideContext, prepared: PreparedRun, folder: Path, cluster: Cluster) -> State:
+def _prepare_on_worker(context: SlideContext, prepared: PreparedRun, work: Path, cluster: Cluster) -> State:
     """Let the model prepare on a worker: device and precision are those of the worker."""
     client = cluster.client()
     check = WorkerCheck(
@@ -72,14 +73,11 @@ def _prepare_on_worker(context: SlideContext, prepared: PreparedRun, folder: Pat
         context.settings,
         context.weights,
         prepared.path,
-        folder.absolute(),
+        work,
         DEVICE if resources_for(client, context.settings) else "",
     )
     cluster.check(check)
-    (folder / WORK).mkdir(parents=True, exist_ok=True)
-    path = folder.absolute() / WORK / "prepare.pickle"
-    path.write_bytes(pickle.dumps(context))
-    return prepare_on(client, path, context.settings)
+    return prepare_on(client, SealedFile.write(work / PREPARE_NAME, context), context.settings)
 
 
 def device_of(state: Mapping[str, Any]) -> str:

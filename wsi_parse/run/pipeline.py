@@ -8,7 +8,7 @@ from wsi_parse._version import __version__
 from wsi_parse.compute.cluster import Cluster
 from wsi_parse.compute.memory import MemorySampler
 from wsi_parse.errors import ClaimedError, ClusterError, StoreError, UsageError
-from wsi_parse.files import remove
+from wsi_parse.files import MANIFEST_NAME, remove_parts, shared_with_group
 from wsi_parse.progress import Clock, Progress, Silent, duration, stage_named
 from wsi_parse.run.locks import claim
 from wsi_parse.run.manifest import RunManifest, versions
@@ -19,7 +19,7 @@ from wsi_parse.run.publish import remove_earlier
 from wsi_parse.run.resolve import Request, resolve
 from wsi_parse.run.reuse import PREDICTIONS, Reuse
 from wsi_parse.run.stages import Stages
-from wsi_parse.run.work import WORK, maps_of, remove_work
+from wsi_parse.run.work import WORK, has_work, maps_of, remove_work
 from wsi_parse.settings import RunSettings
 
 
@@ -58,7 +58,7 @@ def run_slide(
     progress = progress or Silent()
     request = settings if isinstance(settings, Request) else _resolve(settings, progress)
     prepared = resolve_run(path, request.for_folder(folder))
-    with prepared.slide:
+    with prepared.slide, shared_with_group(prepared.settings.compute.share_group):
         for note in prepared.notes:
             progress.note(note)
         for caution in prepared.cautions:
@@ -83,7 +83,7 @@ def _resolve(settings: RunSettings, progress: Progress) -> Request:
 
 def _remove_leftover_work(folder: Path, done: RunManifest) -> None:
     """Remove the intermediate files of a run that was killed after it had written its manifest."""
-    if (folder / WORK).is_dir():
+    if has_work(folder):
         # If another process works in the folder, the files are its own; if nothing may be removed there, they stay.
         with suppress(ClaimedError, StoreError, OSError), claim(folder):
             remove_work(folder, keep_maps_of=done.digests.predict if done.maps_kept else None)
@@ -111,9 +111,8 @@ def run_prepared(prepared: PreparedRun, folder: Path, progress: Progress, cluste
             f"This slide was done before, but {_reason_to_redo(earlier, manifest, reuse)}. "
             "Its results are replaced when this run is done."
         )
-    for left in folder.glob(".*.part"):
-        # Left by a process that was killed while it wrote: we hold the claim, so nobody writes it now.
-        remove(left)
+    # Left by a process that was killed while it wrote: we hold the claim, so nobody writes it now.
+    remove_parts(folder, {MANIFEST_NAME, *(earlier.earlier | earlier.outputs if earlier else ())})
     if earlier is not None:
         manifest.earlier = earlier.hashes()
         manifest.maps_kept = earlier.maps_kept and bool(maps_of(folder, prepared.digests.predict))

@@ -9,7 +9,6 @@ from wsi_parse.compute.cluster import Cluster
 from wsi_parse.compute.memory import release
 from wsi_parse.compute.worker import forget
 from wsi_parse.exporters.parquet_source import ParquetSource
-from wsi_parse.files import remove
 from wsi_parse.objects.batch import ObjectSource
 from wsi_parse.objects.class_table import ClassTable
 from wsi_parse.objects.probability_map import ProbabilityMap
@@ -22,7 +21,7 @@ from wsi_parse.run.prediction import predict_and_extract
 from wsi_parse.run.prepared import PreparedRun
 from wsi_parse.run.provenance import pass_provenance
 from wsi_parse.run.publish import publish
-from wsi_parse.run.work import OUTPUTS, WORK, size_bytes
+from wsi_parse.run.work import size_bytes, staging
 from wsi_parse.tissue.mask import TissueMask
 
 # On less tissue it is no surprise if nothing is found.
@@ -102,17 +101,15 @@ class Stages:
     def _write(self, source: ObjectSource, tissue: TissueMask, maps: Sequence[ProbabilityMap] = ()) -> None:
         """Write all outputs aside, and move them into the folder when all are whole."""
         slide, export, manifest = self.prepared.slide, self.prepared.settings.export, self.manifest
-        staged = self.folder / WORK / f"{OUTPUTS}{manifest.digests.outputs}"
-        remove(staged)
-        staged.mkdir(parents=True)
         context = export_context(manifest, export, source.classes, self.prepared.path, tuple(maps))
-        written = write_outputs(source, slide, tissue, context, export, staged, self.clock, self.progress)
-        for note in written.notes:
-            self.progress.note(note)
-        written.record(manifest, tissue)
-        if not any(written.counts.values()) and tissue.area_mm2 >= _MIN_TISSUE_MM2:
-            self._caution(nothing_found(tuple(written.counts), tissue.area_mm2))
-        publish(staged, self.folder, manifest, manifest.outputs, self._note)
+        with staging(self.folder, manifest.digests.outputs) as staged:
+            written = write_outputs(source, slide, tissue, context, export, staged, self.clock, self.progress)
+            for note in written.notes:
+                self.progress.note(note)
+            written.record(manifest, tissue)
+            if not any(written.counts.values()) and tissue.area_mm2 >= _MIN_TISSUE_MM2:
+                self._caution(nothing_found(tuple(written.counts), tissue.area_mm2))
+            publish(staged, self.folder, manifest, manifest.outputs, self._note)
 
     def _note(self, text: str) -> None:
         self.manifest.notes.append(text)

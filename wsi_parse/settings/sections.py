@@ -247,13 +247,13 @@ class ComputeSettings(Section):
     options: dict[str, Any] = Field({}, description="Options of the Dask class for this cluster, passed on unchanged.")
     dashboard: bool = Field(
         False,
-        description="Start Dask's dashboard, on this machine only. It has no password: whoever can log in here sees the "
-        "names of tasks, workers and folders on it.",
+        description="Start Dask's dashboard, on this machine only. It has no password: whoever can log in here sees "
+        "the names of tasks, workers and folders on it.",
     )
     share_group: bool = Field(
         False,
-        description="Let the group of the output folder continue the run and read its intermediate files; else only you "
-        "can.",
+        description="Let the group of the output folder continue the run and read its intermediate files; else only "
+        "you can.",
     )
     tls_ca: Path | None = Field(None, description="File with the certificate authority of a tls:// scheduler.")
     tls_cert: Path | None = Field(None, description="File with the certificate for that scheduler.")

@@ -153,7 +153,7 @@ def test_the_stitched_map_is_the_tiles_own_answer(cache: Path, tmp_path: Path, m
         for index, item in enumerate(plan.passes):
             (block,) = item.selection.blocks()
             (place,) = item.selection.of_block(block)
-            predict_task(str(plan.path), index, block)
+            predict_task(plan.sealed, index, block)
             tile, channel = item.selection.grid.tile(*place), item.scale_pass.channels[0]
             image = prepared.slide.read(tile.read, item.selection.grid.frame)
             alone = model.predict(image[None], item.scale_pass, plan.state)[channel.name][0]

@@ -106,7 +106,7 @@ def test_where_one_tile_alone_answers_the_stitched_map_is_its_answer(
         for index, item in enumerate(plan.passes):
             grid, context = item.selection.grid, plan.pass_contexts[index]
             block = item.selection.blocks()[0]
-            predict_task(str(plan.path), index, block)
+            predict_task(plan.sealed, index, block)
             places = item.selection.of_block(block)[:3]
             for row, column in places:
                 tile = grid.tile(row, column)
