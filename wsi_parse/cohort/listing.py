@@ -22,6 +22,8 @@ from wsi_parse.slides import list_slides
 from wsi_parse.text import for_terminal
 
 _GLOB = re.compile(r"[*?\[]")
+# Between the folders of a path, also of one that is not of this system.
+_PARTS = re.compile(r"[/\\]")
 
 
 @dataclass
@@ -41,6 +43,8 @@ class _Row:
     values: dict[str, Any]
     extra: dict[str, Any] = field(default_factory=dict)
     problem: WsiParseError | None = None
+    # As they stand in the list.
+    paths: tuple[str, ...] = ()
 
     @property
     def content(self) -> str:
@@ -159,7 +163,8 @@ def _rows_of_list(path: Path) -> tuple[list[_Row], list[str]]:
     found, notes = read_list(path)
     rows = []
     for row in found:
-        one = _Row(row.position, dict(row.values), row.extra)
+        paths = tuple(str(row.values[name]) for name in ("path", "roi") if name in row.values)
+        one = _Row(row.position, dict(row.values), row.extra, paths=paths)
         rows.append(one)
         try:
             if row.problem:
@@ -202,7 +207,7 @@ def _name_rows(rows: list[_Row], out: Path) -> None:
 
 def _check_rows(rows: list[_Row], listing: Listing, out: Path) -> None:
     for row in rows:
-        slide, group = Path(str(row.values.get("path", ""))), row.values.get("group")
+        slide, group = str(row.values.get("path", "")), row.values.get("group")
         try:
             if row.problem is not None:
                 raise row.problem
@@ -211,8 +216,9 @@ def _check_rows(rows: list[_Row], listing: Listing, out: Path) -> None:
         except (ValidationError, WsiParseError) as error:
             if isinstance(error, ValidationError):
                 error = UsageError(f"{_at_start(row.position)} is not valid: {reasons(error)}.", "Correct the list.")
-            group = None if group is None else str(group)
-            listing.problems.append(Problem(row.named(), error, slide.name, group, row.extra))
+            group, name = None if group is None else str(group), _PARTS.split(slide)[-1]
+            paths = (*row.paths, *(str(row.values[key]) for key in ("path", "roi") if key in row.values))
+            listing.problems.append(Problem(row.named(), error, name, group, row.extra, paths))
         else:
             listing.slides.append(valid)
 

@@ -95,7 +95,7 @@ def safe_name(name: str) -> str:
     valid = unicodedata.normalize("NFC", _as_text(name))
     valid = _FORBIDDEN.sub("_", "".join(letter if letter.isprintable() else "_" for letter in valid))
     valid = _cut(valid.lstrip(". "), _MAX_STEM_BYTES) or _NO_NAME
-    return f"{valid}_" if _is_reserved(valid) else valid
+    return f"{valid}_" if _reserved_for(valid) else valid
 
 
 def folder_name_problem(name: str) -> str:
@@ -115,11 +115,14 @@ def folder_name_problem(name: str) -> str:
         return f"{start}: it contains a character that cannot be printed"
     if len(name.encode("utf-8", "replace")) > MAX_NAME_BYTES:
         return f"{start}: it is longer than {MAX_NAME_BYTES} letters (fewer if they are not Latin)"
-    return f"{start}: a file has this name" if _is_reserved(name) else ""
+    reason = _reserved_for(name)
+    return f"{start}: it is that of {reason}" if reason else ""
 
 
-def _is_reserved(name: str) -> bool:
-    return name.casefold() in COHORT_FILES or _DEVICES.fullmatch(name) is not None
+def _reserved_for(name: str) -> str:
+    if name.casefold() in COHORT_FILES:
+        return "a table of the cohort"
+    return "a device in Windows" if _DEVICES.fullmatch(name) else ""
 
 
 def _as_text(name: str) -> str:
