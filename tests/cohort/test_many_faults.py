@@ -49,7 +49,7 @@ FAULTS = {
     "closed": Fault("closed/a.svs", "ermission denied"),
     "long": Fault(f"{LONG}.svs", ""),
     "longer": Fault(f"{'n' * 300}.svs", "File name too long"),
-    "zero": Fault("a\0b.svs", "a"),
+    "zero": Fault("a\0b.svs", "a\\x00b.svs is not the name of a file"),
     "cohort.csv": Fault("good.svs", "that of a table of the cohort", {"mpp": "0.251"}),
     "summary.md": Fault("good.svs", "that of a table of the cohort", {"mpp": "0.252"}),
     "millimetres": Fault("good.svs", "0.00025 looks like millimetres: 0.25 µm?", {"mpp": "0.00025"}),

@@ -163,7 +163,8 @@ def _rows_of_list(path: Path) -> tuple[list[_Row], list[str]]:
     found, notes = read_list(path)
     rows = []
     for row in found:
-        paths = tuple(str(row.values[name]) for name in ("path", "roi") if name in row.values)
+        named = [str(row.values[name]) for name in ("path", "roi") if name in row.values]
+        paths = (*named, *(str(path.parent / text) for text in named))
         one = _Row(row.position, dict(row.values), row.extra, paths=paths)
         rows.append(one)
         try:
