@@ -169,3 +169,11 @@ def test_a_class_that_qupath_refuses_is_refused(name: str) -> None:
     with pytest.raises(SettingsError, match=r"export\.classes\.nuclei\.name") as caught:
         RunSettings(prompts="nuclei", export={"classes": {"nuclei": {"name": name}}})
     assert str(caught.value).isprintable()
+
+
+@pytest.mark.parametrize("name", ["a/b", "..\\b", "{foo}", "{id", "{id} {", " ", "a\x1bb", "a\nb", "a\u202eb"])
+def test_a_name_of_a_slide_is_a_name(name: str) -> None:
+    with pytest.raises(SettingsError, match=r"slide\.name") as caught:
+        RunSettings(slide={"name": name})
+    assert str(caught.value).isprintable()
+    assert RunSettings(slide={"name": "case {id} (1)"}).slide.name == "case {id} (1)"

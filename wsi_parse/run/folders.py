@@ -10,6 +10,7 @@ from pathlib import Path
 
 from wsi_parse.errors import UsageError
 from wsi_parse.gates import shown
+from wsi_parse.slides.dicom_series import is_dicom
 
 #: Files that a cohort writes beside the folders of its slides.
 COHORT_FILES = ("cohort.csv", "cohort.parquet", "summary.md")
@@ -160,7 +161,13 @@ def _with_path_hash(slide: Path) -> str:
 
 
 def _is_dicom(slide: Path) -> bool:
-    return slide.suffix.lower() == ".dcm"
+    """Whether a slide is one of the files of a folder; files of DICOM may have no ending."""
+    if slide.suffix:
+        return slide.suffix.lower() == ".dcm"
+    try:
+        return slide.is_file() and is_dicom(slide)
+    except (OSError, ValueError):
+        return False
 
 
 def _read_with(slide: Path) -> Iterable[Path]:
