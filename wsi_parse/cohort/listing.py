@@ -78,7 +78,7 @@ def list_cohort(sources: str | Path | Sequence[str | Path], out: str | Path) -> 
     Raises
     ------
     UsageError
-        If a list cannot be read at all, or no slide is named.
+        If a list cannot be read at all, no slide is named, or the tables would be written into the folder of a slide.
 
     Examples
     --------
@@ -106,6 +106,9 @@ def list_cohort(sources: str | Path | Sequence[str | Path], out: str | Path) -> 
             "There are no slides.", "Give a folder, a pattern such as 'data/*.svs', or a list with a column 'path'."
         )
     rows = _once(rows, listing)
+    for row in rows:
+        if row.problem is None:
+            check_outside(Path(out), Path(row.values["path"]))
     _name_rows([row for row in rows if row.problem is None], Path(out))
     _check_rows(rows, listing, Path(out))
     _separate_equal_ids(rows, listing)
