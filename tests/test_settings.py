@@ -240,3 +240,11 @@ def test_a_file_that_grows_is_refused(tmp_path: Path) -> None:
     (tmp_path / "large.yaml").write_text("#" * 1_000_001)
     with pytest.raises(SettingsError, match="too large for a file of settings"):
         RunSettings.load(tmp_path / "large.yaml")
+
+
+@pytest.mark.parametrize("name", ["a/b", "..\\b", "{foo}", "{id", "{id} {", " ", "a\x1bb", "a\nb", "a\u202eb"])
+def test_a_name_of_a_slide_is_a_name(name: str) -> None:
+    with pytest.raises(SettingsError, match=r"slide\.name") as caught:
+        RunSettings(slide={"name": name})
+    assert str(caught.value).isprintable()
+    assert RunSettings(slide={"name": "case {id} (1)"}).slide.name == "case {id} (1)"

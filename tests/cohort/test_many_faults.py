@@ -14,7 +14,8 @@ import pyarrow.parquet
 import pytest
 import tifffile
 
-from wsi_parse.synthetic import SyntheticSlide, write_generic_tiff, write_svs_like
+from wsi_parse.geometry import Box
+from wsi_parse.synthetic import SyntheticSlide, write_svs_like
 
 pytestmark = [
     pytest.mark.whole,
@@ -48,14 +49,14 @@ FAULTS = {
     "closed": Fault("closed/a.svs", "ermission denied"),
     "long": Fault(f"{LONG}.svs", ""),
     "longer": Fault(f"{'n' * 300}.svs", "File name too long"),
-    "zero": Fault("a\0b.svs", "a"),
-    "cohort.csv": Fault("good.svs", "the name of a file of ours", {"mpp": "0.251"}),
-    "summary.md": Fault("good.svs", "the name of a file of ours", {"mpp": "0.252"}),
+    "zero": Fault("a\0b.svs", "a\\x00b.svs is not the name of a file"),
+    "cohort.csv": Fault("good.svs", "that of a table of the cohort", {"mpp": "0.251"}),
+    "summary.md": Fault("good.svs", "that of a table of the cohort", {"mpp": "0.252"}),
     "millimetres": Fault("good.svs", "0.00025 looks like millimetres: 0.25 µm?", {"mpp": "0.00025"}),
     "nonsense": Fault("good.svs", "mpp is fine: it must be a number", {"mpp": "fine"}),
     "other_mpp": Fault("good.svs", "--override-mpp", {"mpp": "0.5"}),
     "no_roi": Fault("good.svs", "missing.geojson", {"roi": "missing.geojson"}),
-    "outside": Fault("good.svs", "outside", {"roi": "outside.geojson"}),
+    "outside": Fault("good.svs", "", {"roi": "outside.geojson"}),
     "no_mpp": Fault("no_mpp.tif", "--mpp"),
     "blank": Fault("blank.svs", ""),
     "deep": Fault("deep.tif", "16"),
@@ -80,7 +81,7 @@ def make_slides(folder: Path) -> None:
     whole = good.read_bytes()
     write_svs_like(folder / "blank.svs", SyntheticSlide(700, 600, seed=3, tissue=0.0))
     for name in ("nested", "list_note", "odd", "markup", "unreadable", LONG):
-        os.link(good, folder / f"{name}.svs") if name != "unreadable" else (folder / f"{name}.svs").write_bytes(whole)
+        (folder / f"{name}.svs").write_bytes(whole)
     os.link(good, folder / "same.svs")
     (folder / "torn.svs").write_bytes(whole[: len(whole) // 2])
     (folder / "text.svs").write_text("not a slide")
@@ -91,8 +92,7 @@ def make_slides(folder: Path) -> None:
     (folder / "folder.svs").mkdir()
     (folder / "closed").mkdir()
     (folder / "closed" / "a.svs").write_bytes(whole)
-    write_generic_tiff(folder / "no_mpp.tif", TINY)
-    pixels = TINY.pixels_of_level0() if hasattr(TINY, "pixels_of_level0") else np.full((600, 700, 3), 200, np.uint8)
+    pixels = TINY.pixels(Box(0, 0, 700, 600))
     tifffile.imwrite(folder / "no_mpp.tif", pixels, tile=(256, 256), photometric="rgb")
     tifffile.imwrite(folder / "deep.tif", np.full((600, 700), 900, np.uint16), tile=(256, 256))
     (folder / "damaged.svs").write_bytes(whole)
@@ -186,8 +186,9 @@ def test_each_fault_is_a_row(folder: Path, tmp_path: Path, environment: dict[str
         assert "developers" not in row["error"], (name, row["error"])
         assert row["note"].startswith("'=cmd|")
     (odd,) = found.values()
-    assert (odd["state"], "not valid UTF-8" in odd["error"]) == ("failed", True)
-    assert found.keys() != FAULTS.keys()
+    assert (odd["id"], odd["slide"], odd["state"]) == ("gr__e", r"gr\udcf6\udcdfe.svs", "done"), odd["error"]
+    cautioned = {row["id"]: row["cautions"] for row in rows if row["cautions"]}
+    assert cautioned["outside"] == "roi-without-tissue"
     table = pyarrow.parquet.read_table(out / "cohort.parquet")
     assert table.num_rows == len(rows)
     text = (out / "summary.md").read_text(encoding="utf-8")
@@ -196,13 +197,13 @@ def test_each_fault_is_a_row(folder: Path, tmp_path: Path, environment: dict[str
     assert not {"\x1b", "\u202e", "\0"} & set(text)
 
 
-def test_blank_slides_are_cautioned_and_strict_counts_it(folder: Path, tmp_path: Path) -> None:
-    only = ("--only", "blank")
+def test_cautions_are_in_the_table_and_strict_counts_them(folder: Path, tmp_path: Path) -> None:
+    only = ("--only", "outside")
     ended = run(folder, tmp_path / "out", *only)
     assert ended.returncode == 0, ended.stderr
     with (tmp_path / "out" / "cohort.csv").open(newline="", encoding="utf-8") as file:
-        row = next(row for row in csv.DictReader(file) if row["id"] == "blank")
-    assert row["cautions"] == "no-tissue"
+        row = next(row for row in csv.DictReader(file) if row["id"] == "outside")
+    assert row["cautions"] == "roi-without-tissue"
     assert "## Cautions" in (tmp_path / "out" / "summary.md").read_text(encoding="utf-8")
     strict = run(folder, tmp_path / "out", *only, "--strict")
     assert strict.returncode == 1

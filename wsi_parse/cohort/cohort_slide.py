@@ -58,13 +58,6 @@ class CohortSlide(BaseModel):
             raise ValueError(problem)
         return value
 
-    @field_validator("path")
-    @classmethod
-    def _has_a_name(cls, value: Path) -> Path:
-        if str(value).encode("utf-8", "replace").decode() != str(value):
-            raise ValueError("has a name that is not valid UTF-8; rename the file")
-        return value
-
     @field_validator("mpp", mode="before")
     @classmethod
     def _number(cls, value: Any) -> Any:  # noqa: ANN401 - what a list holds
@@ -119,6 +112,8 @@ class Problem:
     group : str, optional
     extra : dict
         Other columns of the list.
+    paths : tuple of str
+        Paths that the error may name; their folders are written nowhere.
     """
 
     id: str
@@ -126,11 +121,13 @@ class Problem:
     slide: str = ""
     group: str | None = None
     extra: dict[str, Any] = field(default_factory=dict)
+    paths: tuple[str, ...] = ()
 
     @classmethod
     def of(cls, row: CohortSlide, error: WsiParseError) -> "Problem":
         """Make the problem of a row that is valid in itself."""
-        return cls(row.id, error, row.path.name, row.group, row.extra)
+        paths = tuple(str(path) for path in (row.path, row.roi) if path)
+        return cls(row.id, error, row.path.name, row.group, row.extra, paths)
 
 
 def reasons(error: ValidationError) -> str:
@@ -147,7 +144,7 @@ def _reason(item: Any) -> str:  # noqa: ANN401 - pydantic's ErrorDetails
     shown = for_terminal(str(item["input"]))[:120]
     if column == "id":
         return f"the id {shown!r} {must}"
-    return f"{column} {must}" if column == "path" else f"{column} is {shown}: {must}"
+    return f"{column} is {shown}: {must}"
 
 
 def _given(**values: Any) -> dict[str, Any]:  # noqa: ANN401 - settings of any type

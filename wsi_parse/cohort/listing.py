@@ -22,6 +22,8 @@ from wsi_parse.slides import list_slides
 from wsi_parse.text import for_terminal
 
 _GLOB = re.compile(r"[*?\[]")
+# Between the folders of a path, also of one that is not of this system.
+_PARTS = re.compile(r"[/\\]")
 
 
 @dataclass
@@ -41,6 +43,8 @@ class _Row:
     values: dict[str, Any]
     extra: dict[str, Any] = field(default_factory=dict)
     problem: WsiParseError | None = None
+    # As they stand in the list.
+    paths: tuple[str, ...] = ()
 
     @property
     def content(self) -> str:
@@ -74,7 +78,7 @@ def list_cohort(sources: str | Path | Sequence[str | Path], out: str | Path) -> 
     Raises
     ------
     UsageError
-        If a list cannot be read at all, or no slide is named.
+        If a list cannot be read at all, no slide is named, or the tables would be written into the folder of a slide.
 
     Examples
     --------
@@ -102,6 +106,9 @@ def list_cohort(sources: str | Path | Sequence[str | Path], out: str | Path) -> 
             "There are no slides.", "Give a folder, a pattern such as 'data/*.svs', or a list with a column 'path'."
         )
     rows = _once(rows, listing)
+    for row in rows:
+        if row.problem is None:
+            check_outside(Path(out), Path(row.values["path"]))
     _name_rows([row for row in rows if row.problem is None], Path(out))
     _check_rows(rows, listing, Path(out))
     _separate_equal_ids(rows, listing)
@@ -159,7 +166,9 @@ def _rows_of_list(path: Path) -> tuple[list[_Row], list[str]]:
     found, notes = read_list(path)
     rows = []
     for row in found:
-        one = _Row(row.position, dict(row.values), row.extra)
+        named = [str(row.values[name]) for name in ("path", "roi") if name in row.values]
+        paths = (*named, *(str(path.parent / text) for text in named))
+        one = _Row(row.position, dict(row.values), row.extra, paths=paths)
         rows.append(one)
         try:
             if row.problem:
@@ -202,7 +211,7 @@ def _name_rows(rows: list[_Row], out: Path) -> None:
 
 def _check_rows(rows: list[_Row], listing: Listing, out: Path) -> None:
     for row in rows:
-        slide, group = Path(str(row.values.get("path", ""))), row.values.get("group")
+        slide, group = str(row.values.get("path", "")), row.values.get("group")
         try:
             if row.problem is not None:
                 raise row.problem
@@ -211,8 +220,9 @@ def _check_rows(rows: list[_Row], listing: Listing, out: Path) -> None:
         except (ValidationError, WsiParseError) as error:
             if isinstance(error, ValidationError):
                 error = UsageError(f"{_at_start(row.position)} is not valid: {reasons(error)}.", "Correct the list.")
-            group = None if group is None else str(group)
-            listing.problems.append(Problem(row.named(), error, slide.name, group, row.extra))
+            group, name = None if group is None else str(group), _PARTS.split(slide)[-1]
+            paths = (*row.paths, *(str(row.values[key]) for key in ("path", "roi") if key in row.values))
+            listing.problems.append(Problem(row.named(), error, name, group, row.extra, paths))
         else:
             listing.slides.append(valid)
 

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, Literal
 
@@ -142,7 +143,7 @@ class Outcome(BaseModel):
             group=problem.group,
             slide=problem.slide,
             state="failed",
-            error=without_folders(str(problem.error), Path(problem.slide)),
+            error=_without_folders_of(str(problem.error), problem.paths),
             error_stage=LIST,
             extra=problem.extra,
         )
@@ -159,6 +160,15 @@ class Outcome(BaseModel):
     def open(cls, row: CohortSlide) -> "Outcome":
         """Make the outcome of a row that is not done yet."""
         return cls(id=row.id, group=row.group, slide=row.path.name, state="open", extra=row.extra)
+
+
+def _without_folders_of(text: str, paths: Iterable[str]) -> str:
+    """Remove the folders of paths that may be of another system."""
+    for path in sorted(paths, key=len, reverse=True):
+        text = without_folders(text, Path(path))
+        folder = path[: max(path.rfind(mark) for mark in "/\\") + 1]
+        text = text.replace(folder, "") if len(folder) > 1 else text
+    return text
 
 
 def _as_text(value: Any) -> Any:  # noqa: ANN401 - anything that JSON can hold

@@ -8,6 +8,8 @@ import numpy as np
 from wsi_parse.cohort.outcome import Outcome
 from wsi_parse.text import RESEARCH_ONLY, for_markdown
 
+# Larger numbers are written without decimals.
+_LARGE = 100
 # So many rows are shown of a table that has one for each slide; cohort.csv has all.
 _MAX_ROWS = 200
 
@@ -68,7 +70,7 @@ def _objects(done: Sequence[Outcome]) -> str:
         title = "all" if name is None else for_markdown(name) or "(none)"
         tissue = [outcome.tissue_mm2 for outcome in ours if outcome.tissue_mm2 is not None]
         cells = [part for prompt in prompts for part in _cells(ours, prompt)]
-        rows.append((title, f"{len(ours):,}", median_and_range(tissue, 1), *cells))
+        rows.append((title, f"{len(ours):,}", median_and_range(tissue), *cells))
     return _table(head, rows)
 
 
@@ -80,16 +82,20 @@ def _cells(ours: Sequence[Outcome], prompt: str) -> tuple[str, str]:
     return f"{count:,} ({unsure:,} of them unsure)" if unsure else f"{count:,}", median_and_range(densities)
 
 
-def median_and_range(values: Sequence[float], digits: int = 0) -> str:
+def median_and_range(values: Sequence[float]) -> str:
     """Write the median of values, their interquartile range from three values on, and how many there are.
 
     >>> median_and_range([10, 20, 30, 1000]), median_and_range([10.0]), median_and_range([])
-    ('25 (18 to 272, n = 4)', '10 (n = 1)', '')
+    ('25 (17.5 to 272, n = 4)', '10 (n = 1)', '')
     """
     if not values:
         return ""
-    low, middle, high = (f"{value:,.{digits}f}" for value in np.percentile(np.asarray(values, float), (25, 50, 75)))
+    low, middle, high = map(_short, np.percentile(np.asarray(values, float), (25, 50, 75)))
     return f"{middle} ({low} to {high}, n = {len(values)})" if len(values) > 2 else f"{middle} (n = {len(values)})"
+
+
+def _short(value: float) -> str:
+    return f"{value:,.0f}" if value >= _LARGE else f"{value:.3g}"
 
 
 def _cost(done: Sequence[Outcome]) -> str:

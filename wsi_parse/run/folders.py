@@ -10,6 +10,7 @@ from pathlib import Path
 
 from wsi_parse.errors import UsageError
 from wsi_parse.gates import shown
+from wsi_parse.slides.dicom_series import is_dicom
 
 #: Files that a cohort writes beside the folders of its slides.
 COHORT_FILES = ("cohort.csv", "cohort.parquet", "summary.md")
@@ -95,7 +96,7 @@ def safe_name(name: str) -> str:
     valid = unicodedata.normalize("NFC", _as_text(name))
     valid = _FORBIDDEN.sub("_", "".join(letter if letter.isprintable() else "_" for letter in valid))
     valid = _cut(valid.lstrip(". "), _MAX_STEM_BYTES) or _NO_NAME
-    return f"{valid}_" if _is_reserved(valid) else valid
+    return f"{valid}_" if _reserved_for(valid) else valid
 
 
 def folder_name_problem(name: str) -> str:
@@ -115,11 +116,14 @@ def folder_name_problem(name: str) -> str:
         return f"{start}: it contains a character that cannot be printed"
     if len(name.encode("utf-8", "replace")) > MAX_NAME_BYTES:
         return f"{start}: it is longer than {MAX_NAME_BYTES} letters (fewer if they are not Latin)"
-    return f"{start}: a file has this name" if _is_reserved(name) else ""
+    reason = _reserved_for(name)
+    return f"{start}: it is that of {reason}" if reason else ""
 
 
-def _is_reserved(name: str) -> bool:
-    return name.casefold() in COHORT_FILES or _DEVICES.fullmatch(name) is not None
+def _reserved_for(name: str) -> str:
+    if name.casefold() in COHORT_FILES:
+        return "a table of the cohort"
+    return "a device in Windows" if _DEVICES.fullmatch(name) else ""
 
 
 def _as_text(name: str) -> str:
@@ -157,7 +161,13 @@ def _with_path_hash(slide: Path) -> str:
 
 
 def _is_dicom(slide: Path) -> bool:
-    return slide.suffix.lower() == ".dcm"
+    """Whether a slide is one of the files of a folder; files of DICOM may have no ending."""
+    if slide.suffix:
+        return slide.suffix.lower() == ".dcm"
+    try:
+        return slide.is_file() and is_dicom(slide)
+    except (OSError, ValueError):
+        return False
 
 
 def _read_with(slide: Path) -> Iterable[Path]:

@@ -6,6 +6,7 @@ from typing import Any
 
 from wsi_parse.cautions import Caution, once
 from wsi_parse.run.estimate import TIMED, TileTime, estimate_cost
+from wsi_parse.run.folders import check_outside
 from wsi_parse.run.manifest import RunManifest
 from wsi_parse.run.prepared import PreparedRun, resolve_run
 from wsi_parse.run.resolve import Request
@@ -37,6 +38,7 @@ class Outlook:
     @classmethod
     def of(cls, path: Path, folder: Path, request: Request) -> "Outlook":
         """Look at a slide, and at what an earlier run left in its folder."""
+        check_outside(folder, path)
         prepared = resolve_run(path, request.for_folder(folder))
         with prepared.slide:
             reuse = Reuse.find(prepared, folder, RunManifest.load(folder))

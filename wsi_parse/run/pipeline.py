@@ -10,6 +10,7 @@ from wsi_parse.compute.memory import MemorySampler
 from wsi_parse.errors import ClaimedError, ClusterError, StoreError, UsageError
 from wsi_parse.files import MANIFEST_NAME, remove_parts, shared_with_group
 from wsi_parse.progress import Clock, Progress, Silent, duration, stage_named
+from wsi_parse.run.folders import check_outside
 from wsi_parse.run.locks import claim
 from wsi_parse.run.manifest import RunManifest, versions
 from wsi_parse.run.prepared import PreparedRun, resolve_run
@@ -56,6 +57,7 @@ def run_slide(
         What went wrong and what to do about it; the work done so far is kept for the next run.
     """
     progress = progress or Silent()
+    check_outside(folder, path)
     request = settings if isinstance(settings, Request) else _resolve(settings, progress)
     prepared = resolve_run(path, request.for_folder(folder))
     with prepared.slide, shared_with_group(prepared.settings.compute.share_group):

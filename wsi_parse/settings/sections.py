@@ -28,6 +28,16 @@ def _class_name(name: str) -> str:
     return name
 
 
+def _slide_name(name: str) -> str:
+    if not name.strip() or not name.isprintable():
+        raise ValueError("it must consist of letters that can be printed")
+    if "/" in name or "\\" in name:
+        raise ValueError("it must be a name, and not a path: leave out / and \\")
+    if "{" in name.replace("{id}", ""):
+        raise ValueError("{id} is the only placeholder: leave out other braces")
+    return name
+
+
 def _once(names: tuple[str, ...]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(names))
 
@@ -55,7 +65,7 @@ class SlideSettings(Section):
     )
     override_mpp: bool = Field(False, description="Use mpp even if the file has another pixel size.")
     reader: str | None = Field(None, description="Name of a reader; null: try all of them.")
-    name: str | None = Field(
+    name: Annotated[str, AfterValidator(_slide_name)] | None = Field(
         None,
         min_length=1,
         max_length=120,
