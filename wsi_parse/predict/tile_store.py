@@ -9,11 +9,13 @@ from pathlib import Path
 import numpy as np
 import zarr
 from numpy.typing import NDArray
+from pydantic import TypeAdapter
 
 from wsi_parse.errors import StoreError
 from wsi_parse.files import write_text
 from wsi_parse.geometry import Box
 from wsi_parse.predict.tiles import TileGrid
+from wsi_parse.predict.unreadable import Unreadable
 
 # Reading a window takes 0.4 ms per square of this size, so larger squares are faster until too much is read.
 _INNER_PX = 512
@@ -47,6 +49,8 @@ class TileStore:
         self.grid = grid
         self.strides = dict(strides)
         self._folders = {name: folder / folder_name(name) for name in self.strides}
+        # Of whole blocks, as far as they were asked for: every chunk asks several times.
+        self._unreadable: dict[tuple[int, int], Unreadable] = {}
         if not create:
             self._arrays = {name: self._open_to_read(name) for name in self.strides}
             return
@@ -99,6 +103,7 @@ class TileStore:
         tiles: Mapping[str, Mapping[tuple[int, int], NDArray[np.uint8]]],
         notes: Mapping[str, Mapping[tuple[int, int], list[float]]] | None = None,
         reduced_batch: int | None = None,
+        unreadable: Unreadable | None = None,
     ) -> None:
         """Write all tiles of a block, then its marker.
 
@@ -112,6 +117,8 @@ class TileStore:
         reduced_batch : int, optional
             How many tiles were predicted at a time, if memory did not hold as many as the run asked for; kept with the
             marker as well, so that a resumed run knows it.
+        unreadable : Unreadable, optional
+            Where the slide could not be read: these places count as not covered.
         """
         indices = self.grid.tiles_of(block)
         # zarr reads a shard that exists already, and fails if it is damaged.
@@ -129,7 +136,10 @@ class TileStore:
             array[area.slices] = values
         sums = {channel: self._checksum(channel, block) for channel in self._arrays}
         noted = {channel: list(of_tiles.values()) for channel, of_tiles in (notes or {}).items()}
-        write_text(self.marker(block), json.dumps({"sums": sums, "notes": noted, "reduced_batch": reduced_batch}))
+        self._unreadable.pop(block, None)
+        places = _UNREADABLE.dump_python(unreadable or Unreadable(), mode="json")
+        marked = {"sums": sums, "notes": noted, "reduced_batch": reduced_batch, "unreadable": places}
+        write_text(self.marker(block), json.dumps(marked))
 
     def is_whole(self, block: tuple[int, int]) -> bool:
         """Return whether a block was written completely and has not changed since."""
@@ -151,6 +161,13 @@ class TileStore:
         """Return the fewest tiles that memory held at a time in any of these whole blocks; None where all fitted."""
         found = [json.loads(self.marker(block).read_text(encoding="utf-8")).get("reduced_batch") for block in blocks]
         return min((int(batch) for batch in found if batch is not None), default=None)
+
+    def unreadable(self, block: tuple[int, int]) -> Unreadable:
+        """Return where the slide could not be read when a whole block was predicted."""
+        if block not in self._unreadable:
+            found = json.loads(self.marker(block).read_text(encoding="utf-8"))["unreadable"]
+            self._unreadable[block] = _UNREADABLE.validate_python(found)
+        return self._unreadable[block]
 
     def read(self, channel: str, box_stored: Box) -> NDArray[np.uint8]:
         """Read pixels as they are stored: side by side, the tile at (row, column) from x = column * t, y = row * t.
@@ -203,5 +220,6 @@ def folder_name(channel: str) -> str:
     return f"{'-'.join(_WORDS.findall(channel))[:40]}-{zlib.crc32(channel.encode()):08x}"
 
 
+_UNREADABLE = TypeAdapter(Unreadable)
 _SAFE = re.compile(r"[a-z0-9_][a-z0-9_ -]{0,59}")
 _WORDS = re.compile(r"[a-z0-9]+")
