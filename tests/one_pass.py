@@ -112,8 +112,9 @@ class Scenario:
         item, context = plan.passes[0], plan.pass_contexts[0]
         blocks = item.selection.blocks()
         for block in reversed(blocks) if reverse else blocks:
-            tiles, noted = predict_block(plan.slide, self.model, item.scale_pass, {}, item.selection, block, 2)
-            context.store.write_block(block, tiles, noted)
+            predicted = predict_block(plan.slide, self.model, item.scale_pass, {}, item.selection, block, 2)
+            tiles, noted, unreadable = predicted
+            context.store.write_block(block, tiles, noted, unreadable=unreadable)
         return plan
 
     def batches(self, reverse: bool = False) -> list[ObjectBatch]:

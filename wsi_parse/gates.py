@@ -73,8 +73,27 @@ def check_input(
     """
     path = Path(path)
     name = shown(path)
+    found = _stat(path, error, folder=folder)
+    for is_kind, kind in _KINDS:
+        if is_kind(found.st_mode):
+            raise error(f"{name} is {kind}, and not {what}.", "Give the path of a file.")
+    is_folder = stat.S_ISDIR(found.st_mode)
+    if is_folder and not folder:
+        raise error(f"{name} is a folder, and not {what}.", "Give the path of a file.")
+    if not is_folder and max_bytes is not None and found.st_size > max_bytes:
+        raise error(
+            f"{name} is too large for {what}: it has {_size(found.st_size)}, and at most {_size(max_bytes)} are read.",
+            "Check that it is the file that you mean.",
+        )
+    if not os.access(path, os.R_OK | os.X_OK if is_folder else os.R_OK):
+        raise error(f"{name} cannot be read: Permission denied.", CHECK_RIGHTS)
+    return path
+
+
+def _stat(path: Path, error: type[WsiParseError], *, folder: bool) -> os.stat_result:
+    name = shown(path)
     try:
-        found = path.stat()
+        return path.stat()
     except (FileNotFoundError, NotADirectoryError):
         wanted = "file or folder" if folder and not path.suffix else "file"
         message = f"There is no {wanted} {name}."
@@ -85,21 +104,6 @@ def check_input(
         raise error(f"{name} is not the name of a file.", _CHECK_PATH) from None
     except OSError as reason:
         raise error(f"{name} cannot be read: {_reason(reason)}.", CHECK_RIGHTS) from reason
-    for is_kind, kind in _KINDS:
-        if is_kind(found.st_mode):
-            raise error(f"{name} is {kind}, and not {what}.", "Give the path of a file.")
-    if stat.S_ISDIR(found.st_mode):
-        if not folder:
-            raise error(f"{name} is a folder, and not {what}.", "Give the path of a file.")
-    elif max_bytes is not None and found.st_size > max_bytes:
-        raise error(
-            f"{name} is too large for {what}: it has {_size(found.st_size)}, and at most {_size(max_bytes)} are read.",
-            "Check that it is the file that you mean.",
-        )
-    needed = os.R_OK | os.X_OK if stat.S_ISDIR(found.st_mode) else os.R_OK
-    if not os.access(path, needed):
-        raise error(f"{name} cannot be read: Permission denied.", CHECK_RIGHTS)
-    return path
 
 
 def check_outputs(outputs: Mapping[str, Path], inputs: Mapping[str, Path]) -> None:

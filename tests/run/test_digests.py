@@ -103,6 +103,9 @@ def test_each_setting_counts_from_its_stage_on(name: str, value: object) -> None
     changed = RunSettings.load(overrides=[f"{name}={value}"])
     assert changed != RunSettings()
     expected = {"objects": "objects", "export": "outputs"}.get(name.partition(".")[0], "predict")
+    if name == "slide.skip_unreadable":
+        # The maps of blocks that were read whole are kept when a user adds it after a failure.
+        expected = "objects"
     assert first_changed(digests(), digests(changed)) == (None if name in OF_NO_STAGE else expected)
 
 

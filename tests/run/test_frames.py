@@ -8,6 +8,8 @@ import pytest
 import shapely
 
 from tests.shared import shared_data_root
+from wsi_parse.errors import UsageError
+from wsi_parse.run.manifest import RunManifest
 from wsi_parse.run.pipeline import run_slide
 from wsi_parse.settings import RunSettings
 from wsi_parse.slides import open_slide

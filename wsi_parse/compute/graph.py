@@ -36,8 +36,7 @@ def remaining_work(plan: RunPlan) -> tuple[Indices, Indices]:
     """
     blocks, chunks = [], []
     for index, item in enumerate(plan.passes):
-        store = plan.pass_contexts[index].store
-        blocks.append([block for block in item.selection.blocks() if not store.is_whole(block)])
+        blocks.append([block for block in item.selection.blocks() if not plan.is_predicted(index, block)])
         chunks.append([chunk for chunk in item.chunks.chunks(item.selection) if not plan.has_objects(index, chunk)])
     return blocks, chunks
 

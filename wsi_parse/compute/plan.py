@@ -22,6 +22,7 @@ from wsi_parse.objects.parameters import ObjectParameters
 from wsi_parse.objects.pass_context import PassContext
 from wsi_parse.predict.tile_store import TileStore
 from wsi_parse.predict.tiles import Selection, TileGrid
+from wsi_parse.predict.unreadable import is_needed
 from wsi_parse.settings import RunSettings
 from wsi_parse.slides.slide import Slide
 from wsi_parse.tissue.mask import TissueMask
@@ -160,6 +161,16 @@ class RunPlan:
             )
             for item in self.passes
         )
+
+    def is_predicted(self, index: int, block: tuple[int, int]) -> bool:
+        """Return whether a block of a pass is stored completely, as this run wants it.
+
+        A block with places that could not be read is as good as missing to a run that must read everything.
+        """
+        store, frame = self.pass_contexts[index].store, self.passes[index].selection.grid.frame
+        if not store.is_whole(block):
+            return False
+        return self.slide.options.skip_unreadable or not is_needed(store.unreadable(block), frame, self.roi)
 
     @property
     def crash_marks(self) -> Path:

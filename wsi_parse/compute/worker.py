@@ -158,7 +158,7 @@ def predict_task(sealed: SealedFile, index: int, block: tuple[int, int]) -> Done
 
     def work() -> int:
         nonlocal started
-        if plan.pass_contexts[index].store.is_whole(block):
+        if plan.is_predicted(index, block):
             # Dask repeats the tasks of a lost worker; others may be reading the block.
             return len(item.selection.of_block(block))
         model = load_model(plan.model_name, plan.settings.model, plan.weights)
@@ -167,11 +167,13 @@ def predict_task(sealed: SealedFile, index: int, block: tuple[int, int]) -> Done
         started = time.time()
         batch = plan.settings.model.batch or model.batch
         tell = TileTeller(plan.key, (index, *block))
-        tiles, notes = predict_block(plan.slide, model, item.scale_pass, plan.state, item.selection, block, batch, tell)
+        tiles, notes, unreadable = predict_block(
+            plan.slide, model, item.scale_pass, plan.state, item.selection, block, batch, tell, plan.roi
+        )
         # What memory held is found out by any thread or slide before: at worst a block too many is said to be reduced.
         held = min(batch, model.largest_batch or batch)
         reduced = held if held < batch else None
-        plan.pass_contexts[index].store.write_block(block, tiles, notes, reduced)
+        plan.pass_contexts[index].store.write_block(block, tiles, notes, reduced, unreadable)
         logger.debug("Block %s of %s was predicted in %.2f s.", block, plan.slide.name, time.time() - started)
         return len(item.selection.of_block(block))
 

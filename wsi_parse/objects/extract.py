@@ -52,7 +52,10 @@ def extract_objects(context: PassContext, chunk: tuple[int, int]) -> ChunkObject
 
 
 def _stains(context: PassContext, box: Box) -> NDArray[np.int64] | None:
-    return stain_densities(context.slide.read(box, context.chunks.frame)) if context.parameters.stains else None
+    if not context.parameters.stains:
+        return None
+    # Where the slide cannot be read there is no object; a damaged tile beside one costs nothing.
+    return stain_densities(context.slide.read_readable(box, context.chunks.frame).pixels)
 
 
 def _regions(context: PassContext, chunk: tuple[int, int], recipe: Recipe) -> Pieces:

@@ -60,8 +60,8 @@ class View:
         return Box.from_corners(math.floor(left), math.floor(top), math.ceil(right), math.ceil(bottom))
 
     def picture(self, slide: Slide) -> Image.Image:
-        """Read the picture, RGB."""
-        return Image.fromarray(slide.read(self.box, self.frame))
+        """Read the picture, RGB; white where the slide cannot be read."""
+        return Image.fromarray(slide.read_readable(self.box, self.frame).pixels)
 
     def pixels(self, points_level0: NDArray[np.float64]) -> NDArray[np.float64]:
         """Convert points (N, 2) from level-0 pixels to pixels of the picture."""

@@ -15,6 +15,7 @@ from wsi_parse.geometry import Box
 from wsi_parse.models.contract import Segmenter, State, to_uint8
 from wsi_parse.models.scale_pass import ScalePass
 from wsi_parse.predict.tiles import Selection
+from wsi_parse.predict.unreadable import Unreadable, is_needed
 from wsi_parse.registry import plugin_named
 from wsi_parse.slides.slide import Slide
 
@@ -33,7 +34,8 @@ def predict_block(
     block: tuple[int, int],
     batch: int,
     tell: Callable[[int], None] = lambda _: None,
-) -> tuple[TileValues, TileNotes]:
+    roi: Any = None,  # noqa: ANN401 - a shapely geometry or None
+) -> tuple[TileValues, TileNotes, Unreadable]:
     """Predict the chosen tiles of a block.
 
     Parameters
@@ -50,6 +52,8 @@ def predict_block(
         Tiles per model call; halved if memory runs out.
     tell : callable, optional
         Called after each call of the model, with the number of tiles that are predicted.
+    roi : shapely geometry, optional
+        Region of interest in level-0 pixels: what cannot be read outside of it stops nothing.
 
     Returns
     -------
@@ -57,6 +61,9 @@ def predict_block(
         Probabilities, 0..255, with t = tile_px / stride of the channel.
     dict of channel -> index (row, column) -> list of float
         The model's notes about each tile.
+    Unreadable
+        Where the slide could not be read: outside of the region, or anywhere on a slide that was opened to leave such
+        places out. The model sees white there.
 
     Raises
     ------
@@ -73,13 +80,17 @@ def predict_block(
         max(box.right for box in boxes),
         max(box.bottom for box in boxes),
     )
-    pixels = slide.read(around, selection.grid.frame)
-    images = [pixels[box.relative_to(around).slices] for box in boxes]
+    read = slide.read_readable(around, selection.grid.frame)
+    unreadable = Unreadable(read.unknown, read.tiles_level0)
+    if read.error and not slide.options.skip_unreadable and is_needed(unreadable, selection.grid.frame, roi):
+        raise read.error
+    images = [read.pixels[box.relative_to(around).slices] for box in boxes]
     with plugin_named("model", model.spec.name):
         maps, notes = _predict_in_batches(model, scale_pass, state, images, batch, tell)
     return (
         {channel.name: dict(zip(indices, maps[channel.name], strict=True)) for channel in scale_pass.channels},
         {name: dict(zip(indices, noted, strict=True)) for name, noted in notes.items()},
+        unreadable,
     )
 
 

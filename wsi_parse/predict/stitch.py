@@ -35,7 +35,7 @@ def blend(
     values : uint8 array (box.height, box.width)
         Probabilities, 0..255; 0 where no tile was predicted.
     covered : bool array of the same shape
-        True where a tile was predicted, inside the slide.
+        True where a tile was predicted, inside the slide, and the slide could be read.
 
     Raises
     ------
@@ -73,7 +73,20 @@ def blend(
             total = sum(weights[1:], weights[0])
             weighted = (weight * part for weight, part in zip(weights, parts, strict=True))
             values[target] = sum(weighted, total // 2) // total
+    for unknown in _unknown(store, selection, inside, stride):
+        part = unknown.relative_to(box).slices
+        values[part], covered[part] = 0, False
     return values, covered
+
+
+def _unknown(store: TileStore, selection: Selection, box: Box, stride: int) -> list[Box]:
+    """Return the parts of a box of the output lattice where the slide could not be read.
+
+    Every tile over a pixel was predicted from that pixel: whichever block is asked, the answer is the same.
+    """
+    found = [store.unreadable(block) for block in selection.blocks_under(box.multiplied(stride))]
+    parts = (unknown.covering(stride).intersection(box) for each in found for unknown in each.unknown)
+    return [part for part in dict.fromkeys(parts) if part.area]
 
 
 @dataclass(frozen=True, slots=True)

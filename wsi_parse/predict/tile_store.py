@@ -17,6 +17,7 @@ from wsi_parse.errors import DamagedError, StoreError
 from wsi_parse.files import read_regular, real_folder, remove, write_text
 from wsi_parse.geometry import Box
 from wsi_parse.predict.tiles import TileGrid
+from wsi_parse.predict.unreadable import Unreadable
 
 # Reading a window takes 0.4 ms per square of this size, so larger squares are faster until too much is read.
 _INNER_PX = 512
@@ -52,6 +53,8 @@ class TileStore:
         self.grid = grid
         self.strides = dict(strides)
         self._folders = {name: folder / folder_name(name) for name in self.strides}
+        # Of whole blocks, as far as they were asked for: every chunk asks several times.
+        self._unreadable: dict[tuple[int, int], Unreadable] = {}
         if not create:
             self._arrays = {name: self._open_to_read(name) for name in self.strides}
             return
@@ -94,7 +97,7 @@ class TileStore:
         except FileNotFoundError:
             pass
         except OSError as error:
-            raise _unreadable(path / _ZARR, error) from error
+            raise _cannot_read_now(path / _ZARR, error) from error
         except (ValueError, RecursionError):
             pass
         remove(path / _ZARR)
@@ -122,6 +125,7 @@ class TileStore:
         tiles: Mapping[str, Mapping[tuple[int, int], NDArray[np.uint8]]],
         notes: Mapping[str, Mapping[tuple[int, int], list[float]]] | None = None,
         reduced_batch: int | None = None,
+        unreadable: Unreadable | None = None,
     ) -> None:
         """Write all tiles of a block, then its marker.
 
@@ -135,6 +139,8 @@ class TileStore:
         reduced_batch : int, optional
             How many tiles were predicted at a time, if memory did not hold as many as the run asked for; kept with the
             marker as well, so that a resumed run knows it.
+        unreadable : Unreadable, optional
+            Where the slide could not be read: these places count as not covered.
         """
         indices = self.grid.tiles_of(block)
         # zarr reads a shard that exists already, and fails if it is damaged.
@@ -155,7 +161,14 @@ class TileStore:
             array[area.slices] = values
         sums = {channel: self._checksum(channel, block) for channel in self._arrays}
         noted = {channel: list(of_tiles.values()) for channel, of_tiles in (notes or {}).items()}
-        marker = _Marker(block=self._name_of(block), sums=sums, notes=noted, reduced_batch=reduced_batch)
+        self._unreadable.pop(block, None)
+        marker = _Marker(
+            block=self._name_of(block),
+            sums=sums,
+            notes=noted,
+            reduced_batch=reduced_batch,
+            unreadable=unreadable or Unreadable(),
+        )
         write_text(self.marker(block), marker.model_dump_json())
 
     def is_whole(self, block: tuple[int, int]) -> bool:
@@ -188,7 +201,7 @@ class TileStore:
         except (FileNotFoundError, ValueError) as error:
             raise DamagedError(f"The marker {path.name} of a predicted block is missing or damaged.", _AGAIN) from error
         except OSError as error:
-            raise _unreadable(path, error) from error
+            raise _cannot_read_now(path, error) from error
         if marker.block != self._name_of(block):
             raise DamagedError(f"The marker {path.name} is that of another block.", _AGAIN)
         return marker
@@ -209,6 +222,12 @@ class TileStore:
         """Return the fewest tiles that memory held at a time in any of these whole blocks; None where all fitted."""
         found = [self._marked(block).reduced_batch for block in blocks]
         return min((batch for batch in found if batch is not None), default=None)
+
+    def unreadable(self, block: tuple[int, int]) -> Unreadable:
+        """Return where the slide could not be read when a whole block was predicted."""
+        if block not in self._unreadable:
+            self._unreadable[block] = self._marked(block).unreadable
+        return self._unreadable[block]
 
     def read(self, channel: str, box_stored: Box) -> NDArray[np.uint8]:
         """Read pixels as they are stored: side by side, the tile at (row, column) from x = column * t, y = row * t.
@@ -245,7 +264,7 @@ class TileStore:
             # zarr writes no file for a shard of zeros.
             return None
         except OSError as error:
-            raise _unreadable(path, error) from error
+            raise _cannot_read_now(path, error) from error
 
 
 class _Marker(BaseModel):
@@ -259,9 +278,11 @@ class _Marker(BaseModel):
     #: What the model noted of each tile, in their order.
     notes: dict[str, list[list[float]]]
     reduced_batch: int | None
+    #: Where the slide could not be read.
+    unreadable: Unreadable
 
 
-def _unreadable(path: Path, error: OSError) -> StoreError:
+def _cannot_read_now(path: Path, error: OSError) -> StoreError:
     """Build the error for a file that the system does not let us read now; it is kept as it is."""
     return StoreError(
         f"The stored predictions cannot be read ({path.name}): {error.strerror or error}.",

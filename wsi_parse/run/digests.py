@@ -28,7 +28,7 @@ class Digests(BaseModel):
     predict: str = ""
     """Of the slide's content and pixel size, the region, the tissue, the tiles, and the model with its passes."""
     objects: str = ""
-    """Also of how objects are made from the maps."""
+    """Also of how objects are made from the maps, and whether unreadable places are left out."""
     outputs: str = ""
     """Also of what is written, and how it is named and coloured."""
 
@@ -74,6 +74,8 @@ class Digests(BaseModel):
             predict,
             settings.objects.model_dump(mode="json"),
             [[_extracted(recipe) for recipe in scale_pass.recipes] for scale_pass in scale_passes],
+            # Blocks that were read whole are the same maps either way.
+            settings.slide.skip_unreadable,
         )
         outputs = _hash(
             objects,

@@ -20,6 +20,7 @@ from wsi_parse.run.manifest_facts import (
     PromptFacts,
     ReuseFacts,
     SlideFacts,
+    UnreadableFacts,
 )
 from wsi_parse.run.privacy import redacted_settings
 from wsi_parse.settings import RunSettings
@@ -91,6 +92,8 @@ class RunManifest(BaseModel):
     """Those of the notes that apply to every result of this model."""
     cautions: list[CautionFacts] = []
     """What is plausible but wrong, and should be looked at before the results are used."""
+    unreadable: UnreadableFacts = {}
+    """What of the slide could not be read, and was left out as slide.skip_unreadable allows; empty: nothing."""
     passes: list[PassFacts] = []
     """How the slide was divided, for each scale at which it was read."""
     tissue_mm2: float | None = None
@@ -143,6 +146,7 @@ class RunManifest(BaseModel):
     def take_over(self, earlier: "RunManifest") -> None:
         """Take over what a run with the same objects says of their making."""
         self.passes, self.existence, self.maps_mb = earlier.passes, earlier.existence, earlier.maps_mb
+        self.unreadable = earlier.unreadable
         for name in ("state", "largest_batch"):
             if name in earlier.model:
                 self.model[name] = earlier.model[name]

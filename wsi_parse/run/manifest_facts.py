@@ -90,6 +90,16 @@ class FormatFacts(TypedDict, total=False):
     how_to_open: Annotated[str, _field("What to do with that file, in a few words.")]
 
 
+class UnreadableFacts(TypedDict, total=False):
+    """Stored tiles of the slide that could not be read; they were not looked at, and count in no area."""
+
+    tiles: Annotated[int, _field("Their number.")]
+    of: Annotated[int, _field("Number of stored tiles of level 0.")]
+    tiles_level0_px: Annotated[
+        list[tuple[int, int, int, int]], _field("x, y, width and height of each, in level-0 pixels.")
+    ]
+
+
 class ReuseFacts(TypedDict, total=False):
     """What was taken over from an earlier run."""
 

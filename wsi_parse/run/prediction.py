@@ -10,6 +10,8 @@ from wsi_parse.compute.memory import RemoteMemory
 from wsi_parse.compute.plan import RunPlan
 from wsi_parse.compute.worker import Done, load_model
 from wsi_parse.errors import ModelError, StoreError
+from wsi_parse.geometry import Box
+from wsi_parse.predict.unreadable import tiles_of
 from wsi_parse.progress import Clock, Progress
 from wsi_parse.registry import plugin_named
 from wsi_parse.run.estimate import stored_bytes
@@ -30,6 +32,15 @@ def predict_and_extract(
     manifest.existence = _existence(plan)
     _note_reduced_batch(plan, manifest, progress)
     return remote_bytes
+
+
+def damaged_tiles(plan: RunPlan) -> tuple[Box, ...]:
+    """Return the stored tiles of the slide that could not be read when its blocks were predicted, in level-0 pixels."""
+    return tiles_of(
+        context.store.unreadable(block)
+        for item, context in zip(plan.passes, plan.pass_contexts, strict=True)
+        for block in item.selection.blocks()
+    )
 
 
 def _reused(plan: RunPlan, blocks: Indices, chunks: Indices) -> list[ReuseFacts]:

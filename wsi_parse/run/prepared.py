@@ -14,6 +14,7 @@ from wsi_parse.errors import UsageError
 from wsi_parse.models.contract import ModelSpec
 from wsi_parse.models.scale_pass import ScalePass
 from wsi_parse.models.weights import Weights
+from wsi_parse.predict.unreadable import inside
 from wsi_parse.prompts import Prompt
 from wsi_parse.run.digests import Digests
 from wsi_parse.run.manifest import sha256_of
@@ -82,8 +83,18 @@ class PreparedRun:
         return Path(str(self.slide.source)).absolute()
 
     def tissue(self) -> TissueMask:
-        """Detect the tissue; only tissue inside the region of interest counts."""
-        return replace(detect_tissue(self.slide, self.settings.tissue), region=self.roi)
+        """Detect the tissue; only tissue inside the region of interest counts.
+
+        Raises
+        ------
+        SlideReadError
+            Stored tiles in the region are damaged, so that it is not known whether there is tissue.
+        """
+        tissue = replace(detect_tissue(self.slide, self.settings.tissue), region=self.roi)
+        if not self.slide.options.skip_unreadable:
+            for tile in inside(tissue.unreadable, self.roi):
+                self.slide.read(tile)
+        return tissue
 
     def passes(self, tissue: TissueMask) -> tuple[PassPlan, ...]:
         """Lay tiles and chunks over the slide."""
@@ -108,7 +119,7 @@ def resolve_run(path: Path, request: Request) -> PreparedRun:
         If the slide cannot be used.
     """
     settings = request.settings
-    slide = open_slide(path, SlideOptions(settings.slide.mpp, settings.slide.override_mpp, settings.slide.reader))
+    slide = open_slide(path, SlideOptions.of(settings.slide))
     file_name = slide.name
     if settings.slide.name is not None:
         slide.info = replace(slide.info, name=settings.slide.name)

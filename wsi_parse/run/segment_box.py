@@ -150,7 +150,7 @@ def segment_box(
         raise UsageError("segment_box takes a box in place of a region of interest.", "Leave out slide.roi.")
     if isinstance(slide, Slide):
         return _segment(slide, box, frame, settings, progress)
-    options = SlideOptions(settings.slide.mpp, settings.slide.override_mpp, settings.slide.reader)
+    options = SlideOptions.of(settings.slide)
     with open_slide(slide, options) as opened:
         return _segment(opened, box, frame, settings, progress)
 

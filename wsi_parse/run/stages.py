@@ -1,23 +1,25 @@
 """Stages: a run that has begun, from the tissue to the outputs in its folder."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from wsi_parse.cautions import Caution, nothing_found, roi_without_tissue
+from wsi_parse.cautions import Caution, nothing_found, roi_without_tissue, unreadable_tiles
 from wsi_parse.compute.cluster import Cluster
 from wsi_parse.compute.memory import release
 from wsi_parse.compute.worker import forget
 from wsi_parse.exporters.parquet_source import ParquetSource
+from wsi_parse.geometry import Box
 from wsi_parse.objects.batch import ObjectSource
 from wsi_parse.objects.class_table import ClassTable
 from wsi_parse.objects.probability_map import ProbabilityMap
+from wsi_parse.predict.unreadable import inside
 from wsi_parse.progress import Clock, Progress, stage_named
 from wsi_parse.run.collect import ChunkSource
 from wsi_parse.run.layout import device_of, lay_out
 from wsi_parse.run.manifest import RunManifest
 from wsi_parse.run.outputs import export_context, write_outputs
-from wsi_parse.run.prediction import predict_and_extract
+from wsi_parse.run.prediction import damaged_tiles, predict_and_extract
 from wsi_parse.run.prepared import PreparedRun
 from wsi_parse.run.provenance import pass_provenance
 from wsi_parse.run.publish import publish
@@ -73,6 +75,7 @@ class Stages:
             self._caution(roi_without_tissue())
         if objects is None:
             return self._compute(tissue, cluster)
+        tissue = self._leave_out(tissue, [Box(*box) for box in self.manifest.unreadable.get("tiles_level0_px", ())])
         self.manifest.reused = [{"stage": "objects", "file": objects.name}]
         self._caution(*self.prepared.request.model.cautions_of(self.manifest.model.get("state", {})))
         self._write(ParquetSource(objects, ClassTable.of(self.prepared.prompts)), tissue)
@@ -90,6 +93,7 @@ class Stages:
         self._caution(*self.prepared.request.model.cautions_of(plan.state))
         try:
             remote_bytes = predict_and_extract(plan, cluster, manifest, self.clock, self.progress)
+            tissue = self._leave_out(tissue, damaged_tiles(plan))
             manifest.maps_mb = round(size_bytes(plan.maps) / 1e6, 2)
             release()
             self._write(ChunkSource(plan), tissue, [ProbabilityMap.of(context) for context in plan.pass_contexts])
@@ -114,6 +118,19 @@ class Stages:
     def _note(self, text: str) -> None:
         self.manifest.notes.append(text)
         self.progress.note(text)
+
+    def _leave_out(self, tissue: TissueMask, tiles: Iterable[Box]) -> TissueMask:
+        """Take what could not be read out of the areas, and say how much it is."""
+        damaged = sorted({*inside(tiles, tissue.region), *inside(tissue.unreadable, tissue.region)})
+        if not damaged:
+            return tissue
+        of = self.prepared.slide.info.levels[0].tile_count
+        boxes = [(box.x, box.y, box.width, box.height) for box in damaged]
+        self.manifest.unreadable = {"tiles": len(damaged), "of": of, "tiles_level0_px": boxes}
+        self._caution(unreadable_tiles(len(damaged), of))
+        left = tissue.without(damaged)
+        self.manifest.tissue_mm2 = round(left.area_mm2, 4)
+        return left
 
     def _caution(self, *cautions: Caution) -> None:
         for caution in cautions:

@@ -65,6 +65,11 @@ class SlideSettings(Section):
     )
     override_mpp: bool = Field(False, description="Use mpp even if the file has another pixel size.")
     reader: str | None = Field(None, description="Name of a reader; null: try all of them.")
+    skip_unreadable: bool = Field(
+        False,
+        description="true: stored tiles of the slide that are damaged are not looked at, and are counted; false: they "
+        "stop the run.",
+    )
     name: Annotated[str, AfterValidator(_slide_name)] | None = Field(
         None,
         min_length=1,

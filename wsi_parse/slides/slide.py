@@ -15,6 +15,7 @@ from PIL import Image
 
 from wsi_parse.errors import PixelSizeError, SlideLostError, SlideReadError, UsageError
 from wsi_parse.geometry import Box, Frame
+from wsi_parse.settings.sections import SlideSettings
 from wsi_parse.slides.base import PixelSize, Reader, SlideInfo, read_level
 from wsi_parse.slides.lattice import SAME_SCALE, WHITE, read_lattice, steps_of
 from wsi_parse.slides.readable import Readable, TolerantReader, unknown_in
@@ -58,6 +59,11 @@ class SlideOptions:
     override_mpp: bool = False
     reader: str | None = None
     skip_unreadable: bool = False
+
+    @classmethod
+    def of(cls, settings: SlideSettings) -> "SlideOptions":
+        """Take the options from the settings of a run."""
+        return cls(settings.mpp, settings.override_mpp, settings.reader, settings.skip_unreadable)
 
 
 class Slide:

@@ -61,11 +61,15 @@ def detect_tissue(slide: Slide, settings: TissueSettings) -> TissueMask:
     frame = slide.frame(max(mpp, size.x_um, size.y_um))
     scanned = _scanned(slide, frame)
     mask = np.zeros(frame.box.shape, np.bool_)
+    unreadable: tuple[Box, ...] = ()
     if settings.detect:
-        mask[scanned.slices] = tissue_in_image(slide.read(scanned, frame), frame.mpp_x, settings)
+        # What cannot be read is white, as what was not scanned.
+        read = slide.read_readable(scanned, frame)
+        mask[scanned.slices] = tissue_in_image(read.pixels, frame.mpp_x, settings)
+        unreadable = read.tiles_level0
     else:
         mask[scanned.slices] = True
-    return TissueMask(mask, frame)
+    return TissueMask(mask, frame, unreadable=unreadable)
 
 
 def tissue_in_image(rgb: NDArray[np.uint8], mpp: float, settings: TissueSettings) -> NDArray[np.bool_]:

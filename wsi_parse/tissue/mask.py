@@ -1,7 +1,8 @@
 """TissueMask: where a slide has tissue, its area, and which boxes and points lie on it."""
 
 import math
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
@@ -27,12 +28,22 @@ class TissueMask:
         The region of interest in level-0 pixels; None if the whole slide is processed.
     cautions : tuple of Caution
         What is plausible but wrong about the slide, as its overview shows it.
+    unreadable : tuple of Box
+        Stored tiles that cannot be read, in level-0 pixels, where the overview needs them: no tissue is found there.
     """
 
     mask: NDArray[np.bool_]
     frame: Frame
     region: Any = None
     cautions: tuple[Caution, ...] = ()
+    unreadable: tuple[Box, ...] = ()
+
+    def without(self, boxes_level0: Iterable[Box]) -> "TissueMask":
+        """Return the tissue without some boxes: what was not looked at is in no area."""
+        left_out = shapely.union_all([shapely.box(box.x, box.y, box.right, box.bottom) for box in boxes_level0])
+        (right, bottom) = self.frame.to_level0([(self.frame.width, self.frame.height)])[0].tolist()
+        looked_at = shapely.box(0, 0, right, bottom) if self.region is None else self.region
+        return replace(self, region=shapely.difference(looked_at, left_out))
 
     @cached_property
     def area_mm2(self) -> float:

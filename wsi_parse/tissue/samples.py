@@ -26,7 +26,9 @@ def read_samples(slide: Slide, tissue: TissueMask, mpp: float) -> list[NDArray[n
         RGB; at most 24, always the same ones, and none if there is no tissue.
     """
     frame = slide.frame(mpp)
-    return [slide.read(box, frame) for box in sample_boxes(tissue, frame)]
+    samples = (slide.read_readable(box, frame) for box in sample_boxes(tissue, frame))
+    # White in place of what cannot be read would be taken for glass.
+    return [sample.pixels for sample in samples if not sample.unknown]
 
 
 def sample_boxes(tissue: TissueMask, frame: Frame) -> list[Box]:
