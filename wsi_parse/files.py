@@ -110,14 +110,22 @@ def read_regular(path: Path) -> bytes:
         if error.errno in _NO_FILE:
             raise FileNotFoundError(errno.ENOENT, "there is no such file", str(path)) from error
         raise
+    if not stat.S_ISREG(os.fstat(handle).st_mode):
+        os.close(handle)
+        raise FileNotFoundError(errno.ENOENT, "it is not a regular file", str(path))
     with os.fdopen(handle, "rb") as file:
-        if not stat.S_ISREG(os.fstat(handle).st_mode):
-            raise FileNotFoundError(errno.ENOENT, "it is not a regular file", str(path))
         return file.read()
 
 
 # A folder above it is a file, it is a link, or a socket.
 _NO_FILE = {errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.ENXIO, errno.EISDIR}
+
+
+def clear_for_file(path: Path) -> Path:
+    """Remove a folder where a file of ours is to be, because a file cannot replace it; return the path."""
+    if path.is_dir() and not path.is_symlink():
+        remove(path)
+    return path
 
 
 def real_folder(path: Path) -> Path:

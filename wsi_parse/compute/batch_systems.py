@@ -13,7 +13,7 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 import dask
-from distributed import Client, Security
+from distributed import Client, Security, Status
 
 from wsi_parse.compute import cluster
 from wsi_parse.compute.private import LOOPBACK, PrivateScheduler, credentials_in
@@ -165,6 +165,8 @@ class _Submissions:
                     answer: str = await super()._submit_job(script_filename)
                 except (OSError, RuntimeError) as error:
                     ours._refused = str(error).rpartition("stderr:")[2].strip() or type(error).__name__
+                    # Else its cluster cannot be closed.
+                    self.status = Status.failed
                     raise
                 else:
                     ours._accepted += 1

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from wsi_parse.errors import StoreError
-from wsi_parse.files import atomic, read_regular, remove
+from wsi_parse.files import atomic, clear_for_file, read_regular
 
 
 @dataclass(frozen=True)
@@ -32,10 +32,7 @@ class SealedFile:
     def write(cls, path: Path, value: object) -> "SealedFile":
         """Write an object whole or not at all."""
         data = pickle.dumps(value)
-        if path.is_dir() and not path.is_symlink():
-            # A folder in its place is not ours, and a file cannot replace it.
-            remove(path)
-        with atomic(path) as temporary:
+        with atomic(clear_for_file(path)) as temporary:
             temporary.write_bytes(data)
         return cls(path, hashlib.sha256(data).hexdigest())
 

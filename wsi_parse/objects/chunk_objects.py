@@ -14,7 +14,7 @@ import shapely
 from numpy.typing import NDArray
 
 from wsi_parse.errors import DamagedError, StoreError
-from wsi_parse.files import atomic, read_regular, remove
+from wsi_parse.files import atomic, clear_for_file, read_regular
 from wsi_parse.objects.batch import concatenate_columns
 from wsi_parse.objects.regions import Pieces
 
@@ -79,10 +79,7 @@ class ChunkObjects:
         arrays |= {f"measurement.{name}": values for name, values in self.measurements.items()}
         for index, pieces in self.pieces.items():
             arrays |= pieces.to_arrays(f"pieces.{index}")
-        if path.is_dir() and not path.is_symlink():
-            # A folder in its place is not ours, and a file cannot replace it.
-            remove(path)
-        with atomic(path) as temporary, temporary.open("wb") as file:
+        with atomic(clear_for_file(path)) as temporary, temporary.open("wb") as file:
             np.savez(file, allow_pickle=False, **arrays)
 
     @classmethod

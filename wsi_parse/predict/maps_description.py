@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from wsi_parse.errors import StoreError
-from wsi_parse.files import read_regular, write_text
+from wsi_parse.files import clear_for_file, read_regular, write_text
 from wsi_parse.models.scale_pass import ScalePass
 from wsi_parse.predict.pass_maps import PassMaps
 from wsi_parse.predict.tile_store import TileStore
@@ -40,7 +40,7 @@ def save_description(maps: PassMaps) -> None:
     """Write the description of maps into the folder of their store."""
     bits = base64.b64encode(np.packbits(maps.selection.chosen).tobytes()).decode()
     described = _Description(version=_VERSION, scale_pass=maps.scale_pass, grid=maps.selection.grid, chosen=bits)
-    write_text(maps.store.folder / MAPS_NAME, described.model_dump_json() + "\n")
+    write_text(clear_for_file(maps.store.folder / MAPS_NAME), described.model_dump_json() + "\n")
 
 
 def load_description(folder: Path) -> PassMaps:
