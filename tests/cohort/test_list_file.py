@@ -5,14 +5,17 @@ import shutil
 import socket
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pyarrow as pa
 import pyarrow.parquet
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from tests.rights import run_as_ordinary_user
 from tests.small_slides import tissue_with_nuclei, write_slide
-from wsi_parse.cohort import Listing, list_cohort
+from wsi_parse.cohort import Listing, Outcome, list_cohort
 from wsi_parse.errors import SlideOpenError, UsageError
 
 List = Callable[..., Listing]
@@ -339,6 +342,60 @@ class TestFilesThatAreNoLists:
         for source, words in (("s3://bucket/a.svs", "is an address"), (f"{tmp_path}/**y", "is not a pattern")):
             with pytest.raises(UsageError, match=words):
                 list_cohort(source, tmp_path)
+
+
+class TestHostileLists:
+    @given(st.binary(max_size=300))
+    def test_any_bytes(self, content: bytes) -> None:
+        self._is_listed_or_refused(b"path,mpp\n" + content)
+        self._is_listed_or_refused(content)
+
+    @given(st.text("path,;\t|\"'\n\r\x0b\u2028 \0=.~/\\:*?01mpp\ufeff", max_size=200))
+    def test_any_text(self, content: str) -> None:
+        self._is_listed_or_refused(content.encode())
+        self._is_listed_or_refused(f"id;path;mpp\n{content}".encode())
+
+    def _is_listed_or_refused(self, content: bytes) -> None:
+        with TemporaryDirectory() as folder:
+            path = Path(folder, "list.csv")
+            path.write_bytes(content)
+            try:
+                listing = list_cohort(path, Path(folder, "out"))
+            except UsageError:
+                return
+            assert listing.slides or listing.problems
+            for problem in listing.problems:
+                Outcome.of_problem(problem).model_dump_json()
+                assert str(problem.error).startswith(("Line ", "The id "))
+            for row in listing.slides:
+                assert Path("out", row.id).parent == Path("out")
+
+    def test_messages_do_not_grow_with_the_list(self, listed: List) -> None:
+        listing = listed("path,id\n" + "".join(f"s{number}.svs,same\n" for number in range(1000)))
+        assert len(listing.problems) == 1000
+        assert len(str(listing.problems[0].error)) < 300
+        assert "line 6 of list.csv and 995 more. Give" in str(listing.problems[0].error)
+        listing = listed("path\n" + "b.tif\n" * 1000)
+        assert len(listing.slides) == 1
+        assert len(listing.notes) == 6
+
+    def test_too_many_rows_are_refused_while_they_are_read(self, listed: List) -> None:
+        with pytest.raises(UsageError, match="more than 200,000 rows"):
+            listed("path\n" + "a\n" * 1_000_000)
+
+    def test_long_fields(self, folder: Path, listed: List) -> None:
+        long = "x" * 100_000
+        (problem,) = listed(f"path,id\n{long},{long}\n").problems
+        assert max(map(len, (str(problem.error), problem.id, problem.slide))) < 500
+        assert listed(f"path\n{'x' * 200_000}\nb.tif\n").slides
+        table = pa.table({"path": ["b.tif"] * 100, "note": ["x" * 1_000_000] * 100})
+        pyarrow.parquet.write_table(table, folder / "long.parquet", compression="zstd")
+        assert len(list_cohort(folder / "long.parquet", folder / "out").problems) == 100
+
+    def test_a_quote_that_swallows_the_rest(self, listed: List) -> None:
+        listing = listed('path,group\nb.tif,x\nd1/b.tif,"y\nb.tif,z\n')
+        assert len(listing.slides) == 1
+        assert "Line 3 of list.csv opens a quote" in str(listing.problems[0].error)
 
 
 class TestPathsOfTheCommandLine:

@@ -21,7 +21,7 @@ from wsi_parse.text import for_terminal
 LISTS = (".csv", ".tsv", ".txt", ".parquet")
 #: Endings of tables that people have, and that are no list; what to do with them.
 SPREADSHEETS = (".xlsx", ".xls", ".xlsm", ".xlsb", ".ods", ".numbers")
-_MAX_BYTES = 64_000_000
+_MAX_BYTES = 32_000_000
 _MAX_ROWS = 200_000
 # In many countries spreadsheets separate fields by semicolons.
 _DELIMITERS = "\t;,|"
@@ -39,6 +39,8 @@ _BYTE_ORDER_MARKS = {
     codecs.BOM_UTF16_LE: "utf-16",
     codecs.BOM_UTF16_BE: "utf-16",
 }
+# Rows of Parquet that are read at a time.
+_BATCH_ROWS = 32
 # A name of ours of so many letters is too short to tell a slip from another word.
 _SHORT = 4
 # Bytes by which an encoding without a mark is recognised.
@@ -111,11 +113,14 @@ def read_list(path: Path) -> tuple[list[ListRow], list[str]]:
     except (csv.Error, pyarrow.ArrowException) as error:
         raise UsageError(f"{path.name} cannot be read: {error}.", _SAVE_AS) from error
     names = _names(path, table.columns)
-    rows = [row for position, cells in table.rows if (row := _row(position, cells, names)) is not None]
+    rows: list[ListRow] = []
+    for position, cells in table.rows:
+        if (row := _row(position, cells, names)) is not None:
+            rows.append(row)
+        if len(rows) > _MAX_ROWS:
+            raise UsageError(f"{path.name} has more than {_MAX_ROWS:,} rows.", "Divide it into several lists.")
     if not rows:
         raise UsageError(f"{path.name} has no rows.", "Add a row for each slide.")
-    if len(rows) > _MAX_ROWS:
-        raise UsageError(f"{path.name} has more than {_MAX_ROWS:,} rows.", "Divide it into several lists.")
     return rows, [table.note] * bool(table.note) + _column_notes(path, table.columns, names)
 
 
@@ -197,7 +202,9 @@ def _row(position: str, cells: Sequence[Any] | str, names: Sequence[str | None])
     for name, cell in zip(names, cells, strict=False):
         if name in LIST_COLUMNS:
             if not _is_missing(name, cell):
-                values[name] = cell
+                # Where one is missing, pandas makes 7.0 of 7.
+                is_whole = isinstance(cell, float) and cell.is_integer()
+                values[name] = int(cell) if is_whole and name != "mpp" else cell
         elif name is not None:
             is_plain = isinstance(cell, str | bool | int | float)
             extra[name] = None if cell in (None, "") else cell if is_plain else str(cell)
@@ -287,11 +294,19 @@ def _csv_rows(name: str, reader: Any, lines_before: int) -> Iterator[tuple[str, 
 
 
 def _parquet(path: Path) -> _Table:
-    count = pyarrow.parquet.read_metadata(path).num_rows
-    if count > _MAX_ROWS:
-        raise UsageError(f"{path.name} has more than {_MAX_ROWS:,} rows.", "Divide it into several lists.")
-    table = pyarrow.parquet.read_table(path)
-    positions = (f"row {number} of {path.name}" for number in range(1, table.num_rows + 1))
-    columns = [column.to_pylist() for column in table.columns]
-    rows = zip(*columns, strict=True) if columns else iter(())
-    return _Table([str(name).strip() for name in table.column_names], zip(positions, map(list, rows), strict=False))
+    file = pyarrow.parquet.ParquetFile(path)
+    groups = [file.metadata.row_group(number) for number in range(file.metadata.num_row_groups)]
+    size = sum(group.column(number).total_uncompressed_size for group in groups for number in range(group.num_columns))
+    if size > _MAX_BYTES:
+        raise UsageError(f"{path.name} is too large for a list of slides.", "Divide it into several lists.")
+    return _Table([str(name).strip() for name in file.schema_arrow.names], _parquet_rows(path.name, file))
+
+
+def _parquet_rows(name: str, file: Any) -> Iterator[tuple[str, Sequence[Any] | str]]:  # noqa: ANN401 - ParquetFile
+    """Yield rows a few at a time: one long text that is stored once may stand in all of them."""
+    number = 0
+    for batch in file.iter_batches(_BATCH_ROWS):
+        for cells in zip(*(column.to_pylist() for column in batch.columns), strict=True):
+            number += 1
+            is_long = any(isinstance(cell, str) and len(cell) > csv.field_size_limit() for cell in cells)
+            yield f"row {number} of {name}", "has a field that is too long" if is_long else list(cells)

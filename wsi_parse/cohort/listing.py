@@ -22,6 +22,10 @@ from wsi_parse.slides import list_slides
 from wsi_parse.text import for_terminal
 
 _GLOB = re.compile(r"[*?\[]")
+# So many rows are named in messages.
+_MAX_SHOWN = 5
+# Of a name that is no name of a file, so many letters are kept.
+_MAX_NAME = 255
 # Between the folders of a path, also of one that is not of this system.
 _PARTS = re.compile(r"[/\\]")
 
@@ -54,7 +58,7 @@ class _Row:
 
     def named(self) -> str:
         """Return the id of the row, or where it stands."""
-        return str(self.values.get("id") or self.position)
+        return str(self.values.get("id") or self.position)[:_MAX_NAME]
 
 
 def list_cohort(sources: str | Path | Sequence[str | Path], out: str | Path) -> Listing:
@@ -188,12 +192,14 @@ def _rows_of_list(path: Path) -> tuple[list[_Row], list[str]]:
 def _once(rows: list[_Row], listing: Listing) -> list[_Row]:
     """Take rows that say the same once."""
     first: dict[str, _Row] = {}
+    notes = []
     for row in rows:
         earlier = first.setdefault(row.content if row.values else row.position, row)
         if earlier is not row:
-            listing.notes.append(
-                f"{_at_start(row.position)} says the same as {for_terminal(earlier.position)}; it is taken once."
-            )
+            notes.append(f"{_at_start(row.position)} says the same as {for_terminal(earlier.position)}")
+    listing.notes += [f"{note}; it is taken once." for note in notes[:_MAX_SHOWN]]
+    if len(notes) > _MAX_SHOWN:
+        listing.notes.append(f"{len(notes) - _MAX_SHOWN:,} more rows say the same as others; they are taken once, too.")
     return list(first.values())
 
 
@@ -220,7 +226,7 @@ def _check_rows(rows: list[_Row], listing: Listing, out: Path) -> None:
         except (ValidationError, WsiParseError) as error:
             if isinstance(error, ValidationError):
                 error = UsageError(f"{_at_start(row.position)} is not valid: {reasons(error)}.", "Correct the list.")
-            group, name = None if group is None else str(group), _PARTS.split(slide)[-1]
+            group, name = None if group is None else str(group), _PARTS.split(slide)[-1][:_MAX_NAME]
             paths = (*row.paths, *(str(row.values[key]) for key in ("path", "roi") if key in row.values))
             listing.problems.append(Problem(row.named(), error, name, group, row.extra, paths))
         else:
@@ -235,7 +241,9 @@ def _separate_equal_ids(rows: list[_Row], listing: Listing) -> None:
         positions.setdefault(row.named().casefold(), []).append(row.position)
     for slide in listing.slides:
         if counts[slide.id.casefold()] > 1:
-            others = ", ".join(positions[slide.id.casefold()])
+            found = positions[slide.id.casefold()]
+            more = f" and {len(found) - _MAX_SHOWN:,} more" if len(found) > _MAX_SHOWN else ""
+            others = f"{', '.join(found[:_MAX_SHOWN])}{more}"
             error = UsageError(f"The id {slide.id!r} occurs more than once: {others}.", "Give each row its own id.")
             listing.problems.append(Problem.of(slide, error))
     listing.slides = [row for row in listing.slides if counts[row.id.casefold()] == 1]
