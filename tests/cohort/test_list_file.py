@@ -69,6 +69,8 @@ class TestHowTablesAreWritten:
             ("sep=;\r\npath;mpp\r\nb.tif;0.25\r\n", B | {"mpp": 0.25}),
             ('"sep=|"\r\npath|mpp\r\nb.tif|0.25\r\n', B | {"mpp": 0.25}),
             ("path\rb.tif\r", B),
+            ("\ufeff\ufeffpath\nb.tif\n", B),
+            ("path,mpp\nb.tif,٠.٥\n", B | {"mpp": 0.5}),
             ("\n\n,,\npath , MPP \n\n b.tif , 0.5 \n", B | {"mpp": 0.5}),
             ("path\tprompts\nb.tif\tnuclei; glands\n", B | {"prompts": ("nuclei", "glands")}),
             ('path;prompts\nb.tif;"nuclei; glands"\n', B | {"prompts": ("nuclei", "glands")}),
@@ -123,6 +125,23 @@ class TestHowTablesAreWritten:
         assert only(listing) == {"id": "größe", "path": "größe.tif", "group": "Größe"}
         assert "".join(listing.notes) == said
 
+    def test_a_torn_file_keeps_its_encoding(self, listed: List) -> None:
+        first, torn = listed("path\nb.tif\nb".encode("utf-16")[:-1]).slides
+        assert (first.id, torn.id) == ("b", "\ufffd")
+
+    @pytest.mark.parametrize("content", [b"\xff\xfe", b"\xef\xbb\xbf\n", b" \n\t"])
+    def test_nothing_in_any_encoding(self, listed: List, content: bytes) -> None:
+        with pytest.raises(UsageError, match="is empty"):
+            listed(content)
+
+    @pytest.mark.parametrize(
+        ("content", "said"),
+        [('"path" "mpp"\n"b.tif" 1\n', "closes a quote within a field"), ('"path,mpp\nb.tif,1\n', "never closed")],
+    )
+    def test_a_first_line_that_is_no_csv(self, listed: List, content: str, said: str) -> None:
+        with pytest.raises(UsageError, match=f"The first line of list.csv .*{said}"):
+            listed(content)
+
     def test_a_zero_byte_in_utf8_is_no_utf16(self, listed: List) -> None:
         assert only(listed(b"path,group\nb.tif,a\0b\n")) == B | {"group": "a\0b"}
 
@@ -144,6 +163,7 @@ class TestPathsOfLists:
             ("C:\\data\\a.svs", "is a path of Windows, which this machine does not have."),
             ("\\\\server\\share\\a.svs", "is a path of Windows, which this machine does not have."),
             ("~nosuch/x.svs", "cannot be found: there is no user nosuch."),
+            ("*.tif", "is a pattern, and a list names single slides."),
             ("d2", "The folder d2 contains no slide."),
         ],
     )
@@ -210,10 +230,15 @@ class TestRows:
             "Line 4 of list.csv is not valid: mpp is 250: it must be between 0.02 and 64 µm per pixel (250 looks like "
             "nanometres: 0.25 µm?). Correct the list.",
             "Line 5 of list.csv is not valid: mpp is 1 km: it must be a number, such as 0.25. Correct the list.",
-            "Line 6 of list.csv is not valid CSV (',' expected after '\"'). Correct the list.",
+            "Line 6 of list.csv closes a quote within a field. Correct the list.",
             "Line 8 of list.csv opens a quote that is never closed, so that nothing after it could be read. Correct "
             "the list.",
         ]
+
+    def test_ids_that_are_one_folder_somewhere(self, listed: List) -> None:
+        listing = listed("path,id\nb.tif,\u00e9\nd1/b.tif,E\u0301\nb.tif,good\n")
+        assert [row.id for row in listing.slides] == ["good"]
+        assert len(listing.problems) == 2
 
     def test_lines_are_those_of_the_file(self, listed: List) -> None:
         listing = listed('sep=,\npath,group\nb.tif,"one\ntwo"\n\nb.tif,x,y\n')

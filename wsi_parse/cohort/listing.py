@@ -3,6 +3,7 @@
 import hashlib
 import json
 import re
+import unicodedata
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -234,19 +235,24 @@ def _check_rows(rows: list[_Row], listing: Listing, out: Path) -> None:
 
 
 def _separate_equal_ids(rows: list[_Row], listing: Listing) -> None:
-    """Move rows with one id to the problems: they would write into one folder; some file systems ignore case."""
-    counts = Counter(row.id.casefold() for row in listing.slides)
+    """Move rows with one id to the problems: they would write into one folder."""
+    counts = Counter(map(_same, (row.id for row in listing.slides)))
     positions: dict[str, list[str]] = {}
     for row in rows:
-        positions.setdefault(row.named().casefold(), []).append(row.position)
+        positions.setdefault(_same(row.named()), []).append(row.position)
     for slide in listing.slides:
-        if counts[slide.id.casefold()] > 1:
-            found = positions[slide.id.casefold()]
+        if counts[_same(slide.id)] > 1:
+            found = positions[_same(slide.id)]
             more = f" and {len(found) - _MAX_SHOWN:,} more" if len(found) > _MAX_SHOWN else ""
             others = f"{', '.join(found[:_MAX_SHOWN])}{more}"
             error = UsageError(f"The id {slide.id!r} occurs more than once: {others}.", "Give each row its own id.")
             listing.problems.append(Problem.of(slide, error))
-    listing.slides = [row for row in listing.slides if counts[row.id.casefold()] == 1]
+    listing.slides = [row for row in listing.slides if counts[_same(row.id)] == 1]
+
+
+def _same(name: str) -> str:
+    """Return a name so that it equals those that some file systems take for the same."""
+    return unicodedata.normalize("NFC", name).casefold()
 
 
 def _at_start(position: str) -> str:

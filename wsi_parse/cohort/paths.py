@@ -69,6 +69,11 @@ def find_path(text: str, folder: Path) -> Path:
     for path in dict.fromkeys(_readings(text, folder)):
         if exists(path):
             return path
+    if "*" in text:
+        raise UsageError(
+            f"{_shown(text)} is a pattern, and a list names single slides.",
+            "Write a row for each slide, or give the pattern in place of the list.",
+        )
     if os.name != "nt" and _OF_WINDOWS.match(text):
         raise UsageError(
             f"{_shown(text)} is a path of Windows, which this machine does not have.",

@@ -91,8 +91,8 @@ def _is_slide(folder: Path, readers: Mapping[str, type[Reader]]) -> bool:
 
 
 def _with_endings(folder: Path, endings: tuple[str, ...]) -> list[Path]:
-    # Names with a leading dot are hidden files, such as those that macOS leaves on network drives. What is neither a file
-    # nor a folder, such as a link that leads nowhere, is listed: it fails when it is opened, and is not lost.
+    # Names with a leading dot are hidden files, such as those that macOS leaves on network drives. What is neither file
+    # nor folder, such as a link that leads nowhere, is listed: it fails when it is opened, and is not lost.
     return sorted(
         file
         for file in folder.iterdir()
