@@ -26,6 +26,11 @@ FAULTS: dict[str, tuple[str, str, tuple[str, ...]]] = {
         "maps, objects and outputs have a digest each; what does not fit is told before it is removed",
         ("tests/run/test_reuse.py", "tests/run/test_digests.py"),
     ),
+    "L5": (
+        "-o is the parent of a DICOM folder, the folder of an .mrxs, or the folder of the slide; slides called ...tif",
+        "another name is taken for the results; results in the folder of a slide are refused, by every way to run it",
+        ("tests/run/test_folders.py::TestResultsNeverLieInTheInput", "tests/cohort/test_list_file.py::TestRows"),
+    ),
     "L6": (
         "an unknown field, or a newer version, in run.json",
         "unknown fields are ignored; a newer or unreadable manifest is an error that says so",
@@ -37,12 +42,16 @@ FAULTS: dict[str, tuple[str, str, tuple[str, ...]]] = {
         (
             "tests/test_settings.py::test_every_number_has_bounds",
             "tests/test_settings.py::test_a_number_in_another_unit",
+            "tests/cohort/test_many_faults.py::test_a_dry_run_says_the_same",
         ),
     ),
     "W6": (
         "no tissue, a region on glass, nothing found",
         "a caution on the screen, in run.json and in the cohort's table",
-        ("tests/test_cautions.py",),
+        (
+            "tests/test_cautions.py",
+            "tests/cohort/test_many_faults.py::test_cautions_are_in_the_table_and_strict_counts_them",
+        ),
     ),
     "W9": (
         "--frame level0 with a region, on a slide with bounds",
@@ -64,6 +73,16 @@ FAULTS: dict[str, tuple[str, str, tuple[str, ...]]] = {
         "a few tiles of the slide are timed here",
         ("tests/run/test_estimate.py",),
     ),
+    "S1": (
+        "a cohort with names that are not UTF-8, notes that hold [] or nested JSON, ids such as cohort.csv, ~nosuch/x",
+        "each is a row; the tables come out, also under LC_ALL=C",
+        ("tests/cohort/test_many_faults.py::test_each_fault_is_a_row", "tests/cohort/test_outcome.py::TestNotes"),
+    ),
+    "S7": (
+        "lists with other columns, decimal commas, line breaks in quotes, NA, cp1252, an index, a row twice, long names",
+        "they are read; other columns travel to cohort.csv; a row that cannot be read is named with its line",
+        ("tests/cohort/test_list_file.py", "tests/cohort/test_listing.py"),
+    ),
     "S9": (
         "lowest versions, plug-ins as declared",
         "lowest versions are tested; a plug-in is a package found by its entry point",
@@ -72,7 +91,12 @@ FAULTS: dict[str, tuple[str, str, tuple[str, ...]]] = {
     "X3": (
         "a formula, an escape sequence, markup or an image tag as a name",
         "one function for each place escapes it",
-        ("tests/test_text.py", "tests/exporters/test_csv.py::test_no_text_is_run_as_a_formula"),
+        (
+            "tests/test_text.py",
+            "tests/exporters/test_csv.py::test_no_text_is_run_as_a_formula",
+            "tests/cohort/test_tables.py::TestColumns",
+            "tests/cohort/test_tables.py::TestSummary",
+        ),
     ),
     "X4": (
         "a file with secrets given as --config",

@@ -202,7 +202,7 @@ def _is_link(path: Path) -> bool:
 def _nearest(path: Path) -> str:
     """Ask whether a name of the same folder was meant."""
     try:
-        return did_you_mean(path.name, (one.name for one in path.parent.iterdir()))
+        return did_you_mean(path.name, (one.name for one in path.parent.iterdir() if one.name != path.name))
     except (OSError, ValueError):
         return ""
 

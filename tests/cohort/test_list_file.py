@@ -5,14 +5,17 @@ import shutil
 import socket
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pyarrow as pa
 import pyarrow.parquet
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from tests.rights import run_as_ordinary_user
 from tests.small_slides import tissue_with_nuclei, write_slide
-from wsi_parse.cohort import Listing, list_cohort
+from wsi_parse.cohort import Listing, Outcome, list_cohort
 from wsi_parse.errors import SlideOpenError, UsageError
 
 List = Callable[..., Listing]
@@ -66,6 +69,8 @@ class TestHowTablesAreWritten:
             ("sep=;\r\npath;mpp\r\nb.tif;0.25\r\n", B | {"mpp": 0.25}),
             ('"sep=|"\r\npath|mpp\r\nb.tif|0.25\r\n', B | {"mpp": 0.25}),
             ("path\rb.tif\r", B),
+            ("\ufeff\ufeffpath\nb.tif\n", B),
+            ("path,mpp\nb.tif,٠.٥\n", B | {"mpp": 0.5}),
             ("\n\n,,\npath , MPP \n\n b.tif , 0.5 \n", B | {"mpp": 0.5}),
             ("path\tprompts\nb.tif\tnuclei; glands\n", B | {"prompts": ("nuclei", "glands")}),
             ('path;prompts\nb.tif;"nuclei; glands"\n', B | {"prompts": ("nuclei", "glands")}),
@@ -120,6 +125,23 @@ class TestHowTablesAreWritten:
         assert only(listing) == {"id": "größe", "path": "größe.tif", "group": "Größe"}
         assert "".join(listing.notes) == said
 
+    def test_a_torn_file_keeps_its_encoding(self, listed: List) -> None:
+        first, torn = listed("path\nb.tif\nb".encode("utf-16")[:-1]).slides
+        assert (first.id, torn.id) == ("b", "\ufffd")
+
+    @pytest.mark.parametrize("content", [b"\xff\xfe", b"\xef\xbb\xbf\n", b" \n\t"])
+    def test_nothing_in_any_encoding(self, listed: List, content: bytes) -> None:
+        with pytest.raises(UsageError, match="is empty"):
+            listed(content)
+
+    @pytest.mark.parametrize(
+        ("content", "said"),
+        [('"path" "mpp"\n"b.tif" 1\n', "closes a quote within a field"), ('"path,mpp\nb.tif,1\n', "never closed")],
+    )
+    def test_a_first_line_that_is_no_csv(self, listed: List, content: str, said: str) -> None:
+        with pytest.raises(UsageError, match=f"The first line of list.csv .*{said}"):
+            listed(content)
+
     def test_a_zero_byte_in_utf8_is_no_utf16(self, listed: List) -> None:
         assert only(listed(b"path,group\nb.tif,a\0b\n")) == B | {"group": "a\0b"}
 
@@ -141,6 +163,7 @@ class TestPathsOfLists:
             ("C:\\data\\a.svs", "is a path of Windows, which this machine does not have."),
             ("\\\\server\\share\\a.svs", "is a path of Windows, which this machine does not have."),
             ("~nosuch/x.svs", "cannot be found: there is no user nosuch."),
+            ("*.tif", "is a pattern, and a list names single slides."),
             ("d2", "The folder d2 contains no slide."),
         ],
     )
@@ -207,10 +230,15 @@ class TestRows:
             "Line 4 of list.csv is not valid: mpp is 250: it must be between 0.02 and 64 µm per pixel (250 looks like "
             "nanometres: 0.25 µm?). Correct the list.",
             "Line 5 of list.csv is not valid: mpp is 1 km: it must be a number, such as 0.25. Correct the list.",
-            "Line 6 of list.csv is not valid CSV (',' expected after '\"'). Correct the list.",
+            "Line 6 of list.csv closes a quote within a field. Correct the list.",
             "Line 8 of list.csv opens a quote that is never closed, so that nothing after it could be read. Correct "
             "the list.",
         ]
+
+    def test_ids_that_are_one_folder_somewhere(self, listed: List) -> None:
+        listing = listed("path,id\nb.tif,\u00e9\nd1/b.tif,E\u0301\nb.tif,good\n")
+        assert [row.id for row in listing.slides] == ["good"]
+        assert len(listing.problems) == 2
 
     def test_lines_are_those_of_the_file(self, listed: List) -> None:
         listing = listed('sep=,\npath,group\nb.tif,"one\ntwo"\n\nb.tif,x,y\n')
@@ -339,6 +367,60 @@ class TestFilesThatAreNoLists:
         for source, words in (("s3://bucket/a.svs", "is an address"), (f"{tmp_path}/**y", "is not a pattern")):
             with pytest.raises(UsageError, match=words):
                 list_cohort(source, tmp_path)
+
+
+class TestHostileLists:
+    @given(st.binary(max_size=300))
+    def test_any_bytes(self, content: bytes) -> None:
+        self._is_listed_or_refused(b"path,mpp\n" + content)
+        self._is_listed_or_refused(content)
+
+    @given(st.text("path,;\t|\"'\n\r\x0b\u2028 \0=.~/\\:*?01mpp\ufeff", max_size=200))
+    def test_any_text(self, content: str) -> None:
+        self._is_listed_or_refused(content.encode())
+        self._is_listed_or_refused(f"id;path;mpp\n{content}".encode())
+
+    def _is_listed_or_refused(self, content: bytes) -> None:
+        with TemporaryDirectory() as folder:
+            path = Path(folder, "list.csv")
+            path.write_bytes(content)
+            try:
+                listing = list_cohort(path, Path(folder, "out"))
+            except UsageError:
+                return
+            assert listing.slides or listing.problems
+            for problem in listing.problems:
+                Outcome.of_problem(problem).model_dump_json()
+                assert str(problem.error).startswith(("Line ", "The id "))
+            for row in listing.slides:
+                assert Path("out", row.id).parent == Path("out")
+
+    def test_messages_do_not_grow_with_the_list(self, listed: List) -> None:
+        listing = listed("path,id\n" + "".join(f"s{number}.svs,same\n" for number in range(1000)))
+        assert len(listing.problems) == 1000
+        assert len(str(listing.problems[0].error)) < 300
+        assert "line 6 of list.csv and 995 more. Give" in str(listing.problems[0].error)
+        listing = listed("path\n" + "b.tif\n" * 1000)
+        assert len(listing.slides) == 1
+        assert len(listing.notes) == 6
+
+    def test_too_many_rows_are_refused_while_they_are_read(self, listed: List) -> None:
+        with pytest.raises(UsageError, match="more than 200,000 rows"):
+            listed("path\n" + "a\n" * 1_000_000)
+
+    def test_long_fields(self, folder: Path, listed: List) -> None:
+        long = "x" * 100_000
+        (problem,) = listed(f"path,id\n{long},{long}\n").problems
+        assert max(map(len, (str(problem.error), problem.id, problem.slide))) < 500
+        assert listed(f"path\n{'x' * 200_000}\nb.tif\n").slides
+        table = pa.table({"path": ["b.tif"] * 100, "note": ["x" * 1_000_000] * 100})
+        pyarrow.parquet.write_table(table, folder / "long.parquet", compression="zstd")
+        assert len(list_cohort(folder / "long.parquet", folder / "out").problems) == 100
+
+    def test_a_quote_that_swallows_the_rest(self, listed: List) -> None:
+        listing = listed('path,group\nb.tif,x\nd1/b.tif,"y\nb.tif,z\n')
+        assert len(listing.slides) == 1
+        assert "Line 3 of list.csv opens a quote" in str(listing.problems[0].error)
 
 
 class TestPathsOfTheCommandLine:

@@ -1,6 +1,7 @@
 """A cohort of tiny slides of which each has another fault: every one is a row, and the tables come out."""
 
 import csv
+import json
 import os
 import socket
 import subprocess
@@ -56,7 +57,8 @@ FAULTS = {
     "nonsense": Fault("good.svs", "mpp is fine: it must be a number", {"mpp": "fine"}),
     "other_mpp": Fault("good.svs", "--override-mpp", {"mpp": "0.5"}),
     "no_roi": Fault("good.svs", "missing.geojson", {"roi": "missing.geojson"}),
-    "outside": Fault("good.svs", "", {"roi": "outside.geojson"}),
+    "outside": Fault("good.svs", "lies outside of the slide", {"roi": "outside.geojson"}),
+    "corner": Fault("good.svs", "", {"roi": "corner.geojson"}),
     "no_mpp": Fault("no_mpp.tif", "--mpp"),
     "blank": Fault("blank.svs", ""),
     "deep": Fault("deep.tif", "16"),
@@ -101,10 +103,11 @@ def make_slides(folder: Path) -> None:
     with (folder / "damaged.svs").open("r+b") as file:
         file.seek(offset)
         file.write(bytes(count))
-    box = [[9000, 9000], [9500, 9000], [9500, 9500], [9000, 9500], [9000, 9000]]
-    (folder / "outside.geojson").write_text(
-        f'{{"type":"Feature","properties":{{}},"geometry":{{"type":"Polygon","coordinates":[{box}]}}}}'
-    )
+    for name, low, high in (("outside", 9000, 9500), ("corner", 560, 595)):
+        ring = [[low, low], [high, low], [high, high], [low, high], [low, low]]
+        polygon = {"type": "Polygon", "coordinates": [ring]}
+        feature = {"type": "Feature", "properties": {}, "geometry": polygon}
+        (folder / f"{name}.geojson").write_text(json.dumps(feature))
     (folder / "odd").mkdir()
     # The name is not valid UTF-8: an old file server had another encoding.
     (folder / "odd" / os.fsdecode(b"gr\xf6\xdfe.svs")).write_bytes(whole)
@@ -188,7 +191,7 @@ def test_each_fault_is_a_row(folder: Path, tmp_path: Path, environment: dict[str
     (odd,) = found.values()
     assert (odd["id"], odd["slide"], odd["state"]) == ("gr__e", r"gr\udcf6\udcdfe.svs", "done"), odd["error"]
     cautioned = {row["id"]: row["cautions"] for row in rows if row["cautions"]}
-    assert cautioned["outside"] == "roi-without-tissue"
+    assert cautioned["corner"] == "roi-without-tissue"
     table = pyarrow.parquet.read_table(out / "cohort.parquet")
     assert table.num_rows == len(rows)
     text = (out / "summary.md").read_text(encoding="utf-8")
@@ -198,11 +201,11 @@ def test_each_fault_is_a_row(folder: Path, tmp_path: Path, environment: dict[str
 
 
 def test_cautions_are_in_the_table_and_strict_counts_them(folder: Path, tmp_path: Path) -> None:
-    only = ("--only", "outside")
+    only = ("--only", "corner")
     ended = run(folder, tmp_path / "out", *only)
     assert ended.returncode == 0, ended.stderr
     with (tmp_path / "out" / "cohort.csv").open(newline="", encoding="utf-8") as file:
-        row = next(row for row in csv.DictReader(file) if row["id"] == "outside")
+        row = next(row for row in csv.DictReader(file) if row["id"] == "corner")
     assert row["cautions"] == "roi-without-tissue"
     assert "## Cautions" in (tmp_path / "out" / "summary.md").read_text(encoding="utf-8")
     strict = run(folder, tmp_path / "out", *only, "--strict")

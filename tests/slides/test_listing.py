@@ -1,9 +1,12 @@
 """Files and folders are expanded to slides, and a copied slide keeps its fingerprint."""
 
+import os
+import sys
 from pathlib import Path
 
 import pytest
 
+from tests.rights import run_as_ordinary_user
 from wsi_parse.errors import SlideOpenError, UnknownNameError, UsageError
 from wsi_parse.slides import SlideOptions, list_slides, open_slide
 from wsi_parse.synthetic import IDENTIFIERS, SyntheticSlide, write_svs_like
@@ -61,6 +64,26 @@ def test_hidden_files_and_parts_of_slides_are_not_slides(tmp_path: Path) -> None
     for name in ("c.vms", "c_map2.jpg"):
         (tmp_path / name).touch()
     assert [path.name for path in list_slides([tmp_path])] == ["b.svs", "c.vms"]
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="links and pipes")
+def test_what_lies_in_a_folder_and_cannot_be_opened_is_not_lost(tmp_path: Path) -> None:
+    (tmp_path / "a.svs").touch()
+    (tmp_path / "gone.svs").symlink_to("nothing")
+    (tmp_path / "loop.svs").symlink_to("loop.svs")
+    os.mkfifo(tmp_path / "pipe.svs")
+    (tmp_path / "folder.svs").mkdir()
+    assert [path.name for path in list_slides([tmp_path])] == ["a.svs", "gone.svs", "loop.svs", "pipe.svs"]
+
+
+def test_a_folder_that_may_not_be_read_does_not_keep_back_its_neighbours(tmp_path: Path) -> None:
+    (tmp_path / "a.svs").touch()
+    (tmp_path / "lost+found").mkdir()
+    (tmp_path / "lost+found").chmod(0)
+    code = "import sys; from wsi_parse.slides import list_slides; print([p.name for p in list_slides(sys.argv[1:])])"
+    ended = run_as_ordinary_user(code, tmp_path)
+    assert ended.stdout.strip() == "['a.svs']", ended.stderr
+    assert "lost+found is left out: Permission denied." in ended.stderr
 
 
 def test_a_slide_named_twice_is_done_once(painted: Path) -> None:

@@ -66,7 +66,7 @@ class CohortSlide(BaseModel):
         found = _NUMBER.fullmatch(value.strip())
         if found is None:
             raise ValueError("it must be a number, such as 0.25")
-        return found[1].replace(",", ".")
+        return float(found[1].replace(",", "."))
 
     @field_validator("mpp")
     @classmethod
@@ -143,7 +143,7 @@ def _reason(item: Any) -> str:  # noqa: ANN401 - pydantic's ErrorDetails
     must = re.sub("^(Input|String|Value) should ", "it must ", must)
     shown = for_terminal(str(item["input"]))[:120]
     if column == "id":
-        return f"the id {shown!r} {must}"
+        return f"the id '{shown}' {must}"
     return f"{column} is {shown}: {must}"
 
 

@@ -21,7 +21,7 @@ from wsi_parse.text import for_terminal
 LISTS = (".csv", ".tsv", ".txt", ".parquet")
 #: Endings of tables that people have, and that are no list; what to do with them.
 SPREADSHEETS = (".xlsx", ".xls", ".xlsm", ".xlsb", ".ods", ".numbers")
-_MAX_BYTES = 64_000_000
+_MAX_BYTES = 32_000_000
 _MAX_ROWS = 200_000
 # In many countries spreadsheets separate fields by semicolons.
 _DELIMITERS = "\t;,|"
@@ -39,6 +39,8 @@ _BYTE_ORDER_MARKS = {
     codecs.BOM_UTF16_LE: "utf-16",
     codecs.BOM_UTF16_BE: "utf-16",
 }
+# Rows of Parquet that are read at a time.
+_BATCH_ROWS = 32
 # A name of ours of so many letters is too short to tell a slip from another word.
 _SHORT = 4
 # Bytes by which an encoding without a mark is recognised.
@@ -108,14 +110,19 @@ def read_list(path: Path) -> tuple[list[ListRow], list[str]]:
         table = _parquet(path) if path.suffix.lower() == ".parquet" else _text(path)
     except OSError as error:
         raise UsageError(f"{path.name} cannot be read: {error.strerror or error}.", CHECK_RIGHTS) from error
-    except (csv.Error, pyarrow.ArrowException) as error:
-        raise UsageError(f"{path.name} cannot be read: {error}.", _SAVE_AS) from error
+    except csv.Error as error:
+        raise UsageError(f"The first line of {path.name} {_csv_problem(error)}.", _SAVE_AS) from error
+    except pyarrow.ArrowException as error:
+        raise UsageError(f"{path.name} cannot be read: {for_terminal(error)[:300]}.", _SAVE_AS) from error
     names = _names(path, table.columns)
-    rows = [row for position, cells in table.rows if (row := _row(position, cells, names)) is not None]
+    rows: list[ListRow] = []
+    for position, cells in table.rows:
+        if (row := _row(position, cells, names)) is not None:
+            rows.append(row)
+        if len(rows) > _MAX_ROWS:
+            raise UsageError(f"{path.name} has more than {_MAX_ROWS:,} rows.", "Divide it into several lists.")
     if not rows:
         raise UsageError(f"{path.name} has no rows.", "Add a row for each slide.")
-    if len(rows) > _MAX_ROWS:
-        raise UsageError(f"{path.name} has more than {_MAX_ROWS:,} rows.", "Divide it into several lists.")
     return rows, [table.note] * bool(table.note) + _column_notes(path, table.columns, names)
 
 
@@ -125,11 +132,12 @@ def _names(path: Path, columns: Sequence[str]) -> list[str | None]:
     if twice := next((name for name in ours if ours.count(name) > 1), None):
         raise UsageError(f"{path.name} has the column {twice!r} twice.", "Give each column its own name.")
     if "path" not in ours:
+        meant = closest("path", columns)
         shown = ", ".join(for_terminal(column)[:40] for column in columns[:12] if column)
         raise UsageError(
             f"{path.name} has no column 'path'; its first line is: {shown}.",
-            f"{' '.join(filter(None, [did_you_mean('path', columns)]))} Write the names of the columns into the first "
-            "line; the one with the slides is called path.",
+            "Write the names of the columns into the first line, separated by commas, semicolons or tabs; the one with "
+            f"the slides is called path.{f' Is it {for_terminal(meant)!r}?' if meant else ''}",
         )
     others = [column for column in columns if column.lower() not in LIST_COLUMNS and not _INDEX.fullmatch(column)]
     extra = iter(extra_names(others))
@@ -197,7 +205,9 @@ def _row(position: str, cells: Sequence[Any] | str, names: Sequence[str | None])
     for name, cell in zip(names, cells, strict=False):
         if name in LIST_COLUMNS:
             if not _is_missing(name, cell):
-                values[name] = cell
+                # Where one is missing, pandas makes 7.0 of 7.
+                is_whole = isinstance(cell, float) and cell.is_integer()
+                values[name] = int(cell) if is_whole and name != "mpp" else cell
         elif name is not None:
             is_plain = isinstance(cell, str | bool | int | float)
             extra[name] = None if cell in (None, "") else cell if is_plain else str(cell)
@@ -212,16 +222,17 @@ def _is_missing(name: str, cell: object) -> bool:
 
 def _text(path: Path) -> _Table:
     data = path.read_bytes()
-    if not data.strip():
-        raise UsageError(f"{path.name} is empty.", "Write a line with names of columns, and a row for each slide.")
     if data.startswith((b"PK\x03\x04", b"\xd0\xcf\x11\xe0")):
         raise UsageError(f"{path.name} is the file of a spreadsheet program, whatever its name ends in.", _SAVE_AS)
     text, encoding = decode(data)
-    note = ""
+    # Files that were put together have a mark each.
+    text, note = text.lstrip("\ufeff"), ""
     if encoding in ("cp1252", "latin-1"):
         note = f"{path.name} is not UTF-8; it was read as Windows-1252. If letters look wrong, save it as CSV UTF-8."
     elif not encoding.startswith("utf-8"):
         note = f"{path.name} was read as {encoding.upper()}."
+    if not text.strip():
+        raise UsageError(f"{path.name} is empty.", "Write a line with names of columns, and a row for each slide.")
     lines_before, delimiter = 0, ""
     if separator := _SEPARATOR_LINE.match(text):
         text, delimiter, lines_before = text[separator.end() :], separator[1], 1
@@ -246,10 +257,11 @@ def decode(data: bytes) -> tuple[str, str]:
     (('Größe', 'cp1252'), ('path', 'utf-16-le'))
     """
     marked = next((name for mark, name in _BYTE_ORDER_MARKS.items() if data.startswith(mark)), None)
-    guesses = [marked] if marked else []
+    if marked:
+        return data.decode(marked, "replace"), marked
     even, odd = data[:_LOOKED_AT:2].count(0), data[1:_LOOKED_AT:2].count(0)
-    if not marked and even + odd > len(data[:_LOOKED_AT]) // 4:
-        guesses.append("utf-16-le" if odd > even else "utf-16-be")
+    is_wide = even + odd > len(data[:_LOOKED_AT]) // 4
+    guesses = ["utf-16-le" if odd > even else "utf-16-be"] if is_wide else []
     for encoding in (*guesses, "utf-8", "cp1252"):
         try:
             return data.decode(encoding), encoding
@@ -278,20 +290,34 @@ def _csv_rows(name: str, reader: Any, lines_before: int) -> Iterator[tuple[str, 
         except StopIteration:
             return
         except csv.Error as error:
-            if "unexpected end" in str(error):
-                yield position, "opens a quote that is never closed, so that nothing after it could be read"
-            else:
-                yield position, f"is not valid CSV ({error})"
+            yield position, _csv_problem(error)
         else:
             yield position, cells
 
 
+def _csv_problem(error: csv.Error) -> str:
+    """Say what is wrong with a line, as the end of a sentence."""
+    if "unexpected end" in str(error):
+        return "opens a quote that is never closed, so that nothing after it could be read"
+    if "expected after" in str(error):
+        return "closes a quote within a field"
+    return f"is not valid CSV ({error})"
+
+
 def _parquet(path: Path) -> _Table:
-    count = pyarrow.parquet.read_metadata(path).num_rows
-    if count > _MAX_ROWS:
-        raise UsageError(f"{path.name} has more than {_MAX_ROWS:,} rows.", "Divide it into several lists.")
-    table = pyarrow.parquet.read_table(path)
-    positions = (f"row {number} of {path.name}" for number in range(1, table.num_rows + 1))
-    columns = [column.to_pylist() for column in table.columns]
-    rows = zip(*columns, strict=True) if columns else iter(())
-    return _Table([str(name).strip() for name in table.column_names], zip(positions, map(list, rows), strict=False))
+    file = pyarrow.parquet.ParquetFile(path)
+    groups = [file.metadata.row_group(number) for number in range(file.metadata.num_row_groups)]
+    size = sum(group.column(number).total_uncompressed_size for group in groups for number in range(group.num_columns))
+    if size > _MAX_BYTES:
+        raise UsageError(f"{path.name} is too large for a list of slides.", "Divide it into several lists.")
+    return _Table([str(name).strip() for name in file.schema_arrow.names], _parquet_rows(path.name, file))
+
+
+def _parquet_rows(name: str, file: Any) -> Iterator[tuple[str, Sequence[Any] | str]]:  # noqa: ANN401 - ParquetFile
+    """Yield rows a few at a time: one long text that is stored once may stand in all of them."""
+    number = 0
+    for batch in file.iter_batches(_BATCH_ROWS):
+        for cells in zip(*(column.to_pylist() for column in batch.columns), strict=True):
+            number += 1
+            is_long = any(isinstance(cell, str) and len(cell) > csv.field_size_limit() for cell in cells)
+            yield f"row {number} of {name}", "has a field that is too long" if is_long else list(cells)

@@ -3,6 +3,7 @@
 import hashlib
 import json
 import re
+import unicodedata
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -22,6 +23,10 @@ from wsi_parse.slides import list_slides
 from wsi_parse.text import for_terminal
 
 _GLOB = re.compile(r"[*?\[]")
+# So many rows are named in messages.
+_MAX_SHOWN = 5
+# Of a name that is no name of a file, so many letters are kept.
+_MAX_NAME = 255
 # Between the folders of a path, also of one that is not of this system.
 _PARTS = re.compile(r"[/\\]")
 
@@ -54,7 +59,7 @@ class _Row:
 
     def named(self) -> str:
         """Return the id of the row, or where it stands."""
-        return str(self.values.get("id") or self.position)
+        return str(self.values.get("id") or self.position)[:_MAX_NAME]
 
 
 def list_cohort(sources: str | Path | Sequence[str | Path], out: str | Path) -> Listing:
@@ -188,12 +193,14 @@ def _rows_of_list(path: Path) -> tuple[list[_Row], list[str]]:
 def _once(rows: list[_Row], listing: Listing) -> list[_Row]:
     """Take rows that say the same once."""
     first: dict[str, _Row] = {}
+    notes = []
     for row in rows:
         earlier = first.setdefault(row.content if row.values else row.position, row)
         if earlier is not row:
-            listing.notes.append(
-                f"{_at_start(row.position)} says the same as {for_terminal(earlier.position)}; it is taken once."
-            )
+            notes.append(f"{_at_start(row.position)} says the same as {for_terminal(earlier.position)}")
+    listing.notes += [f"{note}; it is taken once." for note in notes[:_MAX_SHOWN]]
+    if len(notes) > _MAX_SHOWN:
+        listing.notes.append(f"{len(notes) - _MAX_SHOWN:,} more rows say the same as others; they are taken once, too.")
     return list(first.values())
 
 
@@ -220,7 +227,7 @@ def _check_rows(rows: list[_Row], listing: Listing, out: Path) -> None:
         except (ValidationError, WsiParseError) as error:
             if isinstance(error, ValidationError):
                 error = UsageError(f"{_at_start(row.position)} is not valid: {reasons(error)}.", "Correct the list.")
-            group, name = None if group is None else str(group), _PARTS.split(slide)[-1]
+            group, name = None if group is None else str(group), _PARTS.split(slide)[-1][:_MAX_NAME]
             paths = (*row.paths, *(str(row.values[key]) for key in ("path", "roi") if key in row.values))
             listing.problems.append(Problem(row.named(), error, name, group, row.extra, paths))
         else:
@@ -228,17 +235,24 @@ def _check_rows(rows: list[_Row], listing: Listing, out: Path) -> None:
 
 
 def _separate_equal_ids(rows: list[_Row], listing: Listing) -> None:
-    """Move rows with one id to the problems: they would write into one folder; some file systems ignore case."""
-    counts = Counter(row.id.casefold() for row in listing.slides)
+    """Move rows with one id to the problems: they would write into one folder."""
+    counts = Counter(map(_same, (row.id for row in listing.slides)))
     positions: dict[str, list[str]] = {}
     for row in rows:
-        positions.setdefault(row.named().casefold(), []).append(row.position)
+        positions.setdefault(_same(row.named()), []).append(row.position)
     for slide in listing.slides:
-        if counts[slide.id.casefold()] > 1:
-            others = ", ".join(positions[slide.id.casefold()])
+        if counts[_same(slide.id)] > 1:
+            found = positions[_same(slide.id)]
+            more = f" and {len(found) - _MAX_SHOWN:,} more" if len(found) > _MAX_SHOWN else ""
+            others = f"{', '.join(found[:_MAX_SHOWN])}{more}"
             error = UsageError(f"The id {slide.id!r} occurs more than once: {others}.", "Give each row its own id.")
             listing.problems.append(Problem.of(slide, error))
-    listing.slides = [row for row in listing.slides if counts[row.id.casefold()] == 1]
+    listing.slides = [row for row in listing.slides if counts[_same(row.id)] == 1]
+
+
+def _same(name: str) -> str:
+    """Return a name so that it equals those that some file systems take for the same."""
+    return unicodedata.normalize("NFC", name).casefold()
 
 
 def _at_start(position: str) -> str:

@@ -12,6 +12,7 @@ from wsi_parse.gates import exists, shown
 from wsi_parse.slides import list_slides
 from wsi_parse.text import for_terminal
 
+_MAX_SHOWN = 300
 _ADDRESS = re.compile(r"[a-z][a-z0-9+.-]*://", re.IGNORECASE)
 _OF_WINDOWS = re.compile(r"[a-z]:[\\/]|\\\\", re.IGNORECASE)
 
@@ -34,8 +35,13 @@ def check_local(text: str) -> None:
         if found[0].lower() == "file://":
             remedy = "Give the path without file://."
         raise UsageError(
-            f"{for_terminal(text)} is an address ({found[0]}), and wsi-parse reads files of this machine.", remedy
+            f"{_shown(text)} is an address ({found[0]}), and wsi-parse reads files of this machine.", remedy
         )
+
+
+def _shown(text: str) -> str:
+    """Return a path for a message; of a very long one, its end."""
+    return for_terminal(text if len(text) <= _MAX_SHOWN else f"…{text[-_MAX_SHOWN:]}")
 
 
 def find_path(text: str, folder: Path) -> Path:
@@ -60,19 +66,24 @@ def find_path(text: str, folder: Path) -> Path:
         It is an address, a path of Windows on another system, or names a user that does not exist.
     """
     check_local(text)
-    for path in _readings(text, folder):
+    for path in dict.fromkeys(_readings(text, folder)):
         if exists(path):
             return path
+    if "*" in text:
+        raise UsageError(
+            f"{_shown(text)} is a pattern, and a list names single slides.",
+            "Write a row for each slide, or give the pattern in place of the list.",
+        )
     if os.name != "nt" and _OF_WINDOWS.match(text):
         raise UsageError(
-            f"{for_terminal(text)} is a path of Windows, which this machine does not have.",
+            f"{_shown(text)} is a path of Windows, which this machine does not have.",
             "Write the path as it is on this machine.",
         )
     try:
         return folder / Path(text).expanduser()
     except RuntimeError:
         raise UsageError(
-            f"{for_terminal(text)} cannot be found: there is no user {for_terminal(Path(text).parts[0][1:])}.",
+            f"{_shown(text)} cannot be found: there is no user {_shown(Path(text).parts[0][1:])}.",
             "Write the whole path.",
         ) from None
 

@@ -129,7 +129,7 @@ class _Cohort:
             self._write()
         if self.table_error:
             raise StoreError(
-                f"The tables cannot be written: {self.table_error}.",
+                f"The tables cannot be written: {self.table_error.rstrip('.')}.",
                 "Make them writable, and run the same command again.",
             )
         return self.outcomes()
@@ -269,9 +269,16 @@ class _Cohort:
     def _write(self) -> None:
         self.written, self.table_error = time.monotonic(), ""
         try:
-            write_tables(self.outcomes(), self.out)
+            notes = write_tables(self.outcomes(), self.out)
         except OSError as error:
             self.table_error = error.strerror or str(error)
+            return
+        except Exception as error:  # noqa: BLE001 - the slides go on; it is told at the end
+            report_traceback(error)
+            self.table_error = f"{type(error).__name__}: {error}"
+            return
+        for note in notes:
+            self.listener.note(note)
 
 
 @dataclass

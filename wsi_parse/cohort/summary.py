@@ -27,7 +27,10 @@ def summary(outcomes: Sequence[Outcome]) -> str:
         f"**{', '.join(states)}.**" + (" Run the same command again to process the open slides." if left else "")
     )
     if failed:
-        parts += ["## Failed", _table(("slide", "stage", "error"), [_failure(outcome) for outcome in failed])]
+        parts += [
+            "## Failed",
+            _table(("slide", "stage", "error"), [_failure(outcome) for outcome in failed], _MAX_ROWS),
+        ]
         parts.append("Correct the causes, then run the same command again with `--retry-failed`.")
     cautions = [(outcome.id, one) for outcome in done for one in outcome.cautions]
     if cautions:
@@ -35,7 +38,7 @@ def summary(outcomes: Sequence[Outcome]) -> str:
         shown = ", ".join(f"{for_markdown(code)} ({count})" for code, count in counts.most_common())
         rows = [(for_markdown(name), for_markdown(f"{one['text']} {one['remedy']}")) for name, one in cautions]
         parts += ["## Cautions", f"Look at these slides before you use the results: {shown}."]
-        parts.append(_table(("slide", "caution"), rows))
+        parts.append(_table(("slide", "caution"), rows, _MAX_ROWS))
     if done:
         parts += ["## Objects", _objects(done), _HOW_TO_READ]
         parts += dict.fromkeys(for_markdown(one) for outcome in done for one in outcome.limitations)
@@ -114,8 +117,9 @@ def _slides(count: int) -> str:
     return f"{count:,} slide{'' if count == 1 else 's'}"
 
 
-def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+def _table(head: Sequence[str], rows: Sequence[Sequence[str]], most: int | None = None) -> str:
     """Write a table; text from outside is escaped already."""
-    lines = [f"| {' | '.join(row)} |" for row in (head, *rows[:_MAX_ROWS])]
-    more = [f"| and {len(rows) - _MAX_ROWS:,} more in cohort.csv |{' |' * (len(head) - 1)}"] * (len(rows) > _MAX_ROWS)
+    lines = [f"| {' | '.join(row)} |" for row in (head, *rows[:most])]
+    left = len(rows) - (most or len(rows))
+    more = [f"| and {left:,} more in cohort.csv |{' |' * (len(head) - 1)}"] if left > 0 else []
     return "\n".join([lines[0], f"|{' --- |' * len(head)}", *lines[1:], *more])

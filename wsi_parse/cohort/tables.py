@@ -11,30 +11,57 @@ import pyarrow.parquet
 
 from wsi_parse.cohort.columns import FIRST, LAST, OF_PROMPT, prompt_names
 from wsi_parse.cohort.outcome import Outcome
+from wsi_parse.cohort.own_files import replace_own
 from wsi_parse.cohort.summary import prompts_of, summary
-from wsi_parse.files import atomic, write_text
 from wsi_parse.run.folders import COHORT_FILES
 from wsi_parse.text import RESEARCH_ONLY, for_csv
 
 CSV_TABLE, PARQUET_TABLE, SUMMARY = COHORT_FILES
+_MARKS = Path(".cohort") / "tables"
 # What of an outcome is not a column of its own.
 _NO_COLUMNS = {"counts", "per_mm2", "unsure", "limitations", "cautions", "extra"}
 
 
-def write_tables(outcomes: Sequence[Outcome], out: Path) -> None:
-    """Write cohort.csv, cohort.parquet and summary.md.
+def write_tables(outcomes: Sequence[Outcome], out: Path) -> list[str]:
+    """Write cohort.csv, cohort.parquet and summary.md; one that a person changed is kept aside.
 
     Text from outside is escaped in cohort.csv and in summary.md; cohort.parquet holds it as it is.
+
+    Returns
+    -------
+    list of str
+        What was kept aside, in sentences.
+
+    Raises
+    ------
+    OSError
+        One of them cannot be written; the others are.
     """
     table = table_of(outcomes)
-    with atomic(out / PARQUET_TABLE) as temporary:
-        pyarrow.parquet.write_table(table, temporary)
+    contents = {CSV_TABLE: _as_csv(table), PARQUET_TABLE: _as_parquet(table), SUMMARY: summary(outcomes).encode()}
+    notes, failure = [], None
+    for name, content in contents.items():
+        try:
+            notes.append(replace_own(out / name, content, out / _MARKS))
+        except OSError as error:
+            failure = failure or error
+    if failure is not None:
+        raise failure
+    return [note for note in notes if note]
+
+
+def _as_csv(table: pa.Table) -> bytes:
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(map(for_csv, table.column_names))
     writer.writerows(zip(*(map(_cell, column.to_pylist()) for column in table.columns), strict=True))
-    write_text(out / CSV_TABLE, text.getvalue())
-    write_text(out / SUMMARY, summary(outcomes))
+    return text.getvalue().encode()
+
+
+def _as_parquet(table: pa.Table) -> bytes:
+    content = io.BytesIO()
+    pyarrow.parquet.write_table(table, content)
+    return content.getvalue()
 
 
 def table_of(outcomes: Sequence[Outcome]) -> pa.Table:

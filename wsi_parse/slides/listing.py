@@ -1,6 +1,7 @@
 """list_slides: the slides in the files and folders that a user gives."""
 
 import logging
+import os
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
@@ -69,7 +70,10 @@ def _slides_of_folder(folder: Path, readers: Mapping[str, type[Reader]]) -> list
     if any(has_ending(file, _WITH_PICTURES_BESIDE) for file in inside):
         inside = [file for file in inside if not has_ending(file, _PICTURES)]
     for subfolder in sorted(path for path in folder.iterdir() if path.is_dir()):
-        inside += [subfolder] if _is_slide(subfolder, readers) else _with_endings(subfolder, (".dcm",))
+        try:
+            inside += [subfolder] if _is_slide(subfolder, readers) else _with_endings(subfolder, (".dcm",))
+        except OSError as error:
+            logger.warning("The folder %s is left out: %s.", subfolder, error.strerror or error)
     if not inside:
         raise UsageError(
             f"The folder {folder} contains no slide.",
@@ -87,16 +91,18 @@ def _is_slide(folder: Path, readers: Mapping[str, type[Reader]]) -> bool:
 
 
 def _with_endings(folder: Path, endings: tuple[str, ...]) -> list[Path]:
-    # Names with a leading dot are hidden files, such as those that macOS leaves on network drives.
+    # Names with a leading dot are hidden files, such as those that macOS leaves on network drives. What is neither file
+    # nor folder, such as a link that leads nowhere, is listed: it fails when it is opened, and is not lost.
     return sorted(
         file
         for file in folder.iterdir()
-        if has_ending(file, endings) and not file.name.startswith(".") and file.is_file()
+        if has_ending(file, endings) and not file.name.startswith(".") and not file.is_dir()
     )
 
 
 def _identity(file: Path) -> object:
-    resolved = file.resolve()
+    # Links that lead to themselves are no error here.
+    resolved = Path(os.path.realpath(file))
     try:
         series = series_of(resolved) if resolved.is_file() else None
     except OSError:
