@@ -145,10 +145,12 @@ def test_damage_of_any_kind_is_an_error_of_ours_or_harmless(
     for _ in range(data.draw(st.integers(1, 4))):
         content[data.draw(ends) % len(content)] = data.draw(st.sampled_from([0, 1, 127, 128, 255]))
     path = tmp_path / source.name
-    path.write_bytes(content)
+    path.write_bytes(content[: data.draw(st.one_of(st.just(len(content)), st.integers(0, len(content))))])
+    options = SlideOptions(mpp=0.25, override_mpp=True, skip_unreadable=data.draw(st.booleans()))
     try:
-        with open_slide(path, SlideOptions(mpp=0.25, override_mpp=True)) as slide:
+        with open_slide(path, options) as slide:
             box = Box(0, 0, min(300, slide.info.width), min(280, slide.info.height))
+            assert slide.read_readable(box, slide.frame(0.5)).pixels.shape == (*box.shape, 3)
             assert slide.read(box, slide.frame(0.25)).shape == (*box.shape, 3)
     except SlideError as error:
         assert error.message  # noqa: PT017 - any outcome is right that is one of ours

@@ -48,6 +48,12 @@ class TileCache:
             while self.held_bytes > self._limit_bytes and len(self._kept) > 1:
                 self.held_bytes -= self._kept.popitem(last=False)[1].nbytes
 
+    def clear(self) -> None:
+        """Drop all tiles."""
+        with self._lock:
+            self._kept.clear()
+            self.held_bytes = 0
+
 
 class CachedTiles:
     """Assembles boxes of a level from aligned tiles.

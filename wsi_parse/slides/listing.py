@@ -7,6 +7,7 @@ from pathlib import Path
 
 from wsi_parse.errors import SlideOpenError, UsageError
 from wsi_parse.files import CHECK_RIGHTS
+from wsi_parse.gates import check_input
 from wsi_parse.registry import READERS
 from wsi_parse.slides.base import Reader, claims, has_ending
 from wsi_parse.slides.dicom_series import series_of
@@ -51,9 +52,8 @@ def list_slides(paths: Iterable[str | Path]) -> list[Path]:
 
 
 def _slides_at(path: Path, readers: Mapping[str, type[Reader]]) -> list[Path]:
+    check_input(path, "a slide", error=SlideOpenError, folder=True)
     try:
-        if not path.exists():
-            raise SlideOpenError(f"There is no file {path}.", "Check the path.")
         if not path.is_dir() or _is_slide(path, readers) or path.suffix.lower() == ".zarr":
             # Opening a folder that ends in .zarr says why it is not a slide.
             return [path]

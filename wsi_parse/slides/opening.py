@@ -14,6 +14,8 @@ from wsi_parse.slides.base import Reader, SlideInfo, claims, has_ending
 from wsi_parse.slides.slide import Slide, SlideOptions
 
 _OVERVIEW_PX = 512
+# 100 mm of glass at 0.05 µm per pixel.
+_MAX_SIDE_PX = 2_000_000
 
 logger = logging.getLogger(__name__)
 
@@ -71,6 +73,7 @@ def open_slide(source: str | Path | NDArray[np.uint8], options: SlideOptions | N
         source = check_input(source, "a slide", error=SlideOpenError, folder=True)
         reader = _reader(source, options)
     try:
+        _check_size(reader.info)
         _check_role(reader.info)
         reader.info = resolve_pixel_size(reader.info, options)
         _check_light(reader)
@@ -144,6 +147,15 @@ def _not_a_slide(folder: Path, reasons: list[str]) -> SlideError:
     return SlideOpenError(
         f"{folder.name or folder} is a folder, not a slide{why}.", "Give the path of one of its files."
     )
+
+
+def _check_size(info: SlideInfo) -> None:
+    """Refuse what only a damaged header claims, before anything is laid out over it."""
+    if max(info.width, info.height) > _MAX_SIDE_PX:
+        raise UnsupportedSlideError(
+            f"{info.name} claims to have {info.width:,} x {info.height:,} pixels, which no slide has.",
+            "Copy it again from its source: its header is damaged.",
+        )
 
 
 def _check_role(info: SlideInfo) -> None:

@@ -14,9 +14,11 @@ from wsi_parse.errors import SlideOpenError, SlideReadError, UnsupportedSlideErr
 from wsi_parse.geometry import Box
 from wsi_parse.slides.base import Level, SlideInfo
 from wsi_parse.slides.cached_tiles import CachedTiles, TileCache, lost, unreadable
+from wsi_parse.slides.dicom_colour import look_like_ycbcr, may_be_ycbcr, to_rgb
 from wsi_parse.slides.downsample import downsample
 from wsi_parse.slides.fingerprint import fingerprint
 from wsi_parse.slides.pixel_size_tags import from_openslide, from_tiff_page, number_of
+from wsi_parse.slides.readable import TolerantReader
 from wsi_parse.slides.stored_tiles import stored_tiles
 from wsi_parse.slides.tiff_colour import check_page, is_colour, same_size
 from wsi_parse.slides.tiff_file import open_tiff, parsing
@@ -44,6 +46,7 @@ class OpenSlideReader:
         self._path = path
         self._cache = TileCache()
         self._files = ExitStack()
+        self._is_ycbcr = False
         try:
             self._slide = openslide.OpenSlide(path)
         except openslide.OpenSlideUnsupportedFormatError as error:
@@ -85,8 +88,22 @@ class OpenSlideReader:
             fingerprint(path),
         )
         self.tiles = [self._openslide_tiles(index) for index in range(len(levels))]
+        if vendor == "dicom" and may_be_ycbcr(path):
+            self._correct_colours()
         if vendor in _STORED_TILE_VENDORS:
             self._use_stored_tiles()
+
+    def _correct_colours(self) -> None:
+        """Convert YCbCr to RGB from now on, if the pixels look like it."""
+        index = len(self.info.levels) - 1
+        level = self.info.levels[index].box
+        middle = Box((level.width - _TILE_PX) // 2, (level.height - _TILE_PX) // 2, _TILE_PX, _TILE_PX)
+        self._is_ycbcr = look_like_ycbcr(TolerantReader(self).read_level(index, middle.intersection(level)))
+        if self._is_ycbcr:
+            # What was read before was not converted.
+            self._cache.clear()
+            note = "Its colours are stored as YCbCr, which its header does not say. They are converted to RGB."
+            self.info = replace(self.info, notes=(*self.info.notes, note))
 
     def read_level(self, level: int, box_level: Box) -> NDArray[np.uint8]:
         """Read pixels of one level; see :class:`wsi_parse.slides.base.Reader`."""
@@ -126,12 +143,14 @@ class OpenSlideReader:
         self._slide = fresh
         return pixels
 
-    @staticmethod
-    def _read_region(slide: openslide.OpenSlide, index: int, tile: Box) -> NDArray[np.uint8]:
+    def _read_region(self, slide: openslide.OpenSlide, index: int, tile: Box) -> NDArray[np.uint8]:
         # OpenSlide divides a level-0 position by the mean downsample of both axes: this position gives the tile.
         scale = slide.level_downsamples[index]
         position = round(tile.x * scale), round(tile.y * scale)
-        return on_white(np.asarray(slide.read_region(position, index, (tile.width, tile.height))))
+        rgba = np.asarray(slide.read_region(position, index, (tile.width, tile.height)))
+        if self._is_ycbcr:
+            rgba = np.dstack([to_rgb(rgba[..., :3]), rgba[..., 3]])
+        return on_white(rgba)
 
     def _use_stored_tiles(self) -> None:
         """Read a level from its stored tiles, which is faster, if they give the same pixels as OpenSlide.
