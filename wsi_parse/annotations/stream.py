@@ -66,6 +66,7 @@ _BETWEEN_TWO = "there is unexpected text between two features"
 _REMOVE_NULL = "Remove null from the list."
 _OTHER = "the list contains values that are not features"
 _NULL = "the list of features contains null"
+_TOO_LARGE = "it has a value that is larger than any annotation"
 _NULLS = re.compile(rb"[\[,\s]*null\b")
 
 
@@ -144,8 +145,8 @@ class Features:
         for piece in pieces(self.path):
             self.bytes_read += len(piece)
             yield from self._cut(piece)
-            if len(self._buffer) - self._begin > MAX_VALUE_BYTES or self._around_bytes > _MAX_AROUND_BYTES:
-                raise self._invalid("it has a value that is larger than any annotation")
+            if len(self._buffer) - self._begin > MAX_VALUE_BYTES:
+                raise self._invalid(_TOO_LARGE)
         self._check_end()
 
     def _cut(self, piece: bytes) -> Iterator[bytes]:
@@ -246,6 +247,8 @@ class Features:
         """Keep text that is not a feature until the value ends."""
         self._around.append(text)
         self._around_bytes += len(text) + _OVERHEAD_BYTES
+        if self._around_bytes > _MAX_AROUND_BYTES:
+            raise self._invalid(_TOO_LARGE)
 
     def _end_root(self) -> Iterator[bytes]:
         """Parse a whole JSON value without its features; if it is a feature or a geometry itself, yield it."""
