@@ -70,7 +70,12 @@ class Command(_Help, TyperCommand):
     def _check(self, ctx: Any, args: list[str]) -> None:  # noqa: ANN401 - click's context
         options = [parameter for parameter in self.get_params(ctx) if parameter.param_type_name == "option"]
         names = {name for one in options for name in (*one.opts, *one.secondary_opts)}
-        flags = {name for one in options if one.is_flag or one.count for name in one.opts}
+        flags = {
+            name
+            for one in options
+            if getattr(one, "is_flag", False) or getattr(one, "count", False)
+            for name in one.opts
+        }
         check_values(args, names - flags, names)
         # Where the argument is the name of a model, a word beside a prompt is no slide.
         arguments = {parameter.name for parameter in self.params if parameter.param_type_name == "argument"}

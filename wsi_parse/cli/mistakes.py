@@ -1,4 +1,4 @@
-"""Mistakes of a command line that would be taken for something else: a mistyped command, a prompt without quotes, a missing value."""
+"""Mistakes of a command line that would be taken for something else: a mistyped command, a prompt without quotes."""
 
 import os
 from collections.abc import Collection, Iterable, Sequence
