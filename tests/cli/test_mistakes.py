@@ -58,6 +58,13 @@ MISTAKES: dict[str, tuple[tuple[str, ...], int, tuple[str, ...]]] = {
         ("unknown columns: 'prompt'", "Did you mean 'prompts'?"),
     ),
     "quotes, with =": (("--prompt=tumour", "cells", "SLIDE"), 2, ('--prompt "tumour cells"',)),
+    "option for a value": (
+        ("SLIDE", "-p", "nuclei", "--model", "--dry-run"),
+        2,
+        ("--model has no value: --dry-run follows it", "leave --model out"),
+    ),
+    "letter for a value": (("SLIDE", "-p", "nuclei", "-o", "-v"), 2, ("-o has no value: -v follows it",)),
+    "option for a prompt": (("SLIDE", "--prompt", "--model=stain"), 2, ("--prompt has no value: --model=stain",)),
     "command": (("prevew", "SLIDE"), 2, ("no command and no file called 'prevew'", "Did you mean 'preview'?")),
     "prompt": (
         ("SLIDE", "-p", "neoplasic cells", "--model", "mini"),

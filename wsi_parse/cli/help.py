@@ -13,7 +13,7 @@ from rich.table import Table
 from rich.text import Text
 from typer.core import TyperCommand, TyperGroup
 
-from wsi_parse.cli.mistakes import check_quotes
+from wsi_parse.cli.mistakes import check_quotes, check_values
 from wsi_parse.registry import CLUSTERS, EXPORTERS
 
 #: Panels of options, in this order; the last one is in every command.
@@ -59,16 +59,28 @@ class _Help:
 
 
 class Command(_Help, TyperCommand):
-    """A command with our help, that notices a prompt without quotes."""
+    """A command with our help, that notices a prompt without quotes and an option without its value."""
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:  # noqa: ANN401 - click's context
         """Parse the arguments."""
+        if not ctx.resilient_parsing:
+            self._check(ctx, args)
+        return super().parse_args(ctx, args)
+
+    def _check(self, ctx: Any, args: list[str]) -> None:  # noqa: ANN401 - click's context
+        options = [parameter for parameter in self.get_params(ctx) if parameter.param_type_name == "option"]
+        names = {name for one in options for name in (*one.opts, *one.secondary_opts)}
+        flags = {
+            name
+            for one in options
+            if getattr(one, "is_flag", False) or getattr(one, "count", False)
+            for name in one.opts
+        }
+        check_values(args, names - flags, names)
         # Where the argument is the name of a model, a word beside a prompt is no slide.
         arguments = {parameter.name for parameter in self.params if parameter.param_type_name == "argument"}
-        has_prompt = any("--prompt" in parameter.opts for parameter in self.params)
-        if not ctx.resilient_parsing and has_prompt and arguments & {"slide", "slides"}:
+        if "--prompt" in names and arguments & {"slide", "slides"}:
             check_quotes(args)
-        return super().parse_args(ctx, args)
 
 
 class CommandGroup(_Help, TyperGroup):

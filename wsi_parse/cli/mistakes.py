@@ -1,8 +1,8 @@
 """Mistakes of a command line that would be taken for something else: a mistyped command, a prompt without quotes."""
 
 import os
-from collections.abc import Iterable, Sequence
-from itertools import takewhile
+from collections.abc import Collection, Iterable, Sequence
+from itertools import pairwise, takewhile
 from pathlib import Path
 
 from wsi_parse.errors import UsageError, closest
@@ -52,6 +52,29 @@ def check_quotes(arguments: Sequence[str]) -> None:
             raise UsageError(
                 f"There is no slide called {rest!r}.",
                 f'If these words belong to the prompt, put it in quotes: {name} "{" ".join(words)}"',
+            )
+
+
+def check_values(arguments: Sequence[str], with_value: Collection[str], options: Collection[str]) -> None:
+    """Refuse an option without its value, for which the next option would be taken.
+
+    Parameters
+    ----------
+    arguments : sequence of str
+    with_value : collection of str
+        Names of the options that have a value.
+    options : collection of str
+        Names of all options.
+
+    Raises
+    ------
+    UsageError
+        Names both.
+    """
+    for name, after in pairwise(takewhile(lambda argument: argument != "--", arguments)):
+        if name in with_value and after.partition("=")[0] in options:
+            raise UsageError(
+                f"{name} has no value: {after} follows it.", f"Write the value after {name}, or leave {name} out."
             )
 
 

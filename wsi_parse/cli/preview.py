@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
+from wsi_parse.cautions import Caution, once
 from wsi_parse.cli.options import (
     Config,
     FieldUm,
@@ -23,8 +24,9 @@ from wsi_parse.cli.options import (
     Weights,
 )
 from wsi_parse.cli.request import check_settings, settings_of
-from wsi_parse.cli.terminal import messages, say
+from wsi_parse.cli.terminal import messages, say, say_caution
 from wsi_parse.cli.text import describe_estimate
+from wsi_parse.cli.unknown_pixel_size import help_with_pixel_size, lacks_pixel_size
 
 if TYPE_CHECKING:
     from wsi_parse.compute.plan import PassPlan
@@ -52,7 +54,8 @@ def preview(
 ) -> None:
     """Draw tissue and tiles as a picture, and estimate how long a run takes.
 
-    Only a few tiles are predicted, to see how long they take. Without --prompt, nuclei are assumed.
+    Only a few tiles are predicted, to see how long they take. Without --prompt, nuclei are assumed. If the slide has no
+    pixel size, crops with rulers are drawn instead, and the pixel size is estimated from the nuclei.
 
     Examples
     --------
@@ -60,8 +63,8 @@ def preview(
         Draw the tissue and the tiles of a slide.
     wsi-parse preview slide.svs -p "neoplastic cells" --model biomedparse
         Compare what fields of 64, 128 and 256 µm would cost.
-    wsi-parse preview slide.svs --set tissue.min_area_um2=100000
-        See what another setting of the tissue detection changes.
+    wsi-parse preview no-pixel-size.tif
+        See nuclei beside rulers, and get an estimate of the pixel size.
     """
     settings = settings_of(
         config,
@@ -78,6 +81,9 @@ def preview(
     if not settings.prompts:
         settings = settings.model_copy(update={"prompts": ("nuclei",)})
     check_settings(settings)
+    if lacks_pixel_size(slide, settings):
+        help_with_pixel_size(slide, out, settings, as_json=as_json)
+        return
     figures = _draw_and_estimate(slide, out, settings)
     if as_json:
         typer.echo(json.dumps(figures))
@@ -90,6 +96,7 @@ def _draw_and_estimate(path: Path, out: Path, settings: "RunSettings") -> dict[s
     from wsi_parse.pictures.overlay import draw_preview
     from wsi_parse.run.estimate import estimate_cost, tile_time
     from wsi_parse.run.folders import output_folders
+    from wsi_parse.run.nuclear_size import pixel_size_cautions, pixel_size_facts
     from wsi_parse.run.prepared import resolve_run
     from wsi_parse.run.resolve import resolve
 
@@ -102,6 +109,8 @@ def _draw_and_estimate(path: Path, out: Path, settings: "RunSettings") -> dict[s
         picture = folder / "preview.png"
         draw_preview(prepared.slide, tissue, [box for item in passes for box in _cores_level0(item)], picture)
         figures = estimate_cost(prepared, passes, tissue)
+        sizes = pixel_size_cautions(prepared.slide, pixel_size_facts(prepared.slide, tissue))
+        cautions = once((*prepared.cautions, *tissue.cautions, *sizes))
         # Fields cost the same for each tile, because all are enlarged to what the model reads.
         each = tile_time(prepared, passes[0], tissue)
         fields = {f"{field_um:g}": _at_field(prepared, tissue, field_um, each) for field_um in prepared.spec.fields_um}
@@ -111,6 +120,7 @@ def _draw_and_estimate(path: Path, out: Path, settings: "RunSettings") -> dict[s
         "fields_um": fields,
         "chosen_fields_um": [item.scale_pass.field_um for item in passes],
         "notes": [*prepared.request.notes, *prepared.notes],
+        "cautions": [caution.to_dict() for caution in cautions],
         "picture": str(picture),
     }
 
@@ -119,6 +129,8 @@ def _print(figures: dict[str, Any]) -> None:
     console = messages()
     for note in figures["notes"]:
         say(console, note)
+    for caution in figures["cautions"]:
+        say_caution(console, Caution(**caution))
     typer.echo(f"tissue {figures['tissue_mm2']:.3g} mm² · {describe_estimate(figures)}\n→ {figures['picture']}")
     for field_um, choice in figures["fields_um"].items():
         typer.echo(f"  --field-um {field_um:<4} {describe_estimate(choice)}")

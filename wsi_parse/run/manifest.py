@@ -17,6 +17,7 @@ from wsi_parse.run.manifest_facts import (
     FormatFacts,
     ModelFacts,
     PassFacts,
+    PixelSizeFacts,
     PromptFacts,
     ReuseFacts,
     SlideFacts,
@@ -98,10 +99,14 @@ class RunManifest(BaseModel):
     """How the slide was divided, for each scale at which it was read."""
     tissue_mm2: float | None = None
     """Area of the tissue that was found (inside the region of interest)."""
+    pixel_size_from_nuclei: PixelSizeFacts | None = None
+    """The pixel size by the size of the nuclei; none where it cannot be told. It is compared, and not used."""
     counts: dict[str, int] = {}
     """Number of objects of each prompt."""
     unsure: dict[str, int] = {}
     """How many of them have an unsure class; prompts without any are left out."""
+    nuclear_area_um2: dict[str, float] = {}
+    """Median area of the nuclei of each prompt of cells."""
     per_mm2: dict[str, float] = {}
     """Objects of each prompt per mm² of tissue."""
     existence: dict[str, dict[str, Any]] = {}
@@ -147,6 +152,7 @@ class RunManifest(BaseModel):
         """Take over what a run with the same objects says of their making."""
         self.passes, self.existence, self.maps_mb = earlier.passes, earlier.existence, earlier.maps_mb
         self.unreadable = earlier.unreadable
+        self.pixel_size_from_nuclei = earlier.pixel_size_from_nuclei
         for name in ("state", "largest_batch"):
             if name in earlier.model:
                 self.model[name] = earlier.model[name]

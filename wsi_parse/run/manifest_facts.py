@@ -72,6 +72,15 @@ class PassFacts(TypedDict, total=False):
     words: Annotated[list[str], _field("What the model read for each of them.")]
 
 
+class PixelSizeFacts(TypedDict):
+    """A pixel size that was estimated from nuclei, to question the one that was used."""
+
+    mpp_um: Annotated[float, _field("Microns per level-0 pixel.")]
+    low_um: Annotated[float, _field("Lower end of the range in which the right number lies.")]
+    high_um: Annotated[float, _field("Upper end of that range.")]
+    fields: Annotated[int, _field("Number of fields of the tissue that were looked at.")]
+
+
 class CautionFacts(TypedDict):
     """What is plausible but wrong."""
 

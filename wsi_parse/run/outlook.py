@@ -8,6 +8,7 @@ from wsi_parse.cautions import Caution, once
 from wsi_parse.run.estimate import TIMED, TileTime, estimate_cost
 from wsi_parse.run.folders import check_outside
 from wsi_parse.run.manifest import RunManifest
+from wsi_parse.run.nuclear_size import pixel_size_cautions, pixel_size_facts
 from wsi_parse.run.prepared import PreparedRun, resolve_run
 from wsi_parse.run.resolve import Request
 from wsi_parse.run.reuse import Reuse
@@ -43,6 +44,7 @@ class Outlook:
         with prepared.slide:
             reuse = Reuse.find(prepared, folder, RunManifest.load(folder))
             tissue = prepared.tissue()
+            sizes = pixel_size_cautions(prepared.slide, pixel_size_facts(prepared.slide, tissue))
             known = TileTime(0.0, TIMED) if reuse.predicts_nothing else None
             figures = estimate_cost(prepared, prepared.passes(tissue), tissue, as_timed=known)
-        return cls(prepared, tissue.area_mm2, reuse, figures, once((*prepared.cautions, *tissue.cautions)))
+        return cls(prepared, tissue.area_mm2, reuse, figures, once((*prepared.cautions, *tissue.cautions, *sizes)))

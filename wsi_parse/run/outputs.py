@@ -22,6 +22,7 @@ from wsi_parse.progress import Clock, Progress, stage_named
 from wsi_parse.qupath.geometry import fit_for_qupath
 from wsi_parse.run.manifest import RunManifest, sha256_of
 from wsi_parse.run.manifest_facts import FormatFacts
+from wsi_parse.run.nuclear_size import NuclearAreas
 from wsi_parse.run.provenance import provenance
 from wsi_parse.settings import ExportSettings
 from wsi_parse.slides.slide import Slide
@@ -40,6 +41,8 @@ class Written:
     counts : dict of prompt name to number of objects
     unsure : dict of prompt name to number of objects whose class is unsure
         Prompts without any are left out.
+    areas : NuclearAreas
+        Of the prompts of cells.
     formats : dict of format to FormatFacts
         What the exporters say of their files.
     notes : tuple of str
@@ -49,6 +52,7 @@ class Written:
     paths: tuple[Path, ...]
     counts: dict[str, int]
     unsure: dict[str, int]
+    areas: NuclearAreas
     formats: dict[str, FormatFacts]
     notes: tuple[str, ...]
 
@@ -57,6 +61,7 @@ class Written:
         manifest.counts, manifest.unsure, manifest.formats = self.counts, self.unsure, self.formats
         if tissue.area_mm2:
             manifest.per_mm2 = {name: round(count / tissue.area_mm2, 2) for name, count in self.counts.items()}
+        manifest.nuclear_area_um2 = self.areas.medians()
         manifest.notes += self.notes
         manifest.outputs = {path.name: str(sha256_of(path)) for path in self.paths}
 
@@ -89,7 +94,7 @@ def write_outputs(
     clock : Clock
     progress : Progress
     """
-    counts = np.zeros(len(source.classes.rows), np.int64)
+    counts, areas = np.zeros(len(source.classes.rows), np.int64), NuclearAreas(source.classes)
     steps_left = source.steps
     progress.start("export", steps_left)
     with clock.stage("export"), stage_named(slide.name, "export"), ExitStack() as stack:
@@ -100,6 +105,7 @@ def write_outputs(
         subscribers: list[OpenedExporter | Overlay] = [*exporters, *pictures]
         for batch in source.batches():
             counts += np.bincount(batch.class_index, minlength=len(counts))
+            areas.write(batch)
             for subscriber in subscribers:
                 subscriber.write(batch)
             progress.advance("export", min(1, steps_left))
@@ -117,6 +123,7 @@ def write_outputs(
     return Written(
         (*files, folder / TISSUE_NAME, *(picture.path for picture in pictures)),
         *source.classes.by_prompt(counts),
+        areas,
         {exporter.name: cast(FormatFacts, exporter.facts()) for exporter in exporters},
         tuple(note for exporter in exporters for note in exporter.notes()),
     )

@@ -18,6 +18,7 @@ from wsi_parse.progress import Clock, Progress, stage_named
 from wsi_parse.run.collect import ChunkSource
 from wsi_parse.run.layout import device_of, lay_out
 from wsi_parse.run.manifest import RunManifest
+from wsi_parse.run.nuclear_size import pixel_size_cautions, pixel_size_facts, unsure_cautions
 from wsi_parse.run.outputs import export_context, write_outputs
 from wsi_parse.run.prediction import damaged_tiles, predict_and_extract
 from wsi_parse.run.prepared import PreparedRun
@@ -68,9 +69,11 @@ class Stages:
         self.progress.start("tissue", 1)
         with self.clock.stage("tissue"), stage_named(self.prepared.slide.name, "tissue"):
             tissue = self.prepared.tissue()
+            facts = self.manifest.pixel_size_from_nuclei or pixel_size_facts(self.prepared.slide, tissue)
         self.progress.advance("tissue")
+        self.manifest.pixel_size_from_nuclei = facts
         self.manifest.tissue_mm2 = round(tissue.area_mm2, 4)
-        self._caution(*tissue.cautions)
+        self._caution(*tissue.cautions, *pixel_size_cautions(self.prepared.slide, facts))
         if tissue.mask.any() and not tissue.area_mm2:
             self._caution(roi_without_tissue())
         if objects is None:
@@ -111,6 +114,7 @@ class Stages:
             for note in written.notes:
                 self.progress.note(note)
             written.record(manifest, tissue)
+            self._caution(*written.areas.cautions(), *unsure_cautions(written.counts, written.unsure))
             if not any(written.counts.values()) and tissue.area_mm2 >= _MIN_TISSUE_MM2:
                 self._caution(nothing_found(tuple(written.counts), tissue.area_mm2))
             publish(staged, self.folder, manifest, manifest.outputs, self._note)

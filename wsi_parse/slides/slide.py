@@ -149,8 +149,8 @@ class Slide:
             but = "" if stated is None else f": {_unusable(stated)}"
             raise PixelSizeError(
                 f"{self.name} has no pixel size (µm per pixel){but}.",
-                "Give it with --mpp (in Python: SlideOptions(mpp=0.25)); usual values are 0.25 (40x) and 0.5 (20x). "
-                "A lymphocyte's nucleus is about 7 µm wide.",
+                "Find it with `wsi-parse preview`, which estimates it and shows nuclei beside rulers; then give it "
+                "with --mpp (in Python: SlideOptions(mpp=...)).",
             )
         return self.info.pixel_size
 
