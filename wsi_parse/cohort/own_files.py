@@ -9,7 +9,7 @@ from wsi_parse.files import atomic, file_sha256
 from wsi_parse.gates import keep_aside
 
 # Marks that are older are removed.
-_MARK_SECONDS = 3600.0
+_STAMP_SECONDS = 3600.0
 
 
 def replace_own(path: Path, content: bytes, marks: Path) -> str:
@@ -45,9 +45,9 @@ def replace_own(path: Path, content: bytes, marks: Path) -> str:
     (['', ''], 'table.csv was changed since it was written, or is not from here; it is kept')
     """
     marks.mkdir(parents=True, exist_ok=True)
-    new, note = _mark(marks, path, hashlib.sha256(content).hexdigest()), ""
+    new, note = _stamp(marks, path, hashlib.sha256(content).hexdigest()), ""
     if path.is_symlink() or path.exists():
-        found = _mark_of(path, marks)
+        found = _stamp_of(path, marks)
         if found == new:
             return ""
         if found is None:
@@ -59,21 +59,21 @@ def replace_own(path: Path, content: bytes, marks: Path) -> str:
     for mark in marks.glob(f"{path.name}.*"):
         # A younger one may be that of another process, which is about to write.
         with suppress(FileNotFoundError):
-            if time.time() - mark.stat().st_mtime > _MARK_SECONDS and mark != new:
+            if time.time() - mark.stat().st_mtime > _STAMP_SECONDS and mark != new:
                 mark.unlink()
     return note
 
 
-def _mark(marks: Path, path: Path, content_hash: str) -> Path:
+def _stamp(marks: Path, path: Path, content_hash: str) -> Path:
     return marks / f"{path.name}.{content_hash[:32]}"
 
 
-def _mark_of(path: Path, marks: Path) -> Path | None:
+def _stamp_of(path: Path, marks: Path) -> Path | None:
     """Return the mark of what stands at a path; None if it is not ours."""
     before = ""
     while path.is_file() and not path.is_symlink():
         content_hash = file_sha256(path)
-        mark = _mark(marks, path, content_hash)
+        mark = _stamp(marks, path, content_hash)
         if mark.exists():
             return mark
         if content_hash == before:
