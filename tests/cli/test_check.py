@@ -255,3 +255,9 @@ def test_names_and_ids_from_outside_do_not_reach_the_terminal(tmp_path: Path) ->
     assert not {"\x1b", "\u202e", "\0"} & set(printed)
     assert "\\x1b[31m" in printed
     assert max(map(len, printed.splitlines())) < 1000
+
+
+def test_of_many_features_that_cannot_be_repaired_the_first_are_kept(tmp_path: Path) -> None:
+    bad = [feature({"type": "Circle"}, number=number) for number in range(1_500)]
+    result = repair(saved(tmp_path / "a.geojson", collection(*bad)), tmp_path / "b.geojson")
+    assert (result.features, result.dropped_count, len(result.dropped)) == (0, 1_500, 1_000)

@@ -11,7 +11,7 @@ import shapely
 from tests.evaluate.made import annotations, outlines
 from wsi_parse.annotations import Annotations
 from wsi_parse.errors import UsageError
-from wsi_parse.evaluate import EvaluationOptions, evaluate
+from wsi_parse.evaluate import EvaluationOptions, evaluate, match_centres
 from wsi_parse.evaluate.frames import pixel_size
 
 SLIDE = {"mpp_x_um": 0.25, "mpp_y_um": 0.5, "bounds_level0_px": [300, 700, 5000, 5000], "fingerprint": "a"}
@@ -260,3 +260,21 @@ class TestClassesAndKinds:
     def test_what_cannot_be_is_refused(self, wrong: dict[str, Any]) -> None:
         with pytest.raises(UsageError):
             EvaluationOptions(**wrong)
+
+
+@pytest.mark.parametrize("mpp", [0.00025, 250, 0, -1, float("nan"), float("inf")])
+def test_a_pixel_size_that_no_scanner_has_is_refused(mpp: float) -> None:
+    with pytest.raises(UsageError, match="is not a valid pixel size"):
+        EvaluationOptions(mpp=mpp)
+
+
+@pytest.mark.parametrize("radius", ["1e9um", "501um", "1e5px", "nanum", "-1px"])
+def test_a_radius_that_no_cell_has_is_refused(radius: str) -> None:
+    with pytest.raises(UsageError, match="radius"):
+        EvaluationOptions(radius=radius)
+
+
+def test_very_many_centres_at_one_place_are_refused() -> None:
+    place = np.zeros((10_000, 2))
+    with pytest.raises(UsageError, match="Too many centres"):
+        match_centres(place, place, 1.0)

@@ -1,5 +1,6 @@
 """`models verify` works for any model: own words, own fields, classes, tiles smaller than a field."""
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, ClassVar
@@ -85,3 +86,15 @@ def test_what_cannot_be_verified_is_said(model: None, tmp_path: Path) -> None:
     MODELS.add("fake", Failing)
     with pytest.raises(PluginError, match="The model fake failed: ZeroDivisionError"):
         verify("fake", None, None, None, 0.5)
+
+
+def test_pipes_and_huge_pictures_are_no_tiles(model: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = labelled(tmp_path, 300, 300)
+    with monkeypatch.context() as patch:
+        patch.setattr("wsi_parse.evaluate.verify_model._MAX_PIXELS", 80_000)
+        with pytest.raises(UsageError, match=r"a\.png has 300 x 300 px"):
+            verify("fake", None, folder, None, 0.5)
+    (folder / "images" / "a.png").unlink()
+    os.mkfifo(folder / "images" / "a.png")
+    with pytest.raises(UsageError, match="is a pipe, and not a picture"):
+        verify("fake", None, folder, None, 0.5)

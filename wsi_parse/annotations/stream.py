@@ -23,6 +23,7 @@ MAX_VALUE_BYTES = 128_000_000
 _MAX_AROUND_BYTES = 64_000_000
 # Shorter values in the list of features cannot be features; a file with more of them is not GeoJSON.
 _MIN_FEATURE_BYTES, _MAX_EMPTY = 12, 10_000
+_ROWS_AT_ONCE = 50_000
 # What a small piece of text needs in memory.
 _OVERHEAD_BYTES = 64
 _BOM = b"\xef\xbb\xbf"
@@ -159,9 +160,7 @@ class Features:
         self._depth = int(depths[-1]) if len(depths) else self._depth
         # Braces that are nested deeper belong to a feature.
         outer = np.flatnonzero(depths + (steps < 0) <= self._base + 1)
-        for position, step, depth in zip(
-            (positions[outer] + old).tolist(), steps[outer].tolist(), depths[outer].tolist(), strict=True
-        ):
+        for position, step, depth in _in_turn(positions[outer] + old, steps[outer], depths[outer]):
             if step > 0 and depth == self._base + 1:
                 self._begin_feature(position)
             elif step < 0 and depth == self._base:
@@ -306,6 +305,12 @@ class Features:
             f"{self.path.name} is not valid GeoJSON after {self._count:,} features: {reason}.",
             _REMOVE_NULL if reason == _NULL else REPEAT,
         )
+
+
+def _in_turn(*columns: NDArray[np.int64]) -> Iterator[tuple[int, ...]]:
+    """Yield the rows of columns as plain numbers, of which few are held at once."""
+    for start in range(0, len(columns[0]), _ROWS_AT_ONCE):
+        yield from zip(*(column[start : start + _ROWS_AT_ONCE].tolist() for column in columns), strict=True)
 
 
 def _lists_of(text: bytes) -> int:

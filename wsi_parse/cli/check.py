@@ -202,7 +202,7 @@ def _show(console: Console, report: "Report", repaired: "Repaired | None", max_e
     if repaired is not None:
         say(f"  Written: {repaired.path.name}, {counted(repaired.features, 'feature')}; {RESEARCH_ONLY}.")
         if repaired.dropped:
-            say(f"  Dropped: {counted(len(repaired.dropped), 'feature')} that cannot be repaired.")
+            say(f"  Dropped: {counted(repaired.dropped_count, 'feature')} that cannot be repaired.")
         for rule, finding in repaired.dropped[:max_examples]:
             say(f"    {_sentence(rule, finding)}")
     elif not report.accepted:
@@ -249,7 +249,7 @@ def _to_dict(report: "Report", repaired: "Repaired | None", max_examples: int) -
             "file": repaired.path.name,
             "features": repaired.features,
             "counts": {rule.name: count for rule, count in repaired.counts.items()},
-            "dropped": len(repaired.dropped),
+            "dropped": repaired.dropped_count,
             "examples": [_example(rule, finding) for rule, finding in repaired.dropped[:max_examples]],
         }
     return {**facts, "notice": RESEARCH_ONLY}

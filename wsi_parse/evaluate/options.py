@@ -6,9 +6,12 @@ from typing import Literal, cast, get_args
 
 from wsi_parse.errors import UnknownNameError, UsageError
 from wsi_parse.prompts import UNSURE
+from wsi_parse.settings.bounds import pixel_size_problem
 
 Objects = Literal["all", "cells", "nuclei", "regions"]
 UNCLASSIFIED = "Unclassified"
+# Several times the largest cells.
+_MAX_RADIUS = {"um": 500.0, "px": 5_000.0}
 
 
 @dataclass(frozen=True)
@@ -45,8 +48,10 @@ class EvaluationOptions:
     def __post_init__(self) -> None:
         if self.objects is not None:
             objects_of(self.objects)
-        if self.mpp is not None and not 0 < self.mpp < float("inf"):
-            raise UsageError(f"{self.mpp:g} µm per pixel is not a valid pixel size.", "Give for example --mpp 0.25.")
+        if self.mpp is not None and (problem := pixel_size_problem(self.mpp)):
+            raise UsageError(
+                f"{self.mpp:g} µm per pixel is not a valid pixel size: {problem}.", "Give for example --mpp 0.25."
+            )
         if not 0 < self.iou < 1:
             raise UsageError(f"{self.iou:g} is not a valid IoU.", "Give a number above 0 and below 1.")
         if self.roi is not None and self.roi_class is not None:
@@ -67,6 +72,12 @@ class EvaluationOptions:
             number = -1.0
         if not 0 < number < float("inf"):
             raise UsageError(f"{self.radius!r} is not a valid radius.", "Give for example 6um or 12px.")
+        if number > _MAX_RADIUS[unit]:
+            raise UsageError(
+                f"A radius of {self.radius} is too large: the centres of one object are at most {_MAX_RADIUS[unit]:g} "
+                f"{'µm' if unit == 'um' else unit} apart.",
+                "Give for example 6um or 12px.",
+            )
         return number, unit
 
     def class_name(self, name: str) -> str:

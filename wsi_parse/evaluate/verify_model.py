@@ -11,6 +11,7 @@ from PIL import Image
 
 from wsi_parse.errors import UsageError
 from wsi_parse.evaluate.scores import dice
+from wsi_parse.gates import check_input
 from wsi_parse.geometry import Box
 from wsi_parse.models.contract import Segmenter, State, to_uint8
 from wsi_parse.models.scale_pass import ScalePass
@@ -22,6 +23,8 @@ from wsi_parse.tissue.detection import detect_tissue
 
 _SUFFIXES = {".png", ".jpg", ".jpeg", ".tif", ".tiff"}
 _INSIDE = 128
+# A labelled tile is a small part of a slide.
+_MAX_PIXELS = 80_000_000
 
 
 def verify(name: str, file: Path | None, labelled: Path | None, text: str | None, mpp: float) -> dict[str, Any]:
@@ -164,6 +167,7 @@ def _padded(tile: NDArray[np.uint8], side: int) -> NDArray[np.uint8]:
 
 def _pairs(folder: Path) -> Iterator[tuple[NDArray[np.uint8], NDArray[np.bool_]]]:
     """Yield images (rows, columns, 3), and masks (rows, columns) that are true for any label."""
+    check_input(folder, "a folder of labelled tiles", folder=True)
     images = {path.stem: path for path in sorted((folder / "images").glob("*")) if path.suffix.lower() in _SUFFIXES}
     masks = {path.stem: path for path in sorted((folder / "masks").glob("*")) if path.suffix.lower() in _SUFFIXES}
     if not images or images.keys() - masks.keys():
@@ -188,9 +192,16 @@ def _mask_of(picture: Image.Image) -> NDArray[np.bool_]:
 
 
 def _open_picture(path: Path) -> Image.Image:
+    check_input(path, "a picture")
     try:
         with Image.open(path) as picture:
-            picture.load()
-            return picture
-    except (OSError, ValueError) as error:
+            width, height = picture.size
+            if width * height <= _MAX_PIXELS:
+                picture.load()
+                return picture
+    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
         raise UsageError(f"{path.name} cannot be read as a picture.", "Give PNG, JPEG or TIFF files.") from error
+    raise UsageError(
+        f"{path.name} has {width} x {height} px, but a labelled tile has at most {_MAX_PIXELS / 1e6:g} million pixels.",
+        "Cut it into tiles.",
+    )

@@ -25,6 +25,7 @@ from wsi_parse.text import RESEARCH_ONLY
 _GZIP_LEVEL = 4
 # In the member "wsi_parse" of what is written here.
 _REPAIRED = "repaired"
+_MAX_DROPPED = 1_000
 # They are held in memory.
 _MAX_BASES = 100
 # The geometry of a value that is not a feature was not checked yet.
@@ -44,13 +45,22 @@ class Repaired:
     counts : dict of QuPathRule to int
         Number of repaired features, by the rule that they broke.
     dropped : list of (QuPathRule, Finding)
-        Features that could not be repaired, with the rule that they break.
+        The first features that could not be repaired, with the rule that they break.
+    dropped_count : int
+        How many could not be repaired.
     """
 
     path: Path
     features: int = 0
     counts: Counter[QuPathRule] = field(default_factory=Counter)
     dropped: list[tuple[QuPathRule, Finding]] = field(default_factory=list)
+    dropped_count: int = 0
+
+    def drop(self, rule: QuPathRule, finding: Finding) -> None:
+        """Count a feature that cannot be repaired, and keep it unless there are many."""
+        self.dropped_count += 1
+        if len(self.dropped) < _MAX_DROPPED:
+            self.dropped.append((rule, finding))
 
 
 def repair(source: Path, target: Path, report: Report | None = None) -> Repaired:
@@ -162,7 +172,7 @@ def _repaired(batch: list[Item], result: Repaired) -> list[Feature]:
         refused = [breach for breach in remaining.get(index, ()) if breach[0].refused or breach[0] is SNAPPING]
         if refused:
             rule, detail = refused[0]
-            result.dropped.append((rule, Finding(item.number, item.below, id_of(item.feature), detail)))
+            result.drop(rule, Finding(item.number, item.below, id_of(item.feature), detail))
             continue
         result.counts.update({rule for rule, _ in breaches[index]})
         if item.is_feature:
