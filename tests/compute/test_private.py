@@ -232,7 +232,7 @@ class TestJobs:
             check=False,
         )
         assert done.stdout.splitlines() == ["[null, [], null, []]", "there"], done.stderr
-        assert not [path for path in tmp_path.glob("tmp.*")], "the scratch folder ends with the job"
+        assert not list(tmp_path.glob("tmp.*")), "the scratch folder ends with the job"
 
 
 def command(folder: Path, body: str, name: str = "sbatch") -> None:

@@ -7,7 +7,7 @@ import shutil
 import signal
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -212,7 +212,7 @@ class TestWhatTheSystemRefuses:
     """Too many open files, no memory, a failing disk: nothing is known of the file, and nothing is removed."""
 
     @pytest.fixture(params=[errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EIO, errno.EACCES, errno.ESTALE])
-    def refusing(self, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[set[str]]:
+    def refusing(self, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> set[str]:
         endings: set[str] = set()
         real = tile_store.read_regular
 
@@ -223,7 +223,7 @@ class TestWhatTheSystemRefuses:
 
         monkeypatch.setattr(tile_store, "read_regular", read)
         monkeypatch.setattr(chunk_objects, "read_regular", read)
-        yield endings
+        return endings
 
     @pytest.mark.parametrize("what", [".npz", "zarr.json", "0.0.json", "0"])
     def test_is_no_damage(
@@ -250,9 +250,10 @@ def test_results_of_other_settings_are_not_taken_for_those_of_these(
 ) -> None:
     """A file carries the digest of its stage, also where its place fits."""
     other = tmp_path / "other"
-    with pytest.raises(StoreError), pytest.MonkeyPatch.context() as patch:
+    with pytest.MonkeyPatch.context() as patch:
         patch.setattr("wsi_parse.run.stages.write_outputs", _stop)
-        run_slide(slide, other, settings_of("objects.threshold=0.7"))
+        with pytest.raises(StoreError):
+            run_slide(slide, other, settings_of("objects.threshold=0.7"))
     shutil.copytree(killed, tmp_path / "out")
     for theirs in files_of(other, "objects"):
         (mine,) = (tmp_path / "out" / ".work").glob(f"objects-*/{theirs.parent.name}")

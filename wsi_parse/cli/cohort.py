@@ -27,6 +27,7 @@ from wsi_parse.cli.options import (
     Overrides,
     Prompts,
     Roi,
+    ShareGroup,
     Strict,
     Threshold,
     Weights,
@@ -78,6 +79,7 @@ def cohort(
     frame: CoordinateFrame = None,
     strict: Strict = False,
     workers: Workers = None,
+    share_group: ShareGroup = False,
     only: Annotated[
         list[str] | None,
         typer.Option(
@@ -137,6 +139,7 @@ def cohort(
         frame=frame,
         cluster=cluster,
         workers=workers,
+        share_group=share_group,
     )
     choice = Choice(tuple(only or ()), limit, retry_failed)
     console = messages(muted=as_json)

@@ -165,6 +165,14 @@ Workers = Annotated[
         help="Number of worker processes, or of jobs on a cluster. With 0, threads of this process do the work.",
     ),
 ]
+ShareGroup = Annotated[
+    bool,
+    typer.Option(
+        "--share-group",
+        rich_help_panel=COMPUTE,
+        help="Let the group of the output folder continue the work too. Without it, only you can.",
+    ),
+]
 ClusterName = Annotated[
     str | None,
     typer.Option(

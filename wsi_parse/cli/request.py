@@ -27,6 +27,7 @@ _SETTINGS = {
     "frame": ("export", "frame"),
     "cluster": ("compute", "cluster"),
     "workers": ("compute", "workers"),
+    "share_group": ("compute", "share_group"),
 }
 
 

@@ -27,6 +27,7 @@ from wsi_parse.cli.options import (
     Overrides,
     Prompts,
     Roi,
+    ShareGroup,
     Strict,
     Threshold,
     Weights,
@@ -87,6 +88,7 @@ def run(
     as_json: Json = False,
     cluster: ClusterName = None,
     workers: Workers = None,
+    share_group: ShareGroup = False,
     config: Config = None,
     overrides: Overrides = None,
 ) -> None:
@@ -124,6 +126,7 @@ def run(
         frame=frame,
         cluster=cluster,
         workers=workers,
+        share_group=share_group,
     )
     raise typer.Exit(run_slides(slides, out, settings, dry_run=dry_run, as_json=as_json, strict=strict))
 

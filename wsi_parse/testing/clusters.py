@@ -72,6 +72,16 @@ class ClusterTests:
             cluster.client()
         assert set(Path.cwd().iterdir()) == here
 
+    def test_only_its_owner_gets_in(self, settings: ComputeSettings, tmp_path: Path) -> None:
+        """Through TLS, or from this process only: whoever reaches a scheduler runs code as the owner of its workers."""
+        if "://" in settings.cluster:
+            # Somebody else has started it.
+            return
+        with Cluster(settings, tmp_path) as cluster:
+            client = cluster.client()
+            addresses = [client.scheduler.address, *workers_of(client)]
+            assert {address.partition("://")[0] for address in addresses} <= {"tls", "inproc"}
+
     def test_its_starter_is_registered(self, settings: ComputeSettings) -> None:
         """Under the name in the settings."""
         assert "://" in settings.cluster or callable(CLUSTERS.get(settings.cluster))

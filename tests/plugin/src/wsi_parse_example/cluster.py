@@ -7,6 +7,7 @@ from pathlib import Path
 from distributed import Client, LocalCluster
 
 from wsi_parse.compute.cluster import DEVICE
+from wsi_parse.compute.private import credentials
 from wsi_parse.settings import ComputeSettings
 from wsi_parse_example.failing import fail
 
@@ -14,9 +15,10 @@ from wsi_parse_example.failing import fail
 @contextmanager
 def example_cluster(settings: ComputeSettings, at_once: int | None, folder: Path) -> Iterator[Client]:
     fail("start")
-    options = {"threads_per_worker": 1, "resources": {DEVICE: at_once or 1}, "dashboard_address": "127.0.0.1:0"}
+    options = {"threads_per_worker": 1, "resources": {DEVICE: at_once or 1}, "dashboard_address": None}
+    options |= {"memory_limit": None, "silence_logs": 50, "security": credentials()}
     with (
-        LocalCluster(n_workers=max(1, settings.workers), memory_limit=None, silence_logs=50, **options) as started,
+        LocalCluster(n_workers=max(1, settings.workers), **options) as started,
         closing(Client(started, set_as_default=False)) as client,
     ):
         yield client
