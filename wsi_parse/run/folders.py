@@ -77,7 +77,8 @@ def check_outside(folder: Path, slide: Path) -> None:
     ...
     wsi_parse.errors.UsageError: The results of 1.dcm would be written into the folder of the slide, .... Choose ...
     """
-    above = {_normal(path) for path in (folder, *folder.absolute().parents)}
+    resolved = Path(_normal(folder))
+    above = {str(path) for path in (resolved, *resolved.parents)}
     for read in _read_with(slide):
         if _normal(read) in above:
             where = f"into the folder of the slide, {shown(read)}" if read.is_dir() else f"over {shown(read)}"
