@@ -79,7 +79,7 @@ FAULTS: dict[str, tuple[str, str, tuple[str, ...]]] = {
         ("tests/cohort/test_many_faults.py::test_each_fault_is_a_row", "tests/cohort/test_outcome.py::TestNotes"),
     ),
     "S7": (
-        "lists with other columns, decimal commas, line breaks in quotes, NA, cp1252, an index, a row twice, long names",
+        "lists with other columns, decimal commas, line breaks in quotes, NA, cp1252, an index, long names",
         "they are read; other columns travel to cohort.csv; a row that cannot be read is named with its line",
         ("tests/cohort/test_list_file.py", "tests/cohort/test_listing.py"),
     ),
