@@ -166,10 +166,10 @@ class TestResume:
         folder.mkdir()
         for name in ("a.svs", "b.svs"):
             shutil.copy(slides / name, folder)
-        (out / "b").mkdir(parents=True)
-        (out / "b" / "annotations.geojson").mkdir()
+        out.mkdir()
+        (out / "b").write_text("not a folder")
         assert states(run(folder, out)) == {"a": "done", "b": "failed"}
-        shutil.rmtree(out / "b" / "annotations.geojson")
+        (out / "b").unlink()
         assert states(run(folder, out)) == {"a": "done", "b": "failed"}
         assert states(run(folder, out, limit=0)) == {"a": "done", "b": "failed"}
         assert states(run(folder, out, retry_failed=True)) == {"a": "done", "b": "done"}
