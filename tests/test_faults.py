@@ -83,6 +83,61 @@ FAULTS: dict[str, tuple[str, str, tuple[str, ...]]] = {
         "they are read; other columns travel to cohort.csv; a row that cannot be read is named with its line",
         ("tests/cohort/test_list_file.py", "tests/cohort/test_listing.py"),
     ),
+    "W3": (
+        "a thumbnail or macro image that comes first in a TIFF",
+        "the largest image in colour is read, with its own pixel size, and this is said",
+        ("tests/slides/test_image_choice.py",),
+    ),
+    "W4": (
+        "a tag of 0.025 for 0.25 µm; 40 for a magnification; a resolution for printing",
+        "one function judges every pixel size: refused or questioned, with what it most likely stands for",
+        (
+            "tests/slides/test_pixel_size.py::test_an_unusual_number_is_questioned_wherever_it_comes_from",
+            "tests/slides/test_pixel_size.py::test_a_number_in_another_unit_is_refused_with_what_it_looks_like",
+            "tests/slides/test_pixel_size.py::test_pixels_that_are_not_square_are_questioned",
+        ),
+    ),
+    "W8": (
+        "DICOM whose pixels are YCbCr although its header says otherwise",
+        "the compressed pixels tell, and are shown as RGB, with a note; what cannot be told is questioned",
+        ("tests/slides/test_dicom_colour.py",),
+    ),
+    "W10": (
+        "the middle of a file is replaced; its ends and its size stay",
+        "the fingerprint samples the whole file, and the sizes of all stored tiles",
+        ("tests/slides/test_fingerprint.py",),
+    ),
+    "W15": (
+        "metadata that give 28.97 µm per pixel",
+        "the number is shown, and questioned or not used; --mpp with another number stops",
+        ("tests/slides/test_pixel_size.py::test_what_metadata_say_of_an_overview_is_shown_and_contradicts",),
+    ),
+    "W16": (
+        "a file that holds only a label or macro image",
+        "refused, by its name, its description and its size",
+        ("tests/slides/test_image_choice.py::test_a_file_that_holds_only_another_picture_of_the_slide_is_refused",),
+    ),
+    "S3": (
+        "1 of 35 stored tiles is damaged",
+        "the slide opens; outside the region it costs nothing; with slide.skip_unreadable it is left out and counted",
+        ("tests/slides/test_unreadable_tiles.py", "tests/run/test_unreadable.py"),
+    ),
+    "S8": (
+        "the pixel size in ImageJ's description, or in a companion file of an OME-TIFF",
+        "it is read",
+        (
+            "tests/slides/test_pixel_size.py::test_imagej_says_its_unit_in_the_description",
+            "tests/slides/test_pixel_size.py::test_a_companion_file_tells_the_pixel_size_of_each_file",
+        ),
+    ),
+    "S10": (
+        "a slide, or a part of one, that may not be read",
+        "an error of ours that names the file; the tests drop the rights of root",
+        (
+            "tests/slides/test_damaged.py::test_a_file_without_permission_is_reported",
+            "tests/slides/test_gate.py::test_a_part_of_a_slide_that_may_not_be_read_is_named",
+        ),
+    ),
     "S9": (
         "lowest versions, plug-ins as declared",
         "lowest versions are tested; a plug-in is a package found by its entry point",

@@ -39,7 +39,15 @@ def info(slide: OneSlide, mpp: Mpp = None, override_mpp: OverrideMpp = False, as
 def _facts(slide: "Slide") -> dict[str, Any]:
     from wsi_parse.run.provenance import slide_provenance
 
-    return {**slide_provenance(slide), "objective_power": slide.info.objective_power}
+    stated = slide.info.stated_pixel_size
+    return {
+        **slide_provenance(slide),
+        "objective_power": slide.info.objective_power,
+        "stated_mpp_um": [stated.x_um, stated.y_um] if stated else None,
+        "stated_mpp_source": stated.source if stated else None,
+        "notes": list(slide.info.notes),
+        "cautions": [caution.to_dict() for caution in slide.info.cautions],
+    }
 
 
 def _levels(slide: "Slide") -> list[dict[str, Any]]:
@@ -56,8 +64,17 @@ def _print(facts: dict[str, Any], levels: list[dict[str, Any]]) -> None:
         table.add_row(f"level {index}", f"{level['width']:,} x {level['height']:,} px, 1 : {level['downsample']:g}")
     console = Console()
     console.print(table)
-    if facts["mpp_x_um"] is None:
-        console.print("The file has no pixel size. Give it to a run with --mpp.", highlight=False)
+    for note in facts["notes"]:
+        console.print(safe(note), highlight=False)
+    for caution in facts["cautions"]:
+        console.print(safe(f"{caution['text']} {caution['remedy']}"), highlight=False)
+    if facts["mpp_x_um"] is not None:
+        return
+    if facts["stated_mpp_um"] is not None:
+        x_um, y_um = facts["stated_mpp_um"]
+        said = f"The file says {x_um:.4g} x {y_um:.4g} µm per pixel ({facts['stated_mpp_source']}), which no slide has."
+        console.print(safe(said), highlight=False)
+    console.print("The file has no pixel size. Give it to a run with --mpp.", highlight=False)
 
 
 def _rows(facts: dict[str, Any]) -> list[tuple[str, str]]:

@@ -79,13 +79,25 @@ def source_image(path: Path | None, slide: Mapping[str, Any]) -> "Dataset":
     return image
 
 
-def _level0(path: Path, width: int, height: int) -> "Dataset":
+def _header(file: Path) -> "Dataset":
+    """Read the identifiers of a file of the slide."""
     from pydicom import dcmread
 
+    tags = [*_IDENTIFIERS, *_SIZES, "ImageType"]
+    try:
+        return dcmread(file, stop_before_pixels=True, specific_tags=tags)
+    except Exception as error:
+        # The parser raises what it likes on a damaged header.
+        raise SlideReadError(
+            f"The header of {file.name}, a file of the slide, cannot be read: {error}.",
+            "Choose other formats than dicom, or copy the slide again from its source.",
+        ) from error
+
+
+def _level0(path: Path, width: int, height: int) -> "Dataset":
     found = []
     for file in series_files(path):
-        tags = [*_IDENTIFIERS, *_SIZES, "ImageType"]
-        image = dcmread(file, stop_before_pixels=True, specific_tags=tags)
+        image = _header(file)
         kind = [str(word) for word in image.get("ImageType") or ()]
         if "VOLUME" in kind and tuple(image.get(name) for name in _SIZES) == (width, height):
             found.append(image)

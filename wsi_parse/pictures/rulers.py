@@ -83,7 +83,7 @@ def _crop(slide: Slide, middle_level0: tuple[int, int], mpp: float) -> Image.Ima
     left, top = (middle - length / 2 for middle, length in zip(middle_level0, size, strict=True))
     box = Box(int(left) - 2, int(top) - 2, int(size[0]) + 6, int(size[1]) + 6)
     x, y = left - box.x, top - box.y
-    pixels = Image.fromarray(slide.read(box))
+    pixels = Image.fromarray(slide.read_readable(box).pixels)
     crop = pixels.resize(_CROP_PX, Image.Resampling.BICUBIC, box=(x, y, x + size[0], y + size[1]))
     _draw_ruler(crop, 50, _CROP_PX[1] - 12)
     _draw_ruler(crop, 10, _CROP_PX[1] - 44)
