@@ -70,8 +70,9 @@ class Stages:
             tissue = self.prepared.tissue()
         self.progress.advance("tissue")
         self.manifest.tissue_mm2 = round(tissue.area_mm2, 4)
+        self.manifest.search_mm2 = round(tissue.search_mm2, 4)
         self._caution(*tissue.cautions)
-        if tissue.mask.any() and not tissue.area_mm2:
+        if tissue.mask.any() and not tissue.search_mm2:
             self._caution(roi_without_tissue())
         if objects is None:
             return self._compute(tissue, cluster)
