@@ -19,7 +19,8 @@ from wsi_parse.settings import TissueSettings
 from wsi_parse.slides import SlideOptions, open_slide
 from wsi_parse.slides.base import Level, PixelSize, SlideInfo
 from wsi_parse.slides.slide import Slide
-from wsi_parse.tissue.detection import detect_tissue, tissue_in_image, white_of
+from wsi_parse.tissue.detection import detect_tissue, tissue_in_image
+from wsi_parse.tissue.light import white_of
 from wsi_parse.tissue.mask import TissueMask
 
 pytestmark = pytest.mark.whole

@@ -18,6 +18,7 @@ from workflows.train_mini.tiles import TILE_MPP, UNKNOWN, Tile
 from wsi_parse.models.mini.facts import CLASS_STRIDE, READ_MPP
 from wsi_parse.models.mini.postprocess import relative_density
 from wsi_parse.models.mini.stain_normalization import StainNormalization, density_of
+from wsi_parse.tissue.samples import Sample
 
 _FINER = round(READ_MPP / TILE_MPP)
 _THREADS, _AHEAD = 2, 4
@@ -84,7 +85,7 @@ def source_of(tile: Tile, share: float, scale: tuple[float, float] | None = None
         relative_distance(tile.nuclei),
         classes[tile.nuclei],
         tile.apart,
-        StainNormalization.of([tile.image]),
+        StainNormalization.of([Sample.whole(tile.image)]),
         hue_of(tile.image),
         share,
         scale,

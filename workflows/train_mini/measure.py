@@ -18,6 +18,7 @@ from wsi_parse.models.mini.stain_normalization import StainNormalization
 from wsi_parse.objects.parameters import ObjectParameters
 from wsi_parse.objects.split import label_cells
 from wsi_parse.settings import ObjectSettings
+from wsi_parse.tissue.samples import Sample
 
 MATCH_UM = 6.0
 #: Smaller objects are fragments of nuclei (a tenth of those in CoNSeP), in the truth and in predictions.
@@ -63,7 +64,9 @@ def predict(network: MiniNetwork, image: NDArray[np.uint8]) -> dict[str, NDArray
     padded = np.pad(image, ((0, -height % DEEPEST_STRIDE), (0, -width % DEEPEST_STRIDE), (0, 0)), "reflect")
     device = next(network.parameters()).device
     with torch.inference_mode():
-        channels = channels_of(network, torch.from_numpy(padded[None]).to(device), StainNormalization.of([image]))
+        channels = channels_of(
+            network, torch.from_numpy(padded[None]).to(device), StainNormalization.of([Sample.whole(image)])
+        )
     rows, columns = -(-height // CLASS_STRIDE), -(-width // CLASS_STRIDE)
     return {
         name: values[0].cpu().numpy()[:height, :width]

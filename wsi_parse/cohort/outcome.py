@@ -102,7 +102,7 @@ class Outcome(BaseModel):
             mpp=_mean_mpp(manifest),
             mpp_source=manifest.slide.get("mpp_source"),
             tissue_mm2=manifest.tissue_mm2,
-            search_mm2=getattr(manifest, "search_mm2", None),
+            search_mm2=manifest.search_mm2,
             tiles=sum(item["tiles"] for item in manifest.passes),
             counts=manifest.counts,
             per_mm2=manifest.per_mm2,

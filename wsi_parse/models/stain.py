@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from scipy import ndimage
 from skimage.filters import threshold_otsu
 
+from wsi_parse.cautions import Caution, style_from_few_pixels, threshold_at_bound
 from wsi_parse.errors import UnknownPromptError
 from wsi_parse.models.contract import ModelSpec, Segmenter, State
 from wsi_parse.models.scale_pass import Channel, Recipe, ScalePass
@@ -17,7 +18,7 @@ from wsi_parse.settings import ModelSettings
 from wsi_parse.slides.optical_density import optical_density
 from wsi_parse.slides.slide import Slide
 from wsi_parse.tissue.mask import TissueMask
-from wsi_parse.tissue.samples import read_samples
+from wsi_parse.tissue.samples import Sample, read_samples
 
 READ_MPP = 0.5
 FIELD_UM = 512.0
@@ -64,21 +65,18 @@ class StainModel(Segmenter):
 
     def prepare(self, slide: Slide, tissue: TissueMask) -> State:
         """Estimate white level, stain vectors and threshold on samples spread over the tissue."""
-        images = read_samples(slide, tissue, READ_MPP)
-        if not images:
+        samples = read_samples(slide, tissue, READ_MPP)
+        if not samples:
             return {"white": [245.0] * 3, "stains": RUIFROK.tolist(), "threshold": 0.25, "source": "no tissue"}
-        white = white_level(images)
-        density = np.concatenate([density_over(image, white).reshape(-1, 3) for image in images])
-        stains, source = estimate_stains(density[:: max(1, len(density) // 400_000)])
-        smooth = np.concatenate([haematoxylin(image, white, stains).ravel() for image in images])
-        stained = smooth[smooth > 0.02]
-        threshold = float(threshold_otsu(stained)) if len(stained) > _MIN_PIXELS else 0.25
-        return {
-            "white": [round(float(value), 3) for value in white],
-            "stains": [[round(float(value), 6) for value in row] for row in stains],
-            "threshold": round(min(max(threshold, _BOUNDS[0]), _BOUNDS[1]), 6),
-            "source": source,
-        }
+        return estimate(samples)
+
+    @classmethod
+    def cautions_of(cls, state: State) -> tuple[Caution, ...]:
+        """Question an estimate from few pixels, and a threshold at its bound."""
+        if state.get("pixels", _MIN_PIXELS) < _MIN_PIXELS:
+            return (style_from_few_pixels(state["pixels"]),)
+        threshold = state.get("threshold", 0.25)
+        return () if _BOUNDS[0] < threshold < _BOUNDS[1] else (threshold_at_bound(threshold),)
 
     def predict(self, images: NDArray[np.uint8], scale_pass: ScalePass, state: State) -> Mapping[str, NDArray[Any]]:
         """See :class:`wsi_parse.models.contract.Segmenter`."""
@@ -99,9 +97,34 @@ class StainModel(Segmenter):
         return np.rint(255 / (1 + np.exp(-excess))).astype(np.uint8)
 
 
-def white_level(images: Sequence[NDArray[np.uint8]]) -> NDArray[np.float64]:
+def estimate(samples: Sequence[Sample]) -> State:
+    """Estimate white level, stain vectors and threshold from samples of tissue at :data:`READ_MPP`.
+
+    Returns
+    -------
+    dict
+        The state of the model; `pixels` is the number of stained pixels that the threshold was estimated from.
+    """
+    white = white_level(samples)
+    density = np.concatenate([density_over(sample.pixels, white) for sample in samples])
+    stains, source = estimate_stains(density[:: max(1, len(density) // 400_000)])
+    smooth = np.concatenate([haematoxylin(sample.image, white, stains)[sample.usable] for sample in samples])
+    stained = smooth[smooth > 0.02]
+    threshold = float(threshold_otsu(stained)) if len(stained) >= _MIN_PIXELS else 0.25
+    return {
+        "white": [round(float(value), 3) for value in white],
+        "stains": [[round(float(value), 6) for value in row] for row in stains],
+        "threshold": round(min(max(threshold, _BOUNDS[0]), _BOUNDS[1]), 6),
+        "source": source,
+        "pixels": len(stained),
+    }
+
+
+def white_level(samples: Sequence[Sample]) -> NDArray[np.float64]:
     """Return the 99th percentile of each colour channel, but at least mid-grey."""
-    pixels = np.concatenate([image[::4, ::4].reshape(-1, 3) for image in images])
+    pixels = np.concatenate([sample.image[::4, ::4][sample.usable[::4, ::4]] for sample in samples])
+    if not len(pixels):
+        pixels = np.concatenate([sample.pixels for sample in samples])
     return np.maximum(np.percentile(pixels, 99, axis=0), 128.0)
 
 

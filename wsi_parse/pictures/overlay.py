@@ -102,7 +102,7 @@ def draw_preview(slide: Slide, tissue: TissueMask, boxes_level0: Sequence[Box], 
 
 
 def _draw_tissue(canvas: Canvas, tissue: TissueMask) -> None:
-    shapes = polygons_of_mask(tissue.mask)
+    shapes = polygons_of_mask(tissue.tissue)
     shapes = shapely.set_coordinates(shapes, tissue.frame.to_level0(shapely.get_coordinates(shapes)))
     if tissue.region is not None:
         shapes = shapely.get_parts(shapely.intersection(shapely.make_valid(shapes), tissue.region))

@@ -84,7 +84,8 @@ def predict_block(
     unreadable = Unreadable(read.unknown, read.tiles_level0)
     if read.error and not slide.options.skip_unreadable and is_needed(unreadable, selection.grid.frame, roi):
         raise read.error
-    images = [read.pixels[box.relative_to(around).slices] for box in boxes]
+    on_slide = slide.box_on_slide(selection.grid.frame).relative_to(around)
+    images = [_cut(read.pixels, box.relative_to(around), on_slide) for box in boxes]
     with plugin_named("model", model.spec.name):
         maps, notes = _predict_in_batches(model, scale_pass, state, images, batch, tell)
     return (
@@ -92,6 +93,15 @@ def predict_block(
         {name: dict(zip(indices, noted, strict=True)) for name, noted in notes.items()},
         unreadable,
     )
+
+
+def _cut(pixels: NDArray[np.uint8], box: Box, on_slide: Box) -> NDArray[np.uint8]:
+    """Cut a tile; beyond the slide it is mirrored, because a model takes white for an edge of the tissue."""
+    inside = box.intersection(on_slide)
+    if inside == box or not inside.area:
+        return pixels[box.slices]
+    around = [(inside.y - box.y, box.bottom - inside.bottom), (inside.x - box.x, box.right - inside.right), (0, 0)]
+    return np.pad(pixels[inside.slices], around, "reflect")
 
 
 def _predict_in_batches(

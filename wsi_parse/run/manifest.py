@@ -98,7 +98,9 @@ class RunManifest(BaseModel):
     passes: list[PassFacts] = []
     """How the slide was divided, for each scale at which it was read."""
     tissue_mm2: float | None = None
-    """Area of the tissue that was found (inside the region of interest)."""
+    """Area of the tissue, without glass (inside the region of interest): tissue.geojson outlines it."""
+    search_mm2: float | None = None
+    """Area in which objects were looked for: the tissue with its rim and small gaps."""
     pixel_size_from_nuclei: PixelSizeFacts | None = None
     """The pixel size by the size of the nuclei; none where it cannot be told. It is compared, and not used."""
     counts: dict[str, int] = {}

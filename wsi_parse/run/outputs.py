@@ -149,8 +149,8 @@ def export_context(
 
 
 def tissue_polygons(tissue: TissueMask) -> Any:  # noqa: ANN401 - an object array of shapely polygons
-    """Trace the tissue (in the region of interest) in level-0 pixels, valid for QuPath."""
-    shapes = to_level0(polygons_of_mask(tissue.mask), tissue.frame, 0.5)
+    """Trace the tissue area (in the region of interest) in level-0 pixels, valid for QuPath."""
+    shapes = to_level0(polygons_of_mask(tissue.tissue), tissue.frame, 0.5)
     if tissue.region is not None:
         shapes = fit_for_qupath(shapely.intersection(shapes[~shapely.is_missing(shapes)], tissue.region))
     return shapes[~shapely.is_missing(shapes)]

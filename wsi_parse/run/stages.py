@@ -73,8 +73,9 @@ class Stages:
         self.progress.advance("tissue")
         self.manifest.pixel_size_from_nuclei = facts
         self.manifest.tissue_mm2 = round(tissue.area_mm2, 4)
+        self.manifest.search_mm2 = round(tissue.search_mm2, 4)
         self._caution(*tissue.cautions, *pixel_size_cautions(self.prepared.slide, facts))
-        if tissue.mask.any() and not tissue.area_mm2:
+        if tissue.mask.any() and not tissue.search_mm2:
             self._caution(roi_without_tissue())
         if objects is None:
             return self._compute(tissue, cluster)

@@ -28,8 +28,7 @@ ReadBox = Callable[[Box], NDArray[np.uint8]]
 def read_lattice(box_frame: Box, frame: Frame, level: Level, read: ReadBox) -> NDArray[np.uint8]:
     """Read a box of a frame from a level, which `read` reads; white outside of the slide."""
     step_x, step_y = steps_of(frame, level)
-    # A frame pixel is inside the slide if its centre is.
-    inside = box_frame.intersection(Box(0, 0, _inside(level.width, step_x), _inside(level.height, step_y)))
+    inside = box_frame.intersection(box_on_slide(frame, level))
     if step_x == step_y == 1 and inside == box_frame:
         return read(box_frame)
     out = np.empty((*box_frame.shape, 3), np.uint8)
@@ -42,6 +41,12 @@ def read_lattice(box_frame: Box, frame: Frame, level: Level, read: ReadBox) -> N
     for piece in _pieces(inside, width, height):
         out[piece.relative_to(box_frame).slices] = _resampled(piece, level, (step_x, step_y), read)
     return out
+
+
+def box_on_slide(frame: Frame, level: Level) -> Box:
+    """Return the pixels of a frame that lie on the slide, that is, with their centre; the rest is read as white."""
+    step_x, step_y = steps_of(frame, level)
+    return Box(0, 0, _inside(level.width, step_x), _inside(level.height, step_y))
 
 
 def steps_of(frame: Frame, level: Level) -> tuple[float, float]:

@@ -17,7 +17,7 @@ from wsi_parse.errors import PixelSizeError, SlideLostError, SlideReadError, Usa
 from wsi_parse.geometry import Box, Frame
 from wsi_parse.settings.sections import SlideSettings
 from wsi_parse.slides.base import PixelSize, Reader, SlideInfo, read_level
-from wsi_parse.slides.lattice import SAME_SCALE, WHITE, read_lattice, steps_of
+from wsi_parse.slides.lattice import SAME_SCALE, WHITE, box_on_slide, read_lattice, steps_of
 from wsi_parse.slides.readable import Readable, TolerantReader, unknown_in
 
 # A result of more pixels, 12 GB, is a mistake.
@@ -263,6 +263,10 @@ class Slide:
         if self.options.skip_unreadable:
             return self._read_what_is_known(box_frame, frame).pixels
         return self._read_from(self.level_for(frame), box_frame, frame, self._read_level)
+
+    def box_on_slide(self, frame: Frame) -> Box:
+        """Return the pixels of a frame that lie on the slide; in :meth:`read`, all others are white."""
+        return box_on_slide(frame, self.info.levels[self.level_for(frame)])
 
     def read_readable(self, box_frame: Box, frame: Frame | None = None) -> Readable:
         """Read a box of the frame as :meth:`read` does; where stored tiles are damaged, say which pixels are unknown.

@@ -1,7 +1,7 @@
-"""detect_tissue: which part of a slide is tissue.
+"""detect_tissue: which part of a slide is searched, and which part of that is tissue.
 
-Tissue is coloured. The spread of the optical density over red, green and blue does not change with the brightness of
-the lamp, with canvas beside glass, or with a shadow; dust, frames and glass have no such spread.
+Tissue is coloured, by any stain. The spread of the optical density over red, green and blue does not change with the
+brightness of the lamp, with canvas beside glass, or with a shadow; dust, frames and glass have no such spread.
 """
 
 import math
@@ -10,35 +10,44 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.ndimage import gaussian_filter
-from skimage.morphology import remove_small_holes, remove_small_objects
+from scipy.ndimage import maximum_filter
+from skimage.morphology import disk, remove_small_holes, remove_small_objects
 
+from wsi_parse.cautions import no_tissue
 from wsi_parse.geometry import Box, Frame
 from wsi_parse.settings import TissueSettings
-from wsi_parse.slides.optical_density import optical_density
 from wsi_parse.slides.slide import Slide
+from wsi_parse.tissue.colours import colour_cautions
+from wsi_parse.tissue.light import TRUNCATE, mean_density, sample_of, smoothed_density, white_of
 from wsi_parse.tissue.mask import TissueMask
 from wsi_parse.tissue.morphology import dilated, joined, locally
-from wsi_parse.tissue.pen_ink import ALL_INKS, TypicalDensity, faint_ink, strokes, strong_ink
+from wsi_parse.tissue.pen_ink import ALL_INKS, BLACK, TypicalDensity, faint_ink, filling, strokes, strong_ink
 
 # Spread of the optical density that every tissue has somewhere, and that its palest parts (fat) still have: 16 and 8 of
 # 240 grey levels. It is measured after smoothing, so that the noise of a camera or of JPEG stays below it.
 SURE_COLOUR = 0.03
 PALE_COLOUR = 0.015
+# Near tissue that much, 4 of 240 grey levels, is a loose cell or a thin fibre; elsewhere it may be anything.
+FAINT_COLOUR = 0.008
+NEAR_UM = 100.0
+BLURRED_EDGE_UM = 8.0
+# A loose cell is paler at its edge.
+CELL_EDGE_UM = 12.0
 SMOOTHING_UM, SMOOTHING_PX = 12.0, 1.5
 MIN_SIDE_PX = 256
-# A pixel at least this bright was never scanned: canvas is 255, and glass hardly reaches that.
-CANVAS = 253
-DARKEST_GLASS = 90
-USUAL_GLASS = 244
 # Gaps up to twice this width, between fibres or fat cells, count as tissue.
 GAP_UM = 120.0
 # In a piece of at least this size, clefts count as tissue too, and so does its torn rim.
 SECTION_UM2 = 4e6
 CLEFT_UM = 400.0
 RIM_UM = 80.0
+# Where the mean optical density over this width is lower, there is glass: a gap between fibres, a lumen, a torn rim.
+GLASS_DENSITY = 0.06
+GLASS_WIDTH_UM = 8.0
+# Beside tissue of this density, what is a little paler than tissue is its edge.
+DENSE, GLASS_EDGE = 0.11, 0.04
 # On a tiny slide, tissue that covers at least this share of it is not a speck.
-MIN_SHARE = 1 / 16
+MIN_SHARE = 1 / 1024
 
 
 def detect_tissue(slide: Slide, settings: TissueSettings) -> TissueMask:
@@ -48,32 +57,57 @@ def detect_tissue(slide: Slide, settings: TissueSettings) -> TissueMask:
     ----------
     slide : Slide
     settings : TissueSettings
-        With ``detect`` false, everything that was scanned counts as tissue.
+        With ``detect`` false, everything that was scanned is searched.
 
     Returns
     -------
     TissueMask
-        All False if there is no tissue: a blank slide is a valid result.
+        All False if there is no tissue: a blank slide is a valid result, with a caution.
     """
     size = slide.pixel_size
     # At the usual scale a very small slide would have only a few pixels, and its fat would be as pale as glass.
     mpp = min(settings.mpp, slide.frame_to_fit(MIN_SIDE_PX).mpp_x)
     frame = slide.frame(max(mpp, size.x_um, size.y_um))
     scanned = _scanned(slide, frame)
-    mask = np.zeros(frame.box.shape, np.bool_)
-    unreadable: tuple[Box, ...] = ()
-    if settings.detect:
-        # What cannot be read is white, as what was not scanned.
-        read = slide.read_readable(scanned, frame)
-        mask[scanned.slices] = tissue_in_image(read.pixels, frame.mpp_x, settings)
-        unreadable = read.tiles_level0
-    else:
-        mask[scanned.slices] = True
-    return TissueMask(mask, frame, unreadable=unreadable)
+    search, tissue = np.zeros((2, *frame.box.shape), np.bool_)
+    # What cannot be read is white, as what was not scanned.
+    read = slide.read_readable(scanned, frame)
+    rgb = read.pixels
+    search[scanned.slices] = tissue_in_image(rgb, frame.mpp_x, settings) if settings.detect else True
+    tissue[scanned.slices] = search[scanned.slices] & absorbing(rgb, frame.mpp_x)
+    cautions = colour_cautions(rgb, frame.mpp_x, tissue[scanned.slices]) if tissue.any() else (no_tissue(),)
+    return TissueMask(search, frame, None, cautions, read.tiles_level0 if settings.detect else (), tissue)
+
+
+def absorbing(rgb: NDArray[np.uint8], mpp: float) -> NDArray[np.bool_]:
+    """Find where a picture is not glass: the tissue area is what is so inside the search area.
+
+    Parameters
+    ----------
+    rgb : uint8 array (h, w, 3)
+    mpp : float
+        Microns per pixel.
+
+    Returns
+    -------
+    bool array (h, w)
+    """
+    density = mean_density(rgb, mpp, GLASS_WIDTH_UM)
+    # A nucleus at the edge of a gap shares its pixel with glass.
+    edge = (density > GLASS_EDGE) & (_most_beside(density, GLASS_WIDTH_UM / mpp) > DENSE)
+    found: NDArray[np.bool_] = (density >= GLASS_DENSITY) | edge
+    return found
+
+
+def _most_beside(values: NDArray[np.float32], reach_px: float) -> NDArray[np.float32]:
+    """Return the largest value up to a distance; at least one pixel."""
+    reach = max(1, round(reach_px))
+    found: NDArray[np.float32] = locally(lambda part: maximum_filter(part, footprint=disk(reach)), values, reach)
+    return found
 
 
 def tissue_in_image(rgb: NDArray[np.uint8], mpp: float, settings: TissueSettings) -> NDArray[np.bool_]:
-    """Find the tissue of a picture.
+    """Find the search area of a picture: its tissue with small gaps, and with the rim of large pieces.
 
     Parameters
     ----------
@@ -91,89 +125,53 @@ def tissue_in_image(rgb: NDArray[np.uint8], mpp: float, settings: TissueSettings
     if white is None:
         return np.zeros(rgb.shape[:2], np.bool_)
     sigma_px = min(SMOOTHING_UM / mpp, SMOOTHING_PX)
-    reach_px = _TRUNCATE * sigma_px + 1
+    reach_px = TRUNCATE * sigma_px + 1
     density = partial(smoothed_density, white=white, sigma_px=sigma_px)
     traits = locally(lambda part: _traits(density(part)), rgb, reach_px)
     # The colour fringes along the edge of a cover slip contain few pixels of sure colour.
     sure_px = int(_speck_um2(rgb, mpp, settings) / 4 / mpp**2)
     found = joined(traits & _SURE > 0, traits & _PALE > 0, max(1, sure_px))
+    marks = np.zeros_like(found)
     if (traits & ALL_INKS).any():
-        sample = _sample(rgb)
-        coloured = (found & (traits & ALL_INKS == 0))[sample]
-        typical = TypicalDensity.of(smoothed_density(rgb[sample], white, 0.0), coloured)
+        sample = sample_of(rgb)
+        typical = TypicalDensity.of(
+            smoothed_density(rgb[sample], white, 0.0), found[sample], (traits & ALL_INKS > 0)[sample]
+        )
+        black = filling(traits & BLACK > 0, mpp)
+        inks = locally(lambda part: strong_ink(density(part), typical), rgb, reach_px) if typical.is_blue else traits
         faint = locally(lambda part: faint_ink(density(part), typical), rgb, reach_px)
-        ink = strokes(traits, faint, mpp)
-        return _tidied(found & ~ink, mpp, settings, ink)
-    return _tidied(found, mpp, settings, np.zeros_like(found))
+        marks = black | strokes(inks * ~black, faint * ~black, mpp)
+    mask = _tidied(found & ~marks, mpp, settings, marks)
+    return _with_loose_cells(mask, traits & _FAINT > 0, absorbing(rgb, mpp), mpp) & ~marks
 
 
-def white_of(rgb: NDArray[np.uint8]) -> NDArray[np.float32] | None:
-    """Estimate the colour of empty glass.
-
-    Parameters
-    ----------
-    rgb : uint8 array (h, w, 3)
-
-    Returns
-    -------
-    float32 array (3,) or None
-        None if nothing was scanned, that is, the picture is all canvas. If there is no glass, a grey as bright as the
-        picture.
-    """
-    pixels = rgb[_sample(rgb)]
-    scanned = pixels.min(axis=2) < CANVAS
-    if not scanned.any():
-        return None
-    tint = np.ptp(smoothed_density(pixels, np.full(3, 255, np.float32), 0.0), axis=0)
-    steps = np.abs(np.diff(pixels.astype(np.int16), axis=1, prepend=pixels[:, :1])).max(axis=2)
-    # Glass is grey, or has a tint that does not vary as tissue does.
-    glass = scanned & (pixels.min(axis=2) > DARKEST_GLASS) & ((tint < 0.02) | (tint < 0.06) & (steps <= 3))
-    if glass.sum() < 0.005 * scanned.sum():
-        brightest = float(np.percentile(pixels.max(axis=2), 99.5))
-        return np.full(3, np.clip(brightest, DARKEST_GLASS, USUAL_GLASS), np.float32)
-    # Shadows, dust and pale tissue are darker than most glass.
-    light = pixels[glass].sum(axis=1, dtype=np.int32)
-    return np.asarray(np.median(pixels[glass][light >= np.median(light)], axis=0), np.float32)
-
-
-def smoothed_density(rgb: NDArray[np.uint8], white: NDArray[np.float32], sigma_px: float) -> NDArray[np.float32]:
-    """Return the optical density against `white`: log10(white / light) by the Beer-Lambert law, never below 0.
-
-    Parameters
-    ----------
-    rgb : uint8 array (h, w, 3)
-    white : float32 array (3,)
-    sigma_px : float
-        The light is first smoothed by a Gaussian of this width; 0 means no smoothing.
-
-    Returns
-    -------
-    float32 array (3, h, w)
-    """
-    light = np.ascontiguousarray(np.moveaxis(rgb, 2, 0), np.float32)
-    if sigma_px:
-        light = gaussian_filter(light, (0, sigma_px, sigma_px), truncate=_TRUNCATE)
-    density = optical_density(light, white[:, None, None])
-    return np.maximum(density, 0, out=density)
-
-
-_TRUNCATE = 3.0
 # These bits stand beside the bits of the inks.
-_PALE, _SURE = 64, 128
+_FAINT, _PALE, _SURE = 32, 64, 128
 
 
 def _traits(density: NDArray[np.float32]) -> NDArray[np.uint8]:
     colour = np.ptp(density, axis=0)
-    return strong_ink(density) | (colour > PALE_COLOUR) * np.uint8(_PALE) | (colour > SURE_COLOUR) * np.uint8(_SURE)
+    found = strong_ink(density)
+    for bit, least in ((_FAINT, FAINT_COLOUR), (_PALE, PALE_COLOUR), (_SURE, SURE_COLOUR)):
+        found |= (colour > least) * np.uint8(bit)
+    return found
 
 
-def _sample(rgb: NDArray[np.uint8]) -> tuple[slice, slice]:
-    step = 1 + max(rgb.shape[:2]) // 1000
-    return slice(None, None, step), slice(None, None, step)
+def _with_loose_cells(
+    mask: NDArray[np.bool_], faint: NDArray[np.bool_], dense: NDArray[np.bool_], mpp: float
+) -> NDArray[np.bool_]:
+    """Add what is faintly coloured near the tissue; beside it only what absorbs, because its edge is blurred."""
+    near_px, edge_px, cell_px = NEAR_UM / mpp, max(1.0, BLURRED_EDGE_UM / mpp), CELL_EDGE_UM / mpp
+    near = faint & locally(lambda part: dilated(part, near_px), mask, near_px)
+    edge = locally(lambda part: dilated(part, edge_px), mask, edge_px)
+    cells = locally(lambda part: dilated(part, cell_px), near & ~edge, cell_px)
+    return np.asarray(mask | near & dense | cells)
 
 
-def _tidied(mask: NDArray[np.bool_], mpp: float, settings: TissueSettings, ink: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    """Drop specks, close gaps and fill holes; ink stays excluded."""
+def _tidied(
+    mask: NDArray[np.bool_], mpp: float, settings: TissueSettings, marks: NDArray[np.bool_]
+) -> NDArray[np.bool_]:
+    """Drop specks, close gaps and fill holes; ink and black filling stay excluded."""
 
     def without_specks(mask: NDArray[np.bool_], min_area_um2: float) -> NDArray[np.bool_]:
         return remove_small_objects(mask, max_size=int(min_area_um2 / mpp**2))
@@ -185,7 +183,7 @@ def _tidied(mask: NDArray[np.bool_], mpp: float, settings: TissueSettings, ink: 
     # A gap that is open to the edge of the picture is not a hole: the padding makes it larger than the largest hole.
     edge = math.isqrt(max_hole_px) // 2 + 1
     mask = remove_small_holes(np.pad(mask, edge), max_size=max_hole_px)[edge:-edge, edge:-edge]
-    return without_specks(mask & ~ink, speck_um2)
+    return without_specks(mask & ~marks, speck_um2)
 
 
 def _speck_um2(image: NDArray[Any], mpp: float, settings: TissueSettings) -> float:

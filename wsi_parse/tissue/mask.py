@@ -1,4 +1,4 @@
-"""TissueMask: where a slide has tissue, its area, and which boxes and points lie on it."""
+"""TissueMask: where a slide has tissue, its areas, and which boxes and points lie on it."""
 
 import math
 from collections.abc import Iterable
@@ -17,11 +17,15 @@ from wsi_parse.tissue.morphology import dilated
 
 @dataclass(frozen=True)
 class TissueMask:
-    """The part of a slide that is tissue.
+    """The part of a slide that is tissue: a search area, and the tissue area inside it.
+
+    The search area is generous, so that nothing is missed at a rim or between loose fibres: objects are looked for
+    there. The tissue area is without glass: densities are per area of it, and it is what outputs outline.
 
     Parameters
     ----------
     mask : bool array (frame.height, frame.width)
+        The search area.
     frame : Frame
         Lattice of the mask, a few microns per pixel.
     region : shapely geometry or None
@@ -30,6 +34,8 @@ class TissueMask:
         What is plausible but wrong about the slide, as its overview shows it.
     unreadable : tuple of Box
         Stored tiles that cannot be read, in level-0 pixels, where the overview needs them: no tissue is found there.
+    tight : bool array (frame.height, frame.width) or None
+        The tissue area; None: the same as the search area.
     """
 
     mask: NDArray[np.bool_]
@@ -37,6 +43,7 @@ class TissueMask:
     region: Any = None
     cautions: tuple[Caution, ...] = ()
     unreadable: tuple[Box, ...] = ()
+    tight: NDArray[np.bool_] | None = None
 
     def without(self, boxes_level0: Iterable[Box]) -> "TissueMask":
         """Return the tissue without some boxes: what was not looked at is in no area."""
@@ -45,15 +52,28 @@ class TissueMask:
         looked_at = shapely.box(0, 0, right, bottom) if self.region is None else self.region
         return replace(self, region=shapely.difference(looked_at, left_out))
 
+    @property
+    def tissue(self) -> NDArray[np.bool_]:
+        """The tissue area: bool array (frame.height, frame.width)."""
+        return self.mask if self.tight is None else self.tight
+
     @cached_property
     def area_mm2(self) -> float:
         """Area of the tissue, inside the region if there is one, in square millimetres."""
-        return self._area_px() * self.frame.pixel_area_um2 / 1e6
+        return self._area_mm2(self.tissue)
 
-    def _area_px(self) -> float:
+    @cached_property
+    def search_mm2(self) -> float:
+        """Area that is searched, inside the region if there is one, in square millimetres."""
+        return self._area_mm2(self.mask)
+
+    def _area_mm2(self, mask: NDArray[np.bool_]) -> float:
+        return self._area_px(mask) * self.frame.pixel_area_um2 / 1e6
+
+    def _area_px(self, mask: NDArray[np.bool_]) -> float:
         if self.region is None:
-            return float(self.mask.sum())
-        corner = np.argwhere(self.mask)[:, ::-1]
+            return float(mask.sum())
+        corner = np.argwhere(mask)[:, ::-1]
         (left, top), (right, bottom) = (self.frame.to_level0(corner + step).T for step in (0, 1))
         pixels = shapely.box(left, top, right, bottom)
         shapely.prepare(self.region)
@@ -63,19 +83,19 @@ class TissueMask:
         return float(inside.sum()) + float(shapely.area(shapely.intersection(cut, self.region)).sum()) / whole
 
     def touches(self, box_frame: Box, frame: Frame) -> bool:
-        """Return whether any tissue lies in a box of `frame`, which is any frame of the same slide."""
+        """Return whether a box of `frame`, which is any frame of the same slide, meets the search area."""
         box = frame.box_in(box_frame, self.frame).intersection(self.frame.box)
         return bool(self.mask[box.slices].any())
 
     def contains(self, points_level0: NDArray[np.float64], margin_um: float = 0.0) -> NDArray[np.bool_]:
-        """Return which points lie on tissue or near it.
+        """Return which points lie in the search area or near it.
 
         Parameters
         ----------
         points_level0 : float array (N, 2)
             (x, y) in level-0 pixels.
         margin_um : float
-            Points up to this far from tissue count too.
+            Points up to this far from it count, too.
 
         Returns
         -------

@@ -1,17 +1,57 @@
 """Samples of a slide's tissue, from which a model estimates the light and the staining once per slide."""
 
+from dataclasses import dataclass
+
 import numpy as np
 from numpy.typing import NDArray
+from scipy.ndimage import gaussian_filter
 
 from wsi_parse.geometry import Box, Frame
+from wsi_parse.slides.optical_density import optical_density
 from wsi_parse.slides.slide import Slide
 from wsi_parse.tissue.mask import TissueMask
+from wsi_parse.tissue.morphology import dilated, opened
+from wsi_parse.tissue.pen_ink import COLD, WARM, strong_ink
 
 _SAMPLES, _SAMPLE_PX = 24, 320
+# Black absorbs all colours alike, or nearly all light: the darkest nucleus still lets some blue through.
+_DARK, _NEUTRAL, _BLACK = 0.8, 0.15, 1.2
+_NARROWEST_BLACK_UM = 1.0
+# Ink is even over a width that no nucleus has.
+_INK_WIDTH_UM, _INK_SMOOTHING_UM = 14.0, 2.0
+# Around black and ink, light is mixed.
+_EDGE_UM = 3.0
+# If more of the tissue than this looks like ink, its stain does.
+_MOST_INK = 0.4
 
 
-def read_samples(slide: Slide, tissue: TissueMask, mpp: float) -> list[NDArray[np.uint8]]:
-    """Read square samples of tissue that are spread over a slide.
+@dataclass(frozen=True)
+class Sample:
+    """A small picture of tissue.
+
+    Parameters
+    ----------
+    image : uint8 array (h, w, 3)
+    usable : bool array (h, w)
+        True on tissue; False on glass, ink and black.
+    """
+
+    image: NDArray[np.uint8]
+    usable: NDArray[np.bool_]
+
+    @classmethod
+    def whole(cls, image: NDArray[np.uint8]) -> "Sample":
+        """Take all of a picture that is known to be tissue."""
+        return cls(image, np.ones(image.shape[:2], np.bool_))
+
+    @property
+    def pixels(self) -> NDArray[np.uint8]:
+        """The usable pixels, uint8 array (N, 3)."""
+        return self.image[self.usable]
+
+
+def read_samples(slide: Slide, tissue: TissueMask, mpp: float) -> list[Sample]:
+    """Read samples of tissue that are spread over a slide.
 
     Parameters
     ----------
@@ -22,21 +62,76 @@ def read_samples(slide: Slide, tissue: TissueMask, mpp: float) -> list[NDArray[n
 
     Returns
     -------
-    list of uint8 array (320, 320, 3)
-        RGB; at most 24, always the same ones, and none if there is no tissue.
+    list of Sample
+        At most 24 of at most 320 x 320 pixels, always the same ones, none of them twice; a small slide is sampled
+        whole. None if there is no tissue.
     """
     frame = slide.frame(mpp)
-    samples = (slide.read_readable(box, frame) for box in sample_boxes(tissue, frame))
-    # White in place of what cannot be read would be taken for glass.
-    return [sample.pixels for sample in samples if not sample.unknown]
+    samples = []
+    for square in sample_boxes(tissue, frame):
+        box = square.intersection(slide.box_on_slide(frame))
+        if not box.area:
+            continue
+        read = slide.read_readable(box, frame)
+        # White in place of what cannot be read would be taken for glass.
+        usable = _tissue_in(tissue, box, frame) & read.known(box)
+        if usable.any():
+            samples.append(Sample(read.pixels, usable))
+    return _without_foreign(samples, mpp)
 
 
 def sample_boxes(tissue: TissueMask, frame: Frame) -> list[Box]:
-    """Place the samples, in pixels of `frame`, evenly over the tissue in row-major order."""
-    rows, columns = np.nonzero(tissue.mask)
+    """Choose squares of a lattice over `frame`, evenly over the tissue in row-major order."""
+    rows, columns = np.nonzero(_sampled(tissue))
     if not len(rows):
         return []
-    pick = np.unique(np.linspace(0, len(rows) - 1, _SAMPLES).round().astype(int))
-    x = (columns[pick] + 0.5) * tissue.frame.scale_x / frame.scale_x - _SAMPLE_PX / 2
-    y = (rows[pick] + 0.5) * tissue.frame.scale_y / frame.scale_y - _SAMPLE_PX / 2
-    return [Box(int(left), int(top), _SAMPLE_PX, _SAMPLE_PX) for left, top in zip(x, y, strict=True)]
+    x = ((columns + 0.5) * tissue.frame.scale_x / frame.scale_x / _SAMPLE_PX).astype(np.int64)
+    y = ((rows + 0.5) * tissue.frame.scale_y / frame.scale_y / _SAMPLE_PX).astype(np.int64)
+    squares = np.unique(np.stack([y, x], axis=1), axis=0)
+    if len(squares) > _SAMPLES:
+        order = np.lexsort((x, y))
+        pick = order[np.unique(np.linspace(0, len(rows) - 1, _SAMPLES).round().astype(int))]
+        squares = np.unique(np.stack([y[pick], x[pick]], axis=1), axis=0)
+    return [Box(left * _SAMPLE_PX, top * _SAMPLE_PX, _SAMPLE_PX, _SAMPLE_PX) for top, left in squares.tolist()]
+
+
+def _sampled(tissue: TissueMask) -> NDArray[np.bool_]:
+    """Return the tissue area; if all of it is as pale as glass, what is searched."""
+    return tissue.tissue if tissue.tissue.any() else tissue.mask
+
+
+def _tissue_in(tissue: TissueMask, box: Box, frame: Frame) -> NDArray[np.bool_]:
+    """Return which pixels of a box of `frame` lie on tissue."""
+    x = (np.arange(box.x, box.right) + 0.5) * frame.scale_x / tissue.frame.scale_x
+    y = (np.arange(box.y, box.bottom) + 0.5) * frame.scale_y / tissue.frame.scale_y
+    columns = np.minimum(x.astype(np.int64), tissue.frame.width - 1)
+    rows = np.minimum(y.astype(np.int64), tissue.frame.height - 1)
+    return _sampled(tissue)[rows[:, None], columns]
+
+
+def _without_foreign(samples: list[Sample], mpp: float) -> list[Sample]:
+    """Exclude black and ink, also where they are too narrow to be seen in the overview of the slide."""
+    if not samples:
+        return []
+    white = np.percentile(np.concatenate([sample.pixels[::16] for sample in samples]), 99, axis=0)
+    density = [optical_density(sample.image.astype(np.float32), np.maximum(white, 128.0)) for sample in samples]
+    black = [_black(each, mpp) for each in density]
+    ink = [_ink(each, mpp) for each in density]
+    tissue = sum(int(sample.usable.sum()) for sample in samples)
+    if sum(int((sample.usable & each).sum()) for sample, each in zip(samples, ink, strict=True)) > _MOST_INK * tissue:
+        ink = [np.zeros_like(each) for each in ink]
+    foreign = [one | other for one, other in zip(black, ink, strict=True)]
+    return [Sample(sample.image, sample.usable & ~each) for sample, each in zip(samples, foreign, strict=True)]
+
+
+def _black(density: NDArray[np.float32], mpp: float) -> NDArray[np.bool_]:
+    least = density.min(axis=2)
+    black = (least > _DARK) & (density.max(axis=2) - least < _NEUTRAL) | (least > _BLACK)
+    return dilated(opened(black, _NARROWEST_BLACK_UM / mpp), _EDGE_UM / mpp)
+
+
+def _ink(density: NDArray[np.float32], mpp: float) -> NDArray[np.bool_]:
+    sigma = _INK_SMOOTHING_UM / mpp
+    smooth = gaussian_filter(np.moveaxis(density, 2, 0), (0, sigma, sigma))
+    even = opened(strong_ink(smooth) & (COLD | WARM) > 0, _INK_WIDTH_UM / mpp)
+    return dilated(even, (_EDGE_UM + _INK_SMOOTHING_UM) / mpp)

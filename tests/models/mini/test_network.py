@@ -13,6 +13,7 @@ from wsi_parse.models.mini.network import MiniNetwork, fuse
 from wsi_parse.models.mini.postprocess import channels_of, relative_density
 from wsi_parse.models.mini.stain_normalization import StainNormalization
 from wsi_parse.models.mini.weights import load_network, save_network
+from wsi_parse.tissue.samples import Sample
 
 SMALL = (8, 8, 16, 16)
 
@@ -92,7 +93,10 @@ class TestStyle:
     @pytest.mark.parametrize("strength", [0.5, 1.5])
     def test_light_and_staining_are_taken_out(self, white: float, strength: float) -> None:
         image, usual = self.stained(white, strength), self.stained(0.9, 1.0)
-        one, other = (relative_density(torch.from_numpy(i[None]), StainNormalization.of([i])) for i in (image, usual))
+        one, other = (
+            relative_density(torch.from_numpy(i[None]), StainNormalization.of([Sample.whole(i)]))
+            for i in (image, usual)
+        )
         assert (one - other).abs().mean() < 0.06
         assert one[..., 80:].mean() == pytest.approx(1.0, abs=0.05)
         assert one[..., :60].mean() == pytest.approx(0.0, abs=0.05)
@@ -101,7 +105,9 @@ class TestStyle:
         "images", [[], [np.full((8, 8, 3), 200, np.uint8)], [np.full((128, 128, 3), 240, np.uint8)]]
     )
     def test_nothing_to_estimate_from_is_no_crash(self, images: list[np.ndarray]) -> None:
-        assert StainNormalization.of(images).strength == StainNormalization().strength
+        assert (
+            StainNormalization.of([Sample.whole(image) for image in images]).strength == StainNormalization().strength
+        )
 
 
 class TestFiles:

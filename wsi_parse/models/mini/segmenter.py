@@ -7,6 +7,7 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
+from wsi_parse.cautions import Caution, style_from_few_pixels
 from wsi_parse.errors import SettingsError, UnknownPromptError
 from wsi_parse.models.contract import ModelSpec, State
 from wsi_parse.models.device_segmenter import DeviceSegmenter
@@ -21,7 +22,7 @@ from wsi_parse.models.mini.facts import (
     MIN_CLASS_PROBABILITY,
     READ_MPP,
 )
-from wsi_parse.models.mini.stain_normalization import StainNormalization
+from wsi_parse.models.mini.stain_normalization import MIN_PIXELS, StainNormalization
 from wsi_parse.models.scale_pass import Channel, Recipe, ScalePass
 from wsi_parse.models.weights import Weights
 from wsi_parse.prompts import Prompt, suggest_prompt
@@ -95,8 +96,15 @@ class MiniModel(DeviceSegmenter):
         return {
             "white": list(stain_normalization.white),
             "strength": stain_normalization.strength,
+            "pixels": stain_normalization.pixels,
             **self.numerics,
         }
+
+    @classmethod
+    def cautions_of(cls, state: State) -> tuple[Caution, ...]:
+        """Question an estimate from few pixels."""
+        pixels = state.get("pixels", 0)
+        return (style_from_few_pixels(pixels),) if 0 < pixels < MIN_PIXELS else ()
 
     def warm_up(self, scale_pass: ScalePass, state: State) -> None:
         """Load the network; on a GPU let its libraries choose their algorithms."""

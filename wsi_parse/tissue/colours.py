@@ -1,0 +1,130 @@
+"""Cautions about the colours of a slide, from its overview: glass that is not grey, and a stain that is not H&E.
+
+The bounds stand between what was measured on 400 pictures of H&E (six slides and the labelled tiles of seven data sets)
+and what is wrong; `python -m benchmarks.tissue` prints the figures of the slides.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.ndimage import maximum_filter, minimum_filter, uniform_filter
+
+from wsi_parse.cautions import Caution, tinted_glass, unusual_colours
+from wsi_parse.tissue.light import CANVAS, DARKEST_GLASS, sample_of, smoothed_density, white_of
+
+# Glass is even and covers a part of the picture. Its tint, the spread of its optical density over the colours, is at
+# most 0.02 on slides and 0.12 on tiles (of DSB 2018); it was 0.26 where a colour transform had been left out.
+_EVEN_STEP, _SAME_COLOUR, _GLASS_SHARE = 4, 8, 0.05
+MOST_TINT = 0.15
+# Only pixels of at least this density tell the hue, averaged over some micrometres; tissue needs that many of them.
+_LEAST_DENSITY, _BLACK, _WIDTH_UM = 0.15, 0.6, 4.0
+_MIN_PIXELS, _MIN_SHARE = 400, 0.02
+# Haematoxylin and eosin both absorb green most: at least 80 % of the pixels of a slide show it, and at most 1 % of
+# three tiles of immunohistochemistry.
+_GREEN_LEADS = 1.15
+LEAST_PINK = 0.05
+# Between haematoxylin and eosin, the share of red in the density varies more than that of blue: 1.4 times and more on
+# slides. It is the other way round where red and blue are swapped (0.2 to 0.7), and where there is hardly any eosin; but
+# then red is absorbed much more than blue.
+SWAPPED, SURELY_SWAPPED = 0.8, 0.35
+_DARKER_IS_BLUER, _HARDLY_EOSIN = -0.1, 0.1
+
+
+@dataclass(frozen=True)
+class Hue:
+    """How tissue absorbs red, green and blue; a share is the part of a colour in the density of a pixel.
+
+    Parameters
+    ----------
+    pink : float
+        Share of the pixels that absorb clearly more green than red and blue.
+    variation : float
+        Spread (from the 10th to the 90th percentile) of the share of red, divided by that of blue.
+    darker_is_redder : float
+        Correlation of the density with the share of red minus that of blue.
+    red_over_blue : float
+        Median of the share of red minus that of blue.
+    """
+
+    pink: float
+    variation: float
+    darker_is_redder: float
+    red_over_blue: float
+
+    @property
+    def is_swapped(self) -> bool:
+        """Whether red and blue seem to be swapped."""
+        if self.variation < SURELY_SWAPPED:
+            return self.darker_is_redder < 0
+        darker_is_bluer = self.darker_is_redder < _DARKER_IS_BLUER
+        return self.variation < SWAPPED and darker_is_bluer and self.red_over_blue < _HARDLY_EOSIN
+
+
+def colour_cautions(rgb: NDArray[np.uint8], mpp: float, tissue: NDArray[np.bool_]) -> tuple[Caution, ...]:
+    """Question the colours of a slide.
+
+    Parameters
+    ----------
+    rgb : uint8 array (h, w, 3)
+        The overview of the slide.
+    mpp : float
+        Microns per pixel.
+    tissue : bool array (h, w)
+    """
+    glass = even_glass(rgb)
+    if glass is not None and tint_of(glass) > MOST_TINT:
+        return (tinted_glass(glass.tolist()),)
+    hue = hue_of(rgb, mpp, tissue)
+    if hue is None:
+        return ()
+    if hue.pink < LEAST_PINK:
+        what = "The tissue does not have the colours of haematoxylin and eosin, but those of another stain."
+        return (unusual_colours(what, round(hue.pink, 3)),)
+    if hue.is_swapped:
+        return (unusual_colours("The red and blue of the slide seem to be swapped.", round(hue.variation, 3)),)
+    return ()
+
+
+def even_glass(rgb: NDArray[np.uint8]) -> NDArray[np.float64] | None:
+    """Return the colour (3,) of the palest even part of a picture; None if there is hardly any, or nothing even."""
+    pixels = rgb[sample_of(rgb)]
+    steps = maximum_filter(pixels, (3, 3, 1)).astype(np.int16) - minimum_filter(pixels, (3, 3, 1))
+    even = (steps.max(axis=2) <= _EVEN_STEP) & (pixels.min(axis=2) < CANVAS) & (pixels.max(axis=2) > DARKEST_GLASS)
+    if not even.any():
+        return None
+    found = pixels[even].astype(np.float64)
+    light = found.mean(axis=1)
+    colour = np.asarray(np.median(found[light >= np.median(light)], axis=0))
+    share = (np.abs(found - colour).max(axis=1) <= _SAME_COLOUR).sum() / even.size
+    return colour if share > _GLASS_SHARE else None
+
+
+def tint_of(colour: NDArray[np.float64]) -> float:
+    """Return the spread of the optical density of a colour (3,): 0 for grey."""
+    return float(np.ptp(np.log10(colour + 1)))
+
+
+def hue_of(rgb: NDArray[np.uint8], mpp: float, tissue: NDArray[np.bool_]) -> Hue | None:
+    """Measure the hue of tissue; None if too little of it is stained. As for :func:`colour_cautions`."""
+    white = white_of(rgb)
+    if white is None:
+        return None
+    width_px = round(_WIDTH_UM / mpp)
+    averaged = uniform_filter(rgb, (width_px, width_px, 0)) if width_px > 1 else rgb
+    density = smoothed_density(averaged[tissue][:, None], white, 0.0)[..., 0].T
+    mean = density.mean(axis=1)
+    chosen = (mean > _LEAST_DENSITY) & (density.min(axis=1) < _BLACK)
+    if chosen.sum() < max(_MIN_PIXELS, _MIN_SHARE * tissue.sum()):
+        return None
+    density, mean = density[chosen], mean[chosen]
+    red, green, blue = density.T
+    shares = density / (3 * mean[:, None])
+    spread_red, _, spread_blue = np.subtract(*np.percentile(shares, [90, 10], axis=0))
+    excess = shares[:, 0] - shares[:, 2]
+    return Hue(
+        float((green > _GREEN_LEADS * np.maximum(red, blue)).mean()),
+        float(spread_red / max(spread_blue, 1e-3)),
+        float(np.corrcoef(excess, mean)[0, 1]) if excess.std() and mean.std() else 0.0,
+        float(np.median(excess)),
+    )
