@@ -1,9 +1,10 @@
 """What the size of nuclei says of a run: medians of their areas, and whether the pixel size fits what is seen."""
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 
 import numpy as np
+from numpy.typing import NDArray
 
 from wsi_parse.cautions import Caution, mostly_unsure, nuclear_size, pixel_size_against_nuclei
 from wsi_parse.objects.batch import ObjectBatch
@@ -16,6 +17,8 @@ from wsi_parse.tissue.pixel_size_estimate import PixelSizeEstimate, estimate_pix
 
 # Medians of human tissue: small lymphocytes have about 20 µm², the nuclei of anaplastic tumours seldom 150 µm².
 NUCLEAR_AREA_UM2 = (10.0, 200.0)
+# One field is too little: nuclei of one place may all be of an unusual kind.
+_MIN_FIELDS = 2
 # Of fewer objects neither a median nor a share means much.
 MIN_OBJECTS = 50
 MOSTLY = 0.5
@@ -64,7 +67,7 @@ class NuclearAreas:
         return () if low <= median <= high else (nuclear_size(median, low, high),)
 
 
-def _median(counts: "np.ndarray[tuple[int], np.dtype[np.int64]]") -> float:
+def _median(counts: NDArray[np.int64]) -> float:
     """Return the middle of the bin in which the median lies."""
     index = int(np.searchsorted(np.cumsum(counts), counts.sum() / 2))
     return round(_LOWEST_UM2 * math.exp((index + 0.5) / _BINS_PER_E), 2)
@@ -72,10 +75,8 @@ def _median(counts: "np.ndarray[tuple[int], np.dtype[np.int64]]") -> float:
 
 def unsure_cautions(counts: Mapping[str, int], unsure: Mapping[str, int]) -> tuple[Caution, ...]:
     """Caution for each prompt of which the class of most objects is unsure."""
-    shares: Iterable[tuple[str, float]] = (
-        (name, unsure.get(name, 0) / count) for name, count in counts.items() if count >= MIN_OBJECTS
-    )
-    return tuple(mostly_unsure(name, share) for name, share in shares if share > MOSTLY)
+    shares = {name: unsure.get(name, 0) / count for name, count in counts.items() if count >= MIN_OBJECTS}
+    return tuple(mostly_unsure(name, share) for name, share in shares.items() if share > MOSTLY)
 
 
 def pixel_size_facts(slide: Slide, tissue: TissueMask) -> PixelSizeFacts | None:
@@ -93,7 +94,7 @@ def pixel_size_facts(slide: Slide, tissue: TissueMask) -> PixelSizeFacts | None:
 
 def pixel_size_cautions(slide: Slide, facts: PixelSizeFacts | None) -> tuple[Caution, ...]:
     """Caution if the pixel size of a slide does not fit its nuclei."""
-    if facts is None:
+    if facts is None or facts["fields"] < _MIN_FIELDS:
         return ()
     mpp = math.sqrt(slide.pixel_size.x_um * slide.pixel_size.y_um)
     estimate = PixelSizeEstimate(facts["mpp_um"], facts["low_um"], facts["high_um"], facts["fields"])

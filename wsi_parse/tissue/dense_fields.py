@@ -20,10 +20,10 @@ from wsi_parse.tissue.mask import TissueMask
 from wsi_parse.tissue.spot_sizes import halved
 
 _FIELD_PX = 512
-_CANDIDATES, _FIELDS = 24, 6
+_CANDIDATES, _FIELDS = 24, 8
 # Optical density of green: tissue is denser.
 _GLASS_DENSITY = 0.06
-_MIN_TISSUE, _MAX_GLASS = 0.5, 0.4
+_MIN_TISSUE, _MAX_GLASS = 0.25, 0.7
 _DARKEST_WHITE = 128.0
 _HIGH_PERCENTILE = 98
 # Folds, dirt and pigment are darker than nuclei.

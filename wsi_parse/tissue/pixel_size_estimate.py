@@ -26,13 +26,13 @@ REFERENCE_UM = 8.0
 REACH, PADDING = 8, 10
 CHANNELS = 2 * KINDS + 1
 # Of fewer nuclei nothing can be told.
-_MIN_NUCLEI = 30
+_MIN_NUCLEI = 12
 # If the convolution is less sure than this (in octaves), the answer is of no use.
 _MAX_DOUBT = 0.6
 # Half of the range in octaves: see the figures in workflows/pixel_size.
-_MIN_RANGE, _RANGE_PER_DOUBT = 0.6, 1.9
+_MIN_RANGE, _RANGE_PER_DOUBT = 0.6, 1.7
 # Lens, camera and compression blur a picture by about this width: nuclei of few pixels look larger than they are.
-_BLUR_PX = 2.2
+_BLUR_PX = 1.5
 
 
 @dataclass(frozen=True)
