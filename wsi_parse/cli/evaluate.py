@@ -119,7 +119,7 @@ def evaluate(
 
     Examples
     --------
-    wsi-parse evaluate --truth corrected.geojson --pred wsi-parse-out/slide --overlay d.png
+    wsi-parse evaluate --truth t.geojson --pred p.geojson --overlay d.png
         Compare what you corrected in QuPath with the result, and draw the differences.
     wsi-parse evaluate --pred wsi-parse-out/slide
         Compare with what you saved over the annotations there, before the slide was run again.
