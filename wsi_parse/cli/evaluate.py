@@ -119,14 +119,12 @@ def evaluate(
 
     Examples
     --------
-    wsi-parse evaluate --truth corrected.geojson --pred wsi-parse-out/slide
-        Compare what you corrected in QuPath with the result.
+    wsi-parse evaluate --truth t.geojson --pred p.geojson --overlay d.png
+        Compare what you corrected in QuPath with the result, and draw the differences.
     wsi-parse evaluate --pred wsi-parse-out/slide
         Compare with what you saved over the annotations there, before the slide was run again.
     wsi-parse evaluate --truth corrected --pred wsi-parse-out
         Compare two folders: files are paired by the names of the slides.
-    wsi-parse evaluate --truth t.geojson --pred p.geojson --overlay d.png
-        Draw the differences.
     """
     from wsi_parse.evaluate.options import EvaluationOptions, objects_of
 
