@@ -109,6 +109,10 @@ class TestTables:
             assert plain["seconds"] > 0
             assert plain["peak_memory_mb"] > 50
             assert row["error"] == ""
+            assert (plain["mpp"], plain["mpp_source"]) == (0.5, manifest.slide["mpp_source"])
+            assert plain["n_unsure"] == 0
+            assert plain["median_nuclear_area_um2"] == manifest.nuclear_area_um2["nuclei"] > 15
+            assert row["cautions"] == "; ".join(caution["code"] for caution in manifest.cautions)
 
     def test_the_summary_reads_well(self, done: Path) -> None:
         text = (done / "summary.md").read_text()
