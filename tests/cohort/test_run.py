@@ -312,6 +312,22 @@ def test_exit_codes_and_messages_of_the_command(slides: Path, tmp_path: Path) ->
         assert total in again.stderr
 
 
+def test_slides_go_on_where_nothing_can_be_shown(slides: Path, tmp_path: Path) -> None:
+    class Gone(RecordingListener):
+        def note(self, text: str) -> None:
+            raise BrokenPipeError(32, "Broken pipe")
+
+        def checked(self, todo: int, problems: list[Outcome]) -> None:
+            raise OSError(28, "No space left on device")
+
+        def ended(self, outcome: Outcome) -> None:
+            raise OSError(5, "Input/output error")
+
+    rows = [CohortSlide(id=name, path=slides / "a.svs") for name in ("one", "two")]
+    outcomes = run_cohort(Listing(rows, notes=["A note."]), tmp_path, settings_of(), Gone())
+    assert [outcome.state for outcome in outcomes] == ["done", "done"]
+
+
 class TestPromptsOfARow:
     def test_a_row_with_unknown_prompts_fails_alone(self, slides: Path, tmp_path: Path) -> None:
         rows = [
