@@ -111,6 +111,7 @@ class TestTables:
             assert row["error"] == ""
             assert (plain["mpp"], plain["mpp_source"]) == (0.5, manifest.slide["mpp_source"])
             assert plain["n_unsure"] == 0
+            assert plain["search_mm2"] == manifest.search_mm2 >= plain["tissue_mm2"]
             assert plain["median_nuclear_area_um2"] == manifest.nuclear_area_um2["nuclei"] > 15
             assert row["cautions"] == "; ".join(caution["code"] for caution in manifest.cautions)
 
