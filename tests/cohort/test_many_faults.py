@@ -192,6 +192,7 @@ def test_each_fault_is_a_row(folder: Path, tmp_path: Path, environment: dict[str
     assert (odd["id"], odd["slide"], odd["state"]) == ("gr__e", r"gr\udcf6\udcdfe.svs", "done"), odd["error"]
     cautioned = {row["id"]: row["cautions"] for row in rows if row["cautions"]}
     assert cautioned["corner"] == "roi-without-tissue"
+    assert cautioned["blank"] == "no-tissue"
     table = pyarrow.parquet.read_table(out / "cohort.parquet")
     assert table.num_rows == len(rows)
     text = (out / "summary.md").read_text(encoding="utf-8")

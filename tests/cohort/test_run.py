@@ -109,6 +109,11 @@ class TestTables:
             assert plain["seconds"] > 0
             assert plain["peak_memory_mb"] > 50
             assert row["error"] == ""
+            assert (plain["mpp"], plain["mpp_source"]) == (0.5, manifest.slide["mpp_source"])
+            assert plain["n_unsure"] == 0
+            assert plain["search_mm2"] == manifest.search_mm2 >= plain["tissue_mm2"]
+            assert plain["median_nuclear_area_um2"] == manifest.nuclear_area_um2["nuclei"] > 15
+            assert row["cautions"] == "; ".join(caution["code"] for caution in manifest.cautions)
 
     def test_the_summary_reads_well(self, done: Path) -> None:
         text = (done / "summary.md").read_text()
@@ -306,6 +311,22 @@ def test_exit_codes_and_messages_of_the_command(slides: Path, tmp_path: Path) ->
         assert again.returncode == 1
         assert words in again.stderr
         assert total in again.stderr
+
+
+def test_slides_go_on_where_nothing_can_be_shown(slides: Path, tmp_path: Path) -> None:
+    class Gone(RecordingListener):
+        def note(self, text: str) -> None:
+            raise BrokenPipeError(32, "Broken pipe")
+
+        def checked(self, todo: int, problems: list[Outcome]) -> None:
+            raise OSError(28, "No space left on device")
+
+        def ended(self, outcome: Outcome) -> None:
+            raise OSError(5, "Input/output error")
+
+    rows = [CohortSlide(id=name, path=slides / "a.svs") for name in ("one", "two")]
+    outcomes = run_cohort(Listing(rows, notes=["A note."]), tmp_path, settings_of(), Gone())
+    assert [outcome.state for outcome in outcomes] == ["done", "done"]
 
 
 class TestPromptsOfARow:

@@ -2,6 +2,7 @@
 
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Protocol
 
 from wsi_parse.cohort.outcome import Outcome
@@ -56,7 +57,8 @@ class SerialListener:
         method = getattr(self._listener, name)
 
         def one_at_a_time(*given: object, **named: object) -> None:
-            with self._lock:
+            # What cannot be shown, because a terminal or a log's disk is gone, does not end the work.
+            with self._lock, suppress(OSError):
                 method(*given, **named)
 
         return one_at_a_time

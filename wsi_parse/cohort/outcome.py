@@ -185,7 +185,7 @@ def _mean_mpp(manifest: RunManifest) -> float | None:
 
 
 def _nuclear_area(manifest: RunManifest) -> float | None:
-    areas: dict[str, float] = getattr(manifest, "nuclear_area_um2", {})
+    areas = manifest.nuclear_area_um2
     return areas[max(areas, key=lambda prompt: manifest.counts.get(prompt, 0))] if areas else None
 
 

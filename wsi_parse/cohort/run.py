@@ -82,14 +82,14 @@ def run_cohort(
     >>> [(outcome.id, outcome.state) for outcome in outcomes]
     [('a', 'done'), ('b', 'done')]
     """
-    choice, listener, out = choice or Choice(), listener or Unheard(), Path(out)
+    choice, heard, out = choice or Choice(), SerialListener(listener or Unheard()), Path(out)
     with shared_with_group(settings.compute.share_group):
         _check_writable(out)
     decided = decide(listing, settings)
     for note in decided.notes:
-        listener.note(note)
+        heard.note(note)
     with shared_with_group(settings.compute.share_group):
-        return _Cohort(decided, out, SerialListener(listener), choice, client).run()
+        return _Cohort(decided, out, heard, choice, client).run()
 
 
 @dataclass
