@@ -69,16 +69,22 @@ def _slides_of_folder(folder: Path, readers: Mapping[str, type[Reader]]) -> list
     inside = _with_endings(folder, endings)
     if any(has_ending(file, _WITH_PICTURES_BESIDE) for file in inside):
         inside = [file for file in inside if not has_ending(file, _PICTURES)]
+    closed: dict[Path, OSError] = {}
     for subfolder in sorted(path for path in folder.iterdir() if path.is_dir()):
         try:
             inside += [subfolder] if _is_slide(subfolder, readers) else _with_endings(subfolder, (".dcm",))
         except OSError as error:
-            logger.warning("The folder %s is left out: %s.", subfolder, error.strerror or error)
+            closed[subfolder] = error
     if not inside:
+        if closed:
+            # There may be slides in it.
+            raise next(iter(closed.values()))
         raise UsageError(
             f"The folder {folder} contains no slide.",
             f"Give a folder with files that end in one of: {' '.join(endings)}",
         )
+    for subfolder, reason in closed.items():
+        logger.warning("The folder %s is left out: %s.", subfolder, reason.strerror or reason)
     return inside
 
 
