@@ -93,10 +93,19 @@ def dense_fields(slide: Slide, tissue: TissueMask) -> list[DenseField]:
             images.append((box, slide.read(box)))
     if not images:
         return []
-    pixels = np.concatenate([image[::4, ::4].reshape(-1, 3) for _, image in images])
-    white = np.maximum(np.percentile(pixels, 99, axis=0), _DARKEST_WHITE)
+    white = _white(np.concatenate([image[::4, ::4].reshape(-1, 3) for _, image in images]))
     fields = [field for box, image in images if (field := _field(box, image, white)) is not None]
     return sorted(fields, key=lambda field: (-float(field.spots.mean()), field.box_level0))[:_FIELDS]
+
+
+def measured_field(rgb: NDArray[np.uint8]) -> DenseField | None:
+    """Measure a picture (h, w, 3) as one field; None if most of it is glass."""
+    return _field(Box(0, 0, rgb.shape[1], rgb.shape[0]), rgb, _white(rgb[::4, ::4].reshape(-1, 3)))
+
+
+def _white(pixels: NDArray[np.uint8]) -> NDArray[np.float64]:
+    """Return the colour of the brightest of pixels (N, 3), but at least mid-grey."""
+    return np.maximum(np.percentile(pixels, 99, axis=0), _DARKEST_WHITE)
 
 
 def _field(box_level0: Box, rgb: NDArray[np.uint8], white: NDArray[np.float64]) -> DenseField | None:
