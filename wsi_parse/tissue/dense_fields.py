@@ -26,8 +26,8 @@ _GLASS_DENSITY = 0.06
 _MIN_TISSUE, _MAX_GLASS = 0.25, 0.7
 _DARKEST_WHITE = 128.0
 _HIGH_PERCENTILE = 98
-# Folds, dirt and pigment are darker than nuclei.
-_DARKEST = 0.9
+# The noise of tissue without nuclei has a smaller range of density.
+_LEAST_RANGE = 0.25
 _SPOT_PX, _CLUSTER_PX = (1.0, 2.0), 8.0
 
 
@@ -52,7 +52,8 @@ class DenseField:
     @cached_property
     def spots(self) -> NDArray[np.float32]:
         """How much each pixel of the half field is the middle of a dark spot; 0 on edges and lines."""
-        density = np.clip(halved(self.density), self.low, max(_DARKEST, self.low))
+        # Folds and dirt are much darker than nuclei: the wider the range of a field, the less a step of it counts.
+        density = np.clip(halved(self.density), self.low, self.high) / max(self.high - self.low, _LEAST_RANGE)
         found = np.zeros_like(density)
         for sigma in _SPOT_PX:
             along_y, along_x, mixed = (
