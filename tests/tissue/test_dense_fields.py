@@ -1,7 +1,5 @@
 """Dense fields: where they lie, and what is left out."""
 
-from pathlib import Path
-
 import numpy as np
 import pytest
 from numpy.typing import NDArray

@@ -1,6 +1,5 @@
 """The pixel size from nuclei, on slides whose pixel size is taken away, at any scale; and where it cannot be told."""
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -61,9 +60,9 @@ class TestSlides:
 
 
 @pytest.fixture(scope="module")
-def tnbc() -> Iterator[dict[str, NDArray[np.uint8]]]:
+def tnbc() -> dict[str, NDArray[np.uint8]]:
     paths = sorted((shared_data_root() / "nuclei/tnbc/images").glob("*.png"))
-    yield {path.stem: np.asarray(Image.open(path).convert("RGB")) for path in paths}
+    return {path.stem: np.asarray(Image.open(path).convert("RGB")) for path in paths}
 
 
 @pytest.mark.parametrize("factor", [1.0, 2**0.5, 2.0, 2**1.5, 4.0])
@@ -103,12 +102,11 @@ class TestCannotBeTold:
         "pixels",
         [
             np.full((600, 800, 3), 240, np.uint8),
-            np.zeros((600, 800, 3), np.uint8),
             np.full((1, 1, 3), 150, np.uint8),
             np.full((700, 700, 3), (200, 120, 180), np.uint8),
             np.random.default_rng(0).integers(0, 255, (700, 700, 3), np.uint8),
         ],
-        ids=["glass", "black", "one pixel", "even tissue", "noise"],
+        ids=["glass", "one pixel", "even tissue", "noise"],
     )
     def test_what_has_no_nuclei(self, pixels: NDArray[np.uint8]) -> None:
         with open_slide(pixels, SlideOptions(mpp=0.5)) as slide:

@@ -12,7 +12,10 @@ from wsi_parse.text import RESEARCH_ONLY
 from wsi_parse.tissue.dense_fields import DenseField
 
 ASSUMED_MPP = (0.25, 0.5, 1.0, 2.0)
-HOW_TO_READ = "A nucleus is usually 6 to 10 µm wide: take the row in which it fits the ruler of 10 µm, or a number between two rows."
+HOW_TO_READ = (
+    "A nucleus is usually 6 to 10 µm wide: take the row in which it fits the ruler of 10 µm, "
+    "or a number between two rows."
+)
 
 # Every row shows microns equally large, so that the rulers are equal and the nuclei differ.
 _PX_PER_UM = 4.0

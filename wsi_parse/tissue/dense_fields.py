@@ -26,8 +26,8 @@ _GLASS_DENSITY = 0.06
 _MIN_TISSUE, _MAX_GLASS = 0.25, 0.7
 _DARKEST_WHITE = 128.0
 _HIGH_PERCENTILE = 98
-# Folds, dirt and pigment are darker than nuclei.
-_DARKEST = 0.9
+# The noise of tissue without nuclei has a smaller range of density.
+_LEAST_RANGE = 0.25
 _SPOT_PX, _CLUSTER_PX = (1.0, 2.0), 8.0
 
 
@@ -52,7 +52,8 @@ class DenseField:
     @cached_property
     def spots(self) -> NDArray[np.float32]:
         """How much each pixel of the half field is the middle of a dark spot; 0 on edges and lines."""
-        density = np.clip(halved(self.density), self.low, max(_DARKEST, self.low))
+        # Folds and dirt are much darker than nuclei: the wider the range of a field, the less a step of it counts.
+        density = np.clip(halved(self.density), self.low, self.high) / max(self.high - self.low, _LEAST_RANGE)
         found = np.zeros_like(density)
         for sigma in _SPOT_PX:
             along_y, along_x, mixed = (
@@ -93,10 +94,19 @@ def dense_fields(slide: Slide, tissue: TissueMask) -> list[DenseField]:
             images.append((box, slide.read(box)))
     if not images:
         return []
-    pixels = np.concatenate([image[::4, ::4].reshape(-1, 3) for _, image in images])
-    white = np.maximum(np.percentile(pixels, 99, axis=0), _DARKEST_WHITE)
+    white = _white(np.concatenate([image[::4, ::4].reshape(-1, 3) for _, image in images]))
     fields = [field for box, image in images if (field := _field(box, image, white)) is not None]
     return sorted(fields, key=lambda field: (-float(field.spots.mean()), field.box_level0))[:_FIELDS]
+
+
+def measured_field(rgb: NDArray[np.uint8]) -> DenseField | None:
+    """Measure a picture (h, w, 3) as one field; None if most of it is glass."""
+    return _field(Box(0, 0, rgb.shape[1], rgb.shape[0]), rgb, _white(rgb[::4, ::4].reshape(-1, 3)))
+
+
+def _white(pixels: NDArray[np.uint8]) -> NDArray[np.float64]:
+    """Return the colour of the brightest of pixels (N, 3), but at least mid-grey."""
+    return np.maximum(np.percentile(pixels, 99, axis=0), _DARKEST_WHITE)
 
 
 def _field(box_level0: Box, rgb: NDArray[np.uint8], white: NDArray[np.float64]) -> DenseField | None:
