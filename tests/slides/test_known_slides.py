@@ -58,6 +58,7 @@ def test_slides_that_open(
         assert (info.reader, info.width, info.height, len(info.levels)) == (reader, *size, levels)
         found = info.pixel_size.x_um if info.pixel_size else None
         assert found == (pytest.approx(mpp, rel=1e-3) if mpp else None)
+        assert (info.cautions, info.notes) == ((), ())
     with open_slide(slides / name, SlideOptions(mpp=mpp or 0.5)) as slide:
         frame = slide.frame(2 * slide.pixel_size.x_um)
         assert slide.read(Box(0, 0, 9, 7), frame).shape == (7, 9, 3)
