@@ -117,7 +117,7 @@ def test_what_cannot_be_read_is_an_error_with_a_remedy(tmp_path: Path, kind: str
 
 def test_a_folder_of_that_name_is_one_too(tmp_path: Path) -> None:
     (tmp_path / "run.json").mkdir()
-    with pytest.raises(ManifestError, match="Is a directory"):
+    with pytest.raises(ManifestError, match="it is not a file"):
         RunManifest.load(tmp_path)
 
 
