@@ -248,3 +248,34 @@ def test_a_name_of_a_slide_is_a_name(name: str) -> None:
         RunSettings(slide={"name": name})
     assert str(caught.value).isprintable()
     assert RunSettings(slide={"name": "case {id} (1)"}).slide.name == "case {id} (1)"
+
+
+def test_a_key_that_stands_twice_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "own.yaml"
+    path.write_text("objects:\n  stains: true\nobjects:\n  threshold: 0.9\n")
+    with pytest.raises(SettingsError, match="line 3 holds a key for the second time"):
+        RunSettings.load(path)
+    path.write_text("objects: {threshold: 0.9, threshold: 0.8}\n")
+    with pytest.raises(SettingsError, match="line 1 holds a key for the second time"):
+        RunSettings.load(path)
+
+
+def test_numbers_and_dates_mean_what_they_look_like() -> None:
+    settings = RunSettings.load(overrides=["objects.chunk_px=01000", "slide.name=2024-01-01"])
+    assert settings.objects.chunk_px == 1000
+    assert settings.slide.name == "2024-01-01"
+    for override, meant in {
+        "tissue.min_area_um2=1:30": "it must be a number",
+        "objects.threshold=0,5": "it must be a number (did you mean 0.5?)",
+        "objects.threshold=50%": "it must be a number (did you mean 0.5?)",
+        "objects=3": "it must be a section",
+        "export.classes={nuclei: {colour: '#ff0000'}}": "it must be a list, such as [200, 0, 0] for a colour",
+    }.items():
+        with pytest.raises(SettingsError, match=re.escape(meant)):
+            RunSettings.load(overrides=[override])
+
+
+def test_a_manifest_is_no_file_of_settings(tmp_path: Path) -> None:
+    (tmp_path / "run.json").write_text('{"schema_version": 2, "settings": {}}')
+    with pytest.raises(SettingsError, match=r"run\.json is the manifest of a run"):
+        RunSettings.load(tmp_path / "run.json")

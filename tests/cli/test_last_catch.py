@@ -24,6 +24,12 @@ def test_a_full_disk_for_the_output_is_one_sentence() -> None:
     assert (ended.returncode, ended.stderr) == (1, "wsi-parse: No space left on device.\n")
 
 
+def test_output_that_is_closed_is_no_error() -> None:
+    command = f"{sys.executable} -m wsi_parse settings >&-; echo code $? >&2"
+    ended = subprocess.run(["bash", "-c", command], capture_output=True, text=True, timeout=120, check=False)
+    assert ended.stderr == "code 0\n"
+
+
 def test_a_reader_that_closes_our_output_is_no_error() -> None:
     command = f"{sys.executable} -m wsi_parse settings | head -1; exit ${{PIPESTATUS[0]}}"
     ended = subprocess.run(["bash", "-c", command], capture_output=True, text=True, timeout=120, check=False)

@@ -8,6 +8,8 @@ import pytest
 
 from tests.cli.in_process import Ended, caller
 from tests.small_slides import tissue_with_nuclei, write_slide
+from wsi_parse.cli.mistakes import check_numbers
+from wsi_parse.errors import UsageError
 
 Call = Callable[..., Ended]
 
@@ -76,6 +78,7 @@ MISTAKES: dict[str, tuple[tuple[str, ...], int, tuple[str, ...]]] = {
         2,
         ("No installed model knows 'nucleii'", "Did you mean 'nuclei'?"),
     ),
+    "one empty prompt": (("SLIDE", "-p", "nuclei", "-p", ""), 2, ("One of the prompts is empty", "Leave it out")),
     "no prompt": (("SLIDE",), 2, ("There is no prompt.", '--prompt "nuclei"')),
     "model": (("SLIDE", "-p", "nuclei", "--model", "stian"), 2, ("no model called 'stian'", "Did you mean 'stain'?")),
     "organ": (
@@ -242,3 +245,23 @@ def test_weights_that_are_not_installed_are_only_a_note_of_a_dry_run(call: Call,
     assert "by the model's own figure" in dry.err
     assert dry.code == 0
     assert wet.code == 1
+
+
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        (["--threshold", "0,5"], "--threshold is '0,5', which is not a number. Did you mean --threshold 0.5?"),
+        (["--threshold=50%"], "--threshold is '50%', which is not a number. Did you mean --threshold 0.5?"),
+        (["--mpp", "0.25um"], "--mpp is '0.25um', which is not a number. Did you mean --mpp 0.25?"),
+        (
+            ["--workers", "1.5"],
+            "--workers is '1.5', which is not a whole number. Write a whole number after --workers.",
+        ),
+    ],
+)
+def test_a_value_that_is_no_number(arguments: list[str], expected: str) -> None:
+    numbers = {"--threshold": False, "--mpp": False, "--workers": True}
+    with pytest.raises(UsageError) as caught:
+        check_numbers(["a.svs", *arguments], numbers)
+    assert str(caught.value) == expected
+    check_numbers(["a.svs", "--threshold", "0.5", "--workers", "2", "--mpp=1e-1", "--mpp"], numbers)

@@ -19,8 +19,10 @@ from wsi_parse.models.stain import StainModel
 from wsi_parse.progress import Silent
 from wsi_parse.run.locks import claim
 from wsi_parse.run.manifest import RunManifest, sha256_of
+from wsi_parse.run.outlook import Outlook
 from wsi_parse.run.pipeline import run_slide
 from wsi_parse.run.publish import remove_earlier
+from wsi_parse.run.resolve import resolve
 from wsi_parse.settings import RunSettings
 
 pytestmark = pytest.mark.whole
@@ -397,3 +399,21 @@ def test_corrections_that_were_saved_over_a_result_are_kept(slide: tuple[Path, n
     # What was kept is nobody's output: the next run neither touches nor keeps it again.
     run_slide(path, tmp_path, settings_of("objects.threshold=0.4"))
     assert len(list(tmp_path.glob("*.edited-*"))) == 2
+
+
+def test_a_folder_that_cannot_be_worked_in_is_refused_before_anything_is_changed(
+    slide: tuple[Path, np.ndarray], tmp_path: Path
+) -> None:
+    path, _ = slide
+    run_slide(path, tmp_path / "out", settings_of())
+    (tmp_path / "out" / ".work").touch()
+    before = {item.name: item.read_bytes() for item in (tmp_path / "out").iterdir()}
+    request = resolve(settings_of("objects.threshold=0.4"))
+    for begin in (run_slide, Outlook.of):
+        with pytest.raises(UsageError, match=r"\.work is a file, not a folder\. Choose another folder with --out"):
+            begin(path, tmp_path / "out", request)  # type: ignore[operator]
+    assert {item.name: item.read_bytes() for item in (tmp_path / "out").iterdir()} == before
+    (tmp_path / "link").symlink_to(tmp_path / "nothing")
+    for begin in (run_slide, Outlook.of):
+        with pytest.raises(UsageError, match="link to nothing"):
+            begin(path, tmp_path / "link", request)  # type: ignore[operator]

@@ -1,10 +1,11 @@
 """The help of a command: what it does, the options that matter first, in panels, and examples; --help-all shows all."""
 
+import inspect
 import sys
 from collections.abc import Iterable
 from inspect import cleandoc
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, get_args
 
 from rich.console import Console, Group, RenderableType
 from rich.padding import Padding
@@ -13,7 +14,7 @@ from rich.table import Table
 from rich.text import Text
 from typer.core import TyperCommand, TyperGroup
 
-from wsi_parse.cli.mistakes import check_quotes, check_values
+from wsi_parse.cli.mistakes import check_numbers, check_quotes, check_values
 from wsi_parse.registry import CLUSTERS, EXPORTERS
 
 #: Panels of options, in this order; the last one is in every command.
@@ -77,10 +78,23 @@ class Command(_Help, TyperCommand):
             for name in one.opts
         }
         check_values(args, names - flags, names)
+        kinds = {name: self._kinds.get(str(one.name), ()) for one in options for name in one.opts}
+        check_numbers(args, {name: int in kind for name, kind in kinds.items() if {int, float} & set(kind)})
         # Where the argument is the name of a model, a word beside a prompt is no slide.
         arguments = {parameter.name for parameter in self.params if parameter.param_type_name == "argument"}
         if "--prompt" in names and arguments & {"slide", "slides"}:
             check_quotes(args)
+
+    @property
+    def _kinds(self) -> dict[str, tuple[type, ...]]:
+        """The types that the value of each option may have, by the signature of the command's function."""
+        if self.callback is None:
+            return {}
+        found = {}
+        for name, parameter in inspect.signature(self.callback).parameters.items():
+            kind = get_args(parameter.annotation)[:1] or (parameter.annotation,)
+            found[name] = get_args(kind[0]) or kind
+        return found
 
 
 class CommandGroup(_Help, TyperGroup):

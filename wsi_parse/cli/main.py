@@ -7,6 +7,7 @@ import os
 import sys
 from contextlib import suppress
 from io import TextIOWrapper
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -92,6 +93,10 @@ def top(
 
 def main() -> None:
     """Run the command line: an error is one line with a remedy, exit code 2 for a wrong call, 1 for a failure."""
+    for name in ("stdout", "stderr"):
+        # Whoever started us may have closed it.
+        if getattr(sys, name) is None:
+            setattr(sys, name, Path(os.devnull).open("w", encoding="utf-8"))  # noqa: SIM115 - until the process ends
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, TextIOWrapper):
             # A terminal or a file that cannot show µ or → gets a question mark.

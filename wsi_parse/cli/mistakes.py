@@ -1,7 +1,7 @@
 """Mistakes of a command line that would be taken for something else: a mistyped command, a prompt without quotes."""
 
 import os
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from itertools import pairwise, takewhile
 from pathlib import Path
 
@@ -53,6 +53,38 @@ def check_quotes(arguments: Sequence[str]) -> None:
                 f"There is no slide called {rest!r}.",
                 f'If these words belong to the prompt, put it in quotes: {name} "{" ".join(words)}"',
             )
+
+
+def check_numbers(arguments: Sequence[str], numbers: Mapping[str, bool]) -> None:
+    """Refuse a value that is not a number, and say which number was meant.
+
+    Parameters
+    ----------
+    arguments : sequence of str
+    numbers : mapping of str to bool
+        Names of the options whose value is a number, and whether it must be a whole one.
+
+    Raises
+    ------
+    UsageError
+        Names the option and the value.
+    """
+    before = list(takewhile(lambda argument: argument != "--", arguments))
+    for index, argument in enumerate(before):
+        name, equals, value = argument.partition("=")
+        if name not in numbers or (not equals and index + 1 == len(before)):
+            continue
+        value = value if equals else before[index + 1]
+        try:
+            (int if numbers[name] else float)(value)
+        except ValueError:
+            from wsi_parse.settings.problems import number_meant
+
+            meant = number_meant(value)
+            kind = "a whole number" if numbers[name] else "a number"
+            can_be = meant is not None and (not numbers[name] or meant.is_integer())
+            remedy = f"Did you mean {name} {meant:g}?" if can_be else f"Write {kind} after {name}."
+            raise UsageError(f"{name} is {value[:60]!r}, which is not {kind}.", remedy) from None
 
 
 def check_values(arguments: Sequence[str], with_value: Collection[str], options: Collection[str]) -> None:

@@ -139,7 +139,7 @@ def run_slides(
     Returns
     -------
     int
-        Exit code: 0 all done, 1 a slide failed or, if it is strict, there is a caution.
+        Exit code: 0 all done, 1 a slide failed or, if it is strict, there is a caution; 2 the call is wrong for all.
     """
     from wsi_parse.run.folders import output_folders
     from wsi_parse.run.resolve import resolve
@@ -154,13 +154,11 @@ def run_slides(
     request = resolve(settings, require_weights=not dry_run)
     for note in request.notes:
         say(console, note)
-    failed = doubtful = 0
+    failed = doubtful = wrong_calls = 0
     process = _plan if dry_run else _segment
     for slide, folder in zip(slides, output_folders(slides, out), strict=True):
         try:
             doubtful += bool(process(slide, folder, request, console, as_json=as_json))
-        except UsageError:
-            raise
         except KeyboardInterrupt as error:
             console.print(
                 f"\nInterrupted at {safe(slide.name)}. Finished work is kept. Run the same command again to continue.",
@@ -168,8 +166,11 @@ def run_slides(
                 soft_wrap=True,
             )
             raise typer.Exit(exit_code(error)) from None
-        except Exception as error:  # noqa: BLE001 - the other slides are processed
+        except Exception as error:
+            if len(slides) == 1 and isinstance(error, UsageError):
+                raise
             failed += 1
+            wrong_calls += isinstance(error, UsageError)
             if as_json:
                 typer.echo(
                     json.dumps(
@@ -186,6 +187,8 @@ def run_slides(
             f"There are cautions about {counted(doubtful, 'slide')}: with --strict, this is exit code 1.",
             highlight=False,
         )
+    if wrong_calls == len(slides):
+        return 2
     return 1 if failed or (strict and doubtful) else 0
 
 

@@ -2,6 +2,7 @@
 
 from wsi_parse.files.manifest_file import MANIFEST_NAME, SCHEMA_VERSION, manifest_error, read_manifest
 from wsi_parse.files.private import (
+    check_private,
     clear_for_file,
     is_shared_with_group,
     odd_entries,
@@ -30,6 +31,7 @@ __all__ = [
     "SCHEMA_VERSION",
     "atomic",
     "check_can_be_folder",
+    "check_private",
     "clear_for_file",
     "file_sha256",
     "is_shared_with_group",

@@ -111,19 +111,10 @@ def private_folder(path: Path) -> Path:
     OSError
         It cannot be created.
     """
-    other = "Choose another folder with --out, or remove it."
     with suppress(FileExistsError):
         path.mkdir(mode=0o700, parents=True)
+    check_private(path)
     found = path.lstat()
-    if stat.S_ISLNK(found.st_mode):
-        raise UsageError(f"{path} is a link, and intermediate files are not written through links.", other)
-    if not stat.S_ISDIR(found.st_mode):
-        raise UsageError(f"Intermediate files cannot be written: {path} is a file, not a folder.", other)
-    if not _is_ours(path, found):
-        raise UsageError(
-            f"{path} belongs to another user, so that its files cannot be trusted.",
-            "Choose another folder with --out. To work on it together, each of you needs --share-group.",
-        )
     with suppress(OSError):
         # Not where the file system has no rights, or where the folder is that of another one of the group.
         if is_shared_with_group():
@@ -133,6 +124,30 @@ def private_folder(path: Path) -> Path:
         elif stat.S_IMODE(found.st_mode) != 0o700:
             path.chmod(0o700)
     return path
+
+
+def check_private(path: Path) -> None:
+    """Refuse what cannot be a private folder of ours; nothing is made, and a path that does not exist is fine.
+
+    Raises
+    ------
+    UsageError
+        It is a link or a file, or belongs to another user.
+    """
+    other = "Choose another folder with --out, or remove it."
+    try:
+        found = path.lstat()
+    except (FileNotFoundError, NotADirectoryError):
+        return
+    if stat.S_ISLNK(found.st_mode):
+        raise UsageError(f"{path} is a link, and intermediate files are not written through links.", other)
+    if not stat.S_ISDIR(found.st_mode):
+        raise UsageError(f"Intermediate files cannot be written: {path} is a file, not a folder.", other)
+    if not _is_ours(path, found):
+        raise UsageError(
+            f"{path} belongs to another user, so that its files cannot be trusted.",
+            "Choose another folder with --out. To work on it together, each of you needs --share-group.",
+        )
 
 
 def _is_ours(path: Path, found: os.stat_result) -> bool:

@@ -95,6 +95,8 @@ def check_can_be_folder(folder: Path) -> None:
     """
     nearest = next((path for path in (folder, *folder.absolute().parents) if path.exists()), Path())
     remedy = "Choose another folder with --out."
+    if folder.is_symlink() and not folder.exists():
+        raise UsageError(f"The results cannot be written to {folder}: it is a link to nothing.", remedy)
     if not nearest.is_dir():
         raise UsageError(f"The results cannot be written to {folder}: {nearest} is a file, not a folder.", remedy)
     if not os.access(nearest, os.W_OK | os.X_OK):

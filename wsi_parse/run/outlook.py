@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from wsi_parse.cautions import Caution, once
+from wsi_parse.files import shared_with_group
 from wsi_parse.run.estimate import TIMED, TileTime, estimate_cost
 from wsi_parse.run.folders import check_outside
 from wsi_parse.run.manifest import RunManifest
@@ -12,6 +13,7 @@ from wsi_parse.run.nuclear_size import pixel_size_cautions, pixel_size_facts
 from wsi_parse.run.prepared import PreparedRun, resolve_run
 from wsi_parse.run.resolve import Request
 from wsi_parse.run.reuse import Reuse
+from wsi_parse.run.work import check_work
 
 
 @dataclass(frozen=True)
@@ -43,6 +45,9 @@ class Outlook:
         prepared = resolve_run(path, request.for_folder(folder))
         with prepared.slide:
             reuse = Reuse.find(prepared, folder, RunManifest.load(folder))
+            if not reuse.finished:
+                with shared_with_group(prepared.settings.compute.share_group):
+                    check_work(folder)
             tissue = prepared.tissue()
             sizes = pixel_size_cautions(prepared.slide, pixel_size_facts(prepared.slide, tissue))
             known = TileTime(0.0, TIMED) if reuse.predicts_nothing else None

@@ -20,7 +20,7 @@ from wsi_parse.run.publish import remove_earlier
 from wsi_parse.run.resolve import Request, resolve
 from wsi_parse.run.reuse import PREDICTIONS, Reuse
 from wsi_parse.run.stages import Stages
-from wsi_parse.run.work import WORK, has_work, maps_of, remove_work
+from wsi_parse.run.work import WORK, check_work, has_work, maps_of, remove_work
 from wsi_parse.settings import RunSettings
 
 
@@ -69,6 +69,7 @@ def run_slide(
         if done is not None:
             _remove_leftover_work(folder, done)
             return done
+        check_work(folder)
         with stage_named(prepared.slide.name, "opening the output folder"):
             folder.mkdir(parents=True, exist_ok=True)
             with claim(folder):

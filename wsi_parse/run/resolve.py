@@ -18,6 +18,8 @@ from wsi_parse.run.model_plan import find_weights, limitations_of, plan_passes, 
 from wsi_parse.settings import ClassSettings, ModelSettings, RunSettings, SlideSettings
 
 ALL_TARGETS = "all"
+# No name of a structure is longer.
+_MAX_PROMPT = 200
 
 
 @dataclass(frozen=True)
@@ -84,10 +86,16 @@ def resolve(settings: RunSettings, *, require_weights: bool = True) -> Request:
         If the weights of the model are missing or damaged.
     """
     check_formats(settings.export.formats)
-    texts = [text.strip() for text in settings.prompts if text.strip()]
-    if not texts:
+    texts = [text.strip() for text in settings.prompts]
+    if not any(texts):
         raise UsageError("There is no prompt.", 'Name what to look for, for example --prompt "nuclei".')
     for text in texts:
+        if not text:
+            raise UsageError("One of the prompts is empty.", "Leave it out, or name what to look for.")
+        if len(text) > _MAX_PROMPT:
+            raise UsageError(
+                f"A prompt has {len(text):,} letters: {text[:40]!r}…", "Name one thing to look for in a few words."
+            )
         _check_single(text)
     all_targets = any(text.lower() == ALL_TARGETS for text in texts)
     named = [Prompt.parse(text) for text in texts if text.lower() != ALL_TARGETS]

@@ -5,7 +5,7 @@ from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from wsi_parse.files import odd_entries, private_folder, remove
+from wsi_parse.files import check_can_be_folder, check_private, odd_entries, private_folder, remove
 
 WORK = ".work"
 #: Beginnings of the names of the folders in it; the digest of the stage follows.
@@ -36,6 +36,18 @@ def open_work(folder: Path) -> Path:
         elif path.is_symlink() or not path.is_file():
             remove(path)
     return work
+
+
+def check_work(folder: Path) -> None:
+    """Refuse a folder in which a run could not work, before anything in it is changed; nothing is made.
+
+    Raises
+    ------
+    UsageError
+        It is a file or not writable, or its folder of intermediate results is a link, a file or another user's.
+    """
+    check_can_be_folder(folder)
+    check_private(folder / WORK)
 
 
 def has_work(folder: Path) -> bool:

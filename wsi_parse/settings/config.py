@@ -1,5 +1,6 @@
 """Settings as text: sections of a YAML file, and section.key=value; what they mean is decided in settings.py."""
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -15,13 +16,35 @@ _MAX_BYTES = 1_000_000
 
 
 class _PlainLoader(yaml.SafeLoader):
-    """Reads values only: an alias could make a small file grow without bound."""
+    """Reads plain values: no aliases, with which a small file grows without bound, and no key twice.
+
+    Dates, octal numbers and numbers to the base of 60, which YAML makes of 2024-01-01, 01000 and 1:30, are text.
+    """
+
+    def construct_mapping(self, node: Any, deep: bool = False) -> dict[Any, Any]:  # noqa: ANN401 - as in yaml
+        seen = set()
+        for key, _ in node.value:
+            if key.value in seen:
+                raise yaml.YAMLError(f"line {key.start_mark.line + 1} holds a key for the second time")
+            seen.add(key.value if isinstance(key.value, str) else id(key))
+        return super().construct_mapping(node, deep)
 
     def compose_node(self, parent: Any, index: Any) -> Any:  # noqa: ANN401 - as in yaml
         if self.check_event(yaml.events.AliasEvent):
             event = self.peek_event()
             raise yaml.YAMLError(f"line {event.start_mark.line + 1} holds an alias, which settings do not need")
         return super().compose_node(parent, index)
+
+
+_DECIMAL = re.compile(r"[-+]?(0|[1-9][0-9_]*)$")
+_PlainLoader.yaml_implicit_resolvers = {
+    first: [
+        (tag, _DECIMAL if tag.endswith(":int") else form)
+        for tag, form in resolvers
+        if not tag.endswith((":timestamp", ":merge"))
+    ]
+    for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
+}
 
 
 def read_config(path: Path) -> dict[str, Any]:
@@ -39,6 +62,11 @@ def read_config(path: Path) -> dict[str, Any]:
         ) from error
     if not isinstance(values, dict):
         raise SettingsError(f"{name} contains no settings.", "Write `section:` and `  key: value` lines.")
+    if "schema_version" in values:
+        raise SettingsError(
+            f"{name} is the manifest of a run, and not a file of settings.",
+            "Write its part `settings` to a file of its own.",
+        )
     return values
 
 

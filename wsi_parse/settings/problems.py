@@ -50,18 +50,53 @@ def _problem(item: Any, names: Sequence[str]) -> str:  # noqa: ANN401 - pydantic
 def _wrong_value(name: str, item: Any) -> str:  # noqa: ANN401 - pydantic's ErrorDetails
     """Say what a value must be, and which was meant: a mistyped word, or a share that was given in percent."""
     value, context = item["input"], item.get("ctx", {})
+    if item["type"] == "invalid_key":
+        return "there is a key that is not the name of a setting"
     if item["type"] == "value_error":
         must = str(context.get("error", item["msg"]))
+    elif item["type"] in _MUST:
+        must = _MUST[item["type"]]
     else:
         must = re.sub("^(Input|String|Value) should ", "it must ", item["msg"])
     unit = unit_of(name) if {"gt", "ge", "lt", "le"} & context.keys() else ""
     meant: object = closest(str(value), re.findall("'([^']*)'", context.get("expected", "")))
+    if item["type"].endswith("_parsing") and meant is None:
+        meant = number_meant(str(value))
     if context.get("lt", context.get("le")) == 1 and isinstance(value, int | float) and 1 < value < 100:
         meant = value / 100
     hint = f" (did you mean {meant!r}?)" if meant is not None else ""
     shown = for_terminal(f"{value:g}" if isinstance(value, float) else repr(value)[:80])
     told = f"{must}{unit and f' {unit}'}{hint}"
     return f"{name} is {shown}: {told}" if isinstance(value, str | int | float) else f"{name}: {told}"
+
+
+# What is required, in words; by the types of pydantic.
+_MUST = {
+    "float_parsing": "it must be a number",
+    "float_type": "it must be a number",
+    "int_parsing": "it must be a whole number",
+    "int_from_float": "it must be a whole number",
+    "int_type": "it must be a whole number",
+    "bool_parsing": "it must be true or false",
+    "string_type": "it must be text (put it in quotes)",
+    "tuple_type": "it must be a list, such as [200, 0, 0] for a colour",
+    "dict_type": "it must be a section with keys and values",
+    "model_type": "it must be a section with keys and values",
+    "model_attributes_type": "it must be a section with keys and values",
+}
+
+
+def number_meant(text: str) -> float | None:
+    """Return the number that a person meant by a text: with a decimal comma, in percent, or with a unit.
+
+    >>> number_meant("0,5"), number_meant("50%"), number_meant("0.25um"), number_meant("x")
+    (0.5, 0.5, 0.25, None)
+    """
+    found = re.fullmatch(r"\s*([-+]?\d*[.,]?\d+)\s*(%|um|µm|μm|um/px|px|mm)?\s*", text)
+    if found is None or found[2] == "mm":
+        return None
+    number = float(found[1].replace(",", "."))
+    return number / 100 if found[2] == "%" else number
 
 
 def _meant(name: str, names: Sequence[str]) -> str | None:
