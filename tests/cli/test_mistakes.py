@@ -126,7 +126,7 @@ MISTAKES: dict[str, tuple[tuple[str, ...], int, tuple[str, ...]]] = {
     "weights": (
         ("SLIDE", "-p", "nuclei", "--model", "mini", "--weights", "missing.pt"),
         1,
-        ("missing.pt cannot be read", "Check --weights."),
+        ("There is no file missing.pt.", "Check the path."),
     ),
     "weights of a model without": (
         ("SLIDE", "-p", "nuclei", "--model", "stain", "--weights", "SLIDE"),
