@@ -52,7 +52,8 @@ def test_preview_estimates_it_and_says_what_comes_next(call: Call, unknown: Path
     assert command[:2] == ["preview", str(unknown)]
     then = call(*command, "-o", "out")
     assert then.code == 0, then.err
-    assert "1 tile" in then.out
+    assert re.search(r"tissue 0\.\d+ mm² · \d tiles? in 1 block", then.out)
+    assert (tmp_path / "out" / "no size" / "preview.png").is_file()
 
 
 def test_preview_as_json(call: Call, unknown: Path) -> None:
