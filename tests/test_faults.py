@@ -13,6 +13,11 @@ ROOT = Path(__file__).parents[1]
 
 # Kind -> (case, what happens now, tests).
 FAULTS: dict[str, tuple[str, str, tuple[str, ...]]] = {
+    "L1": (
+        ".work is a link to another folder, links inside it; a user's own .mine.part",
+        "links are refused or removed, and never followed; only names that we give are removed",
+        ("tests/run/test_work.py::TestRemoving", "tests/run/test_torn_work.py::test_folders_too"),
+    ),
     "L3": (
         "corrections saved over annotations.geojson, then the same command again",
         "the file is kept as annotations.edited-DATE.geojson, and this is said",
@@ -78,6 +83,24 @@ FAULTS: dict[str, tuple[str, str, tuple[str, ...]]] = {
         "each is a row; the tables come out, also under LC_ALL=C",
         ("tests/cohort/test_many_faults.py::test_each_fault_is_a_row", "tests/cohort/test_outcome.py::TestNotes"),
     ),
+    "S2": (
+        "files of a killed run emptied, cut, swapped, filled with anything, made folders, pipes or links",
+        "they are made anew, and the bytes are those of a fresh run; what the system refuses to read stays and is said",
+        (
+            "tests/run/test_torn_work.py::test_all_files_of_a_kind",
+            "tests/run/test_torn_work.py::test_any_mixture",
+            "tests/run/test_torn_work.py::TestWhatTheSystemRefuses",
+        ),
+    ),
+    "S4": (
+        "a scheduler that accepts and is silent, slurm without sbatch, a lifetime in the user's Dask settings",
+        "limits with a sentence where nothing can come; our settings win for what we start",
+        (
+            "tests/compute/test_waiting.py",
+            "tests/compute/test_private.py::test_the_settings_of_the_user_for_dask_change_nothing",
+            "tests/compute/test_private.py::TestJobs::test_our_settings_for_dask_win_in_jobs",
+        ),
+    ),
     "S7": (
         "lists with other columns, decimal commas, line breaks in quotes, NA, cp1252, an index, long names",
         "they are read; other columns travel to cohort.csv; a row that cannot be read is named with its line",
@@ -142,6 +165,25 @@ FAULTS: dict[str, tuple[str, str, tuple[str, ...]]] = {
         "lowest versions, plug-ins as declared",
         "lowest versions are tested; a plug-in is a package found by its entry point",
         ("tests/test_lowest_versions.py", "tests/test_plugins.py"),
+    ),
+    "X1": (
+        "another user of this machine connects to scheduler, nanny, worker and dashboard",
+        "TLS with a key for each run; no pages; threads of one process open no port",
+        (
+            "tests/compute/test_private.py::test_another_user_gets_into_no_scheduler_worker_or_nanny",
+            "tests/compute/test_private.py::test_threads_of_this_process_listen_nowhere",
+            "tests/compute/test_private.py::TestJobs::test_workers_in_jobs_use_tls_and_show_no_pages",
+        ),
+    ),
+    "X2": (
+        "plan.pickle is exchanged by somebody who may write into the folder; another user looks into it",
+        "its hash comes with the task and is checked first; work folders are private",
+        (
+            "tests/compute/test_sealed.py",
+            "tests/run/test_work.py::TestRights",
+            "tests/run/test_work.py::TestSharing",
+            "tests/test_unpickling.py",
+        ),
     ),
     "X3": (
         "a formula, an escape sequence, markup or an image tag as a name",
