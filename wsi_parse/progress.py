@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from itertools import pairwise
+from pathlib import Path
 from typing import Protocol, Self
 
 from wsi_parse.cautions import Caution
@@ -124,9 +125,11 @@ def stage_named(slide: str, stage: str) -> Iterator[None]:
         error.stage = error.stage or stage
         raise
     except OSError as error:
-        reason = error.strerror or str(error)
+        reason = (error.strerror or str(error)).rstrip(".")
+        # The name without its folder, which may name a patient.
+        what = f" ({Path(str(error.filename)).name})" if error.filename else ""
         raise StageError(
-            f"{slide}: {stage} failed: {reason.rstrip('.')}.",
+            f"{slide}: {stage} failed: {reason}{what}.",
             "Correct the cause, and run the same command again. Finished work is kept.",
             stage,
         ) from error

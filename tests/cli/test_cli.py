@@ -174,7 +174,7 @@ def test_what_cannot_be_is_said_in_words(
     assert "Traceback" not in result.stderr
 
 
-def test_an_output_folder_that_cannot_be_written_is_refused_and_one_of_a_slide_is_one_failed_slide(
+def test_an_output_folder_that_cannot_be_written_is_refused_and_one_of_several_slides_stops_no_other(
     slide: Path, tmp_path: Path
 ) -> None:
     blocked = tmp_path / "a slide (1)"
@@ -182,10 +182,16 @@ def test_an_output_folder_that_cannot_be_written_is_refused_and_one_of_a_slide_i
     refused = wsi_parse(slide, "-p", "nuclei", "-o", blocked, check=2)
     assert "is a file, not a folder. Choose another folder with --out." in refused.stderr
     assert "Traceback" not in refused.stderr
-    result = wsi_parse(slide, "-p", "nuclei", "-o", tmp_path, check=1)
-    assert "opening the output folder failed: File exists. Correct the cause" in result.stderr
-    assert "a slide (1).svs" in result.stderr
-    assert "Traceback" not in result.stderr
+    for more in ((), ("--dry-run",)):
+        result = wsi_parse(slide, "-p", "nuclei", "-o", tmp_path, *more, check=2)
+        assert "a slide (1) is a file, not a folder. Choose another folder with --out." in result.stderr
+        assert "Traceback" not in result.stderr
+    other = tmp_path / "other.svs"
+    other.write_bytes(slide.read_bytes())
+    result = wsi_parse(slide, other, "-p", "nuclei", "--model", "stain", "-o", tmp_path, check=1)
+    assert "a slide (1) is a file, not a folder. Choose another folder with --out." in result.stderr
+    assert "1 of 2 slides failed." in result.stderr
+    assert (tmp_path / "other" / "annotations.geojson").is_file(), "the other slide is done"
 
 
 def test_info_preview_models_and_settings_answer(slide: Path, tmp_path: Path) -> None:

@@ -27,6 +27,7 @@ from wsi_parse.cli.request import check_settings, settings_of
 from wsi_parse.cli.terminal import messages, say, say_caution
 from wsi_parse.cli.text import describe_estimate
 from wsi_parse.cli.unknown_pixel_size import help_with_pixel_size, lacks_pixel_size
+from wsi_parse.files import check_can_be_folder
 
 if TYPE_CHECKING:
     from wsi_parse.compute.plan import PassPlan
@@ -81,6 +82,7 @@ def preview(
     if not settings.prompts:
         settings = settings.model_copy(update={"prompts": ("nuclei",)})
     check_settings(settings)
+    check_can_be_folder(out)
     if lacks_pixel_size(slide, settings):
         help_with_pixel_size(slide, out, settings, as_json=as_json)
         return

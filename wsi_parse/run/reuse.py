@@ -94,7 +94,8 @@ def _digest_in(path: Path) -> str | None:
 
 def maps_line(manifest: RunManifest, folder: Path) -> str:
     """Say how large the predicted maps of a run were, and where they are; empty if nothing was predicted."""
-    if manifest.maps_mb is None:
+    tiles = sum(item["tiles"] for item in manifest.passes)
+    if manifest.maps_mb is None or not tiles or any(item.get("stage") == "objects" for item in manifest.reused):
         return ""
     size = size_text(round(manifest.maps_mb * 1e6))
     if not manifest.maps_kept:
