@@ -100,6 +100,10 @@ def test_each_gpu_gets_a_worker_if_dask_cuda_finds_several(tmp_path: Path, monke
     assert asked["n_workers"] == 3
     assert asked["threads_per_worker"] == 2
     assert asked["resources"] == {"GPU": 2}
+    assert asked["security"].require_encryption
+    assert asked["protocol"] == "tls://"
+    assert asked["dashboard_address"] is None
+    assert asked["worker_class"].__name__ == "PrivateWorker"
 
 
 class TestThreads(ClusterTests):

@@ -13,7 +13,7 @@ import dask
 from distributed import Client, Nanny, Security, SpecCluster
 
 from wsi_parse.compute import cluster
-from wsi_parse.compute.private import LOOPBACK, PrivateScheduler, PrivateWorker, credentials
+from wsi_parse.compute.private import LOOPBACK, PrivateScheduler, PrivateWorker, credentials, private_options
 from wsi_parse.settings import ComputeSettings
 
 _ONE_THREAD = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
@@ -49,7 +49,7 @@ def local(settings: ComputeSettings, at_once: int | None, folder: Path) -> Itera
         options = {"resources": {cluster.DEVICE: at_once or each}, "memory_limit": None}
         page = LOOPBACK if settings.dashboard else None
         if gpus > 1:
-            starting = _on_gpus(workers, each, page, options)
+            starting = _on_gpus(workers, each, {**options, **private_options(dashboard=settings.dashboard)})
         else:
             starting = _on_processors(workers, each, page, options, processes=settings.workers > 0)
         with starting as started, closing(Client(started, set_as_default=False)) as client:
@@ -68,19 +68,13 @@ def _on_processors(workers: int, threads: int, page: str | None, options: dict[s
     return SpecCluster(dict.fromkeys(range(workers), kind), scheduler=scheduler, security=security, **_QUIET)
 
 
-def _on_gpus(workers: int, threads: int, page: str | None, options: dict[str, Any]) -> Any:  # noqa: ANN401
+def _on_gpus(workers: int, threads: int, options: dict[str, Any]) -> Any:  # noqa: ANN401
     from dask_cuda import LocalCUDACluster
 
     return LocalCUDACluster(
         n_workers=workers,
         threads_per_worker=threads,
-        security=credentials(),
-        protocol="tls://",
-        host="127.0.0.1",
         worker_class=PrivateWorker,
-        dashboard_address=page,
-        # Without a dashboard, its scheduler still opens a port for pages; there are none then.
-        scheduler_kwargs=None if page else {"dashboard": False, "dashboard_address": LOOPBACK},
         **_QUIET,
         **options,
     )

@@ -35,6 +35,16 @@ def credentials_in(folder: Path) -> Security:
     return Security(require_encryption=True, tls_ca_file=str(cert), tls_min_version=ssl.TLSVersion.TLSv1_3, **paths)
 
 
+def private_options(*, dashboard: bool = False) -> dict[str, Any]:
+    """Return the options of a `LocalCluster` of Dask, or of a class made from it, with which only its owner gets in."""
+    options: dict[str, Any] = {"security": credentials(), "protocol": "tls://", "host": "127.0.0.1"}
+    if dashboard:
+        return {**options, "dashboard_address": LOOPBACK}
+    # Its scheduler opens a port for pages all the same; within :func:`only_our_settings`, there are none.
+    pages = {"dashboard": False, "dashboard_address": LOOPBACK}
+    return {**options, "dashboard_address": None, "scheduler_kwargs": pages}
+
+
 class PrivateScheduler(Scheduler):
     """A scheduler without pages, unless a dashboard is wanted: they ask nobody who they are."""
 
