@@ -11,8 +11,9 @@ import numpy as np
 import pytest
 import tifffile
 
-from wsi_parse.errors import SlideError
-from wsi_parse.slides import open_slide
+from wsi_parse.errors import SlideError, SlideOpenError
+from wsi_parse.slides import SlideOptions, open_slide
+from wsi_parse.synthetic import SyntheticSlide, write_svs_like
 
 RGB = np.random.default_rng(0).integers(90, 256, (128, 128, 3), dtype=np.uint8)
 LIMIT_BYTES, LIMIT_SECONDS = 3 << 30, 60
@@ -86,6 +87,46 @@ def test_a_size_without_tiles_for_it_is_refused(tmp_path: Path) -> None:
         for name in ("ImageWidth", "ImageLength"):
             file.pages[0].tags[name].overwrite(100_000_000, dtype=4)
     with pytest.raises(SlideError, match=r"a\.tif"):
+        open_slide(path)
+
+
+@pytest.mark.parametrize("claims", [{"ImageWidth": 60_000}, {"ImageWidth": 100}, {"ImageLength": 300}])
+def test_an_svs_whose_stored_tiles_do_not_fit_its_size_is_refused(tmp_path: Path, claims: dict[str, int]) -> None:
+    path = tmp_path / "a.svs"
+    write_svs_like(path, SyntheticSlide(700, 600, seed=3))
+    with tifffile.TiffFile(path, mode="r+") as file:
+        for name, value in claims.items():
+            file.pages[0].tags[name].overwrite(value, dtype=4)
+    for skips in (False, True):
+        with pytest.raises(SlideOpenError, match=r"a\.svs is damaged: an image claims .* but the file has 9\. Copy"):
+            open_slide(path, SlideOptions(skip_unreadable=skips))
+
+
+def test_strips_that_are_too_few_for_the_size_are_refused(tmp_path: Path) -> None:
+    path = tmp_path / "a.tif"
+    tifffile.imwrite(path, RGB, photometric="rgb", rowsperstrip=16, metadata=None)
+    with tifffile.TiffFile(path, mode="r+") as file:
+        file.pages[0].tags["ImageLength"].overwrite(1280)
+    with pytest.raises(SlideOpenError, match="takes 80 stored tiles or strips, but the file has 8"):
+        open_slide(path)
+
+
+def test_planes_that_are_stored_one_by_one_are_counted(tmp_path: Path) -> None:
+    path = tmp_path / "a.tif"
+    planes = np.moveaxis(RGB, 2, 0)
+    for layout in ({"tile": (64, 64)}, {"rowsperstrip": 16}):
+        tifffile.imwrite(path, planes, photometric="rgb", planarconfig="separate", metadata=None, **layout)
+        assert open_slide(path).dimensions == (128, 128)
+
+
+def test_levels_of_another_shape_are_refused(tmp_path: Path) -> None:
+    """The number of stored tiles still fits: 4 x 3 tiles of 256 pixels."""
+    path = tmp_path / "a.svs"
+    write_svs_like(path, SyntheticSlide(1020, 700, seed=3))
+    assert open_slide(path).dimensions == (1020, 700)
+    with tifffile.TiffFile(path, mode="r+") as file:
+        file.pages[0].tags["ImageWidth"].overwrite(800)
+    with pytest.raises(SlideOpenError, match="level 1 has 255 x 175 pixels, which is not the shape of level 0"):
         open_slide(path)
 
 

@@ -22,8 +22,11 @@ from wsi_parse.text import for_terminal
 
 _DAY_SECONDS = 86_400
 _LEVELS = (logging.WARNING, logging.INFO, logging.DEBUG)
-# Libraries that say more than anybody asks for: they are heard with -vv only, unless something is wrong.
-_TALKATIVE = ("asyncio", "bokeh", "dask_jobqueue", "distributed", "filelock", "PIL", "tornado", "urllib3")
+# Libraries that say more than anybody asks for, or say again what our errors say: they are heard with -vv only.
+_TALKATIVE = (
+    *("asyncio", "bokeh", "dask_jobqueue", "distributed", "filelock", "fsspec", "imagecodecs", "openslide", "PIL"),
+    *("pydicom", "tifffile", "tiffslide", "tornado", "urllib3", "zarr"),
+)
 
 
 @dataclass

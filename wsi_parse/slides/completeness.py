@@ -40,10 +40,22 @@ def check_whole(path: Path, *, may_lack_tiles: bool = False) -> None:
             return
         try:
             ends = [_check(directory, size) for directory in directories(file)]
+        except _SizeError as error:
+            raise _truncated(path, str(error)) from error
         except DamagedTiffError as error:
             raise _truncated(path, f"its end is missing or its directories are invalid ({error})") from error
     if ends and max(ends) > size and not may_lack_tiles:
         raise _truncated(path, "its end is missing, or the places of its stored tiles are invalid", _OR_SKIP)
+
+
+class _SizeError(ValueError):
+    """An image is not as large as its header claims, or larger."""
+
+    def __init__(self, width: int, height: int, stored: int, needed: int) -> None:
+        super().__init__(
+            f"an image claims to have {width:,} x {height:,} pixels, which takes {needed:,} stored tiles or strips, "
+            f"but the file has {stored:,}"
+        )
 
 
 def _check(directory: Directory, size: int) -> int:
@@ -53,6 +65,8 @@ def _check(directory: Directory, size: int) -> int:
     for tag in (TILE_WIDTH, TILE_LENGTH):
         if (directory.of(tag) > _MAX_TILE_PX).any():
             raise DamagedTiffError("its tiles are too large")
+    if lacking := directory.lacking:
+        raise _SizeError(*directory.size, *lacking)
     return max((int((places + sizes).max(initial=0)) for places, sizes in directory.stored), default=0)
 
 

@@ -10,12 +10,14 @@ from wsi_parse.errors import PluginError, SlideError, SlideOpenError, Unsupporte
 from wsi_parse.files import CHECK_RIGHTS
 from wsi_parse.gates import check_input
 from wsi_parse.registry import READERS, plugin_named
-from wsi_parse.slides.base import Reader, SlideInfo, claims, has_ending
+from wsi_parse.slides.base import Level, Reader, SlideInfo, claims, has_ending
 from wsi_parse.slides.slide import Slide, SlideOptions
 
 _OVERVIEW_PX = 512
 # 100 mm of glass at 0.05 µm per pixel.
 _MAX_SIDE_PX = 2_000_000
+# Levels are rounded to whole pixels, and some programs crop a little; otherwise both axes shrink alike.
+_ROUNDED_PX, _MOST_SKEW = 2, 0.1
 
 logger = logging.getLogger(__name__)
 
@@ -119,9 +121,22 @@ def _first_that_can(path: Path, options: SlideOptions) -> Reader:
         else:
             logger.info("%s is read by the reader %s.", path.name, name)
             return reader
-    raise SlideOpenError(
+    raise _not_opened(path, reasons) from failure
+
+
+def _not_opened(path: Path, reasons: list[str]) -> SlideError:
+    """Say why no reader opens a file: what it is, where that explains it, else the reason of each reader."""
+    from wsi_parse.slides.signatures import unsupported_format
+
+    if path.is_file() and not path.stat().st_size:
+        return SlideOpenError(f"{path.name} is empty.", "Copy it again from its source.")
+    if kind := unsupported_format(path):
+        return UnsupportedSlideError(
+            f"{path.name} is in the {kind} format, which is not supported.", "Convert it to PNG or TIFF."
+        )
+    return SlideOpenError(
         f"{path.name} cannot be opened ({'; '.join(reasons)}).", "Check that the file is a slide and is complete."
-    ) from failure
+    )
 
 
 def _in_order(path: Path) -> tuple[dict[str, type[Reader]], list[str]]:
@@ -156,6 +171,23 @@ def _check_size(info: SlideInfo) -> None:
             f"{info.name} claims to have {info.width:,} x {info.height:,} pixels, which no slide has.",
             "Copy it again from its source: its header is damaged.",
         )
+    for number, level in enumerate(info.levels[1:], 1):
+        if _is_skewed(info.levels[0], level):
+            raise SlideOpenError(
+                f"{info.name} is damaged: level {number} has {level.width:,} x {level.height:,} pixels, which is not "
+                f"the shape of level 0 with {info.width:,} x {info.height:,} pixels.",
+                "Copy it again from its source.",
+            )
+
+
+def _is_skewed(first: Level, level: Level) -> bool:
+    """Return whether a level is wider or taller than the largest one, beyond what rounding explains."""
+
+    def shrinks(length: int, length_level: int) -> tuple[float, float]:
+        return length / (length_level + _ROUNDED_PX), length / max(0.5, length_level - _ROUNDED_PX)
+
+    (across, most_across), (down, most_down) = shrinks(first.width, level.width), shrinks(first.height, level.height)
+    return across > most_down * (1 + _MOST_SKEW) or down > most_across * (1 + _MOST_SKEW)
 
 
 def _check_role(info: SlideInfo) -> None:

@@ -11,7 +11,10 @@ from numpy.typing import NDArray
 TILE_WIDTH, TILE_LENGTH = 322, 323
 _SUB_DIRECTORIES, _STRIPS, _STRIP_SIZES, _TILES, _TILE_SIZES = 330, 273, 279, 324, 325
 _STORED = ((_STRIPS, _STRIP_SIZES), (_TILES, _TILE_SIZES))
+_WIDTH, _LENGTH, _DEPTH, _SAMPLES, _ROWS_PER_STRIP, _PLANES, _TILE_DEPTH = 256, 257, 32997, 277, 278, 284, 32998
+_SEPARATE_PLANES = 2
 _KEPT = {_SUB_DIRECTORIES, _STRIPS, _STRIP_SIZES, _TILES, _TILE_SIZES, TILE_WIDTH, TILE_LENGTH}
+_KEPT |= {_WIDTH, _LENGTH, _DEPTH, _SAMPLES, _ROWS_PER_STRIP, _PLANES, _TILE_DEPTH}
 # Bytes of each type of values, and the types that are whole numbers.
 _BYTES = {1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 6: 1, 7: 1, 8: 2, 9: 4, 10: 8, 11: 4, 12: 8, 13: 4, 16: 8, 17: 8, 18: 8}
 _WHOLE = {1: "u1", 3: "u2", 4: "u4", 6: "i1", 8: "i2", 9: "i4", 13: "u4", 16: "u8", 17: "i8", 18: "u8"}
@@ -31,7 +34,7 @@ class Directory:
     Parameters
     ----------
     numbers : dict of tag to array of whole numbers
-        Places and sizes of strips and tiles, sizes of a tile, places of directories below it.
+        Size of the image and of a tile, places and sizes of strips and tiles, places of directories below it.
     end : int
         The end of all values that the directory refers to, in bytes from the start of the file.
     """
@@ -45,9 +48,39 @@ class Directory:
         pairs = [(self.of(places), self.of(sizes)) for places, sizes in _STORED]
         return [(places[: len(sizes)], sizes[: len(places)]) for places, sizes in pairs]
 
+    @property
+    def size(self) -> tuple[int, int]:
+        """Claimed width and height of its image; 0 if it does not say."""
+        return self._first(_WIDTH, 0), self._first(_LENGTH, 0)
+
+    @property
+    def lacking(self) -> tuple[int, int] | None:
+        """How many tiles or strips are stored and how many its size needs, where that differs; None if it fits."""
+        width, height = self.size
+        strips, tiles = (len(places) for places, _ in self.stored)
+        tile_width, tile_height = self._first(TILE_WIDTH, 0), self._first(TILE_LENGTH, 0)
+        planes = self._first(_SAMPLES, 1) if self._first(_PLANES, 1) == _SEPARATE_PLANES else 1
+        if tiles and tile_width and tile_height:
+            layers = _parts(self._first(_DEPTH, 1), max(1, self._first(_TILE_DEPTH, 1)))
+            needed = _parts(width, tile_width) * _parts(height, tile_height) * layers * planes
+            return None if tiles == needed else (tiles, needed)
+        if strips and (rows := self._first(_ROWS_PER_STRIP, height)):
+            # Some programs write more strips than the image needs.
+            needed = _parts(height, rows) * planes
+            return None if strips >= needed else (strips, needed)
+        return None
+
+    def _first(self, tag: int, default: int) -> int:
+        found = self.of(tag)
+        return int(found[0]) if found.size else default
+
     def of(self, tag: int) -> NDArray[np.int64]:
         """Return the numbers of a tag; none if it is missing."""
         return self.numbers.get(tag, np.empty(0, np.int64))
+
+
+def _parts(length: int, of_length: int) -> int:
+    return -(-length // of_length)
 
 
 def directories(file: IO[bytes]) -> Iterator[Directory]:
