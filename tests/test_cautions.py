@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import shapely
 
 from tests.cli.in_process import Ended, caller
 from tests.small_slides import tissue_with_nuclei, write_slide
@@ -128,3 +129,24 @@ def test_a_region_on_glass_and_nothing_found(call: Call, tmp_path: Path) -> None
     assert "nothing-found" in [one["code"] for one in json.loads(ended.out)["cautions"]]
     ended = call(slide, *options, "-o", "c", "--strict")
     assert (ended.code, json.loads(ended.out)["cautions"]) == (0, [])
+
+
+def test_a_region_of_few_nuclei_is_questioned_and_one_of_half_a_pixel_is_refused(call: Call, tmp_path: Path) -> None:
+    slide = write_slide(tmp_path / "a.svs", tissue_with_nuclei(700, 700)[0])
+    roi = tmp_path / "roi.geojson"
+
+    def ended(left: float, side: float) -> Ended:
+        roi.write_text(shapely.to_geojson(shapely.box(left, 100, left + side, 100 + side)))
+        return call(slide, "-p", "nuclei", "--model", "stain", "--roi", roi, "--dry-run", "--json")
+
+    def codes(left: float, side: float) -> list[str]:
+        return [one["code"] for one in json.loads(ended(left, side).out)["cautions"]]
+
+    assert "small-region" in codes(100, 10)
+    # Only what lies on the slide counts.
+    assert "small-region" in codes(690, 400)
+    assert "small-region" not in codes(100, 500)
+    for left, words in ((100.1, "0.5 px wide"), (700, "outside of the slide")):
+        refused = ended(left, 0.5 if left < 200 else 400)
+        assert refused.code == 2
+        assert words in refused.err

@@ -64,6 +64,17 @@ def roi_without_tissue() -> Caution:
     )
 
 
+def small_region(area_um2: float) -> Caution:
+    """What of the region of interest lies on the slide holds a few nuclei at most."""
+    return Caution(
+        "small-region",
+        f"The region of interest covers only {area_um2:.3g} µm² of the slide.",
+        round(area_um2, 2),
+        "Check that its coordinates are pixels of the slide at full resolution (level 0), not µm or pixels of a "
+        "smaller picture.",
+    )
+
+
 def roi_of_another_slide(name: str) -> Caution:
     """The file of the region names another slide."""
     return Caution(

@@ -1,6 +1,7 @@
 """Small files that would take all memory or time, or that raise errors which are not ours."""
 
 import gzip
+import io
 import json
 import time
 import tracemalloc
@@ -159,3 +160,40 @@ def test_kinds_of_geometry_are_counted_by_the_known_ones(tmp_path: Path) -> None
     odd = [{**feature(), "geometry": {"type": f"T{number}", "coordinates": []}} for number in range(50)]
     path.write_text(json.dumps([*odd, {**feature(), "geometry": {"type": "Point", "coordinates": [1, 2]}}]))
     assert read_annotations(path).skipped == {"unknown geometry": 50, "Point": 1}
+
+
+COLLECTION = json.dumps({"type": "FeatureCollection", "features": [feature(classification={"name": "Drüse"})]})
+TEXT = json.dumps(json.loads(COLLECTION), ensure_ascii=False)
+
+
+def zipped(text: str) -> bytes:
+    made = io.BytesIO()
+    with zipfile.ZipFile(made, "w") as package:
+        package.writestr("a.geojson", text)
+    return made.getvalue()
+
+
+@pytest.mark.parametrize("work", [read_annotations, check_file])
+@pytest.mark.parametrize(
+    ("name", "content", "words"),
+    [
+        ("a.geojson", gzip.compress(TEXT.encode()), "is packed as a .gz file.*geojson.gz"),
+        ("a.json", zipped(TEXT), "is packed as a .zip file"),
+        ("a.geojson.gz", TEXT.encode(), "ends in .gz, but the file is not packed"),
+        ("a.geojson", TEXT.encode("utf-16"), "UTF-16.*UTF-8"),
+        ("a.geojson", TEXT.encode("utf-16-le"), "UTF-16.*UTF-8"),
+        ("a.geojson", TEXT.encode("utf-16-be"), "UTF-16.*UTF-8"),
+        ("a.geojson", TEXT.encode("utf-32"), "UTF-32.*UTF-8"),
+        ("a.geojson", TEXT.encode("latin-1"), "Feature 1 .*not in UTF-8.*Latin-1"),
+        ("a.geojson", COLLECTION.replace("8, 0", f"{'1' * 5000}, 0").encode(), "Feature 1 .*thousands of digits"),
+        ("a.geojson", COLLECTION.replace("{", '{"a": "ü",', 1).encode("latin-1"), "not in UTF-8"),
+        ("a.geojson", COLLECTION.replace("{", '{"a": ' + "1" * 5000 + ",", 1).encode(), "thousands of digits"),
+    ],
+)
+def test_why_a_text_cannot_be_read(tmp_path: Path, work: Any, name: str, content: bytes, words: str) -> None:
+    path = tmp_path / name
+    path.write_bytes(content)
+    with pytest.raises(UsageError, match=words) as caught:
+        work(path)
+    assert not {"codec", "int_max_str", "b'"} & set(str(caught.value).split())
+    assert len(str(caught.value)) < 300

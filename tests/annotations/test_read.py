@@ -210,7 +210,7 @@ NULLS = [
         (b"", "is empty"),
         (b" \n\t", "is empty"),
         (b"hello", "is not valid GeoJSON"),
-        (b"\x1f\x8b\x08", "is not valid GeoJSON"),
+        (b"\x1f\x8b\x08", r"is packed as a \.gz file, but its name does not end in \.gz"),
         (b'{"a": 1}', "neither features nor a geometry"),
         (b'{"type": "FeatureCollection"}', "neither features nor a geometry"),
         (b'{"type": "FeatureCollection", "features": {}}', "its features are not a list"),

@@ -373,6 +373,25 @@ class TestGates:
         ):
             assert "damaged coordinates" in call("evaluate", *inputs).err
 
+    def test_a_narrow_screen_shortens_names_but_no_numbers(
+        self, call: Caller, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        shapes = shapely.box(np.arange(1050) * 40.0, 0, np.arange(1050) * 40.0 + 20, 20)
+        names = [f"Tumour-infiltrating lymphocytes: {kind}" for kind in ("Positive", "Negative")]
+        truth = write(tmp_path / "t.geojson", shapes, names[0])
+        pred = write(tmp_path / "p.geojson", shapes[:105], names[1])
+        for columns in (80, 30):
+            monkeypatch.setenv("COLUMNS", str(columns))
+            lines = call("evaluate", "--truth", truth, "--pred", pred).out.splitlines()
+            tables = [line for line in lines if "\u2502" in line]
+            assert [line.split("\u2502")[1].strip() for line in tables[:3]] == ["0", "1,050", "1,050"]
+            assert [line.split("\u2502")[2].strip() for line in tables[:3]] == ["105", "0", "105"]
+            assert all("\u2026" not in cell for line in tables for cell in line.split("\u2502")[1:])
+            cut = [line.split("\u2502")[0].strip() for line in tables[:2]]
+            assert [name.startswith("Tumo") for name in cut] == [True, True]
+            assert [name[-5:] for name in cut] == ["ative", "itive"]
+            assert columns < 80 or max(map(len, tables)) <= 80
+
     def test_names_from_outside_do_not_reach_the_terminal(self, call: Caller, tmp_path: Path) -> None:
         name = "\x1b[31m\u202eX\udc00\0"
         both = [write(tmp_path / f"{which}.geojson", BOXES, name) for which in ("t", "p")]

@@ -191,7 +191,7 @@ def test_each_fault_is_a_row(folder: Path, tmp_path: Path, environment: dict[str
     (odd,) = found.values()
     assert (odd["id"], odd["slide"], odd["state"]) == ("gr__e", r"gr\udcf6\udcdfe.svs", "done"), odd["error"]
     cautioned = {row["id"]: row["cautions"] for row in rows if row["cautions"]}
-    assert cautioned["corner"] == "roi-without-tissue"
+    assert cautioned["corner"] == "small-region; roi-without-tissue"
     assert cautioned["blank"] == "no-tissue"
     table = pyarrow.parquet.read_table(out / "cohort.parquet")
     assert table.num_rows == len(rows)
@@ -207,7 +207,7 @@ def test_cautions_are_in_the_table_and_strict_counts_them(folder: Path, tmp_path
     assert ended.returncode == 0, ended.stderr
     with (tmp_path / "out" / "cohort.csv").open(newline="", encoding="utf-8") as file:
         row = next(row for row in csv.DictReader(file) if row["id"] == "corner")
-    assert row["cautions"] == "roi-without-tissue"
+    assert row["cautions"] == "small-region; roi-without-tissue"
     assert "## Cautions" in (tmp_path / "out" / "summary.md").read_text(encoding="utf-8")
     strict = run(folder, tmp_path / "out", *only, "--strict")
     assert strict.returncode == 1

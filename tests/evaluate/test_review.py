@@ -232,4 +232,6 @@ def test_no_common_id_and_repeated_ids_are_noted() -> None:
     assert strangers.review is None
     assert any("same id" in note for note in strangers.notes)
     twins = evaluate(annotations(shapes, ids=["a", "a"]), annotations(shapes, ids=["a", "b"]))
-    assert any("repeat an earlier id" in note for note in twins.notes)
+    (note,) = (note for note in twins.notes if "an earlier id" in note)
+    assert note.startswith("Truth: 1 object repeats an earlier id. The scores count every object;")
+    assert (twins.everything.truth, twins.everything.matched) == (2, 2)

@@ -582,3 +582,20 @@ def test_1_any_form_becomes_one_collection(tmp_path: Path, content: Any, count: 
 def test_child_features_are_checked_too(tmp_path: Path) -> None:
     content = feature(childObjects=[feature(polygon(BOW_TIE), number=2)])
     assert names(checked(tmp_path / "a.geojson", content)) == {"invalid"}
+
+
+@pytest.mark.parametrize("at", range(5))
+@pytest.mark.parametrize(("number", "name"), [("NaN", "NaN"), ("-Infinity", "Infinity")])
+def test_a_number_that_is_not_finite_is_named_wherever_it_is(tmp_path: Path, at: int, number: str, name: str) -> None:
+    points = ["[0, 0]", "[30, 0]", "[30, 30]", "[0, 30]", "[0, 0]"]
+    points[at] = f"[{number}, 5]"
+    path = tmp_path / "a.geojson"
+    path.write_text(
+        '{"type": "Feature", "properties": {}, "geometry": {"type": "Polygon", "coordinates": [['
+        + ", ".join(points)
+        + "]]}}"
+    )
+    report = check_file(path)
+    assert report.counts[rules.COORDINATES] == 1
+    assert report.counts[rules.OPEN_RING] == 0
+    assert [one.detail for one in report.examples[rules.COORDINATES]] == [name]

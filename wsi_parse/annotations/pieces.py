@@ -16,6 +16,8 @@ from wsi_parse.gates import check_input
 _PIECE = 1 << 22
 # Text that people pack is at most some tens of times larger when it is unpacked.
 _MAX_UNPACKED_RATIO, _ALWAYS_UNPACKED_BYTES = 100, 4_000_000
+# The first bytes of what is packed, by the ending that its name must have.
+_MAGIC = {".gz": b"\x1f\x8b", ".zip": b"PK\x03\x04"}
 _TEXTS = (".json", ".geojson")
 #: What to do about a file that ends too early.
 REPEAT = "Export the file again; writing or copying it may have been interrupted."
@@ -35,6 +37,7 @@ def pieces(path: Path) -> Iterator[bytes]:
         raise UsageError(f"{path.name} is a folder, not a GeoJSON file.", "Give the GeoJSON files in the folder.")
     try:
         with ExitStack() as stack:
+            _check_ending(path)
             packed = path.suffix.lower() in (".gz", ".zip")
             most = max(_ALWAYS_UNPACKED_BYTES, _MAX_UNPACKED_RATIO * path.stat().st_size) if packed else None
             file, count = _opened(path, stack), 0
@@ -57,6 +60,22 @@ def pieces(path: Path) -> Iterator[bytes]:
         reason = str(getattr(error, "strerror", None) or error)
         remedy = CHECK_RIGHTS if isinstance(error, PermissionError) else "Give a GeoJSON file."
         raise UsageError(f"{path.name} cannot be read: {reason}.", remedy) from error
+
+
+def _check_ending(path: Path) -> None:
+    """Refuse a file that is packed although its name does not say so: QuPath would not read it either."""
+    with path.open("rb") as file:
+        begin = file.read(4)
+    for ending, magic in _MAGIC.items():
+        if begin.startswith(magic) and path.suffix.lower() != ending:
+            raise UsageError(
+                f"{path.name} is packed as a {ending} file, but its name does not end in {ending}.",
+                f"Unpack it, or let its name end in .geojson{ending}.",
+            )
+    if path.suffix.lower() == ".gz" and begin.lstrip()[:1] in (b"{", b"["):
+        raise UsageError(
+            f"The name of {path.name} ends in .gz, but the file is not packed.", "Remove .gz from its name."
+        )
 
 
 def _opened(path: Path, stack: ExitStack) -> IO[bytes]:

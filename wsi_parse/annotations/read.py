@@ -4,7 +4,7 @@ import gc
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -49,6 +49,8 @@ class Annotations:
         Number of skipped objects by type: points, lines, objects without geometry or with damaged coordinates.
     provenance : mapping
         The member ``wsi_parse`` of the file (frame, slide, model); empty if the file has none.
+    crs : str
+        The coordinate reference system that the file names, as programs for maps do; "" if it names none.
     """
 
     geometry: NDArray[np.object_]
@@ -58,6 +60,7 @@ class Annotations:
     nucleus: NDArray[np.object_] | None
     skipped: dict[str, int]
     provenance: Mapping[str, Any]
+    crs: str = ""
 
     def __len__(self) -> int:
         return len(self.geometry)
@@ -85,7 +88,8 @@ def read_annotations(path: Path) -> Annotations:
             for feature in flat_features(feature_of(text, number, path)):
                 found.add(feature)
         provenance = source.members.get("wsi_parse")
-        return found.done(provenance if isinstance(provenance, dict) else {})
+        read = found.done(provenance if isinstance(provenance, dict) else {})
+    return replace(read, crs=_crs_of(source.members.get("crs")))
 
 
 @contextmanager
@@ -237,6 +241,13 @@ class _Reading:
         )
         nuclear = nuclei[kept] if (nuclei != None).any() else None  # noqa: E711
         return Annotations(shapes[kept], ids, classes, types, nuclear, dict(self._skipped), provenance)
+
+
+def _crs_of(found: Any) -> str:  # noqa: ANN401 - parsed JSON
+    match found:
+        case {"properties": {"name": str(name)}} | str(name):
+            return name
+    return ""
 
 
 def _geometry_type(geometry: Any) -> str:  # noqa: ANN401 - parsed JSON

@@ -1,5 +1,6 @@
 """read_roi: a region of interest (ROI) from the polygons of a GeoJSON file, in the frame that the file states."""
 
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,11 @@ from wsi_parse.errors import UsageError
 
 #: What to do if a file has no region of interest.
 DRAW_AND_EXPORT = "Draw an area in QuPath and export it (File > Export objects as GeoJSON)."
+#: No region that is smaller on a side holds a nucleus, whatever the scanner.
+MIN_SIDE_PX = 4
+# Systems of longitude and latitude: CRS84 and its like, and EPSG 4000 to 4999.
+_GEOGRAPHIC = re.compile(r"\bCRS:?(84|83|27)h?\b|\bEPSG\b.*\b4\d{3}\b|^WGS ?84$", re.IGNORECASE)
+_MAX_DEGREES = (360.0, 90.0)
 
 
 @dataclass(frozen=True)
@@ -49,7 +55,7 @@ def read_roi(path: Path, bounds_origin_level0: tuple[int, int]) -> RegionOfInter
     Raises
     ------
     UsageError
-        The file cannot be read, has damaged coordinates or contains no polygon.
+        The file cannot be read, has damaged coordinates, contains no polygon, or one that is not in pixels.
     """
     found = read_annotations(path)
     if DAMAGED in found.skipped:
@@ -59,6 +65,41 @@ def read_roi(path: Path, bounds_origin_level0: tuple[int, int]) -> RegionOfInter
     area = shapely.union_all(shapely.make_valid(found.geometry))
     if area.is_empty or area.area == 0:
         raise UsageError(f"The region file {path.name} contains no polygon.", DRAW_AND_EXPORT)
+    check_in_pixels(path.name, area, found.crs)
     stated = stated_offset(found.provenance)
     offset = np.array(bounds_origin_level0, float) if stated is None else stated
     return RegionOfInterest(shapely.transform(area, lambda points: points + offset), slide_stated(found.provenance))
+
+
+def check_in_pixels(name: str, area: Any, crs: str) -> None:  # noqa: ANN401 - a shapely geometry
+    """Refuse a region that cannot be meant in pixels of the slide.
+
+    Parameters
+    ----------
+    name : str
+        Of the file.
+    area : shapely geometry
+        In the frame of the file.
+    crs : str
+        The coordinate reference system that the file names; may be empty.
+
+    Raises
+    ------
+    UsageError
+        It is in degrees, or so small that it holds nothing.
+    """
+    left, top, right, bottom = shapely.bounds(area).tolist()
+    if _GEOGRAPHIC.search(crs) and (np.abs(shapely.get_coordinates(area)) <= _MAX_DEGREES).all():
+        raise UsageError(
+            f"The region file {name} is in degrees of longitude and latitude: it names the coordinate system "
+            f"{crs[:80]}.",
+            "Give coordinates in pixels of the slide at full resolution (level 0). If they are, remove crs from the "
+            "file.",
+        )
+    if min(right - left, bottom - top) < MIN_SIDE_PX or area.area < MIN_SIDE_PX**2:
+        raise UsageError(
+            f"The region in {name} is {right - left:.3g} px wide and {bottom - top:.3g} px high (x {left:.6g} to "
+            f"{right:.6g}, y {top:.6g} to {bottom:.6g}), with an area of {area.area:.3g} px²; no nucleus lies in it.",
+            "Coordinates are pixels of the slide at full resolution (level 0), not µm, degrees or parts of a whole. "
+            "Draw the area in QuPath and export it.",
+        )

@@ -27,6 +27,8 @@ _ROWS_AT_ONCE = 50_000
 # What a small piece of text needs in memory.
 _OVERHEAD_BYTES = 64
 _BOM = b"\xef\xbb\xbf"
+# Of UTF-16; those of UTF-32 begin with one of them, or with zeros.
+_BOMS_OF_OTHERS = (b"\xff\xfe", b"\xfe\xff")
 _QUOTE, _ESCAPE, _OPEN, _CLOSE, _LIST = b'"\\{}['
 _FEATURES = re.compile(rb'"features"\s*:\s*\[\s*\Z')
 _OWN_MEMBER = re.compile(rb'"wsi_parse"\s*:\s*')
@@ -52,6 +54,13 @@ def parsed(text: bytes) -> Any:  # noqa: ANN401 - parsed JSON
         return json.loads(text)
     except RecursionError:
         raise ValueError("it is nested too deeply") from None
+    except json.JSONDecodeError:
+        raise
+    except UnicodeDecodeError:
+        raise ValueError("its text is not in UTF-8, but in another encoding, such as Latin-1") from None
+    except ValueError:
+        # Python converts no text of thousands of digits, because that takes long.
+        raise ValueError("it has a number of thousands of digits") from None
 
 
 def unparsed(value: Any) -> bytes:  # noqa: ANN401 - parsed JSON
@@ -183,6 +192,11 @@ class Features:
 
     def _start(self) -> bool:
         """Look at the first character; returns False if there is none yet."""
+        if self._buffer.startswith(_BOMS_OF_OTHERS) or b"\0" in self._buffer[:4]:
+            raise UsageError(
+                f"{self.path.name} is not valid GeoJSON: its text is in UTF-16 or UTF-32, but must be in UTF-8.",
+                "Save it as UTF-8.",
+            )
         begin = self._buffer.removeprefix(_BOM).lstrip()
         if not begin:
             return False

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
+from rich.cells import cell_len, set_cell_size
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
@@ -25,6 +26,8 @@ _MAX_LINES = 8
 # Rows of a table on the screen; the files hold all.
 _MAX_ROWS = 40
 _MAX_PROBLEMS = 20
+# Of a table: a line with a space on both sides.
+_BETWEEN_COLUMNS = 3
 
 
 def evaluate(
@@ -224,8 +227,8 @@ def _print(one: "Evaluation", console: Console) -> None:
             console.print(for_terminal(line), highlight=False, markup=False, soft_wrap=True)
         console.print()
         return
-    console.print(_objects(one))
-    console.print(_outlines(one))
+    for table in (_objects(one, console), _outlines(one, console)):
+        console.print(table)
     more = len(one.classes) - len(_shown(one))
     rest = [f"{more:,} more classes are in --out-json and --out-csv."] if more else []
     for line in (*rest, *_confused(one), *_reviewed(one), *one.notes):
@@ -233,32 +236,52 @@ def _print(one: "Evaluation", console: Console) -> None:
     console.print()
 
 
-def _objects(one: "Evaluation") -> Table:
+def _objects(one: "Evaluation", console: Console) -> Table:
     return _table(
         one,
+        console,
         ("objects", "truth", "pred", "error", "prec.", "recall", "F1", "centre F1"),
         ("truth", "pred", "count_error", "precision", "recall", "f1", "centre_f1"),
     )
 
 
-def _outlines(one: "Evaluation") -> Table:
+def _outlines(one: "Evaluation", console: Console) -> Table:
     return _table(
         one,
+        console,
         ("outlines", "SQ", "PQ", "AJI", "Dice", "IoU", "area error"),
         ("sq", "pq", "aji", "dice", "iou", "area_error"),
     )
 
 
-def _table(one: "Evaluation", titles: tuple[str, ...], keys: tuple[str, ...]) -> Table:
+def _table(one: "Evaluation", console: Console, titles: tuple[str, ...], keys: tuple[str, ...]) -> Table:
+    """Return a table whose names are shortened where the screen is narrow, but never its numbers."""
     from wsi_parse.evaluate.tables import ALL
 
-    table = Table(show_edge=False, pad_edge=False)
-    for number, title in enumerate(titles):
-        table.add_column(title, justify="right" if number else "left", no_wrap=True)
+    rows = []
     for name, figures in [*_shown(one).items(), (ALL, one.everything)]:
         values = figures.to_dict()
-        table.add_row(escape(for_terminal(name)), *(_number(key, values[key]) for key in keys))
+        rows.append((for_terminal(name), *(_number(key, values[key]) for key in keys)))
+    columns = zip(*(row[1:] for row in (titles, *rows)), strict=True)
+    widths = [max(map(len, column)) for column in columns]
+    numbers = sum(widths) + _BETWEEN_COLUMNS * len(widths)
+    # On a screen that is narrower than the numbers, the terminal breaks the lines.
+    console.width = max(console.width, numbers + len(ALL))
+    table = Table(show_edge=False, pad_edge=False)
+    table.add_column(titles[0], no_wrap=True)
+    for title in titles[1:]:
+        table.add_column(title, justify="right", no_wrap=True)
+    for name, *values_shown in rows:
+        table.add_row(escape(_shortened(name, console.width - numbers)), *values_shown)
     return table
+
+
+def _shortened(name: str, width: int) -> str:
+    """Shorten a name in its middle, because names of derived classes begin alike; `width` is in columns."""
+    if cell_len(name) <= width:
+        return name
+    tail = (width - 1) // 2
+    return f"{set_cell_size(name, width - 1 - tail)}…{set_cell_size(name[::-1], tail)[::-1]}"
 
 
 def _shown(one: "Evaluation") -> "dict[str, Figures]":

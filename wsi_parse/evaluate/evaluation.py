@@ -12,7 +12,7 @@ import numpy as np
 import shapely
 
 from wsi_parse.annotations import DAMAGED, Annotations, read_annotations
-from wsi_parse.annotations.roi import DRAW_AND_EXPORT
+from wsi_parse.annotations.roi import DRAW_AND_EXPORT, check_in_pixels
 from wsi_parse.errors import UsageError
 from wsi_parse.evaluate.count_metrics import ComparedSets, count_metrics, lost_ids
 from wsi_parse.evaluate.figures import Figures
@@ -28,6 +28,7 @@ from wsi_parse.evaluate.object_sets import (
 )
 from wsi_parse.evaluate.options import EvaluationOptions
 from wsi_parse.evaluate.pairs import Pairs, overlapping
+from wsi_parse.evaluate.plausibility import classes_alike, nothing_in_common
 from wsi_parse.evaluate.review import Review, review
 from wsi_parse.text import RESEARCH_ONLY
 
@@ -206,6 +207,10 @@ def compare(
     pairs = overlapping(truth_set.shapes, pred_set.shapes)
     compared = ComparedSets(truth_set, pred_set, pairs, region, scale_um)
     changes, ids = review(truth_set, pred_set)
+    doubts = [
+        *nothing_in_common(truth_set, pred_set, compared.counted()),
+        *classes_alike(truth_set, pred_set),
+    ]
     if changes is not None:
         ids += lost_ids(compared)
     if not (truth_set.counted.any() or pred_set.counted.any()):
@@ -216,7 +221,7 @@ def compare(
         compared.matched(options.iou, compared.counted()),
         changes,
         options,
-        (*notes, *truth_notes, *pred_notes, *ids),
+        (*doubts, *notes, *truth_notes, *pred_notes, *ids),
     )
 
 
@@ -275,7 +280,10 @@ def _region_of(path: Path, truth: Annotations) -> tuple[Any, list[str]]:
     if not len(found):
         raise UsageError(f"The region file {path.name} contains no polygon.", DRAW_AND_EXPORT)
     shift, notes = shift_between(found.provenance, truth.provenance)
-    return union(_moved(found, shift).geometry), [note.replace("prediction", "region") for note in notes]
+    area = union(_moved(found, shift).geometry)
+    if not area.is_empty:
+        check_in_pixels(path.name, area, found.crs)
+    return area, [note.replace("prediction", "region") for note in notes]
 
 
 def _moved(annotations: Annotations, shift: Any) -> Annotations:  # noqa: ANN401 - a float array

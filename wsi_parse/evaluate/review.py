@@ -91,7 +91,8 @@ def review(truth: ObjectSet, pred: ObjectSet) -> tuple[Review | None, list[str]]
     """
     indices = [_index_by_id(one) for one in (truth, pred)]
     notes = [
-        f"{name}: {count:,} objects repeat an earlier id; only the first object of an id is compared."
+        f"{name}: {'1 object repeats' if count == 1 else f'{count:,} objects repeat'} an earlier id. The scores count "
+        "every object; what was kept, reshaped or reclassified is told of the first object of an id only."
         for name, one, found in (("Truth", truth, indices[0]), ("Prediction", pred, indices[1]))
         if (count := sum(name is not None for name in one.ids.tolist()) - len(found))
     ]

@@ -1,5 +1,6 @@
 """Breaches of QuPath's rules by a feature or a shape."""
 
+import math
 import re
 from collections.abc import Iterator, Mapping
 from itertools import chain
@@ -151,7 +152,9 @@ def _area(kind: str, parts: Any) -> Iterator[Breach]:  # noqa: ANN401 - parsed J
         return
     rings = list(chain.from_iterable(parts))
     if any(len(ring) < 4 or not _meet(ring[0], ring[-1]) for ring in rings):
-        yield OPEN_RING, ""
+        # NaN does not equal itself.
+        name = not_finite(rings)
+        yield (COORDINATES, name) if name else (OPEN_RING, "")
         return
     yield from _numbers(rings)
     if any(ring[0] != ring[-1] for ring in rings):
@@ -173,6 +176,22 @@ def _numbers(rings: list[Any]) -> Iterator[Breach]:
             yield COORDINATES, ""
     except TypeError:
         yield COORDINATES, ""
+
+
+def not_finite(values: Any) -> str:  # noqa: ANN401 - parsed JSON
+    """Name the number in nested lists that is not finite; "" if all are.
+
+    >>> not_finite([[[0, 1], [float("nan"), 0]]]), not_finite([1, float("-inf")]), not_finite([1, "x"])
+    ('NaN', 'Infinity', '')
+    """
+    waiting = [values]
+    while waiting:
+        value = waiting.pop()
+        if isinstance(value, list):
+            waiting += reversed(value)
+        elif isinstance(value, float) and not math.isfinite(value):
+            return "NaN" if math.isnan(value) else "Infinity"
+    return ""
 
 
 def _is_numeric(value: Any) -> bool:  # noqa: ANN401 - parsed JSON

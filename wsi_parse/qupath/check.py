@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from wsi_parse.annotations.polygons import areas_of, build
 from wsi_parse.annotations.read import class_of, id_of, reading, type_of
 from wsi_parse.annotations.stream import Features
-from wsi_parse.qupath.breaches import feature_breaches, rounding_breaches, shape_breaches
+from wsi_parse.qupath.breaches import feature_breaches, not_finite, rounding_breaches, shape_breaches
 from wsi_parse.qupath.classes import ClassOrder
 from wsi_parse.qupath.ids import final_id
 from wsi_parse.qupath.items import Item, batches
@@ -202,7 +202,8 @@ def all_breaches(items: Sequence[Item]) -> list[list[Breach]]:
         shapes = build([areas_of(items[index].feature[key]) for index in owner])
         for index in np.flatnonzero(shapes == None).tolist():  # noqa: E711 - of each item
             if not any(rule in _MALFORMED for rule, _ in breaches[owner[index]]):
-                breaches[owner[index]].append((COORDINATES, detail))
+                number = not_finite(items[owner[index]].feature[key].get("coordinates"))
+                breaches[owner[index]].append((COORDINATES, f"{detail} {number}".strip()))
         built = np.flatnonzero(shapes != None)  # noqa: E711
         for rule, bad in (*_shape_rules(shapes[built]),):
             for index in built[bad].tolist():

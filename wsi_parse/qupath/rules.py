@@ -86,7 +86,7 @@ NOT_AN_AREA = QuPathRule("not-an-area", "is neither a Polygon nor a MultiPolygon
 ONE_PART = QuPathRule("one-part", "is a MultiPolygon with a single part", "Write it as a Polygon.")
 COORDINATES = QuPathRule(
     "coordinates",
-    "has coordinates that are not pairs of numbers, or that lie farther out than any slide",
+    "has coordinates that are not pairs of finite numbers, or that lie farther out than any slide",
     "Write [x, y] in pixels.",
 )
 OPEN_RING = QuPathRule(

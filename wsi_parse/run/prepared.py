@@ -8,7 +8,7 @@ from typing import Any
 import shapely
 
 from wsi_parse.annotations.roi import read_roi
-from wsi_parse.cautions import Caution, coarse_slide, roi_of_another_slide
+from wsi_parse.cautions import Caution, coarse_slide, roi_of_another_slide, small_region
 from wsi_parse.compute.plan import PassPlan
 from wsi_parse.errors import UsageError
 from wsi_parse.models.contract import ModelSpec
@@ -138,14 +138,15 @@ def resolve_run(path: Path, request: Request) -> PreparedRun:
 
 
 def _region_of_interest(slide: Slide, path: Path | None, names: set[str]) -> tuple[Any, str, tuple[Caution, ...]]:
-    """Read the region in level-0 pixels, its hash, and a caution if it is of another slide than one of these names."""
+    """Read the region in level-0 pixels, its hash, and cautions: it is of another slide than these names, or small."""
     if path is None:
         return None, "", ()
     info, bounds = slide.info, slide.info.bounds_level0
     # The frame of the outputs does not change how a region is read.
     roi = read_roi(path, (bounds.x, bounds.y) if bounds else (0, 0))
     other = roi.slide is not None and roi.slide.is_other(names, info.fingerprint, (info.width, info.height))
-    if not shapely.box(0, 0, info.width, info.height).intersects(roi.area):
+    on_slide = shapely.intersection(roi.area, shapely.box(0, 0, info.width, info.height)).area
+    if not on_slide:
         left, top, right, bottom = shapely.bounds(roi.area).round().astype(int).tolist()
         drawn = f" It was drawn on another slide, {roi.slide.name}." if other and roi.slide else ""
         raise UsageError(
@@ -153,9 +154,15 @@ def _region_of_interest(slide: Slide, path: Path | None, names: set[str]) -> tup
             f"slide, which has {info.width} x {info.height} px.{drawn}",
             "Give a region that was drawn on this slide.",
         )
-    return roi.area, sha256_of(path) or "", (roi_of_another_slide(roi.slide.name),) if other and roi.slide else ()
+    cautions = (roi_of_another_slide(roi.slide.name),) if other and roi.slide else ()
+    area_um2 = on_slide * slide.pixel_size.x_um * slide.pixel_size.y_um
+    if area_um2 < _SMALL_REGION_UM2:
+        cautions = (*cautions, small_region(area_um2))
+    return roi.area, sha256_of(path) or "", cautions
 
 
+# A square of 50 µm: a small part of a field, with some tens of nuclei at most.
+_SMALL_REGION_UM2 = 2_500
 # There is a caution if the pixels of the slide are more than this factor wider than those that the model reads.
 _MAX_UPSAMPLING = 1.5
 
