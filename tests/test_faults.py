@@ -66,7 +66,7 @@ FAULTS: dict[str, tuple[str, str, tuple[str, ...]]] = {
     "W11": (
         "regions above 14 mm² at a fine scale",
         "sums are relative to the chunk, and do not overflow",
-        ("tests/objects/test_pixel_sums.py",),
+        ("tests/objects/test_measure.py",),
     ),
     "W12": (
         'a typo in a prompt: "neoplastc cells"',
@@ -199,6 +199,75 @@ FAULTS: dict[str, tuple[str, str, tuple[str, ...]]] = {
         "a file with secrets given as --config",
         "no line, no key and no value of it is shown",
         ("tests/test_settings.py::test_nothing_of_a_wrong_file_is_shown",),
+    ),
+    "L2": (
+        "an output named like an input, two outputs of one name, --fix onto another file",
+        "refused before the work, with both names; a file of that name is kept",
+        (
+            "tests/test_gates.py::test_outputs_are_no_inputs",
+            "tests/cli/test_evaluate.py::TestGates",
+            "tests/cli/test_check.py::test_a_file_that_fix_did_not_write_is_never_written_over",
+        ),
+    ),
+    "W7": (
+        "a slide without pixel size",
+        "the error points to preview, which estimates it and draws nuclei beside rulers",
+        (
+            "tests/cli/test_unknown_pixel_size.py::test_the_error_points_to_preview_and_names_no_usual_number",
+            "tests/cli/test_unknown_pixel_size.py::test_preview_estimates_it_and_says_what_comes_next",
+        ),
+    ),
+    "S5": (
+        "a small file of annotations that unpacks to gigabytes, or repeats what it holds",
+        "bounds on one value, on totals and on messages",
+        ("tests/annotations/test_hostile.py", "tests/test_settings.py::test_a_file_that_grows_is_refused"),
+    ),
+    "S6": (
+        "pipes, sockets, devices, long names, deep nesting, a full or closed output, LC_ALL=C",
+        "one sentence at every entrance; what nobody foresaw goes to a file that is named",
+        (
+            "tests/cli/test_last_catch.py",
+            "tests/slides/test_gate.py",
+            "tests/cli/test_check.py::test_pipes_and_impossible_names_stop_no_other",
+        ),
+    ),
+    "Q1": (
+        "the first feature of a file is of a derived class",
+        "the first object of each class comes first, in every part; a class without one is told",
+        (
+            "tests/exporters/test_geojson_parts.py::test_a_class_comes_before_its_unsure_objects_in_every_part",
+            "tests/exporters/test_geojson_parts.py::test_a_class_with_unsure_objects_only_is_told",
+            "tests/qupath/test_check.py::test_an_object_of_a_class_comes_before_those_derived_from_it",
+            "tests/workflows/test_qupath_scripts.py::test_classes_get_their_colours_before_any_object_comes",
+        ),
+    ),
+    "Q2": (
+        "a class with a line break, a blank or an empty part",
+        "refused in settings; free text is made safe",
+        (
+            "tests/test_settings.py::test_a_class_that_qupath_refuses_is_refused",
+            "tests/test_prompts.py::test_any_words_become_a_class_that_qupath_takes_and_counts",
+        ),
+    ),
+    "Q3": (
+        "planes, types, measurements and child objects that QuPath refuses",
+        "named by check, and repaired by --fix",
+        (
+            "tests/qupath/test_check.py::test_a_broken_rule_is_named_and_repaired",
+            "tests/qupath/test_check.py::test_a_child_object_that_is_not_a_feature_is_refused_and_repaired",
+            "tests/qupath/test_check.py::test_a_collection_among_the_features_is_refused_and_unpacked",
+            "tests/qupath/test_check.py::test_of_several_lists_of_features_none_is_lost",
+        ),
+    ),
+    "Q4": (
+        "colours of null, pinches, features without type: QuPath takes them",
+        "a warning that says what happens, and exit code 0",
+        ("tests/qupath/test_check.py::test_a_broken_rule_is_named_and_repaired",),
+    ),
+    "Q5": (
+        "the Groovy import on v0.4",
+        "one line: it needs QuPath v0.5",
+        ("tests/workflows/test_qupath_scripts.py::test_v0_4_is_told_in_one_line_that_it_is_too_old",),
     ),
 }
 

@@ -204,7 +204,8 @@ def unreadable_tiles(count: int, of: int) -> Caution:
     """Stored tiles of the slide are damaged, and were left out as the user allowed."""
     return Caution(
         "unreadable-tiles",
-        f"{count:,} of {of:,} stored tiles of the slide cannot be read. They were not looked at, and count in no area.",
+        f"Some stored tiles of the slide cannot be read: {count:,} of {of:,}. They were not looked at, and count in no "
+        "area.",
         float(count),
         "Copy the file again from where it came, if you can, and run it again.",
     )
