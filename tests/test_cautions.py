@@ -24,6 +24,7 @@ VALUES = {
     "name": "b.svs",
     "prompt": "nuclei",
     "what": "It is blue.",
+    "remedy": "Look at it.",
 }
 
 

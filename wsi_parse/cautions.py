@@ -158,6 +158,15 @@ def mostly_unsure(prompt: str, share: float) -> Caution:
     )
 
 
+#: Code of :func:`damaged_description`.
+DAMAGED_DESCRIPTION = "damaged-description"
+
+
+def damaged_description(what: str, remedy: str) -> Caution:
+    """What a file says of its image is missing, unreadable or wrong; `what` is a sentence."""
+    return Caution(DAMAGED_DESCRIPTION, what, None, remedy)
+
+
 def tinted_glass(rgb: Sequence[float]) -> Caution:
     """Empty glass is not grey: the colours were decoded wrongly, or the white balance is off."""
     red, green, blue = (round(value) for value in rgb)

@@ -90,6 +90,17 @@ def test_verbose_logs_what_is_done(call: Call, slide: Path) -> None:
     assert len(call(*arguments, "-o", "c", "-vv").err) > len(loud)
 
 
+@pytest.mark.parametrize("library", ["tifffile", "tiffslide", "openslide", "pydicom", "PIL.TiffImagePlugin", "zarr"])
+def test_lines_of_libraries_are_shown_only_with_vv(
+    capsys: pytest.CaptureFixture[str], call: Call, library: str
+) -> None:
+    for verbose, is_heard in ((0, False), (1, False), (2, True)):
+        terminal.reset()
+        terminal.configure(quiet=False, verbose=verbose, traceback=False)
+        logging.getLogger(library).error("<tifffile.TiffPages @8> invalid offset")
+        assert ("invalid offset" in capsys.readouterr().err) == is_heard
+
+
 class TestTraceback:
     def test_without_it_one_line_that_names_the_file_of_the_traceback(
         self, call: Call, slide: Path, faulty: type[Segmenter], tmp_path: Path

@@ -56,6 +56,18 @@ def test_preview_estimates_it_and_says_what_comes_next(call: Call, unknown: Path
     assert (tmp_path / "out" / "no size" / "preview.png").is_file()
 
 
+def test_preview_says_what_is_wrong_with_the_description(call: Call, tmp_path: Path) -> None:
+    pixels, broken = tissue_with_nuclei(700, 600)[0], '<?xml version="1.0"?><OME xmlns="http://x/OME"><Image>'
+    tifffile.imwrite(tmp_path / "a.ome.tif", pixels, photometric="rgb", metadata=None, description=broken)
+    ended = call("preview", tmp_path / "a.ome.tif", "-o", "out")
+    assert ended.code == 0, ended.err
+    assert "caution The OME-XML in the file is damaged." in ended.out
+    ended = call(tmp_path / "a.ome.tif", "-p", "nuclei", "--model", "stain", "-o", "out")
+    assert ended.code == 1
+    assert "The OME-XML in the file is damaged." in ended.err
+    assert "tifffile" not in ended.err
+
+
 def test_preview_as_json(call: Call, unknown: Path) -> None:
     facts = json.loads(call("preview", unknown, "-o", "out", "--json").out)
     assert facts["mpp"] is None

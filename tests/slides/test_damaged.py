@@ -104,8 +104,18 @@ def test_truncated_slides_of_every_format_are_refused(slides: Path, tmp_path: Pa
 def test_an_empty_file_is_reported(tmp_path: Path) -> None:
     for name in ("a.svs", "a.png", "a.dcm", "a.ndpi", "a.ome.tif"):
         (tmp_path / name).touch()
-        with pytest.raises(SlideOpenError, match=re.escape(name)):
+        with pytest.raises(SlideOpenError, match=rf"^{re.escape(name)} is empty\. Copy"):
             open_slide(tmp_path / name)
+
+
+@pytest.mark.parametrize("kind", ["GIF", "WebP", "BMP", "PDF"])
+def test_a_format_that_is_not_supported_is_named(tmp_path: Path, kind: str) -> None:
+    path = tmp_path / "a.svs"
+    Image.new("RGB", (64, 64), "pink").save(path, format=kind)
+    with pytest.raises(
+        SlideError, match=rf"^a\.svs is in the {kind} format, which is not supported\. Convert it to PNG"
+    ):
+        open_slide(path)
 
 
 def test_an_absurd_tile_size_is_refused_before_openslide_ends_the_process(painted: Path, tmp_path: Path) -> None:

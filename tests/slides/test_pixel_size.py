@@ -236,6 +236,52 @@ def test_a_companion_file_lies_beside_the_slide_and_nowhere_else(tmp_path: Path)
         assert open_slide(_refers_to(tmp_path / "below" / "a.ome.tif", name, None)).info.pixel_size is None
 
 
+OME = (
+    '<?xml version="1.0"?><OME xmlns="http://x/OME"><Image><Pixels DimensionOrder="XYCZT" Type="uint8" SizeX="64" '
+    'SizeY="64" SizeC="3" SizeZ="1" SizeT="1" PhysicalSizeX="0.25" PhysicalSizeY="0.25"><Channel SamplesPerPixel="3"/>'
+    "<TiffData/></Pixels></Image></OME>"
+)
+
+
+@pytest.mark.parametrize("tile", [None, (32, 32)])
+@pytest.mark.parametrize(
+    ("xml", "said"),
+    [
+        (OME, ""),
+        (OME[:150], "The OME-XML in the file is damaged"),
+        ('<!DOCTYPE x [<!ENTITY a "0.25">]>' + OME, "The OME-XML in the file is damaged"),
+        (OME.replace('SizeX="64"', 'SizeX="640"'), "describes 640 x 64 pixels, but the image has 64 x 64"),
+        ('<OME xmlns="http://x/OME"></OME>', "describes no image"),
+        (
+            '<OME xmlns="http://x/OME"><BinaryOnly MetadataFile="gone.companion.ome"/></OME>',
+            "gone.companion.ome, which",
+        ),
+    ],
+    ids=["whole", "cut", "entities", "size", "empty", "companion"],
+)
+def test_a_damaged_description_is_named_and_not_hidden_by_a_pixel_size(
+    tmp_path: Path, tile: tuple[int, int] | None, xml: str, said: str
+) -> None:
+    path = tmp_path / "a.ome.tif"
+    tifffile.imwrite(path, RGB, photometric="rgb", tile=tile, metadata=None, description=xml)
+    with open_slide(path) as slide:
+        if not said:
+            assert (slide.pixel_size.x_um, slide.info.cautions) == (0.25, ())
+            return
+        with pytest.raises(PixelSizeError, match=rf"no pixel size .*{said}.*Only if you cannot: find it"):
+            _ = slide.pixel_size
+    with open_slide(path, SlideOptions(mpp=0.25)) as slide:
+        (caution,) = slide.info.cautions
+    assert caution.code == "damaged-description"
+    assert said in caution.text
+
+
+def test_a_damaged_companion_file_is_named(tmp_path: Path) -> None:
+    (tmp_path / "set.companion.ome").write_text(COMPANION[:200])
+    with open_slide(_refers_to(tmp_path / "a.ome.tif", "set.companion.ome", None)) as slide:
+        assert slide.info.cautions[0].text == "The OME-XML in set.companion.ome is damaged, or describes no image."
+
+
 @pytest.mark.parametrize(
     ("ending", "dpi", "known"), [("png", 101_600, True), ("jpg", 50_800, True), ("png", 300, False)]
 )

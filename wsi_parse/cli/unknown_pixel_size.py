@@ -8,6 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
+from wsi_parse.cautions import DAMAGED_DESCRIPTION
+from wsi_parse.text import for_terminal
+
 if TYPE_CHECKING:
     from wsi_parse.settings import RunSettings
     from wsi_parse.tissue.pixel_size_estimate import PixelSizeEstimate
@@ -36,6 +39,8 @@ def help_with_pixel_size(path: Path, out: Path, settings: "RunSettings", *, as_j
     from wsi_parse.pictures.rulers import HOW_TO_READ
 
     typer.echo(f"{facts['slide']} has no pixel size. {facts['sentence']}")
+    for caution in facts["cautions"]:
+        typer.echo(f"caution {for_terminal(caution)}")
     if facts["picture"]:
         typer.echo(f"→ {facts['picture']}  ({HOW_TO_READ})")
         typer.echo(f"Then continue with that number: {facts['next']}")
@@ -62,6 +67,7 @@ def _draw_and_estimate(path: Path, out: Path, settings: "RunSettings") -> dict[s
             draw_rulers(slide, fields, _sentence(estimate), estimate.mpp if estimate else None, picture)
         return {
             "slide": slide.name,
+            "cautions": [str(caution) for caution in slide.info.cautions if caution.code == DAMAGED_DESCRIPTION],
             "mpp": None,
             "estimated_mpp": _rounded(estimate.mpp) if estimate else None,
             "low_mpp": _rounded(estimate.low) if estimate else None,

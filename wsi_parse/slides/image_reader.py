@@ -10,11 +10,12 @@ from PIL.ImageFile import ImageFile
 from PIL.JpegImagePlugin import JpegImageFile
 from PIL.PngImagePlugin import PngImageFile
 
+from wsi_parse.cautions import Caution
 from wsi_parse.errors import SlideOpenError, UnsupportedSlideError
 from wsi_parse.slides.array_reader import ArrayReader
 from wsi_parse.slides.base import PixelSize
 from wsi_parse.slides.fingerprint import fingerprint
-from wsi_parse.slides.ome import ome_image_of, ome_xml_of
+from wsi_parse.slides.ome import ome_cautions, ome_image_of, ome_xml_of
 from wsi_parse.slides.pixel_size_tags import from_ome, from_picture, from_tiff_page
 from wsi_parse.slides.signatures import first_bytes, is_tiff
 from wsi_parse.slides.tiff_file import open_tiff, parsing
@@ -38,9 +39,9 @@ class ImageReader(ArrayReader):
         with path.open("rb") as file:
             head = file.read(4)
         kinds = [kind for start, kind in _PICTURES.items() if head.startswith(start)]
-        pixels, size, notes = _read_picture(path, kinds[0]) if kinds else _read_tiff(path)
+        pixels, size, notes, cautions = _read_picture(path, kinds[0]) if kinds else _read_tiff(path)
         super().__init__(pixels, path.name, "image", fingerprint(path))
-        self.info = replace(self.info, pixel_size=size, notes=notes)
+        self.info = replace(self.info, pixel_size=size, notes=notes, cautions=cautions)
 
     @staticmethod
     def detect(path: Path) -> bool:
@@ -48,8 +49,8 @@ class ImageReader(ArrayReader):
         return first_bytes(path, 4).startswith(tuple(_PICTURES)) or is_tiff(path)
 
 
-# Pixels, what their header says of their size, and what was decided.
-_Read = tuple[NDArray[np.uint8], PixelSize | None, tuple[str, ...]]
+# Pixels, what their header says of their size, what was decided, and what is wrong.
+_Read = tuple[NDArray[np.uint8], PixelSize | None, tuple[str, ...], tuple[Caution, ...]]
 
 
 def _read_picture(path: Path, kind: type[ImageFile]) -> _Read:
@@ -65,7 +66,7 @@ def _read_picture(path: Path, kind: type[ImageFile]) -> _Read:
                 pixels = on_white(np.asarray(picture.convert("RGBA")))
             else:
                 pixels = np.asarray(picture.convert("RGB"))
-            return pixels, from_picture(str(kind.format), picture.info.get("dpi")), ()
+            return pixels, from_picture(str(kind.format), picture.info.get("dpi")), (), ()
     except (OSError, SyntaxError, ValueError) as error:
         raise SlideOpenError(f"the picture is damaged ({error})") from error
 
@@ -80,12 +81,13 @@ def _read_tiff(path: Path) -> _Read:
         ome = ome_xml_of(path, tiff)
         size = from_ome(ome_image_of(ome, size_of(series), str(series.name), path.name)) if ome else None
         size = size or from_tiff_page(page)
+        cautions = ome_cautions(path, tiff, size_of(series))
     if page.planarconfig == _PLANES:
         pixels = np.moveaxis(pixels, 0, -1)
     extra = page.extrasamples[0] if page.extrasamples else None
     if pixels.shape[-1] == 4 and extra in (_ASSOCIATED_ALPHA, _ALPHA):
-        return on_white(pixels, premultiplied=extra == _ASSOCIATED_ALPHA), size, notes
-    return np.ascontiguousarray(pixels[..., :3]), size, notes
+        return on_white(pixels, premultiplied=extra == _ASSOCIATED_ALPHA), size, notes, cautions
+    return np.ascontiguousarray(pixels[..., :3]), size, notes, cautions
 
 
 def _check_size(name: str, width: int, height: int) -> None:

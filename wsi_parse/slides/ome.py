@@ -9,11 +9,13 @@ from pathlib import Path
 
 import tifffile
 
+from wsi_parse.cautions import Caution, damaged_description
 from wsi_parse.errors import SlideOpenError
 from wsi_parse.gates import check_input, exists
 from wsi_parse.slides.units import unit_um
 
 _MAX_COMPANION_BYTES = 256_000_000
+_COPY_AGAIN = "Copy the slide again from its source, or export it again."
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,18 +82,57 @@ def ome_xml_of(path: Path, tiff: tifffile.TiffFile) -> str | None:
     root = _parsed(own) if own else None
     if root is None:
         return own
-    companion = next((element.get("MetadataFile") for element in _elements(root, "BinaryOnly")), None)
-    if not companion:
-        return own
-    # Only beside the slide: a file may name any path.
-    beside = path.with_name(Path(companion.replace("\\", "/")).name)
-    if not exists(beside):
+    beside = _companion_of(path, root)
+    if beside is None or not exists(beside):
         return own
     check_input(beside, "OME metadata", error=SlideOpenError, max_bytes=_MAX_COMPANION_BYTES)
     return beside.read_text(encoding="utf-8", errors="replace")
 
 
+def ome_cautions(path: Path, tiff: tifffile.TiffFile, size_px: tuple[int, int]) -> tuple[Caution, ...]:
+    """Say what is wrong with the OME-XML of a TIFF: the pixel size and the other images are not known then.
+
+    Parameters
+    ----------
+    path : Path
+    tiff : TiffFile
+    size_px : (int, int)
+        Width and height of the image that is read.
+    """
+    own = tiff.ome_metadata or str(tiff.pages.first.description)
+    if "<OME" not in own:
+        return ()
+    root = _parsed(own)
+    if root is None:
+        return (damaged_description("The OME-XML in the file is damaged.", _COPY_AGAIN),)
+    beside = _companion_of(path, root)
+    if beside is not None and not exists(beside):
+        what = f"Its OME metadata are in another file, {beside.name}, which is missing."
+        return (damaged_description(what, "Put that file into the folder of the slide."),)
+    xml = ome_xml_of(path, tiff)
+    sizes = [image.size_px for image in ome_images(xml or own)]
+    if size_px in sizes:
+        return ()
+    where = "The OME-XML in the file" if beside is None else f"The OME-XML in {beside.name}"
+    if not sizes:
+        return (damaged_description(f"{where} is damaged, or describes no image.", _COPY_AGAIN),)
+    described = " and ".join(f"{width} x {height}" for width, height in sizes[:3])
+    what = f"{where} describes {described} pixels, but the image has {size_px[0]} x {size_px[1]}."
+    return (damaged_description(what, _COPY_AGAIN),)
+
+
+def _companion_of(path: Path, root: ElementTree.Element) -> Path | None:
+    """Return the file with the metadata to which OME-XML refers; None if it refers to none."""
+    companion = next((element.get("MetadataFile") for element in _elements(root, "BinaryOnly")), None)
+    # Only beside the slide: a file may name any path.
+    name = Path((companion or "").replace("\\", "/")).name
+    return path.with_name(name) if name else None
+
+
 def _parsed(xml: str) -> ElementTree.Element | None:
+    if "<!DOCTYPE" in xml:
+        # OME-XML has none; its entities can be made to fill the memory.
+        return None
     try:
         return ElementTree.fromstring(re.sub(r"<\?xml[^>]*\?>", "", xml))
     except (ElementTree.ParseError, ValueError):

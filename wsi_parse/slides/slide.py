@@ -13,11 +13,12 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from wsi_parse.errors import PixelSizeError, SlideLostError, SlideReadError, UsageError
+from wsi_parse.errors import SlideLostError, SlideReadError, UsageError
 from wsi_parse.geometry import Box, Frame
 from wsi_parse.settings.sections import SlideSettings
 from wsi_parse.slides.base import PixelSize, Reader, SlideInfo, read_level
 from wsi_parse.slides.lattice import SAME_SCALE, WHITE, box_on_slide, read_lattice, steps_of
+from wsi_parse.slides.no_pixel_size import no_pixel_size
 from wsi_parse.slides.readable import Readable, TolerantReader, unknown_in
 
 # A result of more pixels, 12 GB, is a mistake.
@@ -145,13 +146,7 @@ class Slide:
             Neither the file nor the user gave it.
         """
         if self.info.pixel_size is None:
-            stated = self.info.stated_pixel_size
-            but = "" if stated is None else f": {_unusable(stated)}"
-            raise PixelSizeError(
-                f"{self.name} has no pixel size (µm per pixel){but}.",
-                "Find it with `wsi-parse preview`, which estimates it and shows nuclei beside rulers; then give it "
-                "with --mpp (in Python: SlideOptions(mpp=...)).",
-            )
+            raise no_pixel_size(self.info)
         return self.info.pixel_size
 
     @property
@@ -331,11 +326,6 @@ class Slide:
             raise UsageError(
                 f"The scale of a read is a Frame, not {frame!r}.", "Make one: slide.frame(mpp=1.0) has 1 µm per pixel."
             )
-
-
-def _unusable(stated: PixelSize) -> str:
-    """Say what the file gives as its pixel size, where no slide can have it."""
-    return f"the file says {stated.x_um:.4g} x {stated.y_um:.4g} µm ({stated.source}), which no slide has"
 
 
 def is_whole_box(box: object) -> bool:

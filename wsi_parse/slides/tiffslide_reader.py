@@ -15,7 +15,7 @@ from wsi_parse.slides.base import Level, PixelSize, SlideInfo
 from wsi_parse.slides.cached_tiles import CachedTiles, TileCache
 from wsi_parse.slides.downsample import downsample
 from wsi_parse.slides.fingerprint import fingerprint
-from wsi_parse.slides.ome import ome_image_of, ome_xml_of
+from wsi_parse.slides.ome import ome_cautions, ome_image_of, ome_xml_of
 from wsi_parse.slides.pixel_size_tags import from_ome, from_tiff_page, pixel_size_of
 from wsi_parse.slides.signatures import is_tiff
 from wsi_parse.slides.stored_tiles import stored_tiles
@@ -36,9 +36,14 @@ class TiffSlideReader:
             pages = [level.pages[0] for level in series.levels]
             tiles, levels = _tiles(tiff, pages, path.name)
             vendor, size = _vendor_and_pixel_size(path, tiff, series)
+            cautions = ome_cautions(path, tiff, size_of(series))
             self._files = stack.pop_all()
         self.tiles = tiles
-        self.info = SlideInfo(path.name, "tiffslide", vendor, levels, size, None, None, fingerprint(path), notes=notes)
+        self.info = SlideInfo(
+            *(path.name, "tiffslide", vendor, levels, size, None, None, fingerprint(path)),
+            notes=notes,
+            cautions=cautions,
+        )
 
     @staticmethod
     def detect(path: Path) -> bool:

@@ -15,6 +15,8 @@ from wsi_parse.tissue.light import CANVAS, DARKEST_GLASS, sample_of, smoothed_de
 
 # Glass is even and covers a part of the picture. Its tint, the spread of its optical density over the colours, is at
 # most 0.02 on slides and 0.12 on tiles (of DSB 2018); it was 0.26 where a colour transform had been left out.
+# Without glass, the brightest light tells: of 155 tiles, those whose light is at least this bright have at most 0.12.
+_BRIGHTEST, _BRIGHT_LIGHT = 99.5, 190
 _EVEN_STEP, _SAME_COLOUR, _GLASS_SHARE = 4, 8, 0.05
 MOST_TINT = 0.15
 # Only pixels of at least this density tell the hue, averaged over some micrometres; tissue needs that many of them.
@@ -25,10 +27,14 @@ _MIN_PIXELS, _MIN_SHARE = 400, 0.02
 _GREEN_LEADS = 1.15
 LEAST_PINK = 0.05
 # Between haematoxylin and eosin, the share of red in the density varies more than that of blue: 1.4 times and more on
-# slides. It is the other way round where red and blue are swapped (0.2 to 0.7), and where there is hardly any eosin; but
-# then red is absorbed much more than blue.
+# slides. It is the other way round where red and blue are swapped (0.2 to 0.7), and where there is hardly any eosin.
+# But then red is absorbed much more than blue, and what is darker is less surely bluer (a correlation of at least -0.46
+# on the tiles whose red varies less than their blue).
 SWAPPED, SURELY_SWAPPED = 0.8, 0.35
-_DARKER_IS_BLUER, _HARDLY_EOSIN = -0.1, 0.1
+_DARKER_IS_BLUER, _SURELY_BLUER, _HARDLY_EOSIN = -0.1, -0.6, 0.1
+# Of 177 tiles that were shown as YCbCr, the medians of both chroma bands are 124 to 169, and 170 have less than 0.6 of
+# the spread of the first band in both. No tile of H&E has both: where green and blue vary as little, they are darker.
+_CHROMA, _CHROMA_SPREAD = (110, 180), 0.6
 
 
 @dataclass(frozen=True)
@@ -57,8 +63,8 @@ class Hue:
         """Whether red and blue seem to be swapped."""
         if self.variation < SURELY_SWAPPED:
             return self.darker_is_redder < 0
-        darker_is_bluer = self.darker_is_redder < _DARKER_IS_BLUER
-        return self.variation < SWAPPED and darker_is_bluer and self.red_over_blue < _HARDLY_EOSIN
+        least = _DARKER_IS_BLUER if self.red_over_blue < _HARDLY_EOSIN else _SURELY_BLUER
+        return self.variation < SWAPPED and self.darker_is_redder < least
 
 
 def colour_cautions(rgb: NDArray[np.uint8], mpp: float, tissue: NDArray[np.bool_]) -> tuple[Caution, ...]:
@@ -75,6 +81,14 @@ def colour_cautions(rgb: NDArray[np.uint8], mpp: float, tissue: NDArray[np.bool_
     glass = even_glass(rgb)
     if glass is not None and tint_of(glass) > MOST_TINT:
         return (tinted_glass(glass.tolist()),)
+    if glass is None and (light := brightest_light(rgb)) is not None and tint_of(light) > MOST_TINT:
+        red, green, blue = (round(value) for value in light)
+        what = (
+            f"The brightest parts of the slide are not grey: their red, green and blue are {red}, {green} and {blue}."
+        )
+        return (unusual_colours(what, round(tint_of(light), 3)),)
+    if looks_like_ycbcr(rgb, tissue):
+        return (unusual_colours("The colours seem to be stored as YCbCr, but are shown as red, green and blue."),)
     hue = hue_of(rgb, mpp, tissue)
     if hue is None:
         return ()
@@ -91,13 +105,38 @@ def even_glass(rgb: NDArray[np.uint8]) -> NDArray[np.float64] | None:
     pixels = rgb[sample_of(rgb)]
     steps = maximum_filter(pixels, (3, 3, 1)).astype(np.int16) - minimum_filter(pixels, (3, 3, 1))
     even = (steps.max(axis=2) <= _EVEN_STEP) & (pixels.min(axis=2) < CANVAS) & (pixels.max(axis=2) > DARKEST_GLASS)
-    if not even.any():
+    if even.size < _MIN_PIXELS or not even.any():
         return None
     found = pixels[even].astype(np.float64)
     light = found.mean(axis=1)
     colour = np.asarray(np.median(found[light >= np.median(light)], axis=0))
     share = (np.abs(found - colour).max(axis=1) <= _SAME_COLOUR).sum() / even.size
     return colour if share > _GLASS_SHARE else None
+
+
+def brightest_light(rgb: NDArray[np.uint8]) -> NDArray[np.float64] | None:
+    """Return the brightest light (3,) of each colour; None if even that is dim, or there are too few pixels."""
+    pixels = rgb[sample_of(rgb)].reshape(-1, 3)
+    pixels = pixels[pixels.min(axis=1) < CANVAS]
+    if len(pixels) < _MIN_PIXELS:
+        return None
+    light = np.asarray(np.percentile(pixels, _BRIGHTEST, axis=0))
+    return light if light.max() >= _BRIGHT_LIGHT else None
+
+
+def looks_like_ycbcr(rgb: NDArray[np.uint8], tissue: NDArray[np.bool_]) -> bool:
+    """Return whether green and blue vary around the middle, and much less than red, as chroma does beside luma.
+
+    Parameters are those of :func:`colour_cautions`.
+    """
+    sample = sample_of(rgb)
+    pixels = rgb[sample][tissue[sample]]
+    if len(pixels) < _MIN_PIXELS:
+        return False
+    low, median, high = np.percentile(pixels, [5, 50, 95], axis=0)
+    spread, chroma = high - low, median[1:]
+    is_in_the_middle = ((chroma >= _CHROMA[0]) & (chroma <= _CHROMA[1])).all()
+    return bool(is_in_the_middle and spread[1:].max() < _CHROMA_SPREAD * spread[0])
 
 
 def tint_of(colour: NDArray[np.float64]) -> float:

@@ -46,6 +46,8 @@ GLASS_DENSITY = 0.06
 GLASS_WIDTH_UM = 8.0
 # Beside tissue of this density, what is a little paler than tissue is its edge.
 DENSE, GLASS_EDGE = 0.11, 0.04
+# Less tissue than a nucleus takes is none.
+LEAST_TISSUE_UM2 = 20.0
 # On a tiny slide, tissue that covers at least this share of it is not a speck.
 MIN_SHARE = 1 / 1024
 
@@ -75,7 +77,8 @@ def detect_tissue(slide: Slide, settings: TissueSettings) -> TissueMask:
     rgb = read.pixels
     search[scanned.slices] = tissue_in_image(rgb, frame.mpp_x, settings) if settings.detect else True
     tissue[scanned.slices] = search[scanned.slices] & absorbing(rgb, frame.mpp_x)
-    cautions = colour_cautions(rgb, frame.mpp_x, tissue[scanned.slices]) if tissue.any() else (no_tissue(),)
+    has_tissue = tissue.sum() * frame.mpp_x * frame.mpp_y >= LEAST_TISSUE_UM2
+    cautions = colour_cautions(rgb, frame.mpp_x, tissue[scanned.slices]) if has_tissue else (no_tissue(),)
     return TissueMask(search, frame, None, cautions, read.tiles_level0 if settings.detect else (), tissue)
 
 
