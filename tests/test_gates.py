@@ -9,7 +9,7 @@ import pytest
 
 from tests.rights import run_as_ordinary_user
 from wsi_parse.errors import SettingsError, UsageError
-from wsi_parse.gates import check_input, check_outputs, exists, is_same, keep_aside
+from wsi_parse.gates import check_input, check_outputs, exists, is_same, keep_aside, suggestions
 
 
 def test_a_file_comes_in_as_it_is(tmp_path: Path) -> None:
@@ -102,3 +102,13 @@ def test_what_is_kept_aside_keeps_its_content_and_all_its_endings(tmp_path: Path
     assert (keep_aside(tmp_path / "p.ome.zarr") / "x").read_text() == "y"
     (tmp_path / ".hidden").write_text("z")
     assert keep_aside(tmp_path / ".hidden").name == f".hidden.edited-{today}"
+
+
+def test_a_similar_name_is_looked_for_where_it_helps(tmp_path: Path) -> None:
+    (tmp_path / "slide_1.svs").touch()
+    with pytest.raises(UsageError, match=r"no file \S+slide_2\.svs\. Did you mean 'slide_1\.svs'\?"):
+        check_input(tmp_path / "slide_2.svs", "a slide")
+    with suggestions(wanted=False), pytest.raises(UsageError, match=r"no file \S+slide_2\.svs\. Check the path\."):
+        check_input(tmp_path / "slide_2.svs", "a slide")
+    with pytest.raises(UsageError, match="Did you mean"):
+        check_input(tmp_path / "slide_2.svs", "a slide")

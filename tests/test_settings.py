@@ -279,3 +279,31 @@ def test_a_manifest_is_no_file_of_settings(tmp_path: Path) -> None:
     (tmp_path / "run.json").write_text('{"schema_version": 2, "settings": {}}')
     with pytest.raises(SettingsError, match=r"run\.json is the manifest of a run"):
         RunSettings.load(tmp_path / "run.json")
+
+
+@pytest.mark.parametrize(
+    ("address", "problem"),
+    [
+        ("tcp://[::1", "its host or its port is not valid"),
+        ("tcp://node:99999", "its host or its port is not valid"),
+        ("tcp://node:port", "its host or its port is not valid"),
+        ("tcp://node:0", "its port is 0"),
+        ("tcp://", "it has no host"),
+        ("tcp://:8786", "it has no host"),
+        ("tls://node", "it has no port"),
+        ("http://node:8786", "it begins with http://"),
+        ("://node:8786", "it begins with ://"),
+        ("tcp://node:8786/x", "it has more than a host and a port"),
+        ("tcp://me@node:8786", "it has more than a host and a port"),
+        ("tcp://a node:8786", "it has more than a host and a port"),
+    ],
+)
+def test_what_is_not_the_address_of_a_scheduler_is_no_setting(address: str, problem: str) -> None:
+    with pytest.raises(SettingsError, match="it is not the address of a scheduler") as caught:
+        RunSettings(compute={"cluster": address})
+    assert f"{problem}; write it as tcp://HOST:PORT" in str(caught.value)
+
+
+@pytest.mark.parametrize("address", ["tcp://node:8786", "tls://10.0.0.1:8786", "tcp://[::1]:8786", "inproc://1/2/3"])
+def test_the_address_of_a_scheduler_is_a_setting(address: str) -> None:
+    assert RunSettings(compute={"cluster": address}).compute.cluster == address

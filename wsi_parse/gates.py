@@ -7,8 +7,11 @@ Everything that a command will write passes `check_outputs`: no output is an inp
 import os
 import stat
 import unicodedata
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
 from datetime import date
+from itertools import islice
 from pathlib import Path
 
 from wsi_parse.errors import UsageError, WsiParseError, did_you_mean
@@ -23,6 +26,9 @@ _KINDS = (
 )
 # A name that a message shows is cut to this many letters: the longest that a file system allows.
 _MAX_SHOWN = 255
+# In a folder with more names, none that is similar is looked for: to compare them takes too long.
+_MAX_COMPARED = 10_000
+_SUGGESTS = ContextVar("suggests", default=True)
 
 
 def exists(path: str | Path) -> bool:
@@ -201,10 +207,26 @@ def _is_link(path: Path) -> bool:
 
 def _nearest(path: Path) -> str:
     """Ask whether a name of the same folder was meant."""
+    if not _SUGGESTS.get() or len(path.name) > _MAX_SHOWN:
+        return ""
     try:
-        return did_you_mean(path.name, (one.name for one in path.parent.iterdir() if one.name != path.name))
+        names = [one.name for one in islice(path.parent.iterdir(), _MAX_COMPARED + 1) if one.name != path.name]
     except (OSError, ValueError):
         return ""
+    return did_you_mean(path.name, names) if len(names) <= _MAX_COMPARED else ""
+
+
+@contextmanager
+def suggestions(*, wanted: bool) -> Iterator[None]:
+    """Say whether :func:`check_input` looks for a similar name where a file is missing: not where thousands are.
+
+    It is so within the context, and within this thread.
+    """
+    token = _SUGGESTS.set(wanted)
+    try:
+        yield
+    finally:
+        _SUGGESTS.reset(token)
 
 
 def _reason(error: OSError) -> str:

@@ -175,3 +175,13 @@ class TestCohort:
         with cohort_display(console, muted=True) as screen:
             screen.ended(outcome("failed"))
         assert capsys.readouterr().err == ""
+
+
+def test_of_many_problems_the_first_are_shown_and_all_are_counted() -> None:
+    console, stream = text_console(terminal=False)
+    CohortScreen(console).checked(3, [outcome("failed")] * 5000)
+    lines = stream.getvalue().splitlines()
+    assert sum("Broken." in line for line in lines) == 20
+    assert lines[20].startswith("failed 4,980 more slides")
+    assert lines[21] == "5,000 slides cannot be processed; continuing with 3 slides."
+    assert len(lines) == 22

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.small_slides import tissue_with_nuclei, write_slide
-from wsi_parse.cohort import CohortSlide, list_cohort
+from wsi_parse.cohort import Choice, CohortSlide, Listing, Outcome, list_cohort, selected_rows
 from wsi_parse.errors import SlideOpenError, UsageError
 from wsi_parse.settings import RunSettings
 
@@ -132,3 +132,49 @@ def test_an_id_names_a_folder_or_is_refused(name: str) -> None:
     folder = Path("out") / row.id
     assert folder.parent == Path("out")
     assert folder.name == name
+
+
+@pytest.mark.parametrize("name", ["cohort.csv", "COHORT.csv", "cohort.parquet"])
+def test_a_list_is_not_replaced_by_the_table(tmp_path: Path, name: str) -> None:
+    before = tmp_path / name
+    before.write_text("path\na.svs\n")
+    with pytest.raises(UsageError, match=rf"The table cohort\.\w+ of the cohort would overwrite the list {name}"):
+        list_cohort(str(before), tmp_path)
+    link = tmp_path / "mine.csv"
+    link.symlink_to(before)
+    with pytest.raises(UsageError, match=r"would overwrite the list mine\.csv"):
+        list_cohort([link], tmp_path)
+    assert before.read_text() == "path\na.svs\n"
+
+
+def test_what_was_looked_for_is_said(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    paths = {
+        "$HOME/a.svs": "leads to no file: variables such as $HOME are not replaced",
+        "${DATA}/a.svs": "variables such as ${DATA} are not replaced",
+        "%DATA%/a.svs": "variables such as %DATA% are not replaced",
+        "~/a.svs": "a.svs is not in the home folder, for which ~ stands; a file of that name lies beside the list",
+        "scans/a.svs": "a.svs is not in the folder that the list names; a file of that name lies beside the list",
+    }
+    rows = "".join(f"{path},{number}\n" for number, path in enumerate(paths))
+    listing = list_cohort(written(folder / "elsewhere.csv", f"path,id\n{rows}a.svs,good\nnone.svs,none\n"), tmp_path)
+    assert ids(listing) == ["good", "none"]
+    found = [Outcome.of_problem(problem).error or "" for problem in listing.problems]
+    for error, words in zip(found, paths.values(), strict=True):
+        assert words in error
+        assert str(tmp_path) not in error
+
+
+def test_an_id_of_any_length_is_cut_in_messages(folder: Path, tmp_path: Path) -> None:
+    long = "A" * 100_000
+    text = f"path,id\na.svs,{long}\na.svs,b\n"
+    listing = list_cohort(written(folder / "long.csv", text), tmp_path)
+    (problem,) = listing.problems
+    assert problem.id == f"{'A' * 40}… (100,000 letters)"
+    assert "is longer than 120 letters" in str(problem.error)
+    assert len(str(problem.error)) < 400
+    choice = Choice((long, *(f"b{number}" for number in range(10))))
+    words = r"^There is no slide A{40}… \(100,000 letters\), b0, b1, b2, b3 and 6 more in this cohort"
+    with pytest.raises(UsageError, match=words) as caught:
+        selected_rows(Listing(), choice)
+    assert len(str(caught.value)) < 400

@@ -116,3 +116,10 @@ class TestText:
     def test_folders_are_in_no_outcome(self, path: str) -> None:
         problem = Problem("a", UsageError(f"{path} is not here.", "Look elsewhere."), "a.svs", paths=(path,))
         assert Outcome.of_problem(problem).error == "a.svs is not here. Look elsewhere."
+
+
+def test_a_given_name_hides_the_file_and_those_that_are_named_alike() -> None:
+    error = "There is no file Doe.svs. Did you mean 'Poe.svs'? Check the path."
+    outcome = Outcome(id="s2", slide="Doe.svs", state="failed", error=error)
+    assert outcome.named("case {id}").error == "There is no file of the slide case s2. Check the path."
+    assert outcome.named(None) == outcome

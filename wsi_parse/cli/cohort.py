@@ -188,7 +188,8 @@ def _plan(
     listing: "Listing", out: Path, settings: "RunSettings", choice: "Choice", console: Console, *, as_json: bool
 ) -> tuple[int, int]:
     """Estimate each slide, and all of them; return how many have a problem, and how many have cautions."""
-    from wsi_parse.cohort import Outcome, decide, selected_rows
+    from wsi_parse.cohort import Outcome, decide, few_are_missing, selected_rows
+    from wsi_parse.gates import suggestions
     from wsi_parse.run.outlook import Outlook
 
     screen = CohortScreen(console, Console(stderr=True, quiet=as_json))
@@ -199,9 +200,11 @@ def _plan(
     rows = selected_rows(decided.listing, choice)[: choice.limit]
     slides, doubtful, tiles, seconds, disk_mb = 0, 0, 0, 0.0, 0.0
     figures: dict[str, Any] = {}
+    few_missing = few_are_missing(rows)
     for row in rows:
         try:
-            outlook = Outlook.of(row.path, out / row.id, decided.request(row))
+            with suggestions(wanted=few_missing):
+                outlook = Outlook.of(row.path, out / row.id, decided.request(row))
         except Exception as error:  # noqa: BLE001 - the other slides are estimated
             show_traceback(error)
             problems.append(Outcome.of_error(row, error, Path(row.id)))

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 #: Seconds between two lines where there is no terminal.
 LINE_EVERY_SECONDS = 30.0
 _BAR_WIDTH = 20
+# So many slides that cannot be processed have a line of their own.
+_MAX_PROBLEMS = 20
 # Stage -> what the user reads, and the unit of its steps.
 _STAGES = {
     "tissue": ("find tissue", ""),
@@ -109,9 +111,16 @@ class CohortScreen:
         self._facts.device = name
 
     def checked(self, todo: int, problems: "list[Outcome]") -> None:
-        """Print all problems together."""
-        for problem in problems:
+        """Print the first problems together, and how many there are."""
+        for problem in problems[:_MAX_PROBLEMS]:
             self._failed(problem)
+        if len(problems) > _MAX_PROBLEMS:
+            self._errors.print(
+                f"[red]failed[/red] {counted(len(problems) - _MAX_PROBLEMS, 'more slide')}: a run "
+                "writes all of them into cohort.csv, and --json prints them.",
+                highlight=False,
+                soft_wrap=True,
+            )
         if problems:
             self.note(
                 f"{counted(len(problems), 'slide')} cannot be processed; continuing with {counted(todo, 'slide')}."

@@ -5,7 +5,7 @@ from wsi_parse.cohort.listener import Listener
 from wsi_parse.cohort.listing import Listing, list_cohort
 from wsi_parse.cohort.outcome import Outcome
 from wsi_parse.cohort.run import run_cohort
-from wsi_parse.cohort.selection import Choice, Decided, decide, selected_rows
+from wsi_parse.cohort.selection import Choice, Decided, decide, few_are_missing, selected_rows
 
 __all__ = [
     "Choice",
@@ -15,6 +15,7 @@ __all__ = [
     "Listing",
     "Outcome",
     "decide",
+    "few_are_missing",
     "list_cohort",
     "run_cohort",
     "selected_rows",

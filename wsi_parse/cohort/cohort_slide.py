@@ -19,6 +19,9 @@ _NUMBER = re.compile(
     re.IGNORECASE,
 )
 
+# A longer cell is cut in messages; an id of so many letters is valid.
+_MAX_SHOWN = 120
+
 
 class CohortSlide(BaseModel):
     """One row of a cohort.
@@ -130,6 +133,15 @@ class Problem:
         return cls(row.id, error, row.path.name, row.group, row.extra, paths)
 
 
+def cut(text: str) -> str:
+    """Return a cell of a list, of any length, so that a message can show it.
+
+    >>> cut("S-1"), cut("A" * 100_000)
+    ('S-1', 'AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA… (100,000 letters)')
+    """
+    return text if len(text) <= _MAX_SHOWN else f"{text[:40]}… ({len(text):,} letters)"
+
+
 def reasons(error: ValidationError) -> str:
     """Say what is wrong with a row, column by column."""
     return "; ".join(_reason(item) for item in error.errors())
@@ -141,7 +153,7 @@ def _reason(item: Any) -> str:  # noqa: ANN401 - pydantic's ErrorDetails
         return f"the column {column} is empty"
     must = str(item["ctx"]["error"]) if item["type"] == "value_error" else item["msg"]
     must = re.sub("^(Input|String|Value) should ", "it must ", must)
-    shown = for_terminal(str(item["input"]))[:120]
+    shown = for_terminal(cut(str(item["input"])))
     if column == "id":
         return f"the id '{shown}' {must}"
     return f"{column} is {shown}: {must}"

@@ -12,13 +12,13 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from wsi_parse.cohort.cohort_slide import CohortSlide, Problem, reasons
+from wsi_parse.cohort.cohort_slide import CohortSlide, Problem, cut, reasons
 from wsi_parse.cohort.list_file import LISTS, SPREADSHEETS, read_list
 from wsi_parse.cohort.paths import check_local, find_path, find_slide
 from wsi_parse.errors import UsageError, WsiParseError
 from wsi_parse.files import CHECK_RIGHTS
-from wsi_parse.gates import check_input, exists
-from wsi_parse.run.folders import check_outside, output_folders
+from wsi_parse.gates import check_input, check_outputs, exists
+from wsi_parse.run.folders import COHORT_FILES, check_outside, output_folders
 from wsi_parse.slides import list_slides
 from wsi_parse.text import for_terminal
 
@@ -59,7 +59,7 @@ class _Row:
 
     def named(self) -> str:
         """Return the id of the row, or where it stands."""
-        return str(self.values.get("id") or self.position)[:_MAX_NAME]
+        return cut(str(self.values.get("id") or self.position))
 
 
 def list_cohort(sources: str | Path | Sequence[str | Path], out: str | Path) -> Listing:
@@ -100,6 +100,7 @@ def list_cohort(sources: str | Path | Sequence[str | Path], out: str | Path) -> 
     listing, rows, named = Listing(), [], []
     for source in map(str, [sources] if isinstance(sources, str | Path) else sources):
         if Path(source).suffix.lower() in LISTS and not (exists(source) and Path(source).is_dir()):
+            _check_tables(Path(source), Path(out))
             found, notes = _rows_of_list(Path(source))
             listing.notes += notes
             rows += found
@@ -118,6 +119,13 @@ def list_cohort(sources: str | Path | Sequence[str | Path], out: str | Path) -> 
     _check_rows(rows, listing, Path(out))
     _separate_equal_ids(rows, listing)
     return listing
+
+
+def _check_tables(path: Path, out: Path) -> None:
+    """Refuse a list that stands where a table of the cohort will be written."""
+    check_outputs(
+        {f"The table {name} of the cohort": out / name for name in COHORT_FILES}, {f"the list {path.name}": path}
+    )
 
 
 def _paths_of(source: str) -> list[Path]:

@@ -14,6 +14,8 @@ from wsi_parse.text import for_terminal
 
 _MAX_SHOWN = 300
 _ADDRESS = re.compile(r"[a-z][a-z0-9+.-]*://", re.IGNORECASE)
+# Of a shell, and of Windows.
+_VARIABLE = re.compile(r"\$(\w+|\{\w+\})|%\w+%")
 _OF_WINDOWS = re.compile(r"[a-z]:[\\/]|\\\\", re.IGNORECASE)
 
 
@@ -63,7 +65,8 @@ def find_path(text: str, folder: Path) -> Path:
     Raises
     ------
     UsageError
-        It is an address, a path of Windows on another system, or names a user that does not exist.
+        It is an address, a path of Windows on another system, has a variable, names a user that does not exist, or a
+        folder without a file that lies beside the list.
     """
     check_local(text)
     for path in dict.fromkeys(_readings(text, folder)):
@@ -79,13 +82,25 @@ def find_path(text: str, folder: Path) -> Path:
             f"{_shown(text)} is a path of Windows, which this machine does not have.",
             "Write the path as it is on this machine.",
         )
+    if variable := _VARIABLE.search(text):
+        raise UsageError(
+            f"{_shown(text)} leads to no file: variables such as {variable[0]} are not replaced in a list.",
+            "Write the whole path.",
+        )
     try:
-        return folder / Path(text).expanduser()
+        path = folder / Path(text).expanduser()
     except RuntimeError:
         raise UsageError(
             f"{_shown(text)} cannot be found: there is no user {_shown(Path(text).parts[0][1:])}.",
             "Write the whole path.",
         ) from None
+    if path.parent != folder and exists(folder / path.name):
+        where = "home folder, for which ~ stands" if text.startswith("~/") else "folder that the list names"
+        raise UsageError(
+            f"{shown(Path(path.name))} is not in the {where}; a file of that name lies beside the list.",
+            "Correct the path: relative paths begin in the folder of the list.",
+        )
+    return path
 
 
 def _readings(text: str, folder: Path) -> Iterator[Path]:

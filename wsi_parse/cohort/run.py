@@ -271,7 +271,8 @@ class _Cohort:
         try:
             notes = write_tables(self.outcomes(), self.out)
         except OSError as error:
-            self.table_error = error.strerror or str(error)
+            named = f"{Path(str(error.filename)).name}: " if error.filename else ""
+            self.table_error = f"{named}{error.strerror or error}"
             return
         except Exception as error:  # noqa: BLE001 - the slides go on; it is told at the end
             report_traceback(error)

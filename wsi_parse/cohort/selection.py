@@ -5,9 +5,10 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
-from wsi_parse.cohort.cohort_slide import CohortSlide, Problem
+from wsi_parse.cohort.cohort_slide import CohortSlide, Problem, cut
 from wsi_parse.cohort.listing import Listing
 from wsi_parse.errors import UnknownPromptError, UsageError, did_you_mean
+from wsi_parse.gates import exists, suggestions
 from wsi_parse.prompts import Prompt
 from wsi_parse.run.choose_model import choose_model
 from wsi_parse.run.prepared import PreparedRun, resolve_run
@@ -15,6 +16,10 @@ from wsi_parse.run.resolve import ALL_TARGETS, Request, resolve
 from wsi_parse.settings import RunSettings
 
 _OPENED_AT_ONCE = 8
+# Where more files are missing, similar names are looked for with none of them.
+_MAX_SEARCHED = 20
+# So many ids that are not known are named.
+_MAX_UNKNOWN = 5
 
 
 @dataclass(frozen=True)
@@ -144,19 +149,28 @@ def selected_rows(listing: Listing, choice: Choice) -> list[CohortSlide]:
     known = {row.id for row in listing.slides} | {problem.id for problem in listing.problems}
     unknown = sorted(set(choice.only) - known)
     if unknown:
+        more = f" and {len(unknown) - _MAX_UNKNOWN:,} more" if len(unknown) > _MAX_UNKNOWN else ""
         raise UsageError(
-            f"There is no slide {', '.join(unknown)} in this cohort.",
-            f"{did_you_mean(unknown[0], known)} Use an id from cohort.csv.",
+            f"There is no slide {', '.join(map(cut, unknown[:_MAX_UNKNOWN]))}{more} in this cohort.",
+            f"{did_you_mean(cut(unknown[0]), known)} Use an id from cohort.csv.",
         )
     return [row for row in listing.slides if not choice.only or row.id in choice.only]
 
 
+def few_are_missing(rows: list[CohortSlide]) -> bool:
+    """Return whether so few of the files that rows name are missing that a similar name may help with each."""
+    paths = (path for row in rows for path in (row.path, row.roi) if path is not None)
+    return sum(not exists(path) for path in paths) <= _MAX_SEARCHED
+
+
 def check(rows: list[CohortSlide], decided: Decided) -> Iterator[tuple[CohortSlide, PreparedRun | Exception]]:
     """Open every slide, several at once; yield them in order, closed again."""
+    few_missing = few_are_missing(rows)
 
     def opened(row: CohortSlide) -> PreparedRun | Exception:
         try:
-            prepared = resolve_run(row.path, decided.request(row).for_folder(Path(row.id)))
+            with suggestions(wanted=few_missing):
+                prepared = resolve_run(row.path, decided.request(row).for_folder(Path(row.id)))
         except Exception as error:  # noqa: BLE001 - a slide that cannot be opened must not stop the others
             return error
         prepared.slide.close()

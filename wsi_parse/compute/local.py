@@ -1,5 +1,6 @@
 """A Dask cluster on this machine: threads of this process, worker processes, or one worker per GPU."""
 
+import errno
 import importlib.util
 import logging
 import os
@@ -14,6 +15,7 @@ from distributed import Client, Nanny, Security, SpecCluster
 
 from wsi_parse.compute import cluster
 from wsi_parse.compute.private import LOOPBACK, PrivateScheduler, PrivateWorker, credentials, private_options
+from wsi_parse.errors import ClusterError
 from wsi_parse.settings import ComputeSettings
 
 _ONE_THREAD = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
@@ -46,14 +48,40 @@ def local(settings: ComputeSettings, at_once: int | None, folder: Path) -> Itera
     with dask.config.set(config), warnings.catch_warnings():
         # Dask leaves sockets of its own to the garbage collector; warnings of anything else are shown.
         warnings.filterwarnings("ignore", r"unclosed (<socket|transport|<asyncio|event loop)", ResourceWarning)
+        # It says in its words what our error says.
+        warnings.filterwarnings("ignore", "resource_tracker: process died unexpectedly", UserWarning)
         options = {"resources": {cluster.DEVICE: at_once or each}, "memory_limit": None}
         page = LOOPBACK if settings.dashboard else None
-        if gpus > 1:
-            starting = _on_gpus(workers, each, {**options, **private_options(dashboard=settings.dashboard)})
-        else:
-            starting = _on_processors(workers, each, page, options, processes=settings.workers > 0)
+        try:
+            if gpus > 1:
+                starting = _on_gpus(workers, each, {**options, **private_options(dashboard=settings.dashboard)})
+            else:
+                starting = _on_processors(workers, each, page, options, processes=settings.workers > 0)
+        except (RuntimeError, OSError, EOFError) as error:
+            cause = _first_cause(error)
+            raise _not_started(cause, processes=settings.workers > 0 or gpus > 1) from cause
         with starting as started, closing(Client(started, set_as_default=False)) as client:
             yield client
+
+
+def _first_cause(error: BaseException) -> BaseException:
+    """Return the error that Dask wrapped; the limit of the system that Python gives no number gets its own."""
+    while (earlier := error.__cause__ or error.__context__) is not None:
+        error = earlier
+    if isinstance(error, RuntimeError) and "start new thread" in str(error):
+        return OSError(errno.EAGAIN, "no more threads can be started")
+    return error
+
+
+def _not_started(cause: BaseException, *, processes: bool) -> ClusterError:
+    """Say that the workers could not be started, and why."""
+    reason = (getattr(cause, "strerror", None) or str(cause) or type(cause).__name__).rstrip(".")
+    what = "worker processes" if processes else "threads of the workers"
+    remedy = "Allow more processes (ulimit -u) or memory"
+    return ClusterError(
+        f"The {what} could not be started on this machine: {reason}.",
+        f"{remedy}, or work without them: --workers 0." if processes else f"{remedy}, and close other programs.",
+    )
 
 
 def _on_processors(workers: int, threads: int, page: str | None, options: dict[str, Any], *, processes: bool) -> Any:  # noqa: ANN401

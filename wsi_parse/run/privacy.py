@@ -1,9 +1,12 @@
 """What may not be written out: addresses, accounts, folders, and the paths in messages."""
 
+import re
 from pathlib import Path
 from typing import Any
 
 from wsi_parse.settings import RunSettings
+
+_SUGGESTION = re.compile(r"Did you mean '.*?'\? ?")
 
 
 def redacted_settings(settings: RunSettings) -> dict[str, Any]:
@@ -29,6 +32,9 @@ def without_folders(text: str, *paths: Path | None) -> str:
 
 def with_given_name(text: str, given: str | None, *file_names: str) -> str:
     """Put the name that the user gave to a slide in the place of its file names; without one, change nothing."""
-    for file_name in file_names if given is not None else ():
-        text = text.replace(file_name, str(given)) if file_name else text
-    return text
+    if given is None:
+        return text
+    for file_name in filter(None, file_names):
+        text = text.replace(f"no file {file_name}", f"no file of the slide {given}").replace(file_name, given)
+    # A file that is named alike shows the name that is not to be seen.
+    return _SUGGESTION.sub("", text)

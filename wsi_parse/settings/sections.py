@@ -6,6 +6,7 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 
 from wsi_parse.prompts import class_setting_fault
+from wsi_parse.settings.addresses import address_problem
 from wsi_parse.settings.bounds import pixel_size_problem
 
 _Byte = Annotated[int, Field(ge=0, le=255)]
@@ -35,6 +36,12 @@ def _slide_name(name: str) -> str:
         raise ValueError("it must be a name, and not a path: leave out / and \\")
     if "{" in name.replace("{id}", ""):
         raise ValueError("{id} is the only placeholder: leave out other braces")
+    return name
+
+
+def _cluster(name: str) -> str:
+    if "://" in name and (problem := address_problem(name)):
+        raise ValueError(f"it is not the address of a scheduler: {problem}; write it as tcp://HOST:PORT")
     return name
 
 
@@ -244,7 +251,7 @@ class ExportSettings(Section):
 class ComputeSettings(Section):
     """Where the work is done. It does not change the result; only a network's probabilities may differ by 1/255."""
 
-    cluster: str = Field(
+    cluster: Annotated[str, AfterValidator(_cluster)] = Field(
         "local",
         description="Name of a cluster, which `wsi-parse run --help-all` lists, or the address of a Dask scheduler "
         "(tcp:// or tls://).",
