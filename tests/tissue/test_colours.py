@@ -53,6 +53,13 @@ def test_wrong_colours_bring_a_caution(change: Callable[[Pixels], Pixels], share
     assert cautions_of(change(painted(share)))[0] in ("tinted-glass", "unusual-colours")
 
 
+def test_what_is_wrong_with_the_colours_is_said() -> None:
+    for pixels, said in ((ycbcr(painted(1.0)), "YCbCr"), (painted(1.0)[..., ::-1], "red and blue of the slide seem")):
+        with open_slide(np.ascontiguousarray(pixels), SlideOptions(mpp=0.25)) as slide:
+            (caution,) = detect_tissue(slide, TissueSettings()).cautions
+        assert said in caution.text
+
+
 @pytest.mark.parametrize("share", SHARES)
 def test_an_svs_whose_ycbcr_is_called_rgb_brings_a_caution(tmp_path: Path, share: float) -> None:
     path = tmp_path / "a.svs"

@@ -81,14 +81,14 @@ def colour_cautions(rgb: NDArray[np.uint8], mpp: float, tissue: NDArray[np.bool_
     glass = even_glass(rgb)
     if glass is not None and tint_of(glass) > MOST_TINT:
         return (tinted_glass(glass.tolist()),)
+    if looks_like_ycbcr(rgb, tissue):
+        return (unusual_colours("The colours seem to be stored as YCbCr, but are shown as red, green and blue."),)
     if glass is None and (light := brightest_light(rgb)) is not None and tint_of(light) > MOST_TINT:
         red, green, blue = (round(value) for value in light)
         what = (
             f"The brightest parts of the slide are not grey: their red, green and blue are {red}, {green} and {blue}."
         )
         return (unusual_colours(what, round(tint_of(light), 3)),)
-    if looks_like_ycbcr(rgb, tissue):
-        return (unusual_colours("The colours seem to be stored as YCbCr, but are shown as red, green and blue."),)
     hue = hue_of(rgb, mpp, tissue)
     if hue is None:
         return ()
