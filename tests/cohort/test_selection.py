@@ -8,7 +8,7 @@ import pytest
 
 from tests.cohort.test_run import RecordingListener
 from tests.small_slides import tissue_with_nuclei, write_slide
-from wsi_parse.cohort import CohortSlide, Listing, decide, run_cohort
+from wsi_parse.cohort import CohortSlide, Listing, decide, list_cohort, run_cohort
 from wsi_parse.errors import UsageError
 from wsi_parse.models.stain import StainModel
 from wsi_parse.registry import MODELS
@@ -127,3 +127,16 @@ def test_the_names_of_files_are_in_no_table_if_others_are_given(tmp_path: Path) 
         for file in (tmp_path / "out").rglob("*"):
             found = file.read_bytes() if file.is_file() else b""
             assert not {name for name in (b"Meier", b"Mueller") if name in found}, file.name
+
+
+@pytest.mark.parametrize(("missing", "is_asked"), [(20, True), (21, False)])
+def test_similar_names_are_looked_for_where_few_files_are_missing(tmp_path: Path, missing: int, is_asked: bool) -> None:
+    write_slide(tmp_path / "slide_x.svs", tissue_with_nuclei(400, 400)[0])
+    lines = ["path", "slide_x.svs", *(f"slide_{number}.svs" for number in range(missing))]
+    (tmp_path / "list.csv").write_text("\n".join(lines))
+    listener = RecordingListener()
+    listing = list_cohort(tmp_path / "list.csv", tmp_path / "out")
+    settings = RunSettings(prompts="nuclei", model="stain", export={"overlay_px": 0})
+    run_cohort(listing, tmp_path / "out", settings, listener)
+    assert len(listener.problems) == missing
+    assert {"Did you mean 'slide_x.svs'?" in (problem.error or "") for problem in listener.problems} == {is_asked}
