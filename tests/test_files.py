@@ -1,10 +1,11 @@
 """Outputs appear whole or not at all."""
 
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
-from wsi_parse.files import atomic, remove, tree_sha256, write_text
+from wsi_parse.files import atomic, real_folder, remove, tree_sha256, write_text
 
 
 def fail_half_way(path: Path, error: type[BaseException]) -> None:
@@ -74,3 +75,21 @@ class TestAtomic:
     def test_text_is_utf8(self, tmp_path: Path) -> None:
         write_text(tmp_path / "unit", "µm²")
         assert (tmp_path / "unit").read_bytes() == "µm²".encode()
+
+
+def test_a_folder_of_ours_is_made_by_several_at_once(tmp_path: Path) -> None:
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "elsewhere" / "mine").write_text("mine")
+
+    def make(number: int) -> None:
+        folder = real_folder(tmp_path / f"folder{number // 8}")
+        (folder / str(number)).write_text("x")
+
+    for number in range(0, 20, 3):
+        (tmp_path / f"folder{number}").symlink_to(tmp_path / "elsewhere")
+    for number in range(1, 20, 3):
+        (tmp_path / f"folder{number}").write_text("in the way")
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(make, range(160)))
+    assert len(list(tmp_path.glob("folder*/*"))) == 160
+    assert [path.name for path in (tmp_path / "elsewhere").iterdir()] == ["mine"]

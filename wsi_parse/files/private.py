@@ -51,9 +51,14 @@ def clear_for_file(path: Path) -> Path:
 
 
 def real_folder(path: Path) -> Path:
-    """Make a folder of ours; a file or a link in its place is removed, and not followed."""
+    """Make a folder of ours; a file or a link in its place is removed, and not followed. Several may do so at once."""
     if path.is_symlink() or not path.is_dir():
-        remove(path)
+        try:
+            path.unlink(missing_ok=True)
+        except OSError:
+            # Another thread has made the folder meanwhile: it must not be removed.
+            if path.is_symlink() or not path.is_dir():
+                raise
         path.mkdir(parents=True, exist_ok=True)
     return path
 
