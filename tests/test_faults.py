@@ -269,7 +269,47 @@ FAULTS: dict[str, tuple[str, str, tuple[str, ...]]] = {
         "one line: it needs QuPath v0.5",
         ("tests/workflows/test_qupath_scripts.py::test_v0_4_is_told_in_one_line_that_it_is_too_old",),
     ),
+    "W1": (
+        "a black canvas or a black line beside tissue, more glass in view",
+        "samples lie on tissue alone, without black and glass; a threshold at its bound is cautioned",
+        (
+            "tests/tissue/test_samples.py::test_black_canvas_and_black_lines_change_no_estimate",
+            "tests/tissue/test_samples.py::test_glass_around_tissue_changes_no_estimate",
+            "tests/tissue/test_samples.py::test_few_pixels_and_a_threshold_at_its_bound_are_cautioned",
+            "tests/models/test_foreign_pixels.py::test_black_and_ink_change_no_counts",
+        ),
+    ),
+    "W2": (
+        "black where nothing was scanned counts as pen ink",
+        "wide black, or black at the frame, is no ink and takes nothing from tissue",
+        (
+            "tests/tissue/test_areas.py::test_black_where_nothing_was_scanned_takes_no_tissue",
+            "tests/tissue/test_areas.py::test_wide_black_inside_a_slide_is_no_ink",
+        ),
+    ),
+    "W14": (
+        "the stain is estimated from blank canvas at the edges, or from pen ink",
+        "samples are clipped to slide and tissue, edges are mirrored; a tile run as a slide gives the tile's figures",
+        (
+            "tests/tissue/test_samples.py::test_a_frame_that_reaches_beyond_the_slide_adds_no_white",
+            "tests/tissue/test_samples.py::test_ink_changes_no_estimate",
+            "tests/models/test_tiles_as_slides.py",
+        ),
+    ),
+    "W17": (
+        "Ki67 with a blue counterstain is no tissue",
+        "tissue is found by its density, blue counterstain is no ink, and another stain is cautioned",
+        (
+            "tests/tissue/test_areas.py::test_immunohistochemistry_is_tissue",
+            "tests/tissue/test_areas.py::test_blue_ink_on_immunohistochemistry_is_no_tissue",
+            "tests/tissue/test_colours_of_slides.py::test_immunohistochemistry",
+        ),
+    ),
+    "W18": ("large nuclei are found in two or more parts", "not mended: see LEFT", ()),
 }
+
+# What is not mended, and why.
+LEFT = {"W18": "The rule of splitting changes with the embedded model, which is trained anew, and is measured with it."}
 
 EXPECTED = {
     *(f"L{number}" for number in range(1, 7)),
@@ -289,7 +329,7 @@ def test_its_tests_are_there(kind: str) -> None:
     case, now, tests = FAULTS[kind]
     assert case
     assert now
-    assert tests
+    assert bool(tests) != (kind in LEFT)
     for test in tests:
         name, *parts = test.split("::")
         nodes: list[ast.stmt] = ast.parse((ROOT / name).read_text(encoding="utf-8")).body
