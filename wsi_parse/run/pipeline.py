@@ -69,8 +69,8 @@ def run_slide(
         if done is not None:
             _remove_leftover_work(folder, done)
             return done
-        check_work(folder)
         with stage_named(prepared.slide.name, "opening the output folder"):
+            check_work(folder)
             folder.mkdir(parents=True, exist_ok=True)
             with claim(folder):
                 # Another process may have finished it between the first check and the claim.
