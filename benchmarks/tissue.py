@@ -9,18 +9,20 @@ import math
 import os
 import sys
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import numpy as np
+import shapely
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 from scipy.ndimage import binary_dilation, gaussian_filter
 
-from wsi_parse.settings import TissueSettings
+from wsi_parse.settings import ObjectSettings, TissueSettings
 from wsi_parse.slides import open_slide
-from wsi_parse.slides.slide import SlideOptions
+from wsi_parse.slides.slide import Slide, SlideOptions
 from wsi_parse.tissue.detection import detect_tissue, tissue_in_image
+from wsi_parse.tissue.light import mean_density
 from wsi_parse.tissue.mask import TissueMask
 
 Mask = NDArray[np.bool_]
@@ -344,7 +346,54 @@ def dark_rows() -> Iterator[Row]:
         yield Row(f"{folder}, fields side by side", "tissue kept", float(kept), 0.95)
 
 
+AREA_SLIDES = (
+    "slides/aperio/CMU-1-Small-Region.svs",
+    "slides/mosaic/tnbc_mosaic_40x.svs",
+    "slides/mosaic/tnbc_mosaic_generic_mpp025.tif",
+    "regions/bcss/slides/bcss_TCGA-A2-A0D2.tiff",
+    "regions/bcss/slides/bcss_TCGA-A2-A1G6.tiff",
+)
+# How far from the search area a cell may lie and is kept.
+MARGIN_UM = ObjectSettings().tissue_margin_um
+
+
+def area_rows() -> Iterator[Row]:
+    """Check the two areas: no nucleus is lost by the search area, and the tissue area holds hardly any glass."""
+    for path in AREA_SLIDES:
+        with open_slide(DATA / path) as slide:
+            tissue = detect_tissue(slide, SETTINGS)
+            glass = glass_share(slide, tissue)
+        name = Path(path).stem
+        yield Row(name, "search area, mm²", tissue.search_mm2)
+        yield Row(name, "tissue area, mm²", tissue.area_mm2)
+        yield Row(name, "glass in tissue area", glass, None, 0.05)
+        if "mosaic" in path:
+            nuclei = nuclei_of_mosaic()
+            lost = float((~tissue.contains(nuclei, MARGIN_UM)).sum())
+            yield Row(name, "nuclei not searched", lost, None, 0)
+            outside = 1 - float(replace(tissue, mask=tissue.tissue).contains(nuclei).mean())
+            yield Row(name, "nuclei off tissue area", outside, None, 0.01)
+
+
+def glass_share(slide: Slide, tissue: TissueMask) -> float:
+    """Share of the tissue area whose mean optical density over 8 µm is below 0.06, at 1 µm per pixel."""
+    frame = slide.frame(max(1.0, slide.pixel_size.x_um))
+    density = mean_density(slide.read(frame.box, frame), frame.mpp_x, 8.0)
+    columns = ((np.arange(frame.width) + 0.5) * frame.scale_x / tissue.frame.scale_x).astype(int)
+    rows = ((np.arange(frame.height) + 0.5) * frame.scale_y / tissue.frame.scale_y).astype(int)
+    columns, rows = np.minimum(columns, tissue.frame.width - 1), np.minimum(rows, tissue.frame.height - 1)
+    return float((density[tissue.tissue[rows[:, None], columns]] < 0.06).mean())
+
+
+def nuclei_of_mosaic() -> NDArray[np.float64]:
+    """Return the centres (N, 2) of the true nuclei of the mosaic, in level-0 pixels."""
+    features = json.loads((DATA / "slides/mosaic/tnbc_mosaic_nuclei.geojson").read_text(encoding="utf-8"))["features"]
+    shapes = shapely.from_geojson([json.dumps(feature["geometry"]) for feature in features])
+    return np.asarray(shapely.get_coordinates(shapely.centroid(shapes)))
+
+
 def rows() -> Iterator[Row]:
+    yield from area_rows()
     yield from reference_rows()
     yield from pen_rows()
     yield from tile_rows()
@@ -362,7 +411,8 @@ def main() -> None:
         if chosen.json:
             print(json.dumps(asdict(row) | {"holds": row.holds}), flush=True)
             continue
-        limit = f">= {row.at_least}" if row.at_least is not None else f"<= {row.at_most}" if row.at_most else ""
+        at_most = f"<= {row.at_most}" if row.at_most is not None else ""
+        limit = f">= {row.at_least}" if row.at_least is not None else at_most
         print(
             f"{row.case:44} {row.what:22} {row.value:7.3f}  {limit:8} {'' if row.holds else 'FAILS'}",
             flush=True,

@@ -23,6 +23,8 @@ from wsi_parse.tissue.samples import Sample
 MATCH_UM = 6.0
 #: Smaller objects are fragments of nuclei (a tenth of those in CoNSeP), in the truth and in predictions.
 MIN_NUCLEUS_UM2 = 6.0
+# A run reads this much beyond a tile's core (at the default overlap); a multiple of all strides.
+_MARGIN_PX = 64
 
 
 @dataclass
@@ -59,19 +61,18 @@ class Scores:
 
 
 def predict(network: MiniNetwork, image: NDArray[np.uint8]) -> dict[str, NDArray[np.uint8]]:
-    """Predict the channels of one image at the read scale, as a run stores them."""
+    """Predict the channels of one image at the read scale, as a run stores them: beyond its edges it is mirrored."""
     height, width = image.shape[:2]
-    padded = np.pad(image, ((0, -height % DEEPEST_STRIDE), (0, -width % DEEPEST_STRIDE), (0, 0)), "reflect")
+    around = [(_MARGIN_PX, _MARGIN_PX + -side % DEEPEST_STRIDE) for side in (height, width)]
+    padded = np.pad(image, (*around, (0, 0)), "reflect")
     device = next(network.parameters()).device
+    stain_normalization = StainNormalization.of([Sample.whole(image)])
     with torch.inference_mode():
-        channels = channels_of(
-            network, torch.from_numpy(padded[None]).to(device), StainNormalization.of([Sample.whole(image)])
-        )
-    rows, columns = -(-height // CLASS_STRIDE), -(-width // CLASS_STRIDE)
+        channels = channels_of(network, torch.from_numpy(padded[None]).to(device), stain_normalization)
+    inside = slice(_MARGIN_PX, _MARGIN_PX + height), slice(_MARGIN_PX, _MARGIN_PX + width)
+    coarse = tuple(slice(part.start // CLASS_STRIDE, -(-part.stop // CLASS_STRIDE)) for part in inside)
     return {
-        name: values[0].cpu().numpy()[:height, :width]
-        if name in {"nucleus", "distance"}
-        else values[0].cpu().numpy()[:rows, :columns]
+        name: values[0].cpu().numpy()[inside if name in {"nucleus", "distance"} else coarse]
         for name, values in channels.items()
     }
 
@@ -83,7 +84,7 @@ def score(network: MiniNetwork, tile: Tile) -> Scores:
     found = segmented(channels)
     votes = votes_of(found, channels)
     confidence = votes.max(axis=1) / np.maximum(votes.sum(axis=1), 1)
-    known = _without_fragments(tile.nuclei)
+    known = without_fragments(tile.nuclei)
     known_class = np.full(known.max(), UNKNOWN, np.int64)
     if tile.classes is not None:
         first = np.unique(known, return_index=True)[1]
@@ -111,7 +112,7 @@ def segmented(channels: dict[str, NDArray[np.uint8]]) -> NDArray[np.int32]:
     box = Box(0, 0, nucleus.shape[1], nucleus.shape[0])
     parameters = ObjectParameters.of(ObjectSettings(), Frame(box.width, box.height, READ_MPP, READ_MPP, 1.0, 1.0))
     labels, _ = label_cells(nucleus, nucleus >= 128, channels["distance"], box, box, parameters.split)
-    return _without_fragments(labels)
+    return without_fragments(labels)
 
 
 def votes_of(nuclei: NDArray[np.int32], channels: dict[str, NDArray[np.uint8]]) -> NDArray[np.float64]:
@@ -119,7 +120,8 @@ def votes_of(nuclei: NDArray[np.int32], channels: dict[str, NDArray[np.uint8]]) 
     return np.stack([_sums(nuclei, _repeated(channels[name], nuclei.shape)) for name in CLASSES], axis=1)
 
 
-def _without_fragments(labels: NDArray[np.int32]) -> NDArray[np.int32]:
+def without_fragments(labels: NDArray[np.int32]) -> NDArray[np.int32]:
+    """Return the labels of nuclei of a tile at the read scale without fragments, numbered without gaps."""
     areas = np.bincount(labels.ravel()) * READ_MPP**2
     areas[0] = 0
     number = np.cumsum(areas >= MIN_NUCLEUS_UM2).astype(np.int32)

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.ndimage import maximum_filter, minimum_filter
 
 from wsi_parse.errors import ModelError
 from wsi_parse.geometry import Box
@@ -17,9 +18,13 @@ from wsi_parse.models.scale_pass import ScalePass
 from wsi_parse.predict.tiles import Selection
 from wsi_parse.predict.unreadable import Unreadable, is_needed
 from wsi_parse.registry import plugin_named
+from wsi_parse.slides.lattice import WHITE
 from wsi_parse.slides.slide import Slide
 
 logger = logging.getLogger(__name__)
+
+# Black filling is at most that bright, and wider than the dark part of a nucleus; its last pixels are mixed with tissue.
+_BLACK, _FILLING_PX, _MIXED_PX = 20, 15, 2
 
 TileValues = dict[str, dict[tuple[int, int], NDArray[np.uint8]]]
 TileNotes = dict[str, dict[tuple[int, int], list[float]]]
@@ -99,9 +104,22 @@ def _cut(pixels: NDArray[np.uint8], box: Box, on_slide: Box) -> NDArray[np.uint8
     """Cut a tile; beyond the slide it is mirrored, because a model takes white for an edge of the tissue."""
     inside = box.intersection(on_slide)
     if inside == box or not inside.area:
-        return pixels[box.slices]
+        return _without_filling(pixels[box.slices])
     around = [(inside.y - box.y, box.bottom - inside.bottom), (inside.x - box.x, box.right - inside.right), (0, 0)]
-    return np.pad(pixels[inside.slices], around, "reflect")
+    return _without_filling(np.pad(pixels[inside.slices], around, "reflect"))
+
+
+def _without_filling(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Whiten black where nothing was scanned: beside it, models would take tissue for its pale surroundings."""
+    black = image.max(axis=2) <= _BLACK
+    if not black.any():
+        return image
+    filling = minimum_filter(black, _FILLING_PX)
+    if not filling.any():
+        return image
+    whitened = image.copy()
+    whitened[maximum_filter(filling, _FILLING_PX + 2 * _MIXED_PX)] = WHITE
+    return whitened
 
 
 def _predict_in_batches(

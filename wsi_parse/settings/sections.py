@@ -92,7 +92,7 @@ class SlideSettings(Section):
 class TissueSettings(Section):
     """How tissue is detected."""
 
-    detect: bool = Field(True, description="false: take the whole slide as tissue.")
+    detect: bool = Field(True, description="false: search the whole slide.")
     mpp: float = Field(8.0, ge=0.5, le=50, description="Microns per pixel of the tissue mask.")
     min_area_um2: float = Field(20_000.0, ge=0, le=_MAX_AREA_UM2, description="Smaller pieces of tissue are removed.")
     max_hole_area_um2: float = Field(

@@ -8,30 +8,32 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.ndimage import maximum_filter, minimum_filter, uniform_filter
+from scipy.ndimage import uniform_filter
 
 from wsi_parse.cautions import Caution, tinted_glass, unusual_colours
-from wsi_parse.tissue.light import CANVAS, DARKEST_GLASS, sample_of, smoothed_density, white_of
+from wsi_parse.tissue.light import CANVAS, even_glass, sample_of, smoothed_density, white_of
+from wsi_parse.tissue.morphology import dilated, locally
 
-# Glass is even and covers a part of the picture. Its tint, the spread of its optical density over the colours, is at
-# most 0.02 on slides and 0.12 on tiles (of DSB 2018); it was 0.26 where a colour transform had been left out.
+# The tint of even glass, the spread of its optical density over the colours, is at most 0.02 on slides and 0.12 on tiles
+# (of DSB 2018); it was 0.26 where a colour transform had been left out.
 # Without glass, the brightest light tells: of 155 tiles, those whose light is at least this bright have at most 0.12.
 _BRIGHTEST, _BRIGHT_LIGHT = 99.5, 190
-_EVEN_STEP, _SAME_COLOUR, _GLASS_SHARE = 4, 8, 0.05
 MOST_TINT = 0.15
 # Only pixels of at least this density tell the hue, averaged over some micrometres; tissue needs that many of them.
-_LEAST_DENSITY, _BLACK, _WIDTH_UM = 0.15, 0.6, 4.0
+_LEAST_DENSITY, _WIDTH_UM = 0.12, 4.0
+# Black, and what is mixed with it, has no hue.
+_BLACK, _BLACK_EDGE_UM = 0.6, 12.0
 _MIN_PIXELS, _MIN_SHARE = 400, 0.02
-# Haematoxylin and eosin both absorb green most: at least 80 % of the pixels of a slide show it, and at most 1 % of
-# three tiles of immunohistochemistry.
+# Haematoxylin and eosin both absorb green most: at least 80 % of the pixels of a slide show it and at least 7 % of the
+# palest tile, but at most 1.3 % of three tiles of immunohistochemistry.
 _GREEN_LEADS = 1.15
-LEAST_PINK = 0.05
-# Between haematoxylin and eosin, the share of red in the density varies more than that of blue: 1.4 times and more on
-# slides. It is the other way round where red and blue are swapped (0.2 to 0.7), and where there is hardly any eosin.
-# But then red is absorbed much more than blue, and what is darker is less surely bluer (a correlation of at least -0.46
+LEAST_PINK = 0.03
+# Between haematoxylin and eosin, the share of red in the density varies more than that of blue: 1.17 times and more
+# on slides. It is the other way round where red and blue are swapped (0.2 to 0.85), and where there is hardly any eosin.
+# But then red is absorbed much more than blue, and what is darker is less surely bluer (a correlation of at least -0.61
 # on the tiles whose red varies less than their blue).
-SWAPPED, SURELY_SWAPPED = 0.8, 0.35
-_DARKER_IS_BLUER, _SURELY_BLUER, _HARDLY_EOSIN = -0.1, -0.6, 0.1
+SWAPPED, SURELY_SWAPPED = 0.95, 0.35
+_DARKER_IS_BLUER, _SURELY_BLUER, _HARDLY_EOSIN = -0.1, -0.7, 0.1
 # Of 177 tiles that were shown as YCbCr, the medians of both chroma bands are 124 to 169, and 170 have less than 0.6 of
 # the spread of the first band in both. No tile of H&E has both: where green and blue vary as little, they are darker.
 _CHROMA, _CHROMA_SPREAD = (110, 180), 0.6
@@ -100,20 +102,6 @@ def colour_cautions(rgb: NDArray[np.uint8], mpp: float, tissue: NDArray[np.bool_
     return ()
 
 
-def even_glass(rgb: NDArray[np.uint8]) -> NDArray[np.float64] | None:
-    """Return the colour (3,) of the palest even part of a picture; None if there is hardly any, or nothing even."""
-    pixels = rgb[sample_of(rgb)]
-    steps = maximum_filter(pixels, (3, 3, 1)).astype(np.int16) - minimum_filter(pixels, (3, 3, 1))
-    even = (steps.max(axis=2) <= _EVEN_STEP) & (pixels.min(axis=2) < CANVAS) & (pixels.max(axis=2) > DARKEST_GLASS)
-    if even.size < _MIN_PIXELS or not even.any():
-        return None
-    found = pixels[even].astype(np.float64)
-    light = found.mean(axis=1)
-    colour = np.asarray(np.median(found[light >= np.median(light)], axis=0))
-    share = (np.abs(found - colour).max(axis=1) <= _SAME_COLOUR).sum() / even.size
-    return colour if share > _GLASS_SHARE else None
-
-
 def brightest_light(rgb: NDArray[np.uint8]) -> NDArray[np.float64] | None:
     """Return the brightest light (3,) of each colour; None if even that is dim, or there are too few pixels."""
     pixels = rgb[sample_of(rgb)].reshape(-1, 3)
@@ -151,9 +139,11 @@ def hue_of(rgb: NDArray[np.uint8], mpp: float, tissue: NDArray[np.bool_]) -> Hue
         return None
     width_px = round(_WIDTH_UM / mpp)
     averaged = uniform_filter(rgb, (width_px, width_px, 0)) if width_px > 1 else rgb
-    density = smoothed_density(averaged[tissue][:, None], white, 0.0)[..., 0].T
+    edge_px = max(2.0, _BLACK_EDGE_UM / mpp)
+    lit = locally(lambda part: ~dilated(smoothed_density(part, white, 0.0).min(axis=0) > _BLACK, edge_px), rgb, edge_px)
+    density = smoothed_density(averaged[tissue & lit][:, None], white, 0.0)[..., 0].T
     mean = density.mean(axis=1)
-    chosen = (mean > _LEAST_DENSITY) & (density.min(axis=1) < _BLACK)
+    chosen = mean > _LEAST_DENSITY
     if chosen.sum() < max(_MIN_PIXELS, _MIN_SHARE * tissue.sum()):
         return None
     density, mean = density[chosen], mean[chosen]

@@ -46,10 +46,10 @@ GLASS_DENSITY = 0.06
 GLASS_WIDTH_UM = 8.0
 # Beside tissue of this density, what is a little paler than tissue is its edge.
 DENSE, GLASS_EDGE = 0.11, 0.04
-# Less tissue than a nucleus takes is none.
-LEAST_TISSUE_UM2 = 20.0
-# On a tiny slide, tissue that covers at least this share of it is not a speck.
-MIN_SHARE = 1 / 1024
+# On a small slide, tissue that covers at least this share of it is not a speck; on one that is hardly a field of a
+# microscope, a nucleus is none.
+MIN_SHARE = 1 / 16
+FIELD_UM2, NUCLEUS_UM2 = 1e5, 20.0
 
 
 def detect_tissue(slide: Slide, settings: TissueSettings) -> TissueMask:
@@ -77,7 +77,7 @@ def detect_tissue(slide: Slide, settings: TissueSettings) -> TissueMask:
     rgb = read.pixels
     search[scanned.slices] = tissue_in_image(rgb, frame.mpp_x, settings) if settings.detect else True
     tissue[scanned.slices] = search[scanned.slices] & absorbing(rgb, frame.mpp_x)
-    has_tissue = tissue.sum() * frame.mpp_x * frame.mpp_y >= LEAST_TISSUE_UM2
+    has_tissue = tissue.sum() * frame.pixel_area_um2 >= NUCLEUS_UM2
     cautions = colour_cautions(rgb, frame.mpp_x, tissue[scanned.slices]) if has_tissue else (no_tissue(),)
     return TissueMask(search, frame, None, cautions, read.tiles_level0 if settings.detect else (), tissue)
 
@@ -190,7 +190,9 @@ def _tidied(
 
 
 def _speck_um2(image: NDArray[Any], mpp: float, settings: TissueSettings) -> float:
-    return min(settings.min_area_um2, MIN_SHARE * image.shape[0] * image.shape[1] * mpp**2)
+    area_um2 = image.shape[0] * image.shape[1] * mpp**2
+    least = MIN_SHARE * area_um2
+    return min(settings.min_area_um2, least if area_um2 > FIELD_UM2 else min(NUCLEUS_UM2, least))
 
 
 def _closed(mask: NDArray[np.bool_], radius_px: float, rim_px: float) -> NDArray[np.bool_]:

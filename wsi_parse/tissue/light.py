@@ -2,7 +2,7 @@
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.ndimage import gaussian_filter, uniform_filter
+from scipy.ndimage import gaussian_filter, maximum_filter, minimum_filter, uniform_filter
 
 from wsi_parse.slides.optical_density import optical_density
 from wsi_parse.tissue.morphology import locally
@@ -13,6 +13,9 @@ DARKEST_GLASS = 90
 USUAL_GLASS = 244
 TRUNCATE = 3.0
 _GLASS_SHARE = 0.005
+# Even glass: steps between neighbouring pixels, distance from its colour, share of the picture.
+_EVEN_STEP, _SAME_COLOUR, _EVEN_SHARE = 4, 8, 0.08
+_MIN_PIXELS = 400
 
 
 def white_of(rgb: NDArray[np.uint8]) -> NDArray[np.float32] | None:
@@ -28,7 +31,36 @@ def white_of(rgb: NDArray[np.uint8]) -> NDArray[np.float32] | None:
         None if nothing was scanned, that is, the picture is all canvas. If there is no glass, a grey as bright as the
         picture.
     """
-    return _glass(rgb)[0]
+    pixels = rgb[sample_of(rgb)]
+    scanned = pixels.min(axis=2) < CANVAS
+    if not scanned.any():
+        return None
+    tint = np.ptp(smoothed_density(pixels, np.full(3, 255, np.float32), 0.0), axis=0)
+    steps = np.abs(np.diff(pixels.astype(np.int16), axis=1, prepend=pixels[:, :1])).max(axis=2)
+    # Glass is grey, or has a tint that does not vary as tissue does.
+    glass = scanned & (pixels.min(axis=2) > DARKEST_GLASS) & ((tint < 0.02) | (tint < 0.06) & (steps <= 3))
+    if glass.sum() < _GLASS_SHARE * scanned.sum():
+        brightest = float(np.percentile(pixels.max(axis=2), 99.5))
+        return np.full(3, np.clip(brightest, DARKEST_GLASS, USUAL_GLASS), np.float32)
+    # Shadows, dust and pale tissue are darker than most glass.
+    light = pixels[glass].sum(axis=1, dtype=np.int32)
+    return np.asarray(np.median(pixels[glass][light >= np.median(light)], axis=0), np.float32)
+
+
+def even_glass(rgb: NDArray[np.uint8]) -> NDArray[np.float64] | None:
+    """Return the colour (3,) of the palest even part of a picture; None if there is hardly any, or nothing even."""
+    pixels = rgb[sample_of(rgb)]
+    steps = maximum_filter(pixels, (3, 3, 1)).astype(np.int16) - minimum_filter(pixels, (3, 3, 1))
+    even = (steps.max(axis=2) <= _EVEN_STEP) & (pixels.min(axis=2) < CANVAS) & (pixels.max(axis=2) > DARKEST_GLASS)
+    if even.size < _MIN_PIXELS or not even.any():
+        return None
+    found = pixels[even].astype(np.float64)
+    light = found.mean(axis=1)
+    colour = np.asarray(np.median(found[light >= np.median(light)], axis=0))
+    share = (np.abs(found - colour).max(axis=1) <= _SAME_COLOUR).sum() / even.size
+    scanned = pixels[pixels.min(axis=2) < CANVAS].mean(axis=1)
+    is_palest = colour.mean() + _SAME_COLOUR >= np.percentile(scanned, 100 * (1 - _EVEN_SHARE))
+    return colour if share > _EVEN_SHARE and is_palest else None
 
 
 def mean_density(rgb: NDArray[np.uint8], mpp: float, width_um: float) -> NDArray[np.float32]:
@@ -37,7 +69,7 @@ def mean_density(rgb: NDArray[np.uint8], mpp: float, width_um: float) -> NDArray
     Parameters
     ----------
     rgb : uint8 array (h, w, 3)
-        If there is no glass in it, the usual glass is assumed, unless the picture is brighter.
+        If there is no even glass in it, the usual glass is assumed.
     mpp : float
         Microns per pixel.
     width_um : float
@@ -46,17 +78,15 @@ def mean_density(rgb: NDArray[np.uint8], mpp: float, width_um: float) -> NDArray
     -------
     float32 array (h, w)
     """
-    white, has_glass = _glass(rgb)
+    white = white_of(rgb)
     if white is None:
         return np.zeros(rgb.shape[:2], np.float32)
-    # Where there is little glass, shadows and pale fibres are taken for it, too.
-    pixels = rgb[sample_of(rgb)]
-    brightest = np.percentile(pixels[pixels.min(axis=2) < CANVAS], 99.5, axis=0) if has_glass else USUAL_GLASS
-    white = np.maximum(white, np.minimum(brightest, USUAL_GLASS)).astype(np.float32)
+    # Without even glass, pale fibres would be taken for it.
+    against = np.maximum(white, np.float32(USUAL_GLASS)) if even_glass(rgb) is None else white
     width_px = max(1, round(width_um / mpp))
 
     def averaged(part: NDArray[np.uint8]) -> NDArray[np.float32]:
-        density = smoothed_density(part, white, 0.0).mean(axis=0)
+        density = smoothed_density(part, against, 0.0).mean(axis=0)
         return uniform_filter(density, width_px) if width_px > 1 else density
 
     found: NDArray[np.float32] = locally(averaged, rgb, width_px / 2 + 1)
@@ -88,21 +118,3 @@ def sample_of(rgb: NDArray[np.uint8]) -> tuple[slice, slice]:
     """Return the rows and columns of a picture that are enough to judge it by: about 1000 on the longer side."""
     step = 1 + max(rgb.shape[:2]) // 1000
     return slice(None, None, step), slice(None, None, step)
-
-
-def _glass(rgb: NDArray[np.uint8]) -> tuple[NDArray[np.float32] | None, bool]:
-    """Return the colour of the glass, and whether there is any in the picture."""
-    pixels = rgb[sample_of(rgb)]
-    scanned = pixels.min(axis=2) < CANVAS
-    if not scanned.any():
-        return None, False
-    tint = np.ptp(smoothed_density(pixels, np.full(3, 255, np.float32), 0.0), axis=0)
-    steps = np.abs(np.diff(pixels.astype(np.int16), axis=1, prepend=pixels[:, :1])).max(axis=2)
-    # Glass is grey, or has a tint that does not vary as tissue does.
-    glass = scanned & (pixels.min(axis=2) > DARKEST_GLASS) & ((tint < 0.02) | (tint < 0.06) & (steps <= 3))
-    if glass.sum() < _GLASS_SHARE * scanned.sum():
-        brightest = float(np.percentile(pixels.max(axis=2), 99.5))
-        return np.full(3, np.clip(brightest, DARKEST_GLASS, USUAL_GLASS), np.float32), False
-    # Shadows, dust and pale tissue are darker than most glass.
-    light = pixels[glass].sum(axis=1, dtype=np.int32)
-    return np.asarray(np.median(pixels[glass][light >= np.median(light)], axis=0), np.float32), True

@@ -11,7 +11,7 @@ from wsi_parse.slides.optical_density import optical_density
 from wsi_parse.slides.slide import Slide
 from wsi_parse.tissue.mask import TissueMask
 from wsi_parse.tissue.morphology import dilated, opened
-from wsi_parse.tissue.pen_ink import COLD, WARM, strong_ink
+from wsi_parse.tissue.pen_ink import COLD, WARM, TypicalDensity, strong_ink
 
 _SAMPLES, _SAMPLE_PX = 24, 320
 # Black absorbs all colours alike, or nearly all light: the darkest nucleus still lets some blue through.
@@ -21,8 +21,6 @@ _NARROWEST_BLACK_UM = 1.0
 _INK_WIDTH_UM, _INK_SMOOTHING_UM = 14.0, 2.0
 # Around black and ink, light is mixed.
 _EDGE_UM = 3.0
-# If more of the tissue than this looks like ink, its stain does.
-_MOST_INK = 0.4
 
 
 @dataclass(frozen=True)
@@ -115,13 +113,13 @@ def _without_foreign(samples: list[Sample], mpp: float) -> list[Sample]:
         return []
     white = np.percentile(np.concatenate([sample.pixels[::16] for sample in samples]), 99, axis=0)
     density = [optical_density(sample.image.astype(np.float32), np.maximum(white, 128.0)) for sample in samples]
-    black = [_black(each, mpp) for each in density]
-    ink = [_ink(each, mpp) for each in density]
-    tissue = sum(int(sample.usable.sum()) for sample in samples)
-    if sum(int((sample.usable & each).sum()) for sample, each in zip(samples, ink, strict=True)) > _MOST_INK * tissue:
-        ink = [np.zeros_like(each) for each in ink]
-    foreign = [one | other for one, other in zip(black, ink, strict=True)]
-    return [Sample(sample.image, sample.usable & ~each) for sample, each in zip(samples, foreign, strict=True)]
+    inked = np.concatenate([_ink(each, mpp)[sample.usable] for sample, each in zip(samples, density, strict=True)])
+    tissue = np.concatenate([each[sample.usable] for sample, each in zip(samples, density, strict=True)])
+    typical = TypicalDensity.of(tissue.T, np.ones_like(inked), inked)
+    return [
+        Sample(sample.image, sample.usable & ~_black(each, mpp) & ~_ink(each, mpp, typical))
+        for sample, each in zip(samples, density, strict=True)
+    ]
 
 
 def _black(density: NDArray[np.float32], mpp: float) -> NDArray[np.bool_]:
@@ -130,8 +128,8 @@ def _black(density: NDArray[np.float32], mpp: float) -> NDArray[np.bool_]:
     return dilated(opened(black, _NARROWEST_BLACK_UM / mpp), _EDGE_UM / mpp)
 
 
-def _ink(density: NDArray[np.float32], mpp: float) -> NDArray[np.bool_]:
+def _ink(density: NDArray[np.float32], mpp: float, typical: TypicalDensity | None = None) -> NDArray[np.bool_]:
     sigma = _INK_SMOOTHING_UM / mpp
     smooth = gaussian_filter(np.moveaxis(density, 2, 0), (0, sigma, sigma))
-    even = opened(strong_ink(smooth) & (COLD | WARM) > 0, _INK_WIDTH_UM / mpp)
+    even = opened(strong_ink(smooth, typical) & (COLD | WARM) > 0, _INK_WIDTH_UM / mpp)
     return dilated(even, (_EDGE_UM + _INK_SMOOTHING_UM) / mpp)

@@ -21,7 +21,7 @@ MIN_CLASS_PROBABILITY = 0.7
 LIMITATION = (
     "Experimental: mini learnt the classes of cells from few patients, and from colon only. Their labels are of at "
     "most 16 patients; for breast and normal organs, the labels were guessed from size and shape. In normal tissue, it "
-    "calls 3 % of the nuclei neoplastic if the tissue is similar to its training data, and 17 % on a slide of skin "
+    "calls 1 % of the nuclei neoplastic if the tissue is similar to its training data, and 17 % on a slide of skin "
     "that is not similar."
 )
 #: Replaces LIMITATION if the user provides weights.
