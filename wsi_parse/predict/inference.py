@@ -23,7 +23,7 @@ from wsi_parse.slides.slide import Slide
 
 logger = logging.getLogger(__name__)
 
-# Black filling is at most that bright, and wider than the dark part of a nucleus; its last pixels are mixed with tissue.
+# Black filling is at most that bright, and wider than what is dark in a nucleus; its last pixels are mixed with tissue.
 _BLACK, _FILLING_PX, _MIXED_PX = 20, 15, 2
 
 TileValues = dict[str, dict[tuple[int, int], NDArray[np.uint8]]]

@@ -14,8 +14,8 @@ from wsi_parse.cautions import Caution, tinted_glass, unusual_colours
 from wsi_parse.tissue.light import CANVAS, even_glass, sample_of, smoothed_density, white_of
 from wsi_parse.tissue.morphology import dilated, locally
 
-# The tint of even glass, the spread of its optical density over the colours, is at most 0.02 on slides and 0.12 on tiles
-# (of DSB 2018); it was 0.26 where a colour transform had been left out.
+# The tint of even glass, the spread of its optical density over the colours, is at most 0.02 on slides and 0.12 on
+# tiles (of DSB 2018); it was 0.26 where a colour transform had been left out.
 # Without glass, the brightest light tells: of 155 tiles, those whose light is at least this bright have at most 0.12.
 _BRIGHTEST, _BRIGHT_LIGHT = 99.5, 190
 MOST_TINT = 0.15
@@ -29,9 +29,9 @@ _MIN_PIXELS, _MIN_SHARE = 400, 0.02
 _GREEN_LEADS = 1.15
 LEAST_PINK = 0.03
 # Between haematoxylin and eosin, the share of red in the density varies more than that of blue: 1.17 times and more
-# on slides. It is the other way round where red and blue are swapped (0.2 to 0.85), and where there is hardly any eosin.
-# But then red is absorbed much more than blue, and what is darker is less surely bluer (a correlation of at least -0.61
-# on the tiles whose red varies less than their blue).
+# on slides. It is the other way round where red and blue are swapped (0.2 to 0.85), and where there is hardly any
+# eosin. But then red is absorbed much more than blue, and what is darker is less surely bluer (a correlation of at
+# least -0.61 on the tiles whose red varies less than their blue).
 SWAPPED, SURELY_SWAPPED = 0.95, 0.35
 _DARKER_IS_BLUER, _SURELY_BLUER, _HARDLY_EOSIN = -0.1, -0.7, 0.1
 # Of 177 tiles that were shown as YCbCr, the medians of both chroma bands are 124 to 169, and 170 have less than 0.6 of
