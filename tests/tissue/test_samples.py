@@ -5,6 +5,7 @@ import dataclasses
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+from PIL import Image
 
 from tests.shared import shared_data_root
 from wsi_parse.models.mini.stain_normalization import StainNormalization
@@ -21,10 +22,7 @@ INKS = {"black": (20, 20, 25), "blue": (40, 60, 160), "green": (30, 120, 70), "r
 @pytest.fixture(scope="module")
 def tissue_pixels() -> NDArray[np.uint8]:
     """Read 1000 x 1000 pixels of dense tissue at 0.25 µm/px."""
-    import tifffile
-
-    path = shared_data_root() / "slides/mosaic/tnbc_mosaic_generic_mpp025.tif"
-    return np.ascontiguousarray(tifffile.imread(path, key=0)[1500:2500, 1000:2000])
+    return np.asarray(Image.open(shared_data_root() / "nuclei/consep/images/train_01.jpg").convert("RGB"))
 
 
 def samples_of(pixels: NDArray[np.uint8], mpp: float = 0.25) -> list[Sample]:
