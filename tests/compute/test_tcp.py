@@ -234,7 +234,7 @@ class TestLosses:
         """For any setting of the scheduler; blocks beside it in the same process are not blamed."""
         monkeypatch.setitem(processes_module.ENVIRONMENT, "DASK_DISTRIBUTED__SCHEDULER__ALLOWED_FAILURES", str(allowed))
         pixels = tissue_with_nuclei(1500, 1300)[0]
-        pixels[512:1024, 512:1024] = 0
+        pixels[512:1024, 512:1024] = deadly.COLOUR
         bad = write_slide(tmp_path / "bad.svs", pixels)
         with dask_processes(tmp_path / "dask") as processes:
             preload = ("--preload", str(Path(deadly.__file__)))
@@ -242,7 +242,7 @@ class TestLosses:
             with pytest.raises(StageError, match="3 workers died one after the other") as caught:
                 run_slide(bad, tmp_path / "out", settings_of(model="deadly", cluster=processes.address))
         assert caught.value.stage == "prediction"
-        # Only blocks around the black square of 512 px show black to the model.
+        # Only blocks around the square of 512 px show its colour to the model.
         left, right = (int(number) for number in caught.value.place_description.split()[1].rstrip(",").split("-"))
         assert left < 1024
         assert right > 512

@@ -180,7 +180,8 @@ class TestPrompts:
             prompts=("nuclei",), slide={"mpp": mpp, "override_mpp": True}, model={"name": "mini"}
         )
         with (prepared := resolve_run(cmu1, resolve(settings))).slide:
-            assert any("is 2 µm wide, but mini reads pixels of 0.5 µm" in note for note in prepared.notes) == warned
+            texts = [caution.text for caution in prepared.cautions]
+            assert any("is 2 µm wide, but mini reads pixels of 0.5 µm" in text for text in texts) == warned
 
 
 class TestResults:
