@@ -6,6 +6,9 @@ import numpy as np
 import tifffile
 
 from tests.one_pass import paint_disc
+from wsi_parse.geometry import Box, Frame
+from wsi_parse.predict.inference import cut_tile
+from wsi_parse.slides.slide import Slide
 
 PINK = (225, 170, 205)
 
@@ -41,3 +44,8 @@ def tissue_with_nuclei(width: int, height: int, spacing: int = 40, seed: int = 0
     for x, y in centres:
         paint_disc(pixels, x, y, rng.uniform(5, 9))
     return pixels, np.array(centres)
+
+
+def as_a_model_sees_it(slide: Slide, read: Box, frame: Frame) -> np.ndarray:
+    """Read one tile as a run shows it to a model: mirrored beyond the slide, and white where nothing was scanned."""
+    return cut_tile(slide.read(read, frame), read.relative_to(read), slide.box_on_slide(frame).relative_to(read))

@@ -90,7 +90,7 @@ def predict_block(
     if read.error and not slide.options.skip_unreadable and is_needed(unreadable, selection.grid.frame, roi):
         raise read.error
     on_slide = slide.box_on_slide(selection.grid.frame).relative_to(around)
-    images = [_cut(read.pixels, box.relative_to(around), on_slide) for box in boxes]
+    images = [cut_tile(read.pixels, box.relative_to(around), on_slide) for box in boxes]
     with plugin_named("model", model.spec.name):
         maps, notes = _predict_in_batches(model, scale_pass, state, images, batch, tell)
     return (
@@ -100,8 +100,22 @@ def predict_block(
     )
 
 
-def _cut(pixels: NDArray[np.uint8], box: Box, on_slide: Box) -> NDArray[np.uint8]:
-    """Cut a tile; beyond the slide it is mirrored, because a model takes white for an edge of the tissue."""
+def cut_tile(pixels: NDArray[np.uint8], box: Box, on_slide: Box) -> NDArray[np.uint8]:
+    """Cut a tile as models see it: mirrored beyond the slide, and white where nothing was scanned.
+
+    Models take white for an edge of the tissue, and black beside tissue for something dark.
+
+    Parameters
+    ----------
+    pixels : uint8 array (H, W, 3)
+        Read from the slide.
+    box, on_slide : Box
+        The tile and the slide, relative to the pixels.
+
+    Returns
+    -------
+    uint8 array (box.height, box.width, 3)
+    """
     inside = box.intersection(on_slide)
     if inside == box or not inside.area:
         return _without_filling(pixels[box.slices])

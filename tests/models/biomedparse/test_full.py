@@ -15,6 +15,7 @@ from tests.models.biomedparse.reference import checkpoint
 from tests.models.biomedparse.test_convert import Harmful
 from tests.models.biomedparse.test_runs import square
 from tests.shared import shared_data_root
+from tests.small_slides import as_a_model_sees_it
 from wsi_parse.compute.worker import predict_task
 from wsi_parse.geometry import Box
 from wsi_parse.models.biomedparse.segmenter import BiomedParseModel
@@ -155,7 +156,7 @@ def test_the_stitched_map_is_the_tiles_own_answer(cache: Path, tmp_path: Path, m
             (place,) = item.selection.of_block(block)
             predict_task(plan.sealed, index, block)
             tile, channel = item.selection.grid.tile(*place), item.scale_pass.channels[0]
-            image = prepared.slide.read(tile.read, item.selection.grid.frame)
+            image = as_a_model_sees_it(prepared.slide, tile.read, item.selection.grid.frame)
             alone = model.predict(image[None], item.scale_pass, plan.state)[channel.name][0]
             read = Box(tile.read.x // channel.stride, tile.read.y // channel.stride, 256, 256)
             values, covered = plan.pass_contexts[index].channel(channel.name, read)

@@ -11,7 +11,7 @@ import shapely
 
 from tests.models.biomedparse.test_existence import published
 from tests.shared import shared_data_root
-from tests.small_slides import tissue_with_nuclei, write_slide
+from tests.small_slides import as_a_model_sees_it, tissue_with_nuclei, write_slide
 from wsi_parse.compute.worker import predict_task
 from wsi_parse.errors import ModelError, StageError, UsageError
 from wsi_parse.exporters.geojson import GeoJsonExporter
@@ -110,7 +110,7 @@ def test_where_one_tile_alone_answers_the_stitched_map_is_its_answer(
             places = item.selection.of_block(block)[:3]
             for row, column in places:
                 tile = grid.tile(row, column)
-                image = prepared.slide.read(tile.read, grid.frame)
+                image = as_a_model_sees_it(prepared.slide, tile.read, grid.frame)
                 for channel in item.scale_pass.channels:
                     alone = model.predict(image[None], item.scale_pass, plan.state)[channel.name][0]
                     read = Box(*(value // channel.stride for value in (tile.read.x, tile.read.y)), *alone.shape[::-1])
