@@ -2,6 +2,7 @@
 
 import argparse
 import json
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -10,14 +11,18 @@ from workflows.train_mini.checks import check
 from workflows.train_mini.crops import Source, source_of
 from workflows.train_mini.curves import draw_curves
 from workflows.train_mini.failures import draw_failures
+from workflows.train_mini.guesses import guessed
 from workflows.train_mini.loop import train
+from workflows.train_mini.measure import predict
+from workflows.train_mini.points import with_nuclei
 from workflows.train_mini.readers import read_set
 from workflows.train_mini.settings import TrainingSettings
-from workflows.train_mini.tiles import Tile, described, guessed, held_out, sha256_of
+from workflows.train_mini.splits import FOLDS, Use, read_splits, uses
+from workflows.train_mini.tiles import TILE_MPP, Tile, described, sha256_of
 from wsi_parse.files import file_sha256, write_text
 from wsi_parse.models.device import choose_device
 from wsi_parse.models.mini.facts import EMBEDDED
-from wsi_parse.models.mini.network import fuse
+from wsi_parse.models.mini.network import MiniNetwork, fuse
 from wsi_parse.models.mini.weights import load_network, save_network
 
 _SETTINGS = Path(__file__).with_name("train.yaml")
@@ -30,7 +35,7 @@ def main() -> None:
     start = EMBEDDED if given.start == "embedded" else given.start and Path(given.start)
     settings_note = {"start": start and file_sha256(start), **settings.model_dump(mode="json")}
     _claim(given.out / "settings.json", settings_note, "settings")
-    learnt, kept, summary = split(settings, given.data)
+    learnt, kept, summary = split(settings, given.data, given.settings.parent, given.fold)
     _claim(given.out / "data.json", summary, "tiles")
     weights = given.out / "mini.safetensors"
     if not weights.exists():
@@ -62,6 +67,9 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--settings", type=Path, default=_SETTINGS, help="YAML file; default: train.yaml")
     parser.add_argument("--seed", type=int, help="replaces the seed of the settings")
     parser.add_argument("--steps", type=int, help="replaces the steps of the settings")
+    parser.add_argument(
+        "--fold", type=int, choices=range(FOLDS), help="fold of splits.csv that is held out; default: none"
+    )
     parser.add_argument("--start", help="initial weights: a file, or embedded")
     parser.add_argument("--stop-after", type=int, help="stop at this step; the same command continues from there")
     parser.add_argument("--card", type=Path, help="model card whose tables are to be replaced")
@@ -77,8 +85,22 @@ def _claim(note: Path, content: dict[str, Any], what: str) -> None:
     write_text(note, text)
 
 
-def split(settings: TrainingSettings, data: Path) -> tuple[list[Source], list[Tile], dict[str, Any]]:
-    """Read and check all sets; return training sources, held-out tiles, and a summary of the split."""
+def split(
+    settings: TrainingSettings, data: Path, beside: Path, fold: int | None = None
+) -> tuple[list[Source], list[Tile], dict[str, Any]]:
+    """Read and check all sets; return training sources, held-out tiles, and a summary of the split.
+
+    Parameters
+    ----------
+    settings : TrainingSettings
+    data : Path
+        Folder of the sets.
+    beside : Path
+        Folder of the settings, in which the table of splits lies.
+    fold : int or None
+        Fold that is held out.
+    """
+    roles = read_splits(beside / settings.splits) if settings.splits else {}
     learnt: list[Source] = []
     kept: list[Tile] = []
     summary: dict[str, Any] = {}
@@ -86,22 +108,36 @@ def split(settings: TrainingSettings, data: Path) -> tuple[list[Source], list[Ti
         tiles = read_set(name, of_set, data)
         print(described(tiles))
         check(tiles)
-        out = held_out(tiles, of_set)
-        training = [tile for tile in tiles if tile.group not in out]
-        learnt_groups = sorted({tile.group for tile in training})
-        summary[name] = {"learnt": learnt_groups, "held_out": sorted(out), "sha256": sha256_of(tiles)}
+        used = uses(tiles, of_set, roles, fold)
+        training = [tile for tile in tiles if used[tile.group] == Use.LEARNT and of_set.share]
+        summary[name] = {str(use): sorted(group for group in used if used[group] == use) for use in Use}
+        summary[name] |= {"sha256": sha256_of(tiles)}
         if of_set.guess_classes:
             training = [guessed(tile, of_set) for tile in training]
-        kept += [tile for tile in tiles if tile.group in out]
+        if any(tile.centres is not None for tile in training):
+            training = [derived(tile) for tile in training]
+        kept += [tile for tile in tiles if used[tile.group] == Use.HELD_OUT]
         drawn = [of_set.oversample.get(tile.group, 1.0) * tile.nuclei.size for tile in training]
         shares = [of_set.share * part / sum(drawn) for part in drawn]
-        learnt += [source_of(tile, share, of_set.scale) for tile, share in zip(training, shares, strict=True)]
+        learnt += [source_of(tile, share, of_set) for tile, share in zip(training, shares, strict=True)]
     if not learnt:
         raise SystemExit(
             "There is nothing to learn from: no set has a share, or all groups are held out. "
             "If there is a single group, set held_out_every: 0; nothing is measured then."
         )
     return learnt, kept, summary
+
+
+def derived(tile: Tile) -> Tile:
+    """Derive the nuclei of a tile with points, with the embedded network."""
+    network = _embedded()
+    return with_nuclei(tile, lambda image: predict(network, image)).at(TILE_MPP)
+
+
+@cache
+def _embedded() -> MiniNetwork:
+    network: MiniNetwork = fuse(load_network(EMBEDDED)).to(choose_device("auto"))
+    return network
 
 
 if __name__ == "__main__":

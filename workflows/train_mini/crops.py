@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 from PIL import Image, ImageFilter
 from scipy import ndimage
 
-from workflows.train_mini.settings import AugmentSettings, TrainingSettings
-from workflows.train_mini.tiles import TILE_MPP, UNKNOWN, Tile
+from workflows.train_mini.settings import AugmentSettings, SetSettings, TrainingSettings
+from workflows.train_mini.tiles import INSTANCES, NOTHING, TILE_MPP, UNKNOWN, Tile
 from wsi_parse.models.mini.facts import CLASS_STRIDE, READ_MPP
 from wsi_parse.models.mini.postprocess import relative_density
 from wsi_parse.models.mini.stain_normalization import StainNormalization, density_of
@@ -33,8 +33,9 @@ class Source:
     image : uint8 array (H, W, 3)
     nucleus, distance, classes : uint8 arrays (H, W)
         255 in nuclei; distance relative to the largest in each nucleus; index of the class.
-    apart : bool
-        Whether touching nuclei are separated, so that distances are known.
+    known : uint8 array (H, W)
+        NOTHING, MASK or INSTANCES for each pixel; distances are known with the latter.
+    distance_weight : float
     stain_normalization : StainNormalization
     hue : float array (3,)
         Mean density of stained pixels in each colour, relative to their mean.
@@ -48,7 +49,8 @@ class Source:
     nucleus: NDArray[np.uint8]
     distance: NDArray[np.uint8]
     classes: NDArray[np.uint8]
-    apart: bool
+    known: NDArray[np.uint8]
+    distance_weight: float
     stain_normalization: StainNormalization
     hue: NDArray[np.float32]
     share: float
@@ -65,18 +67,22 @@ class Batch(NamedTuple):
     nucleus, distance : float32 arrays (B, S, S)
     classes : int64 array (B, S / 2, S / 2)
         UNKNOWN for pixels without loss.
-    apart : float32 array (B,)
+    known : float32 array (B, S, S)
+        1 where it is known whether a pixel belongs to a nucleus, 0 elsewhere.
+    distance_known : float32 array (B, S, S)
+        Weight of the distance at each pixel, 0 where it is not known.
     """
 
     images: NDArray[np.float32]
     nucleus: NDArray[np.float32]
     distance: NDArray[np.float32]
     classes: NDArray[np.int64]
-    apart: NDArray[np.float32]
+    known: NDArray[np.float32]
+    distance_known: NDArray[np.float32]
 
 
-def source_of(tile: Tile, share: float, scale: tuple[float, float] | None = None) -> Source:
-    """Prepare a tile for cropping."""
+def source_of(tile: Tile, share: float, of_set: SetSettings) -> Source:
+    """Prepare a tile for cropping, which makes this share of all crops."""
     classes = np.full(tile.nuclei.max() + 1, UNKNOWN, np.uint8) if tile.classes is None else tile.classes.copy()
     classes[0] = UNKNOWN
     return Source(
@@ -84,11 +90,12 @@ def source_of(tile: Tile, share: float, scale: tuple[float, float] | None = None
         ((tile.nuclei > 0) * np.uint8(255)),
         relative_distance(tile.nuclei),
         classes[tile.nuclei],
-        tile.apart,
+        tile.known_pixels(),
+        of_set.distance_weight,
         StainNormalization.of([Sample.whole(tile.image)]),
         hue_of(tile.image),
         share,
-        scale,
+        of_set.scale,
     )
 
 
@@ -148,16 +155,19 @@ class Crops:
         )
         classes = window.cut(source.classes, side // CLASS_STRIDE, Image.Resampling.NEAREST)
         relative = relative_density(torch.from_numpy(image.copy()[None]), stain_normalization)[0].numpy()
-        return relative, nucleus, distance, classes, np.float32(source.apart)
+        known = window.cut(source.known, side, Image.Resampling.NEAREST)
+        apart = (known == INSTANCES) * np.float32(source.distance_weight)
+        return relative, nucleus, distance, classes, known != NOTHING, apart
 
 
 def _stacked(crops: list[tuple[Any, ...]]) -> Batch:
-    image, nucleus, distance, classes, apart = (np.stack(column) for column in zip(*crops, strict=True))
+    image, nucleus, distance, classes, known, apart = (np.stack(column) for column in zip(*crops, strict=True))
     return Batch(
         image,
         nucleus.astype(np.float32) / np.float32(255),
         distance.astype(np.float32) / np.float32(255),
         classes.astype(np.int64),
+        known.astype(np.float32),
         apart,
     )
 

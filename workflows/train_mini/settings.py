@@ -14,7 +14,7 @@ class _Section(BaseModel):
 class SetSettings(_Section):
     """One data set."""
 
-    reader: Literal["consep", "tnbc", "nuinsseg", "dsb2018", "nucls", "corrected"]
+    reader: Literal["consep", "tnbc", "nuinsseg", "brca_m2c", "brecahad", "bcss", "dsb2018", "nucls", "corrected"]
     folder: str = Field(description="below the data folder")
     mpp: float | None = Field(gt=0, description="microns per pixel; null: each tile is scaled by its median nucleus")
     share: float = Field(0.0, ge=0, description="share of the crops; 0: used for measuring only")
@@ -28,7 +28,10 @@ class SetSettings(_Section):
     guess_classes: bool = Field(
         False, description="train with classes guessed from size and shape; never used for measuring"
     )
-    large_um2: float = Field(32.0, gt=0, description="a larger round nucleus is guessed to be neoplastic, or doubtful")
+    large_um2: float = Field(
+        32.0, gt=0, description="a larger round nucleus is guessed to be neoplastic, or epithelial in normal glands"
+    )
+    distance_weight: float = Field(1.0, ge=0, description="weight of this set's distances to the border of nuclei")
 
 
 class AugmentSettings(_Section):
@@ -63,11 +66,14 @@ class TrainingSettings(_Section):
         0.3, ge=0, le=1, description="class weights are the frequency to the power of minus this"
     )
     label_smoothing: float = Field(0.05, ge=0, lt=1)
-    doubt: float = Field(
-        0.5, ge=0, le=1, description="target probability of neoplastic for large nuclei of normal tissue"
+    not_neoplastic: float = Field(
+        0.5, ge=0, description="weight of nuclei of which only this is known, relative to neoplastic ones"
     )
     save_every: int = Field(200, gt=0, description="steps between two checkpoints")
     augment: AugmentSettings = AugmentSettings()
+    splits: str | None = Field(
+        None, description="CSV of set, group and role, beside the settings; for sets that it does not name, held_out"
+    )
     sets: dict[str, SetSettings]
 
     @classmethod

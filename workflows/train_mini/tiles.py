@@ -7,21 +7,22 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
-from skimage.measure import regionprops
 
-from workflows.train_mini.settings import SetSettings
 from wsi_parse.models.mini.facts import CLASSES
 
 #: Tiles are kept at this pixel size; the network reads at twice this size.
 TILE_MPP = 0.25
 #: The class is not known.
 UNKNOWN = 255
-#: A large round nucleus of normal tissue: most likely epithelial, but not labelled.
-DOUBTFUL = len(CLASSES)
+#: Neoplastic or epithelial: the labels do not tell which.
+EITHER = len(CLASSES)
+#: A nucleus of normal tissue, whatever else it is.
+NOT_NEOPLASTIC = len(CLASSES) + 1
+#: What is known of a pixel: nothing; whether it is a nucleus; also which one, so that distances are known.
+NOTHING, MASK, INSTANCES = range(3)
 #: A tile without a pixel size is scaled to this median area of its nuclei.
 _MEDIAN_UM2 = 25.0
-#: Share of its convex hull that a single nucleus fills at least.
-_CONVEX = 0.9
+_NEAREST = Image.Resampling.NEAREST
 
 
 @dataclass(frozen=True)
@@ -37,8 +38,18 @@ class Tile:
     nuclei : int32 array (H, W)
         Number of the nucleus, 0 elsewhere; if `apart` is False, touching nuclei share a number.
     classes : uint8 array (nuclei + 1,) or None
-        Index into CLASSES for each number, or UNKNOWN.
+        For each number an index into CLASSES, EITHER, NOT_NEOPLASTIC or UNKNOWN.
     apart : bool
+    known : uint8 array (H, W) or None
+        NOTHING, MASK or INSTANCES for each pixel; None: everything that `apart` allows.
+    centres : float array (N, 2) or None
+        Labelled points (x, y) in pixels of the tile, if these are the truth; `nuclei` are then only derived.
+    centre_classes : uint8 array (N,) or None
+        As `classes`, of the points.
+    organ : str
+        Empty if it is not known.
+    tumour : bool array (H, W) or None
+        Where most of the tissue is tumour, if regions are the truth.
     """
 
     set_name: str
@@ -49,6 +60,11 @@ class Tile:
     nuclei: NDArray[np.int32]
     classes: NDArray[np.uint8] | None
     apart: bool = True
+    known: NDArray[np.uint8] | None = None
+    centres: NDArray[np.float64] | None = None
+    centre_classes: NDArray[np.uint8] | None = None
+    organ: str = ""
+    tumour: NDArray[np.bool_] | None = None
 
     def areas_um2(self) -> NDArray[np.float64]:
         """Return the area of each nucleus that has a pixel."""
@@ -62,30 +78,21 @@ class Tile:
         height, width = (max(1, round(side * self.mpp / mpp)) for side in self.nuclei.shape)
         how = Image.Resampling.BOX if mpp > self.mpp else Image.Resampling.BICUBIC
         image = np.asarray(Image.fromarray(self.image).resize((width, height), how))
-        nuclei = np.asarray(Image.fromarray(self.nuclei).resize((width, height), Image.Resampling.NEAREST))
-        return replace(self, mpp=mpp, image=image, nuclei=nuclei)
+        nuclei = np.asarray(Image.fromarray(self.nuclei).resize((width, height), _NEAREST))
+        known, tumour = (
+            values if values is None else np.asarray(Image.fromarray(values).resize((width, height), _NEAREST))
+            for values in (self.known, self.tumour)
+        )
+        # The size in whole pixels decides, so that a point stays on its nucleus.
+        factor = np.array([width, height]) / np.array(self.nuclei.shape[::-1])
+        centres = None if self.centres is None else self.centres * factor
+        return replace(self, mpp=mpp, image=image, nuclei=nuclei, known=known, tumour=tumour, centres=centres)
 
-
-def guessed(tile: Tile, settings: SetSettings) -> Tile:
-    """Guess classes from size and shape.
-
-    In carcinoma large nuclei are neoplastic, small round ones inflammatory, long ones connective: on CoNSeP 75 %, 61 %
-    and 61 % of such guesses are right. In normal tissue large ones are DOUBTFUL, and long ones connective; if touching
-    nuclei are merged, shapes that are not convex get no class.
-    """
-    classes = np.full(tile.nuclei.max() + 1, UNKNOWN, np.uint8)
-    for nucleus in regionprops(tile.nuclei):
-        area = nucleus.area * tile.mpp**2
-        length = nucleus.axis_major_length / max(nucleus.axis_minor_length, 1.0)
-        if not tile.apart and (area <= 6 or nucleus.solidity < _CONVEX):
-            continue
-        if area > settings.large_um2 and length < 2:
-            classes[nucleus.label] = DOUBTFUL if settings.normal else CLASSES.index("neoplastic")
-        elif 8 < area < 22 and length < 1.4 and not settings.normal:
-            classes[nucleus.label] = CLASSES.index("inflammatory")
-        elif 6 < area < 40 and length > 2.2:
-            classes[nucleus.label] = CLASSES.index("connective")
-    return replace(tile, classes=classes)
+    def known_pixels(self) -> NDArray[np.uint8]:
+        """Return NOTHING, MASK or INSTANCES for each pixel (H, W)."""
+        if self.known is not None:
+            return self.known
+        return np.full(self.nuclei.shape, INSTANCES if self.apart else MASK, np.uint8)
 
 
 def scaled(tile: Tile, mpp: float | None) -> Tile:
@@ -102,12 +109,16 @@ def described(tiles: Sequence[Tile]) -> str:
     """Describe a set in one line, so that the user can check it."""
     areas = np.concatenate([tile.areas_um2() for tile in tiles])
     known = [tile.classes[1:] for tile in tiles if tile.classes is not None]
+    known += [tile.centre_classes for tile in tiles if tile.centre_classes is not None]
+    points = sum(len(tile.centres) for tile in tiles if tile.centres is not None)
     count = np.bincount(np.concatenate(known), minlength=256) if known else np.zeros(256, int)
-    classes = ", ".join(f"{number:,} {name}" for name, number in zip(CLASSES, count, strict=False) if number)
+    names = (*CLASSES, "neoplastic or epithelial", "not neoplastic")
+    classes = ", ".join(f"{number:,} {name}" for name, number in zip(names, count, strict=False) if number)
     median = f", median area {np.median(areas):.0f} µm²" if len(areas) else ""
+    marked = f"{points:,} points" if points else f"{len(areas):,} nuclei"
     return (
         f"{tiles[0].set_name}: {len(tiles)} tiles, {len({tile.group for tile in tiles})} groups, "
-        f"{len(areas):,} nuclei{median}; {classes or 'no classes'}"
+        f"{marked}{median}; {classes or 'no classes'}"
     )
 
 
@@ -116,16 +127,14 @@ def sha256_of(tiles: Sequence[Tile]) -> str:
     digest = hashlib.sha256()
     for tile in tiles:
         digest.update(repr((tile.group, tile.name, tile.image.shape)).encode())
-        for values in (tile.image, tile.nuclei, tile.classes):
+        for values in (
+            tile.image,
+            tile.nuclei,
+            tile.classes,
+            tile.known,
+            tile.centres,
+            tile.centre_classes,
+            tile.tumour,
+        ):
             digest.update(b"" if values is None else np.ascontiguousarray(values).data)
     return digest.hexdigest()
-
-
-def held_out(tiles: list[Tile], settings: SetSettings) -> set[str]:
-    """Return the groups that are not used in training."""
-    groups = sorted({tile.group for tile in tiles})
-    unknown = set(settings.held_out) - set(groups)
-    if unknown:
-        raise SystemExit(f"There is no group {', '.join(sorted(unknown))}. Choose from: {', '.join(groups)}.")
-    every = set(groups[:: settings.held_out_every]) if settings.held_out_every else set()
-    return every | set(settings.held_out) if settings.share else set(groups)
