@@ -22,8 +22,8 @@ def check(tiles: Sequence[Tile]) -> None:
         Says what was found, and what to check.
     """
     name = tiles[0].set_name
-    if all(tile.nuclei.max(initial=0) == 0 and (tile.centres is not None or tile.tumour is not None) for tile in tiles):
-        # The truth is points or regions: there are no outlines to check.
+    if not any(tile.known_pixels().any() for tile in tiles) or all(tile.centres is not None for tile in tiles):
+        # The truth is boxes, regions or points: there are no outlines to check.
         return
     of_tile = [tile.areas_um2() for tile in tiles]
     areas = np.concatenate(of_tile)
