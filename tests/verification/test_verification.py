@@ -39,6 +39,7 @@ def report(out: Path, name: str = "fake", **asked: Any) -> tuple[Verification, d
     return found, json.loads((out / "verification.json").read_text(encoding="utf-8")), page
 
 
+@pytest.mark.whole
 def test_tiles_a_slide_and_a_machine_are_on_one_page(tmp_path: Path) -> None:
     folder = labelled(tmp_path / "tiles", 600, 600)
     shutil.copytree(folder / "masks", folder / "golden")
@@ -56,7 +57,7 @@ def test_tiles_a_slide_and_a_machine_are_on_one_page(tmp_path: Path) -> None:
     assert content["memory"]["peak_memory_mb"] > 50
     assert content["machine"]["devices"][-1]["device"] == "cpu"
     assert page.count("data:image/jpeg;base64,") == 2
-    assert "All steps were done." in page
+    assert "No step failed." in page
     for text in (page, json.dumps(content)):
         assert str(tmp_path) not in text
         assert "Jane Doe" not in text
@@ -83,7 +84,8 @@ def test_what_there_is_no_time_for_is_left_out(tmp_path: Path) -> None:
     folder = labelled(tmp_path / "tiles", 300, 300)
     for name in ("images", "masks"):
         Image.open(folder / name / "a.png").save(folder / name / "b.png")
-    _, content, _ = report(tmp_path / "out", text="neoplastic cells", labelled=folder, mpp_um=0.5, minutes=1e-6)
+    _, content, page = report(tmp_path / "out", text="neoplastic cells", labelled=folder, mpp_um=0.5, minutes=1e-6)
+    assert "<p>Left out: One slide.</p>" in page
     assert content["tiles"]["tiles_left_out_for_time"] == 1
     assert content["tiles"]["labelled_fields"] == 1
     assert "there was no time for a slide" in content["slide"]["left_out"]

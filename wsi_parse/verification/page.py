@@ -55,7 +55,10 @@ def _lines(facts: Mapping[str, Any], scores: FieldScores | None, overlay: Path |
     yield '<meta name="viewport" content="width=device-width,initial-scale=1">'
     yield f"<title>{title}</title><style>{_STYLE}</style></head><body><main><h1>{title}</h1>"
     failed = [for_html(_STEPS.get(name, name)) for name in facts["failed"]]
-    yield f'<p class="failed">Failed: {", ".join(failed)}.</p>' if failed else "<p>All steps were done.</p>"
+    yield f'<p class="failed">Failed: {", ".join(failed)}.</p>' if failed else "<p>No step failed.</p>"
+    left_out = [heading for name, heading in _STEPS.items() if "left_out" in facts.get(name, ())]
+    if left_out:
+        yield f"<p>Left out: {', '.join(left_out)}.</p>"
     yield f"<p>{for_html(facts['licence'])}; {for_html(facts['purpose'])}.</p>"
     if facts.get("published"):
         yield f"<p>{for_html(facts['published'])}</p>"
