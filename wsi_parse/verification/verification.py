@@ -127,9 +127,7 @@ def verify_and_report(
     model_class: type[Segmenter] = MODELS.get(settings.name)
     spec = model_class.spec
     prompt = spec.prompt_of(text or spec.prompts[0])
-    scale_pass = model_class.plan([prompt], settings)[0]
-    found = Verification(_about(settings, prompt, scale_pass))
-    out.mkdir(parents=True, exist_ok=True)
+    found = Verification(_about(settings, prompt))
     loaded: list[Weights | None] = []
 
     def weights_step() -> dict[str, Any]:
@@ -139,14 +137,14 @@ def verify_and_report(
 
     with plugin_named("model", settings.name):
         tell("Checking the weights")
+        # A plan may look into the file of weights, too.
         if found.step("weights", weights_step):
-            _try_model(
-                found,
-                model_class(settings, loaded[0]),
-                prompt,
-                scale_pass,
-                _Plan(settings, out, labelled, mpp_um, slide, started, minutes * 60, tell),
-            )
+            scale_pass = model_class.plan([prompt], settings)[0]
+            found.facts |= {"field_um": scale_pass.field_um, "read_mpp_um": scale_pass.read_mpp}
+            out.mkdir(parents=True, exist_ok=True)
+            plan = _Plan(settings, out, labelled, mpp_um, slide, started, minutes * 60, tell)
+            _try_model(found, model_class(settings, loaded[0]), prompt, scale_pass, plan)
+    out.mkdir(parents=True, exist_ok=True)
     found.facts["memory"] = peak_memory()
     found.facts |= {"failed": found.failed, "seconds": round(time.monotonic() - started, 1), "notice": RESEARCH_ONLY}
     write_text(out / JSON_NAME, json.dumps(found.facts, indent=2, ensure_ascii=False) + "\n")
@@ -221,7 +219,7 @@ def _score(
     return {"truth": "painted, which is not tissue", **found.scores.to_dict()}
 
 
-def _about(settings: ModelSettings, prompt: Prompt, scale_pass: ScalePass) -> dict[str, Any]:
+def _about(settings: ModelSettings, prompt: Prompt) -> dict[str, Any]:
     """Describe what is verified, and where, without a name of the machine or of its user."""
     spec = MODELS.get(settings.name).spec
     return {
@@ -231,8 +229,6 @@ def _about(settings: ModelSettings, prompt: Prompt, scale_pass: ScalePass) -> di
         "purpose": spec.purpose,
         "published": spec.published or None,
         "prompt": prompt.name,
-        "field_um": scale_pass.field_um,
-        "read_mpp_um": scale_pass.read_mpp,
         "machine": {**machine_facts(), "cores": os.cpu_count()},
         "versions": versions(RunSettings(model=settings), ""),
     }
