@@ -151,6 +151,11 @@ class Segmenter(ABC):
         return {}
 
     @classmethod
+    def recorded_sha256(cls) -> str | None:
+        """Return the hash that the installed weights must have, by what came with them; None if nothing says so."""
+        return None
+
+    @classmethod
     def card(cls) -> str:
         """Return a short model card: training data and performance; empty if there is none."""
         return ""

@@ -11,7 +11,7 @@ from wsi_parse.cautions import Caution, style_from_few_pixels
 from wsi_parse.errors import SettingsError, UnknownPromptError
 from wsi_parse.models.contract import ModelSpec, State
 from wsi_parse.models.device_segmenter import DeviceSegmenter
-from wsi_parse.models.mini.card import short_card
+from wsi_parse.models.mini.card import figures, short_card
 from wsi_parse.models.mini.facts import (
     CLASS_OF,
     CLASS_STRIDE,
@@ -61,6 +61,11 @@ class MiniModel(DeviceSegmenter):
     def find_weights(cls, settings: ModelSettings) -> Weights:
         """Find the weights in the package, or take a file; see :class:`wsi_parse.models.contract.Segmenter`."""
         return Weights.of_file(settings.weights or EMBEDDED)
+
+    @classmethod
+    def recorded_sha256(cls) -> str:
+        """Return the hash of the network that the figures of the model card were measured with."""
+        return str(figures()["weights_sha256"])
 
     @classmethod
     def card(cls) -> str:
