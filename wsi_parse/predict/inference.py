@@ -87,7 +87,7 @@ def predict_block(
         max(box.right for box in boxes),
         max(box.bottom for box in boxes),
     )
-    read = slide.read_readable(around, selection.grid.frame)
+    read = slide.read_readable(around, selection.grid.frame, selection.grid.overlap_px)
     unreadable = Unreadable(read.unknown, read.tiles_level0)
     if read.error and not slide.options.skip_unreadable and is_needed(unreadable, selection.grid.frame, roi):
         raise read.error
