@@ -127,8 +127,8 @@ class ModelSettings(Section):
     )
     organ: str | None = Field(
         None,
-        description="Organ of the tissue: breast, colon, … Models that read words read it; for mini, it decides from "
-        "which probability on a class is sure.",
+        description="Organ of the tissue: breast, colon, … Models that read words read it; for others, it may "
+        "decide from which probability on a class is sure.",
     )
 
 
