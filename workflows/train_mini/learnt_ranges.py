@@ -1,6 +1,6 @@
-"""Measure what the training tiles look like, for confidence.json: on a slide outside of it, classes are less sure.
+"""Measure what the tiles of a training look like, for confidence.json: on a slide outside of it, classes are less sure.
 
-python -m workflows.train_mini.learnt_ranges DATA [--settings FILE] [--confidence FILE]
+python -m workflows.train_mini.learnt_ranges DATA OUT [--confidence FILE]
 """
 
 import argparse
@@ -12,27 +12,37 @@ import numpy as np
 
 from workflows.train_mini.readers import read_set
 from workflows.train_mini.settings import TrainingSettings
-from workflows.train_mini.tiles import Tile, held_out
+from workflows.train_mini.tiles import Tile
 from wsi_parse.files import write_text
 from wsi_parse.models.mini.appearance import appearance_of
 from wsi_parse.models.mini.facts import READ_MPP
 from wsi_parse.tissue.samples import Sample
 
-_SETTINGS = Path(__file__).with_name("train.yaml")
-# In one small tile, the size of spots depends on few of them.
+# Percentiles between which a number lies. In one small tile, the size of spots depends on few of them.
 _PERCENT = {"strength": (1, 99), "white": (1, 99), "sharpness": (1, 99), "nuclear_area_um2": (5, 95)}
+# A network hardly learns the look of a set with a smaller share of the crops.
+_LEAST_SHARE = 0.1
 Ranges = dict[str, tuple[float, float]]
 
 
-def learnt_ranges(settings: TrainingSettings, data: Path) -> Ranges:
-    """Return the ranges of the tiles that classes are learnt from; a set without classes teaches none."""
+def learnt_ranges(data: Path, out: Path) -> Ranges:
+    """Return the ranges of the tiles that a training learnt from.
+
+    Parameters
+    ----------
+    data : Path
+        Folder of the data sets.
+    out : Path
+        Folder of the training, where settings.json and data.json say what it learnt from.
+    """
+    noted = json.loads((out / "settings.json").read_text(encoding="utf-8"))
+    groups = json.loads((out / "data.json").read_text(encoding="utf-8"))
+    settings = TrainingSettings.model_validate({name: noted[name] for name in TrainingSettings.model_fields})
     found = []
     for name, of_set in settings.sets.items():
-        if of_set.share:
-            tiles = read_set(name, of_set, data)
-            out = held_out(tiles, of_set)
-            teaching = [t for t in tiles if t.group not in out and (t.classes is not None or of_set.guess_classes)]
-            found += [ranges_of(teaching)] if teaching else []
+        if of_set.share >= _LEAST_SHARE:
+            learnt = set(groups[name]["learnt"])
+            found.append(ranges_of([tile for tile in read_set(name, of_set, data) if tile.group in learnt]))
     return widest(found)
 
 
@@ -67,10 +77,10 @@ def main() -> None:
     """Print the ranges, or put them into a confidence.json."""
     parser = argparse.ArgumentParser(prog="python -m workflows.train_mini.learnt_ranges", description=__doc__)
     parser.add_argument("data", type=Path, help="folder of the data sets")
-    parser.add_argument("--settings", type=Path, default=_SETTINGS, help="YAML file; default: train.yaml")
+    parser.add_argument("out", type=Path, help="folder of the training")
     parser.add_argument("--confidence", type=Path, help="confidence.json whose ranges are to be replaced")
     given = parser.parse_args()
-    ranges = learnt_ranges(TrainingSettings.load(given.settings), given.data)
+    ranges = learnt_ranges(given.data, given.out)
     print(json.dumps(ranges, indent=1))
     if given.confidence:
         content = json.loads(given.confidence.read_text(encoding="utf-8"))

@@ -42,9 +42,9 @@ def limitation_of(recipes: Sequence[Recipe], confidence: Confidence, settings: M
 
 
 def _reached(confidence: Confidence, lines: Mapping[str, float]) -> str:
-    """Say how often sure classes were right where their lines were chosen."""
+    """Say how often sure classes were right on tissue that was not learnt from."""
     reached = [confidence.reached[name][0] for name in lines if name in confidence.reached and lines[name] < NEVER_SURE]
-    return f"right in {min(reached):.0%} or more where that was chosen" if reached else "not calibrated"
+    return f"right in {min(reached):.0%} or more on tissue kept apart" if reached else "not calibrated"
 
 
 def short_card() -> str:
@@ -91,7 +91,7 @@ def _sure(confidence: Confidence) -> str:
         if line < NEVER_SURE and name in confidence.reached
     ]
     if reached:
-        words += f" Share of sure nuclei that were right where this was chosen: {', '.join(reached)}."
+        words += f" Share of sure nuclei that were right, on tissue kept apart: {', '.join(reached)}."
     else:
         words += " This was not calibrated: how often a sure class is right is not known of other tissue."
     if confidence.organs:

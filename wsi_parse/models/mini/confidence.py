@@ -50,7 +50,7 @@ class Confidence(BaseModel):
     lines: Lines
     """Class to the lowest mean probability over a nucleus at which it is sure; null: it is never sure."""
     reached: dict[str, tuple[float, float, float]] = {}
-    """Class to the share of its sure nuclei that were right, and the 95 % interval of that."""
+    """Class to the share of its sure nuclei that were right on tissue kept apart, and the 95 % interval of that."""
     organs: dict[str, Lines] = {}
     """Organ to lines that replace those above, for the classes that it names."""
     learnt: dict[str, tuple[float, float]] = {}
