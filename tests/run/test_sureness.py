@@ -16,6 +16,7 @@ from wsi_parse.models.weights import Weights
 from wsi_parse.prompts import Prompt
 from wsi_parse.run.manifest import RunManifest
 from wsi_parse.run.pipeline import run_slide
+from wsi_parse.run.resolve import resolve
 from wsi_parse.run.sureness import passes_on_slide, raised_note, sure_from, training_cautions
 from wsi_parse.settings import ObjectSettings, RunSettings
 
@@ -141,3 +142,20 @@ class TestRuns:
         assert any(note.startswith("Because of its cautions") for note in unlike.notes)
         stored = json.loads((slide.parent / "out" / "run.json").read_text())
         assert stored["passes"][0]["sure_from"] == unlike.passes[0]["sure_from"]
+
+
+class TestNotes:
+    def notes(self, model: str, *overrides: str, organ: str | None = None) -> str:
+        settings = RunSettings.load(
+            None, overrides, prompts=("neoplastic cells",), model={"name": model, "organ": organ}
+        )
+        return " ".join(resolve(settings).notes)
+
+    def test_an_organ_is_ignored_by_models_that_do_not_use_it(self) -> None:
+        assert "--organ is ignored" not in self.notes("mini", organ="colon")
+        settings = RunSettings.load(prompts=("nuclei",), model={"name": "stain", "organ": "colon"})
+        assert "--organ is ignored, because the model stain does not use it." in resolve(settings).notes
+
+    def test_a_line_of_the_user_is_said_to_replace_those_of_the_model(self) -> None:
+        assert "A class is sure from a probability of 0.9 on" in self.notes("mini", "objects.min_class_probability=0.9")
+        assert "objects.min_class_probability" not in self.notes("mini")

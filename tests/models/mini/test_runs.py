@@ -86,6 +86,13 @@ class TestMissionsLine:
         provenance = pq.read_schema(folder / "objects.parquet").metadata[b"wsi_parse"]
         assert limitation in json.loads(provenance)["limitations"]
 
+    def test_a_clean_slide_is_questioned_for_what_is_asked_alone(self, missions_line: tuple[str, Path]) -> None:
+        """No organ is named, and on skin without tumour most are unsure; the slide itself is like the training."""
+        words, folder = missions_line
+        codes = [caution["code"] for caution in RunManifest.load(folder).cautions]
+        assert codes == ["normal-breast", "mostly-unsure"]
+        assert words.count("Nuclei of normal breast ducts are like neoplastic ones to mini") == 1
+
     def test_the_caution_is_told_again_of_a_result_that_was_there(
         self, missions_line: tuple[str, Path], cmu1: Path
     ) -> None:
