@@ -78,6 +78,8 @@ class TestOwnWeights:
         assert lines_of(planned(*words, weights=own, organ=" Mamma")) == [NEVER_SURE, NEVER_SURE, 0.6, 0.6]
         assert lines_of(planned(*words, weights=own, organ="colon")) == [0.71, 0.9, 0.6, 0.6]
         assert lines_of(planned(*words, weights=own, organ="lung")) == [0.71, NEVER_SURE, 0.6, 0.6]
+        told = [planned("neoplastic cells", weights=own, organ=organ).notes[0] for organ in ("lung", "Breast", None)]
+        assert ["For lung, there are no lines of its own" in note for note in told] == [True, False, False]
         of_prompt = planned("epithelial cells in colon pathology", weights=own, organ="breast")
         assert lines_of(of_prompt) == [0.9], "the organ that the words name"
 

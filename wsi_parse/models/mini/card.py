@@ -38,7 +38,11 @@ def limitation_of(recipes: Sequence[Recipe], confidence: Confidence, settings: M
         if recipe.class_channel is not None and recipe.min_class_probability is not None
     }
     first = f"Experimental: {sure_words(lines)} ({_reached(confidence, lines)}); {NORMAL_TISSUE}."
-    return f"{first} {LIMITATION if settings.weights is None else LIMITATION_OF_OWN}"
+    without = settings.organ is not None and not confidence.lines_of(settings.organ)
+    of_organ = (
+        f" For {settings.organ}, there are no lines of its own: those for any tissue are used." if without else ""
+    )
+    return f"{first}{of_organ} {LIMITATION if settings.weights is None else LIMITATION_OF_OWN}"
 
 
 def _reached(confidence: Confidence, lines: Mapping[str, float]) -> str:

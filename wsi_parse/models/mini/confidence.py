@@ -72,9 +72,13 @@ class Confidence(BaseModel):
 
     def line(self, class_name: str, organ: str | None) -> float:
         """Return the line of a class in an organ, or in any tissue; :data:`NEVER_SURE` where it is never sure."""
-        lines = self.lines | self.organs.get(organ_name(organ or ""), {})
-        line = lines[class_name]
+        line = (self.lines | self.lines_of(organ))[class_name]
         return NEVER_SURE if line is None else line
+
+    def lines_of(self, organ: str | None) -> Lines:
+        """Return the lines that an organ has of its own; empty if there are none."""
+        wanted = organ_name(organ or "")
+        return next((lines for name, lines in self.organs.items() if organ_name(name) == wanted), {})
 
     def ranges(self) -> tuple[LearntRange, ...]:
         """Return what a slide must look like for the lines to hold."""
