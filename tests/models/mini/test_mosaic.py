@@ -9,7 +9,7 @@ import shapely
 
 from tests.shared import shared_data_root
 from workflows.train_mini.measure import MATCH_UM, MIN_NUCLEUS_UM2, centres_um, predict, segmented
-from workflows.train_mini.settings import TrainingSettings
+from workflows.train_mini.splits import SPLITS, read_splits
 from wsi_parse.evaluate import f1_score, match_centres
 from wsi_parse.geometry import Box
 from wsi_parse.models.mini.facts import EMBEDDED, READ_MPP
@@ -22,7 +22,6 @@ from wsi_parse.slides import open_slide
 pytestmark = pytest.mark.whole
 
 MPP, SIDE_PX = 0.25, 512
-SETTINGS = Path(__file__).resolve().parents[3] / "workflows" / "train_mini" / "train.yaml"
 
 
 def centres_px(path: Path) -> np.ndarray:
@@ -54,7 +53,7 @@ def folder() -> Path:
 @pytest.fixture(scope="module")
 def placed(folder: Path) -> list[tuple[str, tuple[int, int]]]:
     """Names and corners (x, y) of the tiles never trained on; some lie there twice."""
-    out = TrainingSettings.load(SETTINGS).sets["tnbc"].held_out
+    out = [group for (name, group), role in read_splits(SPLITS).items() if name == "tnbc" and role == "report"]
     sources = json.loads((folder / "tnbc_mosaic_sources.json").read_text())
     return [(Path(name).stem, (x, y)) for name, y, x in sources if name.partition("_")[0] in out]
 
