@@ -11,7 +11,8 @@ from wsi_parse.files import CHECK_RIGHTS
 from wsi_parse.gates import check_input
 from wsi_parse.registry import READERS, plugin_named
 from wsi_parse.slides.base import Level, Reader, SlideInfo, claims, has_ending
-from wsi_parse.slides.slide import Slide, SlideOptions
+from wsi_parse.slides.options import SlideOptions
+from wsi_parse.slides.slide import Slide
 
 _OVERVIEW_PX = 512
 # 100 mm of glass at 0.05 µm per pixel.

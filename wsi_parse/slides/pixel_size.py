@@ -7,8 +7,8 @@ from wsi_parse.cautions import Caution, pixels_not_square, unusual_pixel_size
 from wsi_parse.errors import PixelSizeError
 from wsi_parse.settings.bounds import is_usual_pixel_size, pixel_size_problem
 from wsi_parse.slides.base import PixelSize, SlideInfo
+from wsi_parse.slides.options import SlideOptions
 from wsi_parse.slides.pixel_size_tags import PRINTING
-from wsi_parse.slides.slide import SlideOptions
 
 DISAGREES = 0.02
 # 72, 96, 150, 300, 600 and 1200 dots per inch give 21 to 353 um: a resolution for printing.

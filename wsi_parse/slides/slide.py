@@ -3,7 +3,6 @@
 import math
 import weakref
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
 from functools import partial
 from numbers import Integral, Real
 from pathlib import Path
@@ -16,11 +15,11 @@ from PIL import Image
 from wsi_parse.errors import SlideLostError, SlideReadError, UsageError
 from wsi_parse.geometry import Box, Frame
 from wsi_parse.registry import plugin_named
-from wsi_parse.settings.sections import SlideSettings
 from wsi_parse.slides.base import PixelSize, Reader, SlideInfo, TileReader, read_level
 from wsi_parse.slides.cached_tiles import PROMISED_BYTES
 from wsi_parse.slides.lattice import SAME_SCALE, WHITE, box_on_slide, read_lattice, read_lattice_by_tile, steps_of
 from wsi_parse.slides.no_pixel_size import no_pixel_size
+from wsi_parse.slides.options import SlideOptions
 from wsi_parse.slides.readable import Readable, TolerantReader, unknown_in
 
 # A result of more pixels, 12 GB, is a mistake.
@@ -38,38 +37,6 @@ _BOXES_AT_ONCE = 2
 
 # Reads a box of a level, given by its index.
 _ReadLevel = Callable[[int, Box], NDArray[np.uint8]]
-
-
-@dataclass(frozen=True)
-class SlideOptions:
-    """How to open a slide.
-
-    Parameters
-    ----------
-    mpp : float or None
-        Microns per level-0 pixel, for a file that has no pixel size.
-    override_mpp : bool
-        Use `mpp` even if the file has another pixel size.
-    reader : str or None
-        Name of the reader to use; None tries all.
-    skip_unreadable : bool
-        Where stored tiles are damaged, `read` gives white instead of an error; :meth:`Slide.read_readable` says where.
-
-    Examples
-    --------
-    >>> SlideOptions(mpp=0.25)
-    SlideOptions(mpp=0.25, override_mpp=False, reader=None, skip_unreadable=False)
-    """
-
-    mpp: float | None = None
-    override_mpp: bool = False
-    reader: str | None = None
-    skip_unreadable: bool = False
-
-    @classmethod
-    def of(cls, settings: SlideSettings) -> "SlideOptions":
-        """Take the options from the settings of a run."""
-        return cls(settings.mpp, settings.override_mpp, settings.reader, settings.skip_unreadable)
 
 
 class Slide:
