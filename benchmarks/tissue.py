@@ -20,7 +20,8 @@ from scipy.ndimage import binary_dilation, gaussian_filter
 
 from wsi_parse.settings import ObjectSettings, TissueSettings
 from wsi_parse.slides import open_slide
-from wsi_parse.slides.slide import Slide, SlideOptions
+from wsi_parse.slides.options import SlideOptions
+from wsi_parse.slides.slide import Slide
 from wsi_parse.tissue.detection import detect_tissue, tissue_in_image
 from wsi_parse.tissue.light import mean_density
 from wsi_parse.tissue.mask import TissueMask
