@@ -4,11 +4,10 @@ import numpy as np
 import pytest
 
 from tests.shared import shared_data_root
-from workflows.train_mini.measure import READ_MPP
 from workflows.train_mini.parts import LARGE_UM2, Parts, parts_of, parts_of_tiles
 from workflows.train_mini.readers import read_set
 from workflows.train_mini.settings import SetSettings
-from wsi_parse.models.mini.facts import EMBEDDED
+from wsi_parse.models.mini.facts import EMBEDDED, READ_MPP
 from wsi_parse.models.mini.network import fuse
 from wsi_parse.models.mini.weights import load_network
 
