@@ -20,8 +20,9 @@ class Channel:
     ----------
     name : str
     kind : {"probability", "distance", "class"}
-        "probability": of the target. "distance" (optional): higher towards the middle of a cell, 0 at its border; two
-        maxima separate touching cells if the lower one is a tenth of the range above their saddle. "class":
+        "probability": of the target. "distance" (optional): higher towards the middle of a cell, 0 at its border,
+        with the same range in cells of every size; two maxima separate touching cells if the valley between them is
+        deep enough for the width of the mask there and its probability (`wsi_parse/objects/split.py`). "class":
         probability of one class, given a cell.
     stride : int
         Read pixels per output pixel; divides the tile and the overlap.

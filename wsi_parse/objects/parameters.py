@@ -9,6 +9,8 @@ from wsi_parse.settings import ObjectSettings
 
 # Distances between pixel centres make an expanded disc too small by this much, which is added.
 _CENTRES_PX = 0.25
+# Lymphocytes and the nuclei of small tumour cells lie within this distance of their edge.
+_USUAL_DEPTH_UM = 2.0
 
 
 @dataclass(frozen=True)
@@ -56,6 +58,7 @@ class ObjectParameters:
             max_radius=math.ceil(settings.max_cell_radius_um / frame.mpp_x),
             seed_merge_radius=settings.seed_merge_radius_um / frame.mpp_x,
             distance_cap=max(2, round(settings.distance_cap_um / frame.mpp_x)),
+            usual_depth=max(1, round(_USUAL_DEPTH_UM / frame.mpp_x)),
         )
         return cls(
             settings.threshold * 255,

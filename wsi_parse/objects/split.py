@@ -5,9 +5,16 @@ distance channel) by steps to its highest neighbour, up to a maximum. A maximum 
 one nearby climbs on to that one; the remaining maxima are seeds, and a cell consists of all pixels that climbed to
 one seed. Every step looks at a fixed radius, all numbers are whole, and ties are decided by position. So two windows
 that both contain the path of a pixel agree about it, and a cell is kept only by the window that owns its seed.
+
+Which saddle is shallow scales with the cell. On the distance to the edge of the mask it is a share of the height, so it
+does that by itself. A model's distance channel has the same range in every nucleus, but more maxima in a large one.
+There, the valley between two maxima may be the deeper, the wider the mask is all the way between them, as long as the
+probability stays high: at a border of two nuclei it falls, and mostly the mask has a neck.
 """
 
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,10 +28,17 @@ _NEIGHBOURS = [(y, x) for y in (-1, 0, 1) for x in (-1, 0, 1)]
 # A maximum joins a higher one if the saddle between them is at least this share of its own height ...
 _SADDLE_SHARE = (17, 20)
 _SMOOTHING_PX = 2
-# ... or, on a model's distance channel, less than a tenth of the channel's range below it: its h-maxima.
+# ... or, on a model's distance channel, less than this share of the channel's range below it, times the fourth power of
+# the lowest probability between them, times the squared distance to the edge between them, of which that in a usual
+# nucleus counts as 1, less does not count, and more than twice the distance neither.
+_VALLEY_SHARE = (4, 25)
+_DEEPEST = 2
 _DISTANCE_SCALE = 8
-_SHALLOW_HEIGHT = 255 * _DISTANCE_SCALE * 4 ** (2 * _SMOOTHING_PX) // 10
+_DISTANCE_RANGE = 255 * _DISTANCE_SCALE * 4 ** (2 * _SMOOTHING_PX)
 _DIRECTION_BITS = 4
+# Tells of pairs of maxima (row, column), the lower and the higher one, whether they are of one cell, by so many steps
+# between them.
+_AreOne = Callable[[NDArray[np.int64], NDArray[np.int64], int], NDArray[np.bool_]]
 
 
 @dataclass(frozen=True)
@@ -39,16 +53,21 @@ class SplitParameters:
         Maxima nearer to each other than this may be joined.
     distance_cap : int
         Largest distance to the edge of the mask that is distinguished.
+    usual_depth : int
+        Distance to the edge in a nucleus of usual size. On a model's distance channel, maxima are joined over deeper
+        valleys if the edge of the mask is farther than this all the way between them.
     """
 
     max_radius: int
     seed_merge_radius: float
     distance_cap: int
+    usual_depth: int
 
     @property
     def halo(self) -> int:
         """Margin around a chunk, in pixels, on which the split of its cells depends."""
-        return self.max_radius + int(np.ceil(self.seed_merge_radius)) + 2 * self.distance_cap + _SMOOTHING_PX + 2
+        to_edge = max(2 * self.distance_cap, _DEEPEST * self.usual_depth)
+        return self.max_radius + int(np.ceil(self.seed_merge_radius)) + to_edge + _SMOOTHING_PX + 2
 
 
 def label_cells(
@@ -84,12 +103,14 @@ def label_cells(
     pixels = np.flatnonzero(inside)
     if not len(pixels):
         return labels, np.empty((0, 2), np.int64)
-    height = landscape(probability, inside, distance, parameters.distance_cap)
+    height = np.where(inside, landscape(probability, inside, distance, parameters.distance_cap), 0)
     parent = _climb(height, inside, pixels)
     tops = np.flatnonzero(parent == np.arange(len(pixels)))
-    parent[tops] = tops[
-        _join(height, inside, pixels[tops], parameters.seed_merge_radius, of_model=distance is not None)
-    ]
+    if distance is None:
+        are_one: _AreOne = partial(_share_a_ridge, height)
+    else:
+        are_one = partial(_share_a_nucleus, height, probability, inside, parameters.usual_depth)
+    parent[tops] = tops[_join(height, pixels[tops], parameters.seed_merge_radius, are_one)]
     seed, farthest = _follow(parent, pixels, inside.shape[1])
     row, column = np.divmod(pixels, inside.shape[1])
     area = core.relative_to(window)
@@ -158,43 +179,96 @@ def _climb(height: NDArray[np.int32], inside: NDArray[np.bool_], pixels: NDArray
     return index.take(corner + steps[taken] - (width + 3)).astype(np.int64)
 
 
-def _join(
-    height: NDArray[np.int32], inside: NDArray[np.bool_], tops: NDArray[np.int64], distance: float, *, of_model: bool
-) -> NDArray[np.int64]:
+def _join(height: NDArray[np.int32], tops: NDArray[np.int64], distance: float, are_one: _AreOne) -> NDArray[np.int64]:
     """Return for each maximum the index of the higher one that it climbs on to; its own if it is a seed."""
     own = np.arange(len(tops))
-    row, column = np.divmod(tops, inside.shape[1])
-    points = np.stack([row, column], axis=1)
+    points = np.stack(np.divmod(tops, height.shape[1]), axis=1)
     pairs = KDTree(points).query_pairs(distance, output_type="ndarray")
     if not len(pairs):
         return own
-    heights = height.ravel()[tops].astype(np.int64)
     # Maxima are ordered by height, then by position (row-major, as in the climb).
     rank = np.empty(len(tops), np.int64)
-    rank[np.lexsort((-tops, heights))] = own
-    swap = rank[pairs[:, 0]] > rank[pairs[:, 1]]
-    low = np.where(swap, pairs[:, 1], pairs[:, 0])
-    high = np.where(swap, pairs[:, 0], pairs[:, 1])
-    saddle = _lowest_between(np.where(inside, height, 0), points[low], points[high], int(np.ceil(distance)))
-    if of_model:
-        shallow = heights[low] - saddle < _SHALLOW_HEIGHT
-    else:
-        shallow = saddle.astype(np.int64) * _SADDLE_SHARE[1] >= heights[low] * _SADDLE_SHARE[0]
-    low, high = low[shallow], high[shallow]
+    rank[np.lexsort((-tops, height.ravel()[tops]))] = own
+    pairs = np.where((rank[pairs[:, 0]] < rank[pairs[:, 1]])[:, None], pairs, pairs[:, ::-1])
+    low, high = pairs[are_one(points[pairs[:, 0]], points[pairs[:, 1]], int(np.ceil(distance)))].T
     order = np.lexsort((rank[high], low))
     own[low[order]] = high[order]
     return own
 
 
+def _share_a_ridge(
+    height: NDArray[np.int32], low: NDArray[np.int64], high: NDArray[np.int64], steps: int
+) -> NDArray[np.bool_]:
+    """Return for each pair of maxima (row, column) on the distance to the edge whether they belong to one cell."""
+    least = height[low[:, 0], low[:, 1]] * np.int64(_SADDLE_SHARE[0])
+    result = np.zeros(len(low), np.bool_)
+    possible = np.arange(len(low))
+    for parts in _half_way_first(steps):
+        saddle = _lowest_between(height, low[possible], high[possible], parts, steps)
+        possible = possible[saddle * np.int64(_SADDLE_SHARE[1]) >= least[possible]]
+    result[possible] = True
+    return result
+
+
+def _share_a_nucleus(
+    height: NDArray[np.int32],
+    probability: NDArray[np.uint8],
+    inside: NDArray[np.bool_],
+    usual_depth: int,
+    low: NDArray[np.int64],
+    high: NDArray[np.int64],
+    steps: int,
+) -> NDArray[np.bool_]:
+    """Return for each pair of maxima (row, column) on a model's distance channel whether they belong to one nucleus."""
+    top = height[low[:, 0], low[:, 1]].astype(np.int64)
+    limit = _DEEPEST * usual_depth
+    result = np.zeros(len(low), np.bool_)
+    possible = np.arange(len(low))
+    for parts in _half_way_first(steps):
+        line = low[possible], high[possible], parts, steps
+        valley = (top[possible] - _lowest_between(height, *line)) * (_VALLEY_SHARE[1] * 255**2 * usual_depth**2)
+        square = _lowest_between(probability, *line).astype(np.int64) ** 2 // 255
+        allowed = square**2 * (_VALLEY_SHARE[0] * _DISTANCE_RANGE)
+        passes = valley < allowed * limit**2
+        possible, valley, allowed = possible[passes], valley[passes], allowed[passes]
+    # The distance to the edge is only measured where it decides.
+    shallow = valley < allowed * usual_depth**2
+    result[possible[shallow]] = True
+    rest = possible[~shallow]
+    quarters = [(low[rest] * (4 - part) + high[rest] * part) // 4 for part in (1, 2, 3)]
+    narrowest = np.min([_squared_distance_to_edge(inside, points, limit) for points in quarters], axis=0)
+    result[rest] = valley[~shallow] < allowed[~shallow] * narrowest
+    return result
+
+
+def _half_way_first(steps: int) -> tuple[Iterable[int], ...]:
+    """Return the parts of a line to look at: first its middle, because most pairs already fail there; then all."""
+    return [steps // 2], range(1, steps)
+
+
+def _squared_distance_to_edge(inside: NDArray[np.bool_], points: NDArray[np.int64], limit: int) -> NDArray[np.int64]:
+    """Return the squared distance from each pixel (row, column) to the nearest one outside the mask, up to limit²."""
+    row, column = np.mgrid[-limit : limit + 1, -limit : limit + 1].reshape(2, -1)
+    squared = row**2 + column**2
+    near = squared < limit**2
+    rows = np.clip(points[:, :1] + row[near], 0, inside.shape[0] - 1)
+    columns = np.clip(points[:, 1:] + column[near], 0, inside.shape[1] - 1)
+    return np.where(inside[rows, columns], limit**2, squared[near]).min(axis=1, initial=limit**2)
+
+
 def _lowest_between(
-    height: NDArray[np.int32], start: NDArray[np.int64], stop: NDArray[np.int64], steps: int
+    values: NDArray[np.int32] | NDArray[np.uint8],
+    start: NDArray[np.int64],
+    stop: NDArray[np.int64],
+    parts: Iterable[int],
+    steps: int,
 ) -> NDArray[np.int32]:
-    """Return the lowest height on the straight line between each pair of pixels (row, column)."""
+    """Return the lowest value on some parts of the way from one pixel (row, column) to the other, for each pair."""
     lowest = np.full(len(start), np.iinfo(np.int32).max, np.int32)
-    for step in range(1, steps):
-        # Whole-number rounding of start + (stop - start) * step / steps, half up.
-        point = (2 * (start * (steps - step) + stop * step) + steps) // (2 * steps)
-        np.minimum(lowest, height[point[:, 0], point[:, 1]], out=lowest)
+    for part in parts:
+        # Whole-number rounding of start + (stop - start) * part / steps, half up.
+        point = (2 * (start * (steps - part) + stop * part) + steps) // (2 * steps)
+        np.minimum(lowest, values[point[:, 0], point[:, 1]], out=lowest)
     return lowest
 
 

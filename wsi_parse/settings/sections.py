@@ -181,7 +181,7 @@ class ObjectSettings(Section):
         description="Pixels farther than this from the seed (the middle) of a cell do not belong to it.",
     )
     seed_merge_radius_um: float = Field(
-        8.0,
+        12.0,
         gt=0,
         le=500,
         description="Seeds that are closer than this make one cell, unless the shape is narrow between them.",
