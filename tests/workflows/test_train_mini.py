@@ -16,14 +16,15 @@ from PIL import Image
 from safetensors.torch import load_file
 
 from tests.shared import shared_data_root
-from workflows.train_mini.card import with_intervals
 from workflows.train_mini.checks import check
 from workflows.train_mini.corrected import class_of, read_corrected
 from workflows.train_mini.crops import Crops, relative_distance, source_of
 from workflows.train_mini.failures import draw_failures
+from workflows.train_mini.figures import class_figures, figures
+from workflows.train_mini.intervals import with_intervals
 from workflows.train_mini.loop import schedule
 from workflows.train_mini.losses import TensorBatch, losses
-from workflows.train_mini.measure import Scores, class_figures, figures, predict, score
+from workflows.train_mini.measure import Scores, predict, score
 from workflows.train_mini.readers import read_set
 from workflows.train_mini.settings import SetSettings, TrainingSettings
 from workflows.train_mini.tiles import TILE_MPP, UNKNOWN, Tile, held_out
