@@ -27,7 +27,8 @@ from workflows.train_mini.losses import TensorBatch, losses
 from workflows.train_mini.measure import Scores, predict, score
 from workflows.train_mini.readers import read_set
 from workflows.train_mini.settings import SetSettings, TrainingSettings
-from workflows.train_mini.tiles import TILE_MPP, UNKNOWN, Tile, held_out
+from workflows.train_mini.splits import Use, uses
+from workflows.train_mini.tiles import TILE_MPP, UNKNOWN, Tile
 from wsi_parse.geometry import Box
 from wsi_parse.models.mini.facts import CLASSES, EMBEDDED, READ_MPP
 from wsi_parse.models.mini.network import MiniNetwork, fuse
@@ -67,7 +68,10 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def tiles(folder: Path) -> list[Tile]:
-    return read_set("own", SetSettings(reader="corrected", folder=".", mpp=0.25, share=1), folder)
+    return read_set("own", OWN, folder)
+
+
+OWN = SetSettings(reader="corrected", folder=".", mpp=0.25, share=1)
 
 
 def settings_of(**more: object) -> TrainingSettings:
@@ -151,12 +155,13 @@ class TestTiles:
 
     def test_a_group_is_held_out_whole(self, tiles: list[Tile]) -> None:
         settings = settings_of().sets["own"]
-        assert held_out(tiles, settings) == {"patient_1"}
+        assert uses(tiles, settings, {}, None) == {"patient_0": Use.LEARNT, "patient_1": Use.HELD_OUT}
         with pytest.raises(SystemExit, match="patient_7"):
-            held_out(tiles, settings.model_copy(update={"held_out": ("patient_7",)}))
+            uses(tiles, settings.model_copy(update={"held_out": ("patient_7",)}), {}, None)
 
     def test_a_set_without_share_is_held_out_altogether(self, tiles: list[Tile]) -> None:
-        assert held_out(tiles, SetSettings(reader="corrected", folder=".", mpp=0.25)) == {"patient_0", "patient_1"}
+        without = SetSettings(reader="corrected", folder=".", mpp=0.25)
+        assert set(uses(tiles, without, {}, None).values()) == {Use.HELD_OUT}
 
 
 class TestChecks:
@@ -181,10 +186,9 @@ class TestChecks:
 
     @pytest.mark.parametrize("swap", [False, True])
     def test_real_sets(self, swap: bool) -> None:
-        data = shared_data_root() / "nuclei"
-        for name, settings in TrainingSettings.load(TRAINING / "train.yaml").sets.items():
-            tiles = read_set(name, settings, data)[:30]
-            if swap:
+        for name, settings in TrainingSettings.load(TRAINING / "points.yaml").sets.items():
+            tiles = read_set(name, settings, shared_data_root())[:30]
+            if swap and any(tile.nuclei.any() for tile in tiles):
                 with pytest.raises(SystemExit, match="swapped"):
                     check([replace(tile, image=tile.image[..., ::-1]) for tile in tiles])
             else:
@@ -193,7 +197,7 @@ class TestChecks:
 
 class TestCrops:
     def test_a_batch_depends_on_seed_and_number_only(self, tiles: list[Tile]) -> None:
-        sources = [source_of(tile, 1.0) for tile in tiles]
+        sources = [source_of(tile, 1.0, OWN) for tile in tiles]
         one, other = Crops(sources, settings_of()), Crops(sources, settings_of())
         later = list(one.batches(0, 3))[2]
         for first, second in zip(later, other.batch(2), strict=True):
@@ -204,7 +208,7 @@ class TestCrops:
         settings = settings_of(
             batch=8, augment={"swap_style": 0, "density": 0, "blur_um": 0, "noise": 0, "jpeg": 0, "estimate": 0}
         )
-        batch = Crops([source_of(tile, 1.0) for tile in tiles], settings).batch(0)
+        batch = Crops([source_of(tile, 1.0, OWN) for tile in tiles], settings).batch(0)
         red = batch.images[:, 0]
         inside, outside = batch.nucleus > 0.9, batch.nucleus < 0.1
         assert red[inside].mean() > red[outside].mean() + 0.3
@@ -217,7 +221,9 @@ class TestCrops:
         tile = Tile("own", "a", "a", TILE_MPP, np.full((400, 400, 3), 230, np.uint8), nuclei, None)
         crossed = []
         for scale in (0.6, 1.2):
-            crops = Crops([source_of(tile, 1.0, (scale, scale))], settings_of(batch=64))
+            crops = Crops(
+                [source_of(tile, 1.0, OWN.model_copy(update={"scale": (scale, scale)}))], settings_of(batch=64)
+            )
             crossed.append(np.abs(np.diff(crops.batch(0).nucleus > 0.5, axis=2)).mean())
         assert crossed[1] / crossed[0] == pytest.approx(2, rel=0.2)
 
@@ -233,7 +239,7 @@ class TestCrops:
 
 class TestLosses:
     def batch(self, tiles: list[Tile], **changed: object) -> TensorBatch:
-        sources = [source_of(replace(tile, **changed), 1.0) for tile in tiles]
+        sources = [source_of(replace(tile, **changed), 1.0, OWN) for tile in tiles]
         return TensorBatch(Crops(sources, settings_of()).batch(0), torch.device("cpu"))
 
     def gradients(self, batch: TensorBatch, part: str) -> dict[str, float]:
@@ -347,6 +353,6 @@ class TestCommand:
             if "running" not in name
         )
 
-    @pytest.mark.parametrize("name", ["train.yaml", "finetune.yaml"])
+    @pytest.mark.parametrize("name", ["train.yaml", "points.yaml", "finetune.yaml"])
     def test_the_settings_of_the_repository_are_valid(self, name: str) -> None:
         TrainingSettings.load(TRAINING / name)

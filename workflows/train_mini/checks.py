@@ -22,13 +22,27 @@ def check(tiles: Sequence[Tile]) -> None:
         Says what was found, and what to check.
     """
     name = tiles[0].set_name
-    if not any(tile.known_pixels().any() for tile in tiles) or all(tile.centres is not None for tile in tiles):
-        # The truth is boxes, regions or points: there are no outlines to check.
+    if all(tile.centres is not None or tile.tumour is not None for tile in tiles):
+        # The truth is points or regions: there is no nucleus to look at.
         return
+    _check_sizes(tiles)
+    if (excess := np.median([red_excess(tile) for tile in tiles if tile.nuclei.any()])) < 0:
+        raise SystemExit(
+            f"{name}: compared with their surroundings, nuclei absorb more blue light than red "
+            f"({-excess:.2f} in density), but haematoxylin absorbs red. Check whether the colours are swapped (BGR)."
+        )
+
+
+def _check_sizes(tiles: Sequence[Tile]) -> None:
+    """Refuse sets without nuclei, single outlines that are too large, and an implausible median size."""
+    name = tiles[0].set_name
     of_tile = [tile.areas_um2() for tile in tiles]
     areas = np.concatenate(of_tile)
     if not len(areas):
         raise SystemExit(f"{name}: no nucleus is marked. Check the annotations.")
+    if not any(tile.known_pixels().any() for tile in tiles):
+        # The truth is boxes, which are larger than nuclei.
+        return
     for tile, own in zip(tiles, of_tile, strict=True):
         if tile.apart and (size := own.max(initial=0)) > MAX_NUCLEUS_UM2:
             raise SystemExit(
@@ -38,11 +52,6 @@ def check(tiles: Sequence[Tile]) -> None:
         raise SystemExit(
             f"{name}: the median area of the nuclei is {np.median(areas):.0f} µm²; {LIKELY_UM2[0]:g} to "
             f"{LIKELY_UM2[1]:g} µm² are plausible. Check the pixel size (mpp)."
-        )
-    if (excess := np.median([red_excess(tile) for tile in tiles if tile.nuclei.any()])) < 0:
-        raise SystemExit(
-            f"{name}: compared with their surroundings, nuclei absorb more blue light than red "
-            f"({-excess:.2f} in density), but haematoxylin absorbs red. Check whether the colours are swapped (BGR)."
         )
 
 

@@ -77,8 +77,18 @@ def train(
     if step < settings.steps:
         return None
     averaged: MiniNetwork = average.module
+    if start is not None and settings.start_share:
+        _mix(averaged, load_network(start).to(device), settings.start_share)
     averaged.eval()
     return averaged
+
+
+def _mix(network: MiniNetwork, other: MiniNetwork, share: float) -> None:
+    """Average all weights and statistics with those of another network, in place."""
+    with torch.no_grad():
+        for own, others in zip(network.state_dict().values(), other.state_dict().values(), strict=True):
+            if own.is_floating_point():
+                own.lerp_(others, share)
 
 
 def schedule(step: int, settings: TrainingSettings) -> float:

@@ -69,6 +69,9 @@ class TrainingSettings(_Section):
     not_neoplastic: float = Field(
         0.5, ge=0, description="weight of nuclei of which only this is known, relative to neoplastic ones"
     )
+    start_share: float = Field(
+        0.0, ge=0, lt=1, description="share of the initial weights in the result: averaged, they forget less"
+    )
     save_every: int = Field(200, gt=0, description="steps between two checkpoints")
     augment: AugmentSettings = AugmentSettings()
     splits: str | None = Field(

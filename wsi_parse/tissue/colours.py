@@ -33,7 +33,7 @@ LEAST_PINK = 0.03
 # eosin. But then red is absorbed much more than blue, and what is darker is less surely bluer (a correlation of at
 # least -0.61 on the tiles whose red varies less than their blue).
 SWAPPED, SURELY_SWAPPED = 0.88, 0.35
-_DARKER_IS_BLUER, _SURELY_BLUER, _HARDLY_EOSIN = -0.1, -0.7, 0.1
+_DARKER_IS_BLUER, _SURELY_BLUER, _HARDLY_EOSIN = -0.1, -0.7, 0.08
 # Of 177 tiles that were shown as YCbCr, the medians of both chroma bands are 124 to 169, and 170 have less than 0.6 of
 # the spread of the first band in both. No tile of H&E has both: where green and blue vary as little, they are darker.
 _CHROMA, _CHROMA_SPREAD = (110, 180), 0.6
