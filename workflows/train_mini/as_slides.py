@@ -2,7 +2,6 @@
 
 import shutil
 import tempfile
-from collections.abc import Mapping
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -37,18 +36,14 @@ class AsSlides:
     Parameters
     ----------
     weights : Path
-    lines : mapping of str to float or None, optional
-        The probability from which a nucleus of each class is sure, None if it never is; without it, as the run says.
     model : str
         Another model finds nuclei, but no classes.
     """
 
-    def __init__(
-        self, weights: Path | None, lines: Mapping[str, float | None] | None = None, model: str = "mini"
-    ) -> None:
+    def __init__(self, weights: Path | None, model: str = "mini") -> None:
         of_weights = {"weights": weights} if weights is not None else {}
         settings = RunSettings.load(None, list(_OVERRIDES), prompts=("all",), model={"name": model, **of_weights})
-        self._request, self._lines = resolve(settings), lines
+        self._request = resolve(settings)
         self._stack = ExitStack()
         #: Codes of the cautions of each tile that has any.
         self.cautions: dict[str, list[str]] = {}
@@ -79,7 +74,7 @@ class AsSlides:
             self.cautions[f"{tile.set_name} {tile.name}"] = codes
         height, width = tile.nuclei.shape
         shape = (max(1, round(height * tile.mpp / READ_MPP)), max(1, round(width * tile.mpp / READ_MPP)))
-        return found_in(table, tile.mpp, shape, self._lines)
+        return found_in(table, tile.mpp, shape)
 
     def run(self, path: Path, slide: SlideSettings) -> tuple[pa.Table, list[str]]:
         """Run a slide; returns its objects, and the codes of its cautions."""
@@ -99,9 +94,7 @@ def write_slide(tile: Tile, path: Path) -> None:
             file.write(image, photometric="rgb", tile=(256, 256), compression="zlib", subfiletype=kind, metadata=None)
 
 
-def found_in(
-    table: pa.Table, mpp: float, shape: tuple[int, int], lines: Mapping[str, float | None] | None = None
-) -> Found:
+def found_in(table: pa.Table, mpp: float, shape: tuple[int, int]) -> Found:
     """Return the objects of a run as the nuclei of a tile.
 
     Parameters
@@ -112,8 +105,6 @@ def found_in(
         Microns per level-0 pixel.
     shape : two ints
         Of the tile at the read scale.
-    lines : mapping of str to float or None, optional
-        As of :class:`AsSlides`.
     """
     columns = {name: table[name].to_numpy(zero_copy_only=False) for name in _COLUMNS if name in table.column_names}
     outlines = shapely.from_wkb(columns["geometry"])
@@ -123,9 +114,6 @@ def found_in(
     confidence = columns.get("class_probability", np.full(len(large), np.nan))[large].astype(np.float64)
     centres = np.column_stack([columns["centroid_x_level0"], columns["centroid_y_level0"]])[large] * mpp
     sure = ~columns["unsure"][large].astype(bool)
-    if lines is not None:
-        line_of = np.array([np.inf if (line := lines.get(name)) is None else line for name in CLASSES])
-        sure = confidence >= line_of[classes]
     return Found(labels, _painted(outlines, mpp / READ_MPP, shape) > 0, centres, classes, confidence, sure)
 
 

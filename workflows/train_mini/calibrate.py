@@ -57,6 +57,7 @@ class Chosen(NamedTuple):
 class _Counts(NamedTuple):
     """Of one class: for each group and line, the weighted number of nuclei called it, and that of right ones."""
 
+    lines: NDArray[np.float64]
     sets: NDArray[np.str_]
     called: NDArray[np.float64]
     right: NDArray[np.float64]
@@ -69,6 +70,16 @@ def choose(scores: Sequence[Scores]) -> dict[str, Chosen]:
     Every set counts as if it had as many nuclei as any other, of which the truth tells anything.
     """
     return {name: _chosen(_counts(scores, index, LINES)) for index, name in enumerate(CLASSES)}
+
+
+def judge(scores: Sequence[Scores], lines: Mapping[str, float | None]) -> dict[str, Chosen]:
+    """Return what is seen at lines that were chosen before."""
+    result = {}
+    for index, name in enumerate(CLASSES):
+        line = lines.get(name)
+        one = _chosen(_counts(scores, index, LINES if line is None else np.array([line])))
+        result[name] = one._replace(line=line)
+    return result
 
 
 def reached(scores: Sequence[Scores], lines: Mapping[str, float | None]) -> dict[str, list[float]]:
@@ -96,7 +107,7 @@ def _counts(scores: Sequence[Scores], index: int, lines: NDArray[np.float64]) ->
         right[row] += (above & is_right(found, known)[:, None]).sum(axis=0)
     nuclei = called.sum(axis=0).astype(np.int64)
     weight = np.array([1 / max(1, judged_in[name]) for name, _ in groups])[:, None]
-    return _Counts(np.array([name for name, _ in groups]), called * weight, right * weight, nuclei)
+    return _Counts(lines, np.array([name for name, _ in groups]), called * weight, right * weight, nuclei)
 
 
 def _shares(counts: _Counts) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
@@ -120,7 +131,7 @@ def _chosen(counts: _Counts) -> Chosen:
     good = np.flatnonzero(enough & ((low if by_interval else value) >= RIGHT))
     at = int(good[0]) if len(good) else int(np.argmax(np.where(enough, value, -1.0)))
     return Chosen(
-        float(LINES[at]) if len(good) else None,
+        float(counts.lines[at]) if len(good) else None,
         [round(float(one[at]), 3) for one in (value, low, high)] if counts.nuclei[at] else [],
         groups,
         int(counts.nuclei[at]),

@@ -7,23 +7,24 @@ import argparse
 import json
 import re
 import time
-from collections.abc import Collection, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import openslide
 
 from workflows.train_mini.as_slides import AsSlides
-from workflows.train_mini.calibrate import choose, reached, tells_classes
+from workflows.train_mini.calibrate import choose, judge, reached, tells_classes
 from workflows.train_mini.class_curves import draw_precision_recall, draw_reliability
 from workflows.train_mini.failures import draw_failures
 from workflows.train_mini.figures import called, density_ratio, figures
 from workflows.train_mini.intervals import with_intervals
 from workflows.train_mini.looked import LOG_NAME, log_look
 from workflows.train_mini.looks import compare_looks
-from workflows.train_mini.measure import Finder, Scores, compared, found_by
+from workflows.train_mini.measure import Finder, Scores, compared, found_by, with_lines
 from workflows.train_mini.selection import SETTINGS, Selection
 from workflows.train_mini.splits import FOLDS
 from workflows.train_mini.tables import print_figures, write_card
@@ -31,10 +32,9 @@ from workflows.train_mini.tiles import Tile, scaled
 from wsi_parse.errors import UnsupportedSlideError
 from wsi_parse.files import file_sha256, write_text
 from wsi_parse.models.device import choose_device
-from wsi_parse.models.mini.facts import CLASS_OF
+from wsi_parse.models.mini.facts import CLASSES
 from wsi_parse.models.mini.network import fuse
 from wsi_parse.models.mini.weights import load_network
-from wsi_parse.settings import SlideSettings
 
 # A common mistake: 40x tiles with 0.17 µm/px are read as 0.25 µm/px.
 _WRONG_SCALE = 0.25 / 0.17
@@ -136,16 +136,17 @@ def folds_of(of_folds: Sequence[Sequence[Scores]]) -> dict[str, dict[str, list[f
     return result
 
 
-def skin_of(find: AsSlides, data: Path) -> dict[str, float] | None:
+def skin_of(find: Finder, data: Path) -> dict[str, float] | None:
     """Return how many nuclei of skin are called neoplastic, and surely; None where that slide is absent."""
-    path = data / _SKIN
-    if not path.exists():
+    if not (data / _SKIN).exists():
         return None
-    table, _ = find.run(path, SlideSettings())
-    tumour = np.array([CLASS_OF.get(name) == "neoplastic" for name in table["prompt"].to_pylist()])
-    sure = ~table["unsure"].to_numpy(zero_copy_only=False).astype(bool)
-    nuclei = max(1, len(tumour))
-    return {"nuclei": len(tumour), "called": tumour.sum() / nuclei, "surely": (tumour & sure).sum() / nuclei}
+    with openslide.OpenSlide(data / _SKIN) as slide:
+        image = np.asarray(slide.read_region((0, 0), 0, slide.dimensions).convert("RGB"))
+        mpp = float(slide.properties[openslide.PROPERTY_NAME_MPP_X])
+    found = find(Tile("skin", "skin", _SKIN.stem, mpp, image, np.zeros(image.shape[:2], np.int32), None))
+    neoplastic, nuclei = found.classes == CLASSES.index("neoplastic"), max(1, len(found.classes))
+    shares = {"called": neoplastic.sum() / nuclei, "surely": (neoplastic & found.sure).sum() / nuclei}
+    return {"nuclei": len(found.classes), **{name: round(float(share), 4) for name, share in shares.items()}}
 
 
 def write_figures(figures_: dict[str, Any], path: Path) -> None:
@@ -173,7 +174,9 @@ def _arguments() -> argparse.Namespace:
         "--folds", type=Path, nargs=FOLDS, metavar="WEIGHTS", help="five networks, each trained without its fold"
     )
     parser.add_argument(
-        "--confidence", type=Path, help="lines chosen by calibrate; default: they are chosen here, but not used"
+        "--confidence",
+        type=Path,
+        help="lines that calibrate chose; default: sure is what a run with these weights says",
     )
     parser.add_argument("--quick", action="store_true", help="do not run the tiles as slides; not for a card")
     given = parser.parse_args()
@@ -188,24 +191,25 @@ def _arguments() -> argparse.Namespace:
 def main() -> None:
     """Run the command."""
     given = _arguments()
+    lines = lines_of(given.confidence, given.weights) if given.confidence else None
     selection = Selection(given.data, given.settings)
     kept = selection.held_out()
     log_look("card", given.weights, kept, given.settings.with_name(LOG_NAME))
     began = time.perf_counter()
-    with finder(given.weights, given.quick) as find:
+    with finder(given.weights, given.quick, lines) as find:
         scores, refused = scores_of(find, kept)
         normal = (tile for tile in kept if tile.set_name in selection.normal)
         wrong, _ = scores_of(find, (scaled(tile, tile.mpp * _WRONG_SCALE) for tile in normal))
         calibrated, _ = scores_of(find, selection.calibration())
         looks = compare_looks(find, selection)
-        skin = skin_of(find, given.data) if isinstance(find, AsSlides) else None
+        skin = skin_of(find, given.data)
     of_folds = []
     for number, weights in enumerate(given.folds or ()):
-        with finder(weights, given.quick) as find:
+        with finder(weights, given.quick, lines) as find:
             of_folds.append(scores_of(find, selection.fold(number))[0])
     every = [*scores, *(one for fold in of_folds for one in fold)]
     content = figures_of(every, wrong, given.weights)
-    content |= {"looks": looks, "calibration": calibration_of(calibrated, every, given.confidence)}
+    content |= {"looks": looks, "calibration": calibration_of(calibrated, every, lines)}
     content |= {"skin": skin} if skin is not None else {}
     content |= {"folds": folds_of(of_folds)} if of_folds else {}
     content |= {"as_slides": not given.quick, "refused": refused, "seconds": round(time.perf_counter() - began)}
@@ -221,29 +225,47 @@ def main() -> None:
     print_figures("Run as slides", content)
 
 
+Lines = Mapping[str, float | None]
+
+
+def lines_of(confidence: Path, weights: Path) -> Lines:
+    """Read the lines that were chosen for these weights.
+
+    Raises
+    ------
+    SystemExit
+        If they were chosen for others.
+    """
+    content = json.loads(confidence.read_text(encoding="utf-8"))
+    if content["weights_sha256"] != file_sha256(weights):
+        raise SystemExit(
+            f"The lines of {confidence.name} were chosen for other weights than {weights.name}. "
+            "Choose them again: python -m workflows.train_mini.calibrate"
+        )
+    lines: Lines = content["lines"]
+    return lines
+
+
 @contextmanager
-def finder(weights: Path, quick: bool) -> Iterator[Finder]:
+def finder(weights: Path, quick: bool, lines: Lines | None = None) -> Iterator[Finder]:
     """Give what finds nuclei: the product's run of a tile as a slide, or a quick look without a run."""
-    if quick:
-        yield partial(found_by, fuse(load_network(weights)).to(choose_device("auto")))
-    else:
-        with AsSlides(weights) as find:
-            yield find
+    with ExitStack() as stack:
+        if quick:
+            find: Finder = partial(found_by, fuse(load_network(weights)).to(choose_device("auto")))
+        else:
+            find = stack.enter_context(AsSlides(weights))
+        yield find if lines is None else lambda tile: with_lines(find(tile), lines)
 
 
-def calibration_of(calibrated: Sequence[Scores], held_out: Sequence[Scores], confidence: Path | None) -> dict[str, Any]:
-    """Return the lines with what was seen on calibration groups, and how often sure classes are right elsewhere."""
-    chosen = {name: one._asdict() for name, one in choose(calibrated).items()}
-    if confidence is not None:
-        lines = json.loads(confidence.read_text(encoding="utf-8"))["lines"]
-        differing = [name for name, one in chosen.items() if one["line"] != lines[name]]
-        if differing:
-            raise SystemExit(
-                f"The lines of {confidence.name} were not chosen for these weights ({', '.join(differing)}). "
-                "Choose them again: python -m workflows.train_mini.calibrate"
-            )
-    lines = {name: one["line"] for name, one in chosen.items()}
-    return {"chosen": chosen, "reached": reached([one for one in held_out if tells_classes(one.tile)], lines)}
+def calibration_of(calibrated: Sequence[Scores], held_out: Sequence[Scores], lines: Lines | None) -> dict[str, Any]:
+    """Return the lines with what was seen on calibration groups, and how often sure classes are right elsewhere.
+
+    Without lines, they are chosen here.
+    """
+    chosen = choose(calibrated) if lines is None else judge(calibrated, lines)
+    used = {name: one.line for name, one in chosen.items()}
+    of_classes = [one for one in held_out if tells_classes(one.tile)]
+    return {"chosen": {name: one._asdict() for name, one in chosen.items()}, "reached": reached(of_classes, used)}
 
 
 if __name__ == "__main__":

@@ -20,6 +20,7 @@ _MARKS = ("o", "s", "^", "D", "v", "P")
 _BINS = np.linspace(0.2, 1.0, 9)
 # A point of a curve stands for at least so many nuclei.
 _MIN_NUCLEI = 20
+_MOST_POINTS = 200
 Curve = tuple[NDArray[np.float64], NDArray[np.float64]]
 
 
@@ -64,7 +65,9 @@ def precision_recall(scores: Sequence[Scores], members: Sequence[int]) -> Curve:
     order = np.argsort(-np.concatenate(confidence), kind="stable")
     right = np.cumsum(np.concatenate(hit)[order])
     number = np.arange(1, len(right) + 1)
-    shown = slice(_MIN_NUCLEI - 1, None)
+    if len(right) < _MIN_NUCLEI:
+        return np.empty(0), np.empty(0)
+    shown = np.unique(np.linspace(_MIN_NUCLEI - 1, len(right) - 1, _MOST_POINTS).astype(int))
     return right[shown] / max(1, total), right[shown] / number[shown]
 
 

@@ -30,7 +30,6 @@ from wsi_parse.models.mini.stain_normalization import StainNormalization, densit
 from wsi_parse.tissue.samples import Sample
 
 _NEOPLASTIC = CLASSES.index("neoplastic")
-_STAINED = 0.15
 # At most so many tiles of a set are run, spread over its groups.
 _TILES = 40
 # Sharpness is seen at the read scale, up to this many microns.
@@ -52,7 +51,7 @@ class Look:
         Density of white in each colour.
     mean : float array (3,)
     covariance : float array (3, 3)
-        Of the density of stained pixels above white.
+        Of the density above white of the denser half of the pixels.
     sharpness : float
         Share of fine detail; see :func:`sharpness`.
     jpeg : int or None
@@ -83,10 +82,14 @@ def sharpness(tile: Tile) -> float:
 
 
 def _colours(image: NDArray[np.uint8]) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
-    """Return white, and mean and covariance of the density of stained pixels above it."""
+    """Return white, and mean and covariance of the density above it of the denser half of the pixels.
+
+    A limit of density would take in other pixels once the stain is changed.
+    """
     white = np.array(StainNormalization.of([Sample.whole(image)]).white)
     over = density_of(image).reshape(-1, 3).astype(np.float64) - white
-    stained = over[over.mean(axis=1) > _STAINED]
+    strength = over.mean(axis=1)
+    stained = over[strength >= np.median(strength)]
     return white, stained.mean(axis=0), np.cov(stained.T) + 1e-6 * np.eye(3)
 
 

@@ -1,7 +1,7 @@
 """Performance of a network on held-out tiles: the nuclei that were found in each tile, compared with its truth."""
 
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import torch
@@ -58,6 +58,12 @@ class Found:
         number[1:][kept] = np.arange(1, kept.sum() + 1)
         centres, classes = self.centres_um[kept], self.classes[kept]
         return Found(number[self.labels], self.mask, centres, classes, self.confidence[kept], self.sure[kept])
+
+
+def with_lines(found: Found, lines: Mapping[str, float | None]) -> Found:
+    """Return the nuclei, sure from the line of their class on; never, if its line is None."""
+    line_of = np.array([np.inf if (line := lines.get(name)) is None else line for name in CLASSES])
+    return replace(found, sure=found.confidence >= line_of[found.classes])
 
 
 #: Finds the nuclei of a tile.

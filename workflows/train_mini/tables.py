@@ -10,6 +10,10 @@ from workflows.train_mini.looked import looks
 from wsi_parse.files import write_text
 from wsi_parse.models.mini.card import figure as format_figure
 
+# Pictures of the card; :mod:`workflows.train_mini.card` draws them.
+_PRECISION_RECALL = "![Precision over recall of each class](../../../docs/mini_precision_recall.svg)"
+_RELIABILITY = "![How often a class is right, by its probability](../../../docs/mini_reliability.svg)"
+
 
 def print_figures(when: str, figures: dict[str, Any]) -> None:
     """Print the figures on held-out tiles, if there are any."""
@@ -167,9 +171,10 @@ _TABLES: dict[str, tuple[_Needs, Callable[[dict[str, Any]], str]]] = {
     "nuclei": (lambda _: True, nuclei_table),
     "classes": (lambda _: True, class_table),
     "folds": (lambda figures: "folds" in figures, folds_table),
+    "curves": (lambda figures: "calibration" in figures, lambda _: _PRECISION_RECALL),
     "calibration": (
         lambda figures: "calibration" in figures,
-        lambda figures: calibration_table(figures["calibration"]),
+        lambda figures: f"{calibration_table(figures['calibration'])}\n\n{_RELIABILITY}",
     ),
     "danger": (lambda _: True, danger_table),
     "organs": (lambda figures: any("organs" in one for one in figures["sets"].values()), organs_table),
