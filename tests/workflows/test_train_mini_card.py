@@ -12,7 +12,7 @@ import shapely
 from numpy.typing import NDArray
 
 from workflows.train_mini.as_slides import found_in
-from workflows.train_mini.calibrate import LINES, choose, confidence_of, reached
+from workflows.train_mini.calibrate import LINES, choose_lines, confidence_of, reached
 from workflows.train_mini.card import calibration_of, folds_of, lines_of, scores_of
 from workflows.train_mini.class_curves import draw_precision_recall, draw_reliability, precision_recall, reliability
 from workflows.train_mini.failures import draw_failures
@@ -179,14 +179,14 @@ def many(set_name: str, right_from: float, groups: int = 8, wrong_class: int = E
 
 class TestCalibration:
     def test_the_lowest_line_that_is_right_often_enough_is_chosen(self) -> None:
-        chosen = choose(many("own", 0.8))["neoplastic"]
+        chosen = choose_lines(many("own", 0.8))["neoplastic"]
         confidence = np.linspace(0.505, 0.995, 50)
         right = [1 - 0.5 * np.mean(confidence[confidence >= line] < 0.8) for line in LINES]
         assert chosen.line == LINES[np.flatnonzero(np.array(right) >= 0.9)[0]]
         assert chosen.judged_by == "lower end of the interval"
 
     def test_a_class_that_is_never_right_often_enough_has_no_line(self) -> None:
-        chosen = choose(many("own", 2.0))
+        chosen = choose_lines(many("own", 2.0))
         assert chosen["neoplastic"].line is None
         assert chosen["neoplastic"].accuracy[0] == pytest.approx(0.5)
         # No nucleus is called connective.
@@ -195,7 +195,7 @@ class TestCalibration:
         assert confidence_of(chosen, EMBEDDED)["lines"]["neoplastic"] is None
 
     def test_few_groups_are_judged_by_the_share_and_this_is_told(self) -> None:
-        assert choose(many("own", 0.8, groups=3))["neoplastic"].judged_by == "share"
+        assert choose_lines(many("own", 0.8, groups=3))["neoplastic"].judged_by == "share"
 
     def test_sets_count_alike_however_many_tiles_they_have(self) -> None:
         small, large = many("small", 2.0, groups=4), many("large", 0.0, groups=16)
@@ -212,7 +212,7 @@ class TestCalibration:
 
     def test_lines_of_other_weights_are_refused(self, tmp_path: Path) -> None:
         path, other = tmp_path / "confidence.json", tmp_path / "other"
-        path.write_text(json.dumps(confidence_of(choose(many("own", 0.8)), EMBEDDED)))
+        path.write_text(json.dumps(confidence_of(choose_lines(many("own", 0.8)), EMBEDDED)))
         other.write_bytes(b"1")
         assert lines_of(path, EMBEDDED)["connective"] is None
         with pytest.raises(SystemExit, match="other weights"):

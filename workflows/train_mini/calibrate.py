@@ -64,7 +64,7 @@ class _Counts(NamedTuple):
     nuclei: NDArray[np.int64]
 
 
-def choose(scores: Sequence[Scores]) -> dict[str, Chosen]:
+def choose_lines(scores: Sequence[Scores]) -> dict[str, Chosen]:
     """Choose the lowest line of each class from which on nuclei called it are right often enough.
 
     Every set counts as if it had as many nuclei as any other, of which the truth tells anything.
@@ -145,12 +145,13 @@ def calibration_table(figures: dict[str, Any]) -> str:
     rows.append("| --- | --- | --- | --- | --- |")
     for name, one in figures["chosen"].items():
         line = f"{one['line']:.2f}" if one["line"] is not None else "never"
-        seen = f"{_told(one['accuracy'])}, {one['groups']} groups, {one['nuclei']:,} nuclei"
-        rows.append(f"| {name} | {line} | {seen} | {one['judged_by']} | {_told(figures['reached'].get(name, []))} |")
+        seen = f"{_formatted(one['accuracy'])}, {one['groups']} groups, {one['nuclei']:,} nuclei"
+        elsewhere = _formatted(figures["reached"].get(name, []))
+        rows.append(f"| {name} | {line} | {seen} | {one['judged_by']} | {elsewhere} |")
     return "\n".join(rows)
 
 
-def _told(interval: Sequence[float]) -> str:
+def _formatted(interval: Sequence[float]) -> str:
     if not interval:
         return ""
     value, low, high = interval
@@ -176,7 +177,7 @@ def main() -> None:
     given = parser.parse_args()
     selection = Selection(given.data, given.settings)
     with AsSlides(given.weights) as find:
-        chosen = choose([compared(tile, find(tile)) for tile in selection.calibration()])
+        chosen = choose_lines([compared(tile, find(tile)) for tile in selection.calibration()])
         content = confidence_of(chosen, given.weights)
         if given.check:
             tiles = [tile for tile in selection.held_out() if tells_classes(tile)]

@@ -17,7 +17,7 @@ import numpy as np
 import openslide
 
 from workflows.train_mini.as_slides import AsSlides
-from workflows.train_mini.calibrate import choose, judge, reached, tells_classes
+from workflows.train_mini.calibrate import choose_lines, judge, reached, tells_classes
 from workflows.train_mini.class_curves import draw_precision_recall, draw_reliability
 from workflows.train_mini.failures import draw_failures
 from workflows.train_mini.figures import called, density_ratio, figures
@@ -262,7 +262,7 @@ def calibration_of(calibrated: Sequence[Scores], held_out: Sequence[Scores], lin
 
     Without lines, they are chosen here.
     """
-    chosen = choose(calibrated) if lines is None else judge(calibrated, lines)
+    chosen = choose_lines(calibrated) if lines is None else judge(calibrated, lines)
     used = {name: one.line for name, one in chosen.items()}
     of_classes = [one for one in held_out if tells_classes(one.tile)]
     return {"chosen": {name: one._asdict() for name, one in chosen.items()}, "reached": reached(of_classes, used)}

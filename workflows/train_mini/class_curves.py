@@ -1,8 +1,9 @@
 """Curves of each class and set: how reliable its probability is, and precision over recall."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -71,7 +72,7 @@ def precision_recall(scores: Sequence[Scores], members: Sequence[int]) -> Curve:
     return right[shown] / max(1, total), right[shown] / number[shown]
 
 
-def draw_reliability(of_sets: dict[str, Sequence[Scores]], path: Path) -> None:
+def draw_reliability(of_sets: Mapping[str, Sequence[Scores]], path: Path) -> None:
     """Draw the reliability of each class, a line for each set.
 
     Parameters
@@ -81,7 +82,7 @@ def draw_reliability(of_sets: dict[str, Sequence[Scores]], path: Path) -> None:
         An SVG or PNG.
     """
 
-    def one(axes: Axes, name: str, scores: Sequence[Scores], style: dict[str, object]) -> bool:
+    def one(axes: Axes, name: str, scores: Sequence[Scores], style: dict[str, Any]) -> bool:
         x, y = reliability(scores, CLASSES.index(name))
         axes.plot(x, y, **style)
         return len(x) > 0
@@ -93,10 +94,10 @@ def draw_reliability(of_sets: dict[str, Sequence[Scores]], path: Path) -> None:
     _save(figure, path)
 
 
-def draw_precision_recall(of_sets: dict[str, Sequence[Scores]], path: Path) -> None:
+def draw_precision_recall(of_sets: Mapping[str, Sequence[Scores]], path: Path) -> None:
     """Draw precision over recall of each class, a line for each set; "neoplastic" may be neoplastic or epithelial."""
 
-    def one(axes: Axes, name: str, scores: Sequence[Scores], style: dict[str, object]) -> bool:
+    def one(axes: Axes, name: str, scores: Sequence[Scores], style: dict[str, Any]) -> bool:
         members = told_apart(scores).get(name)
         if members is None and name == "neoplastic":
             members = told_apart(scores)["neoplastic_or_epithelial"]
@@ -113,15 +114,15 @@ def draw_precision_recall(of_sets: dict[str, Sequence[Scores]], path: Path) -> N
 
 
 def _panels(
-    of_sets: dict[str, Sequence[Scores]],
-    draw: Callable[[Axes, str, Sequence[Scores], dict[str, object]], bool],
+    of_sets: Mapping[str, Sequence[Scores]],
+    draw: Callable[[Axes, str, Sequence[Scores], dict[str, Any]], bool],
     x: str,
     y: str,
 ) -> tuple[Figure, list[Axes]]:
     """Draw a panel for each class; only sets with at least one curve stand in the legend."""
     figure = Figure((11, 2.9), layout="constrained")
     panels = list(figure.subplots(1, len(CLASSES), sharey=True))
-    drawn: dict[str, dict[str, object]] = {}
+    drawn: dict[str, dict[str, Any]] = {}
     for axes, name in zip(panels, CLASSES, strict=True):
         for number, (set_name, scores) in enumerate(of_sets.items()):
             style = {"color": _COLOURS[number % len(_COLOURS)], "marker": _MARKS[number % len(_MARKS)], "markersize": 4}

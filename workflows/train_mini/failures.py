@@ -2,12 +2,14 @@
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from numpy.typing import NDArray
+from scipy import ndimage
 from skimage.segmentation import find_boundaries
 
 from workflows.train_mini.figures import called
@@ -63,7 +65,7 @@ def outlined(image: NDArray[np.uint8], found: Found) -> NDArray[np.uint8]:
     colours = np.array([_COLOURS.get(name, _OTHER) for name in CLASSES], np.uint8)
     of_nucleus = np.vstack([np.zeros((1, 3), np.uint8), colours[found.classes]])
     large = found.labels.repeat(_ZOOM, 0).repeat(_ZOOM, 1)
-    edge = find_boundaries(large, mode="inner")
+    edge = ndimage.binary_dilation(find_boundaries(large, mode="inner")) & (large > 0)
     picture = image.repeat(_ZOOM, 0).repeat(_ZOOM, 1)
     picture[edge] = of_nucleus[large[edge]]
     return picture
@@ -72,11 +74,10 @@ def outlined(image: NDArray[np.uint8], found: Found) -> NDArray[np.uint8]:
 def _scale_bar(axes: Axes) -> None:
     """Draw a bar of 20 µm into the lower left corner, white on black."""
     length, height = _BAR_UM / READ_MPP * _ZOOM, axes.get_ylim()[0]
-    at = {"xdata": [10, 10 + length], "ydata": [height - 12] * 2}
-    axes.add_line(Line2D(**at, color="black", linewidth=5))
-    axes.add_line(Line2D(**at, color="white", linewidth=2.5))
+    for colour, width in (("black", 5.0), ("white", 2.5)):
+        axes.add_line(Line2D([10, 10 + length], [height - 12] * 2, color=colour, linewidth=width))
     box = {"facecolor": "black", "edgecolor": "none", "pad": 1}
-    style = {"color": "white", "fontsize": "x-small", "ha": "center", "va": "bottom", "bbox": box}
+    style: dict[str, Any] = {"color": "white", "fontsize": "x-small", "ha": "center", "va": "bottom", "bbox": box}
     axes.text(10 + length / 2, height - 22, f"{_BAR_UM:g} µm", **style)
 
 

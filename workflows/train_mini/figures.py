@@ -15,12 +15,14 @@ _NEOPLASTIC, _EPITHELIAL = CLASSES.index("neoplastic"), CLASSES.index("epithelia
 def is_right(found: NDArray[np.int64], known: NDArray[np.int64]) -> NDArray[np.bool_]:
     """Return whether each found class is right: EITHER is right for neoplastic and for epithelial."""
     either = (known == EITHER) & np.isin(found, (_NEOPLASTIC, _EPITHELIAL))
-    return (found == known) | either
+    right: NDArray[np.bool_] = (found == known) | either
+    return right
 
 
 def is_judged(found: NDArray[np.int64], known: NDArray[np.int64]) -> NDArray[np.bool_]:
     """Return whether the truth says if a found class is right: NOT_NEOPLASTIC says so of neoplastic only."""
-    return (known != UNKNOWN) & ((known != NOT_NEOPLASTIC) | (found == _NEOPLASTIC))
+    judged: NDArray[np.bool_] = (known != UNKNOWN) & ((known != NOT_NEOPLASTIC) | (found == _NEOPLASTIC))
+    return judged
 
 
 def figures(scores: Sequence[Scores]) -> dict[str, float]:

@@ -111,7 +111,8 @@ def with_look(tile: Tile, look: Look) -> Tile:
 
 def _root(matrix: NDArray[np.float64], power: float) -> NDArray[np.float64]:
     values, vectors = np.linalg.eigh(matrix)
-    return (vectors * np.maximum(values, 1e-9) ** power) @ vectors.T
+    root: NDArray[np.float64] = (vectors * np.maximum(values, 1e-9) ** power) @ vectors.T
+    return root
 
 
 def _image_of(density: NDArray[np.float64]) -> NDArray[np.uint8]:

@@ -207,7 +207,8 @@ def _truth(tile: Tile) -> tuple[NDArray[np.int32], NDArray[np.float64], NDArray[
 def _known_at(tile: Tile, points_um: NDArray[np.float64]) -> NDArray[np.bool_]:
     height, width = tile.nuclei.shape
     columns, rows = np.clip((points_um / READ_MPP).astype(int), 0, (width - 1, height - 1)).T
-    return (tile.known_pixels() != NOTHING)[rows, columns]
+    known: NDArray[np.bool_] = (tile.known_pixels() != NOTHING)[rows, columns]
+    return known
 
 
 def segmented(channels: dict[str, NDArray[np.uint8]]) -> NDArray[np.int32]:

@@ -36,9 +36,10 @@ def write_card(figures: dict[str, Any], card: Path) -> None:
         if not needs(figures):
             continue
         marked = f"<!-- {name} -->\n{table(figures)}\n<!-- end -->"
-        text, found = re.subn(rf"<!-- {name} -->.*?<!-- end -->", lambda _, new=marked: new, text, flags=re.DOTALL)
-        if found != 1:
+        before, *after = re.split(rf"<!-- {name} -->.*?<!-- end -->", text, flags=re.DOTALL)
+        if len(after) != 1:
             raise SystemExit(f"{card.name} has no markers for the table {name!r}.")
+        text = before + marked + after[0]
     write_text(card, text)
 
 
