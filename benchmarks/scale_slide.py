@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import tifffile
@@ -13,6 +13,10 @@ from PIL import Image
 NUCLEUS, TISSUE, WHITE = (np.array(colour, np.float32) for colour in ((90, 40, 160), (235, 190, 215), (244, 244, 244)))
 MPP = 0.25
 TILE = 512
+Form = Literal["svs", "tiff", "ome", "strips"]
+#: The ending of the name of each form.
+ENDINGS: dict[Form, str] = {"svs": ".svs", "tiff": ".tif", "ome": ".ome.tif", "strips": "-strips.tif"}
+_UM_PER_CM = 10_000
 _LEVELS = (1, 4, 16)
 # One cell in each square of this size, moved from the middle by at most this, so that no two cells touch.
 _SPACING, _JITTER = 96, 30.0
@@ -76,48 +80,70 @@ class ScaleSlide:
         return pixels
 
 
-def write(slide: ScaleSlide, path: Path) -> None:
-    """Write an Aperio-style SVS with three levels."""
+def write(slide: ScaleSlide, path: Path, tile: int = TILE, form: Form = "svs") -> None:
+    """Write a slide.
+
+    Parameters
+    ----------
+    slide : ScaleSlide
+    path : Path
+    tile : int
+        Side of the stored tiles in pixels; strips have this many rows.
+    form : {"svs", "tiff", "ome", "strips"}
+        An Aperio-style SVS, a TIFF without a vendor, an OME-TIFF, each with three levels and JPEG tiles; or a TIFF
+        with one level in strips, which are not JPEG, so that they hold the exact colours.
+    """
     kept = np.zeros((-(-slide.side // _LEVELS[1]),) * 2, np.uint8)
     text = f"Aperio Image Library v11.2.1\n{slide.side}x{slide.side}|AppMag = 40|MPP = {MPP}"
-    with tifffile.TiffWriter(path, bigtiff=True) as tiff:
-        for level in _LEVELS:
+    jpeg = {"subsampling": (1, 1), "compression": "jpeg", "compressionargs": {"level": 92}}
+    with tifffile.TiffWriter(path, bigtiff=True, ome=form == "ome") as tiff:
+        for level in _LEVELS[: 1 if form == "strips" else None]:
             size = slide.side // level
-            options: dict[str, Any] = {"description": text} if level == 1 else {"subfiletype": 1}
-            tiles = _finest(slide, kept) if level == 1 else _reduced(slide, kept, level)
-            tiff.write(
-                tiles,
-                shape=(size, size, 3),
-                dtype=np.uint8,
-                tile=(TILE, TILE),
-                photometric="rgb",
-                subsampling=(1, 1),
-                compression="jpeg",
-                compressionargs={"level": 92},
-                metadata=None,
-                **options,
-            )
+            options: dict[str, Any] = {"metadata": None, "subfiletype": int(level > 1)}
+            resolution = {"resolution": (_UM_PER_CM / (MPP * level),) * 2, "resolutionunit": "CENTIMETER"}
+            if form == "svs" and level == 1:
+                options["description"] = text
+            elif form in ("tiff", "strips"):
+                options |= resolution
+            elif form == "ome" and level == 1:
+                sizes = {
+                    f"PhysicalSize{axis}{unit}": said for axis in "XY" for unit, said in (("", MPP), ("Unit", "µm"))
+                }
+                options = {"subifds": len(_LEVELS) - 1, "metadata": {"axes": "YXS", **sizes}}
+            pixels: Iterator[NDArray[np.uint8]]
+            if form == "strips":
+                pixels = (_strip(slide, top, tile) for top in range(0, size, tile))
+                options |= {"rowsperstrip": tile, "compression": "zstd"}
+            else:
+                pixels = _finest(slide, kept, tile) if level == 1 else _reduced(slide, kept, level, tile)
+                options |= {"tile": (tile, tile), **jpeg}
+            tiff.write(pixels, shape=(size, size, 3), dtype=np.uint8, photometric="rgb", **options)
 
 
-def _finest(slide: ScaleSlide, kept: NDArray[np.uint8]) -> Iterator[NDArray[np.uint8]]:
+def _strip(slide: ScaleSlide, top: int, rows: int) -> NDArray[np.uint8]:
+    return slide.coloured(slide.band(top, min(rows, slide.side - top)), 0, top, 1)
+
+
+def _finest(slide: ScaleSlide, kept: NDArray[np.uint8], tile: int) -> Iterator[NDArray[np.uint8]]:
     """Yield tiles of level 0, and keep a reduced copy for the next levels."""
     factor = _LEVELS[1]
-    for top in range(0, slide.side, TILE):
-        band = slide.band(top, TILE)
+    for top in range(0, slide.side, tile):
+        band = slide.band(top, tile)
         small = np.asarray(Image.fromarray(band).reduce(factor))
         rows = min(small.shape[0], kept.shape[0] - top // factor)
         kept[top // factor : top // factor + rows, : small.shape[1]] = small[:rows]
-        for left in range(0, slide.side, TILE):
-            yield slide.coloured(_padded(band[:, left : left + TILE]), left, top, 1)
+        for left in range(0, slide.side, tile):
+            yield slide.coloured(_padded(band[:, left : left + tile], tile), left, top, 1)
 
 
-def _reduced(slide: ScaleSlide, kept: NDArray[np.uint8], level: int) -> Iterator[NDArray[np.uint8]]:
+def _reduced(slide: ScaleSlide, kept: NDArray[np.uint8], level: int, tile: int) -> Iterator[NDArray[np.uint8]]:
     share = np.asarray(Image.fromarray(kept).reduce(level // _LEVELS[1])) if level > _LEVELS[1] else kept
     size = slide.side // level
-    for top in range(0, size, TILE):
-        for left in range(0, size, TILE):
-            yield slide.coloured(_padded(share[top : top + TILE, left : left + TILE]), left * level, top * level, level)
+    for top in range(0, size, tile):
+        for left in range(0, size, tile):
+            part = _padded(share[top : top + tile, left : left + tile], tile)
+            yield slide.coloured(part, left * level, top * level, level)
 
 
-def _padded(tile: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    return np.pad(tile, ((0, TILE - tile.shape[0]), (0, TILE - tile.shape[1])))
+def _padded(part: NDArray[np.uint8], tile: int) -> NDArray[np.uint8]:
+    return np.pad(part, ((0, tile - part.shape[0]), (0, tile - part.shape[1])))

@@ -1,8 +1,8 @@
 """Cautions: what is plausible but wrong. Each has a code, a sentence, a number and a remedy.
 
 They are the same on the screen, in run.json, in the table of a cohort and in Python. A caution never stops a run; with
-``--strict`` it makes the exit code 1. On a clean slide at its right pixel size there is none. The bounds stand where
-something is measured; the functions here put it into a sentence.
+``--strict`` it makes the exit code 1. On a clean slide at its right pixel size there is none, unless the prompt itself
+is questioned. The bounds stand where something is measured; the functions here put it into a sentence.
 """
 
 from collections.abc import Iterable, Sequence
@@ -37,6 +37,10 @@ class Caution:
     def to_dict(self) -> dict[str, Any]:
         """Return it for JSON."""
         return asdict(self)
+
+
+#: Codes of cautions that say that a slide may not look to a model as it should.
+OF_THE_INPUT = frozenset({"coarse-slide", "pixel-size", "tinted-glass", "unusual-colours"})
 
 
 def once(cautions: Iterable[Caution]) -> tuple[Caution, ...]:
@@ -206,6 +210,29 @@ def style_from_few_pixels(pixels: int) -> Caution:
         f"The staining was estimated from only {pixels:,} pixels of tissue.",
         float(pixels),
         "Look at overlay.png before you use the counts.",
+    )
+
+
+def outside_training(what: str, number: float, low: float, high: float, model: str) -> Caution:
+    """A slide does not look like anything that the model learnt from; `what` names the number that tells."""
+    return Caution(
+        "outside-training",
+        f"On this slide {what} is {number:.3g}, but what {model} learnt from has {low:.3g} to {high:.3g}: its classes "
+        "are less reliable.",
+        round(number, 4),
+        "Review the classes in QuPath before you use the counts; run.json says from which probability on a class is "
+        "sure.",
+    )
+
+
+def normal_breast(prompt: str, model: str) -> Caution:
+    """The tissue may be breast, of which the model does not know the normal ducts."""
+    return Caution(
+        "normal-breast",
+        f"Nuclei of normal breast ducts are like neoplastic ones to {model}: there, {prompt!r} is not to be "
+        "trusted, not even where it is sure.",
+        None,
+        "Use it on breast only where a person knows that there is tumour; name another organ with --organ.",
     )
 
 

@@ -91,7 +91,7 @@ def test_what_cannot_be_verified_is_said(model: None, tmp_path: Path) -> None:
 def test_pipes_and_huge_pictures_are_no_tiles(model: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     folder = labelled(tmp_path, 300, 300)
     with monkeypatch.context() as patch:
-        patch.setattr("wsi_parse.evaluate.verify_model._MAX_PIXELS", 80_000)
+        patch.setattr("wsi_parse.evaluate.labelled_tiles._MAX_PIXELS", 80_000)
         with pytest.raises(UsageError, match=r"a\.png has 300 x 300 px"):
             verify("fake", None, folder, None, 0.5)
     (folder / "images" / "a.png").unlink()

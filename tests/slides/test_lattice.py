@@ -7,10 +7,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
+from PIL import Image
 
 from wsi_parse.geometry import Box
 from wsi_parse.slides import Level, PixelSize, Slide, SlideInfo, SlideOptions, open_slide
-from wsi_parse.slides.resample import UNIT, taps
+from wsi_parse.slides.resample import UNIT, halved, taps
 
 
 @settings(max_examples=40, deadline=None)
@@ -47,6 +48,13 @@ def test_shrinking_by_two_is_the_mean_of_four() -> None:
     half = slide.read(Box(0, 0, 50, 50), slide.frame(0.5)).astype(float)
     mean = pixels.reshape(50, 2, 50, 2, 3).mean(axis=(1, 3))
     assert np.abs(half - mean).max() <= 1.0
+
+
+@given(size=st.tuples(st.integers(1, 20), st.integers(1, 20)), seed=st.integers(0, 99))
+def test_squares_of_four_are_averaged_as_pillow_does(size: tuple[int, int], seed: int) -> None:
+    pixels = np.random.default_rng(seed).integers(0, 256, (2 * size[0], 2 * size[1] + 2, 3), dtype=np.uint8)
+    for part in (pixels, pixels[:, 2:]):
+        assert np.array_equal(halved(part), np.asarray(Image.fromarray(part).reduce(2)))
 
 
 @pytest.mark.parametrize("factor", [181.3, 300.5, 64.0, 1000.0])

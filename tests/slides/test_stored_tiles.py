@@ -2,18 +2,22 @@
 
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 import openslide
 import pytest
 import tifffile
 
+from tests.small_slides import write_slide
 from wsi_parse.errors import SlideReadError
-from wsi_parse.geometry import Box
+from wsi_parse.geometry import Box, Frame
+from wsi_parse.predict.tiles import Selection, TileGrid
 from wsi_parse.slides import Slide, SlideOptions, open_slide
 from wsi_parse.slides.cached_tiles import TileCache
 from wsi_parse.slides.openslide_reader import OpenSlideReader
 from wsi_parse.slides.transparency import on_white
+from wsi_parse.synthetic import SyntheticSlide
 
 APERIO = "aperio/CMU-1-Small-Region.svs"
 DICOM = "dicom/CMU-1-Small-Region"
@@ -111,6 +115,78 @@ def test_missing_tiles_are_read_as_openslide_reads_them(painted: Path, tmp_path:
             with open_slide(path) as slide, openslide.OpenSlide(path) as reference:
                 theirs = np.asarray(reference.read_region((0, 0), level, (200, 200)))
                 assert np.array_equal(slide._reader.read_level(level, Box(0, 0, 200, 200)), on_white(theirs))
+
+
+def _blocks(slide: Slide, frame: Frame, at_once: int) -> list[list[Box]]:
+    """Return the boxes of a run's blocks in the order in which it reads them, in groups that are read at once."""
+    grid = TileGrid.of(frame, 128, 0.125, 1, 2)
+    rows, columns = grid.block_shape
+    selection = Selection(grid, np.ones(grid.shape, bool))
+    side = grid.block * grid.step + grid.overlap_px
+    ordered = selection.in_bands(selection.blocks(), slide.boxes_across(side, grid.overlap_px, frame))
+    assert sorted(ordered) == [(row, column) for row in range(rows) for column in range(columns)]
+    boxes = []
+    for block in ordered:
+        tiles = [grid.tile(*index).read for index in grid.tiles_of(block)]
+        boxes.append(Box.from_corners(tiles[0].x, tiles[0].y, tiles[-1].right, tiles[-1].bottom))
+    return [boxes[first : first + at_once] for first in range(0, len(boxes), at_once)]
+
+
+@pytest.fixture(scope="module")
+def many_tiles(tmp_path_factory: pytest.TempPathFactory) -> dict[int, Path]:
+    """Slides of 1,500 x 1,300 px by the side of their stored tiles."""
+    folder, pixels = tmp_path_factory.mktemp("tiles"), SyntheticSlide(1500, 1300, seed=4, tissue=1.0)
+    whole = pixels.pixels(pixels.box)
+    return {tile: write_slide(folder / f"{tile}.svs", whole, 0.25, tile) for tile in (48, 64, 128, 256)}
+
+
+@pytest.mark.parametrize("tile", [48, 64, 128, 256])
+@pytest.mark.parametrize("mpp", [0.25, 0.5, 0.505, 0.75])
+def test_blocks_decode_each_stored_tile_once(many_tiles: dict[int, Path], tile: int, mpp: float) -> None:
+    """What neighbours share is kept for them, and nothing else; and the pixels are those of any other read."""
+    with open_slide(many_tiles[tile]) as slide, open_slide(many_tiles[tile]) as other:
+        reader = cast(OpenSlideReader, slide._reader)
+        tiles, frame = reader.tiles[0], slide.frame(mpp)
+        # What was read when the slide was opened.
+        reader._cache.clear()
+        before = tiles.reads
+        whole = other.read(frame.box, frame)
+        for (box,) in _blocks(slide, frame, 1):
+            pixels = slide.read_readable(box, frame, 16).pixels
+            inside = box.intersection(frame.box)
+            assert np.array_equal(pixels[inside.relative_to(box).slices], whole[inside.slices])
+        assert 1.0 <= (tiles.reads - before) / tiles.count <= 1.02
+        assert reader._cache.held_bytes == 0
+
+
+def test_threads_at_neighbouring_blocks_decode_what_they_share_once(many_tiles: dict[int, Path]) -> None:
+    with open_slide(many_tiles[64]) as slide, ThreadPoolExecutor(2) as pool:
+        reader = cast(OpenSlideReader, slide._reader)
+        tiles, frame = reader.tiles[0], slide.frame(0.5)
+        reader._cache.clear()
+        before = tiles.reads
+        for boxes in _blocks(slide, frame, 2):
+            list(pool.map(lambda box: slide.read_readable(box, frame, 16), boxes))
+        assert 1.0 <= (tiles.reads - before) / tiles.count <= 1.1
+
+
+def test_a_tile_that_is_promised_to_others_is_kept_until_they_have_read_it() -> None:
+    cache = TileCache(10_000, 10_000)
+    tile = np.zeros((20, 20, 3), np.uint8)
+    cache.put((0, 0, 0), tile, 0)
+    assert cache.get((0, 0, 0), 0) is None
+    cache.put((0, 0, 0), tile, 2)
+    for number in range(50):
+        cache.put((0, 1, number), tile)
+    assert cache.get((0, 0, 0)) is tile
+    assert cache.get((0, 0, 0), 2) is tile
+    assert cache.get((0, 0, 0), 2) is tile
+    assert cache.get((0, 0, 0), 2) is None
+    for number in range(50):
+        cache.put((0, 2, number), tile, 1)
+        assert cache.held_bytes <= 20_000
+    assert cache.get((0, 2, 0), 1) is None
+    assert cache.get((0, 2, 49), 1) is tile
 
 
 def test_the_cache_keeps_to_its_limit() -> None:

@@ -32,6 +32,7 @@ from workflows.train_mini.tiles import Tile, scaled
 from wsi_parse.errors import UnsupportedSlideError
 from wsi_parse.files import file_sha256, write_text
 from wsi_parse.models.device import choose_device
+from wsi_parse.models.mini.confidence import confidence_of
 from wsi_parse.models.mini.facts import CLASSES
 from wsi_parse.models.mini.network import fuse
 from wsi_parse.models.mini.weights import load_network
@@ -252,6 +253,7 @@ def finder(weights: Path, quick: bool, lines: Lines | None = None) -> Iterator[F
     with ExitStack() as stack:
         if quick:
             find: Finder = partial(found_by, fuse(load_network(weights)).to(choose_device("auto")))
+            lines = confidence_of(weights).lines if lines is None else lines
         else:
             find = stack.enter_context(AsSlides(weights))
         yield find if lines is None else lambda tile: with_lines(find(tile), lines)

@@ -43,7 +43,7 @@ def demo(out: Out = Path("demo-out")) -> None:
     if not (slide.exists() and truth.exists()):
         with console.status("Painting a synthetic slide …"):
             demo_slide(slide, truth=truth)
-    settings = RunSettings.load(prompts=tuple(_CLASSES), model={"name": "mini"})
+    settings = RunSettings.load(prompts=tuple(_CLASSES), model={"name": "mini", "organ": "painted"})
     if code := run_slides([slide], out, settings, dry_run=False, as_json=False):
         raise typer.Exit(code)
     folder = out / "demo"

@@ -18,6 +18,7 @@ from wsi_parse.cli.check import check
 from wsi_parse.cli.cohort import cohort
 from wsi_parse.cli.common import add_command, with_common
 from wsi_parse.cli.demo import demo
+from wsi_parse.cli.doctor import doctor
 from wsi_parse.cli.evaluate import evaluate
 from wsi_parse.cli.export import export
 from wsi_parse.cli.help import GENERAL, CommandGroup
@@ -55,7 +56,7 @@ app = typer.Typer(
 )
 # A command is a function in a module of its own: the signature has its options, the ten that matter most first; the
 # docstring has its help and three examples.
-for command in (run, preview, info, cohort, export, check, evaluate, settings, schema, demo):
+for command in (run, preview, info, cohort, export, check, evaluate, settings, schema, demo, doctor):
     add_command(app, command)
 app.add_typer(models, name="models")
 

@@ -9,13 +9,15 @@ from rich.console import Console
 from rich.table import Table
 
 from wsi_parse.cli.common import add_command, with_common
-from wsi_parse.cli.help import MODEL, OBJECTS, SLIDE, CommandGroup
+from wsi_parse.cli.help import COMPUTE, MODEL, OBJECTS, OUTPUT, SLIDE, CommandGroup
 from wsi_parse.cli.mistakes import check_command
 from wsi_parse.cli.options import Json, Weights
+from wsi_parse.cli.terminal import messages, safe
 from wsi_parse.registry import MODELS, plugin_named
 
 if TYPE_CHECKING:
     from wsi_parse.models.weights import Weights as InstalledWeights
+    from wsi_parse.settings import ModelSettings
 
 
 class DefaultToShow(CommandGroup):
@@ -134,7 +136,7 @@ def get_weights(
         highlight=False,
         soft_wrap=True,
     )
-    console.print(f"Next: wsi-parse models verify {name}", highlight=False)
+    console.print(f"Next: wsi-parse models verify {name} -o verification", highlight=False)
 
 
 def verify_weights(
@@ -165,19 +167,58 @@ def verify_weights(
             "--mpp", rich_help_panel=SLIDE, metavar="µm", min=0.01, help="Microns per pixel of the labelled tiles."
         ),
     ] = 0.25,
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            "--out",
+            "-o",
+            rich_help_panel=OUTPUT,
+            metavar="FOLDER",
+            help="Also time the model, process one slide, and write all of it to verification.json and "
+            "verification.html in this folder.",
+        ),
+    ] = None,
+    slide: Annotated[
+        Path | None,
+        typer.Option(
+            "--slide",
+            rich_help_panel=SLIDE,
+            metavar="FILE",
+            help="With --out: a slide, of which a square of tissue is processed. Without it, a painted one.",
+        ),
+    ] = None,
+    minutes: Annotated[
+        float,
+        typer.Option("--minutes", rich_help_panel=COMPUTE, metavar="MIN", min=0.1, help="With --out: for all of it."),
+    ] = 30.0,
     as_json: Json = False,
 ) -> None:
-    """Check weights: names of the tensors, hash, one prediction, and Dice on labelled tiles.
+    """Check weights: names of the tensors, hash, one prediction, Dice on labelled tiles; with --out also a slide.
 
     Examples
     --------
     wsi-parse models verify biomedparse
         Check the installed weights, and predict once.
-    wsi-parse models verify biomedparse --labelled tiles --mpp 0.25
-        Compare with masks: tiles/images/a.png and tiles/masks/a.png belong together.
+    wsi-parse models verify biomedparse -o verification --labelled tiles --slide slide.svs
+        Check everything within 30 minutes, and write a JSON and a page to send back. The tile tiles/images/a.png and
+        the mask tiles/masks/a.png belong together.
     wsi-parse models verify mini --weights own.safetensors
         Check a file of weights that is not installed.
     """
+    if out is not None:
+        from wsi_parse.settings import ModelSettings
+
+        _report(
+            ModelSettings(name=name, weights=weights),
+            out,
+            as_json,
+            text=prompt,
+            labelled=labelled,
+            mpp_um=mpp,
+            slide=slide,
+            minutes=minutes,
+        )
+        return
     from wsi_parse.evaluate.verify_model import verify
 
     spec = MODELS.get(name).spec
@@ -193,6 +234,23 @@ def verify_weights(
     if "dice_mean" in facts and spec.published:
         console.print(spec.published, highlight=False)
     console.print(f"{spec.licence}; {spec.purpose}.", highlight=False)
+
+
+def _report(settings: "ModelSettings", out: Path, as_json: bool, **asked: Any) -> None:  # noqa: ANN401 - see the function
+    """Verify everything, and say in one line for each step how it went."""
+    from wsi_parse.verification import verify_and_report
+
+    with messages().status("Verifying …") as status:
+        found = verify_and_report(settings, out, tell=lambda doing: status.update(f"{doing} …"), **asked)
+    if as_json:
+        typer.echo(json.dumps(found.facts))
+    else:
+        console = Console()
+        for line in found.summary():
+            console.print(safe(line), highlight=False, soft_wrap=True)
+        console.print(f"Send back verification.json and verification.html of {safe(out)}.", highlight=False)
+    if found.failed:
+        raise typer.Exit(1)
 
 
 add_command(models, show_model, "show")

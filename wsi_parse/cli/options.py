@@ -63,7 +63,8 @@ Organ = Annotated[
         "--organ",
         metavar="NAME",
         rich_help_panel=MODEL,
-        help="Organ of the tissue, for models that read words, for example breast or colon.",
+        help="Organ of the tissue, for example breast or colon. Models that read words read it; for others, it may "
+        "decide when a class is sure.",
     ),
 ]
 FieldUm = Annotated[

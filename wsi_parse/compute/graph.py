@@ -144,8 +144,10 @@ def submit(client: Client, plan: RunPlan, blocks: Indices, chunks: Indices, key:
     ]
     futures = []
     for index, item in enumerate(plan.passes):
-        waiting = {}
-        for block in blocks[index]:
+        waiting, grid = {}, item.selection.grid
+        side = grid.block * grid.step + grid.overlap_px
+        across = plan.slide.boxes_across(side, grid.overlap_px, grid.frame)
+        for block in item.selection.in_bands(blocks[index], across):
             waiting[block] = client.submit(
                 predict_task,
                 sealed,

@@ -58,6 +58,8 @@ class ModelSpec:
         Size of what `models get` downloads; empty if nothing is.
     published : str
         Results that the authors report for their weights, in a sentence.
+    uses_organ : bool
+        Whether the organ of the tissue changes what it plans; a model for free text always uses it.
     vocabulary : tuple of Target
         Targets that :data:`wsi_parse.prompts.TARGETS` lacks, with their words, kind, class and colour. Where it has
         the same words, those of the model count.
@@ -74,6 +76,7 @@ class ModelSpec:
     rank: int = 0
     download: str = ""
     published: str = ""
+    uses_organ: bool = False
     vocabulary: tuple[Target, ...] = ()
 
     def prompt_of(self, text: str) -> Prompt:
@@ -149,6 +152,11 @@ class Segmenter(ABC):
         """Describe a file of weights for JSON; the file is read completely and its tensors are checked by name."""
         del weights
         return {}
+
+    @classmethod
+    def recorded_sha256(cls) -> str | None:
+        """Return the hash that the installed weights must have, by what came with them; None if nothing says so."""
+        return None
 
     @classmethod
     def card(cls) -> str:

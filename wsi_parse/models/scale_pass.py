@@ -1,11 +1,15 @@
 """ScalePass: at which scale a model reads tiles, which channels it returns, and how prompts make objects of them."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import Any, Literal
 
+from wsi_parse.cautions import Caution, outside_training
 from wsi_parse.prompts import Prompt
 
 ChannelKind = Literal["probability", "distance", "class"]
+#: A `min_class_probability` that no cell reaches: the class is never sure.
+NEVER_SURE = 2.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +53,7 @@ class Recipe:
     model_prompt : str
         The text for the model, if it reads text.
     min_class_probability : float or None
-        A cell whose class has a lower probability is "unsure"; None: no cell is.
+        A cell whose class has a lower probability is "unsure"; None: no cell is; :data:`NEVER_SURE`: every cell is.
     """
 
     prompt: Prompt
@@ -60,6 +64,31 @@ class Recipe:
     competing: tuple[str, ...] = ()
     model_prompt: str = ""
     min_class_probability: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class LearntRange:
+    """The range that a number of a slide had in what a model learnt from: outside of it, its classes are less sure.
+
+    Parameters
+    ----------
+    name : str
+        Member of the model's state: a number, several (each must be in the range), or None if it is not known.
+    words : str
+        What it is, for a caution.
+    low, high : float
+    """
+
+    name: str
+    words: str
+    low: float
+    high: float
+
+    def value_outside(self, state: Mapping[str, Any]) -> float | None:
+        """Return the number of a slide that lies outside of the range; None if there is none."""
+        value = state.get(self.name)
+        values = value if isinstance(value, list | tuple) else () if value is None else (value,)
+        return next((float(one) for one in values if not self.low <= one <= self.high), None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +108,10 @@ class ScalePass:
         One per prompt.
     notes : tuple of str
         What the user should know about the results of these prompts.
+    cautions : tuple of Caution
+        What is plausible but wrong with these prompts, on any slide.
+    learnt : tuple of LearntRange
+        What a slide must look like for `min_class_probability` of the recipes to hold.
     """
 
     name: str
@@ -87,6 +120,8 @@ class ScalePass:
     channels: tuple[Channel, ...]
     recipes: tuple[Recipe, ...]
     notes: tuple[str, ...] = ()
+    cautions: tuple[Caution, ...] = ()
+    learnt: tuple[LearntRange, ...] = ()
 
     @property
     def tile_px(self) -> int:
@@ -105,6 +140,13 @@ class ScalePass:
     def channel(self, name: str) -> Channel:
         """Return the channel named `name`."""
         return next(channel for channel in self.channels if channel.name == name)
+
+    def cautions_of(self, state: Mapping[str, Any], model: str) -> tuple[Caution, ...]:
+        """Caution for each number of a slide that lies outside of what the model learnt from."""
+        found = [(one, one.value_outside(state)) for one in self.learnt]
+        return tuple(
+            outside_training(one.words, value, one.low, one.high, model) for one, value in found if value is not None
+        )
 
 
 def with_exclusive_classes(scale_pass: ScalePass) -> ScalePass:
@@ -130,3 +172,20 @@ def with_min_class_probability(scale_pass: ScalePass, probability: float) -> Sca
         scale_pass,
         recipes=tuple(replace(r, min_class_probability=probability) if r.classes else r for r in scale_pass.recipes),
     )
+
+
+def less_sure(scale_pass: ScalePass) -> ScalePass:
+    """Raise the probability from which on a class is sure halfway to 1.
+
+    >>> recipe = Recipe(Prompt.parse("nuclei"), "n", classes=("n",), min_class_probability=0.7)
+    >>> less_sure(ScalePass("p", 64.0, 0.5, (), (recipe,))).recipes[0].min_class_probability
+    0.85
+    """
+
+    def raised(recipe: Recipe) -> Recipe:
+        line = recipe.min_class_probability
+        if not recipe.classes or line is None or line >= 1:
+            return recipe
+        return replace(recipe, min_class_probability=round((1 + line) / 2, 4))
+
+    return replace(scale_pass, recipes=tuple(raised(recipe) for recipe in scale_pass.recipes))

@@ -61,6 +61,8 @@ def _stains(context: PassContext, box: Box) -> NDArray[np.int64] | None:
 def _regions(context: PassContext, chunk: tuple[int, int], recipe: Recipe) -> Pieces:
     core = context.chunks.core(chunk)
     window = core.expanded(1)
+    if context.maps.is_empty(recipe.probability, window):
+        return Pieces.nothing(core)
     values, covered = context.channel(recipe.probability, window)
     inside = threshold_mask(values, covered, context.parameters.threshold_255)
     stains = _stains(context, window) if inside.any() else None
@@ -79,13 +81,15 @@ def _regions(context: PassContext, chunk: tuple[int, int], recipe: Recipe) -> Pi
 def _cells(context: PassContext, chunk: tuple[int, int], groups: Sequence[Sequence[int]]) -> list[FoundCells]:
     """Find the cells of all recipes; the recipes of a group share their probability channels."""
     window = context.chunks.window(chunk)
+    # The threshold is above 0, so that a map of zeros has no cells, and leaves room for those of others.
+    filled = [group for group in groups if not context.is_empty(context.scale_pass.recipes[group[0]], window)]
     maps = []
-    for members in groups:
+    for members in filled:
         values, covered = context.cell_probability(context.scale_pass.recipes[members[0]], window)
         maps.append((values, covered, threshold_mask(values, covered, context.parameters.threshold_255)))
     masks = [inside for _, _, inside in maps]
     found = []
-    for index, members in enumerate(groups):
+    for index, members in enumerate(filled):
         competing = tuple(masks[:index]), tuple(masks[index + 1 :])
         cells = _cells_of_group(context, chunk, members, maps[index], competing)
         if cells is not None:

@@ -55,8 +55,17 @@ class PassContext:
 
     def cell_probability(self, recipe: Recipe, box: Box) -> tuple[NDArray[np.uint8], NDArray[np.bool_]]:
         """Stitch the map that cells are found in: the recipe's channel, or the maximum of its competing channels."""
-        first, *others = recipe.competing or (recipe.probability,)
+        first, *others = found_in(recipe)
         values, covered = self.channel(first, box)
         for name in others:
             np.maximum(values, self.channel(name, box)[0], out=values)
         return values, covered
+
+    def is_empty(self, recipe: Recipe, box: Box) -> bool:
+        """Return whether the map that cells are found in is zero, as far as that is known without reading a pixel."""
+        return all(self.maps.is_empty(name, box) for name in found_in(recipe))
+
+
+def found_in(recipe: Recipe) -> tuple[str, ...]:
+    """Return the channels whose maximum cells of a recipe are found in."""
+    return recipe.competing or (recipe.probability,)

@@ -55,6 +55,14 @@ class Pieces:
         sums = PixelSums(**{field.name: arrays[f"{prefix}.{field.name}"] for field in fields(PixelSums)})
         return cls(lines, sums, *(arrays[f"{prefix}.{name}"] for name in _BORDERS))
 
+    @classmethod
+    def nothing(cls, core: Box) -> "Pieces":
+        """Build the pieces of a chunk without regions, as :func:`cut_pieces` makes them."""
+        pixel, blank = Box(0, 0, 1, 1), np.zeros((3, 3), np.uint8)
+        none = cut_pieces(blank, blank > 0, blank > 0, pixel.expanded(1), pixel, 1.0, 0.0)
+        across, down = (np.zeros(length, np.int64) for length in (core.width, core.height))
+        return cls(none.lines, none.sums, across, across, down, down)
+
     def only(self, wanted: NDArray[np.bool_]) -> "Pieces":
         """Return some of the parts, under new numbers.
 

@@ -65,18 +65,29 @@ class PassMaps:
         StoreError
             The store is damaged, or the channel does not fit the object lattice.
         """
-        factor, rest = divmod(self.scale_pass.channel(name).stride, self.stride)
-        if rest:
-            raise StoreError(
-                f"The stride of channel {name!r} is not a multiple of the stride of the object lattice.",
-                "Report this error to the author of the model.",
-            )
+        factor = self._factor(name)
         coarse = box.covering(factor)
         values, covered = blend(self.store, self.selection, name, coarse)
         if factor == 1:
             return values, covered
         part = box.relative_to(coarse.multiplied(factor)).slices
         return _repeated(values, factor)[part], _repeated(covered, factor)[part]
+
+    def is_empty(self, name: str, box: Box) -> bool:
+        """Return whether :meth:`channel` would give zeros only, as far as that is known without reading a pixel."""
+        factor = self._factor(name)
+        under = self.selection.blocks_under(box.covering(factor).multiplied(factor * self.stride))
+        return all(self.store.is_empty(name, block) for block in under)
+
+    def _factor(self, name: str) -> int:
+        """Return how many pixels of the object lattice lie along a side of a channel's pixel."""
+        factor, rest = divmod(self.scale_pass.channel(name).stride, self.stride)
+        if rest:
+            raise StoreError(
+                f"The stride of channel {name!r} is not a multiple of the stride of the object lattice.",
+                "Report this error to the author of the model.",
+            )
+        return factor
 
 
 def _repeated(values: NDArray[Any], factor: int) -> NDArray[Any]:

@@ -2,9 +2,11 @@
 
 value = sum(weight * uint8) / sum(weight) in whole numbers. A weight is the product of two ramps that rise from
 the edge of the tile to the end of its overlap, so a tile counts least near its edge, where it saw least of the
-surroundings. Where only one tile was predicted, its value is taken unchanged.
+surroundings. Where only one tile was predicted, its value is taken unchanged. Tiles of blocks that are exactly zero are
+not read: they count by their weight alone.
 """
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import pairwise
@@ -51,32 +53,44 @@ def blend(
     axis = _Axis(store.side(channel), grid.step // stride, grid.margin // stride)
     down = axis.stretches(inside.y, inside.bottom, tiles.rows)
     across = axis.stretches(inside.x, inside.right, tiles.columns)
-    area = Box.from_corners(
-        axis.stored(inside.x, tiles.columns[0]),
-        axis.stored(inside.y, tiles.rows[0]),
-        axis.stored(inside.right, tiles.columns[-1]),
-        axis.stored(inside.bottom, tiles.rows[-1]),
-    )
-    stored = store.read(channel, area)
+    filled = _filled(store, selection, channel, inside.multiplied(stride))
+    area = axis.area(inside, filled)
+    stored = store.read(channel, area) if filled else np.empty((0, 0), np.uint8)
     for rows in down:
         for columns in across:
             chosen = [(row, column) for row in rows.tiles for column in columns.tiles if selection.chosen[row, column]]
             if not chosen:
                 continue
             target = np.s_[rows.start - box.y : rows.stop - box.y, columns.start - box.x : columns.stop - box.x]
-            parts = [stored[axis.part(rows, row, area.y), axis.part(columns, column, area.x)] for row, column in chosen]
             covered[target] = True
-            if len(chosen) == 1:
-                values[target] = parts[0]
+            parts = {
+                (row, column): stored[axis.part(rows, row, area.y), axis.part(columns, column, area.x)]
+                for row, column in chosen
+                if (row, column) in filled
+            }
+            if not parts:
                 continue
-            weights = [axis.weights(rows, row)[:, None] * axis.weights(columns, column) for row, column in chosen]
-            total = sum(weights[1:], weights[0])
-            weighted = (weight * part for weight, part in zip(weights, parts, strict=True))
+            if len(chosen) == 1:
+                values[target] = parts[chosen[0]]
+                continue
+            weights = {
+                (row, column): axis.weights(rows, row)[:, None] * axis.weights(columns, column)
+                for row, column in chosen
+            }
+            total = sum(weights.values())
+            weighted = (weights[index] * part for index, part in parts.items())
             values[target] = sum(weighted, total // 2) // total
     for unknown in _unknown(store, selection, inside, stride):
         part = unknown.relative_to(box).slices
         values[part], covered[part] = 0, False
     return values, covered
+
+
+def _filled(store: TileStore, selection: Selection, channel: str, box_frame: Box) -> set[tuple[int, int]]:
+    """Return the chosen tiles over a box that are not exactly zero, as far as the markers of their blocks say."""
+    side = selection.grid.block
+    blocks = {block for block in selection.blocks_under(box_frame) if not store.is_empty(channel, block)}
+    return {(row, column) for row, column in selection.reading(box_frame) if (row // side, column // side) in blocks}
 
 
 def _unknown(store: TileStore, selection: Selection, box: Box, stride: int) -> list[Box]:
@@ -112,6 +126,18 @@ class _Axis:
     def stored(self, position: int, tile: int) -> int:
         """Where a tile's value of a pixel of the output lattice is stored; clipped to that tile."""
         return tile * self.side + min(max(position - self._first(tile), 0), self.side)
+
+    def area(self, box: Box, tiles: Collection[tuple[int, int]]) -> Box:
+        """Return the part of the store that holds what tiles (row, column) answered over a box; empty without tiles."""
+        if not tiles:
+            return Box(0, 0, 0, 0)
+        rows, columns = zip(*tiles, strict=True)
+        return Box.from_corners(
+            self.stored(box.x, min(columns)),
+            self.stored(box.y, min(rows)),
+            self.stored(box.right, max(columns)),
+            self.stored(box.bottom, max(rows)),
+        )
 
     def stretches(self, start: int, stop: int, tiles: range) -> list[_Stretch]:
         """Cut an axis wherever a tile begins or ends."""

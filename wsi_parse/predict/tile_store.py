@@ -5,6 +5,7 @@ import os
 import re
 import zlib
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -53,8 +54,8 @@ class TileStore:
         self.grid = grid
         self.strides = dict(strides)
         self._folders = {name: folder / folder_name(name) for name in self.strides}
-        # Of whole blocks, as far as they were asked for: every chunk asks several times.
-        self._unreadable: dict[tuple[int, int], Unreadable] = {}
+        # What the markers of whole blocks say, as far as they were asked for: every chunk asks several times.
+        self._known: dict[tuple[int, int], _Known] = {}
         if not create:
             self._arrays = {name: self._open_to_read(name) for name in self.strides}
             return
@@ -151,6 +152,9 @@ class TileStore:
                 real_folder(path)
             remove(shard)
         for channel, array in self._arrays.items():
+            # The marker alone says that all is exactly zero: there is nothing to store and nothing to read.
+            if not any(tile.max(initial=0) for tile in tiles[channel].values()):
+                continue
             side = self.side(channel)
             top, left = indices.rows.start, indices.columns.start
             values = np.zeros((len(indices.rows) * side, len(indices.columns) * side), np.uint8)
@@ -161,7 +165,7 @@ class TileStore:
             array[area.slices] = values
         sums = {channel: self._checksum(channel, block) for channel in self._arrays}
         noted = {channel: list(of_tiles.values()) for channel, of_tiles in (notes or {}).items()}
-        self._unreadable.pop(block, None)
+        self._known.pop(block, None)
         marker = _Marker(
             block=self._name_of(block),
             sums=sums,
@@ -225,9 +229,18 @@ class TileStore:
 
     def unreadable(self, block: tuple[int, int]) -> Unreadable:
         """Return where the slide could not be read when a whole block was predicted."""
-        if block not in self._unreadable:
-            self._unreadable[block] = self._marked(block).unreadable
-        return self._unreadable[block]
+        return self._of_marker(block).unreadable
+
+    def is_empty(self, channel: str, block: tuple[int, int]) -> bool:
+        """Return whether a whole block is exactly zero in a channel; its marker says so, and no pixel is read."""
+        return channel in self._of_marker(block).empty
+
+    def _of_marker(self, block: tuple[int, int]) -> "_Known":
+        if block not in self._known:
+            marker = self._marked(block)
+            empty = frozenset(channel for channel, total in marker.sums.items() if total is None)
+            self._known[block] = _Known(marker.unreadable, empty)
+        return self._known[block]
 
     def read(self, channel: str, box_stored: Box) -> NDArray[np.uint8]:
         """Read pixels as they are stored: side by side, the tile at (row, column) from x = column * t, y = row * t.
@@ -261,10 +274,18 @@ class TileStore:
         except FileNotFoundError as error:
             if os.path.lexists(path):
                 raise DamagedError(f"The stored predictions {path.name} are not a file.", _AGAIN) from error
-            # zarr writes no file for a shard of zeros.
+            # A shard of zeros has no file.
             return None
         except OSError as error:
             raise _cannot_read_now(path, error) from error
+
+
+@dataclass(frozen=True, slots=True)
+class _Known:
+    """What is kept in memory of a marker: where the slide could not be read, and the channels that are all zero."""
+
+    unreadable: Unreadable
+    empty: frozenset[str]
 
 
 class _Marker(BaseModel):
@@ -273,7 +294,7 @@ class _Marker(BaseModel):
     model_config = ConfigDict(ser_json_inf_nan="constants", strict=True)
 
     block: str
-    #: Of the shard of each channel; None where zarr wrote none, because all is zero.
+    #: Of the shard of each channel; None where there is none, because all is zero.
     sums: dict[str, int | None]
     #: What the model noted of each tile, in their order.
     notes: dict[str, list[list[float]]]

@@ -1,6 +1,6 @@
 """How a slide is divided for prediction: tiles, which the model sees, and blocks, in which tiles are stored."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -171,6 +171,14 @@ class Selection:
         return sorted(
             {(int(r), int(c)) for r, c in zip(rows // self.grid.block, columns // self.grid.block, strict=True)}
         )
+
+    def in_bands(self, blocks: Iterable[tuple[int, int]], across: int) -> list[tuple[int, int]]:
+        """Order blocks in bands of `across` columns, each band row by row.
+
+        Blocks below each other then follow soon, while the stored tiles that both need are still in memory, however
+        wide the slide is.
+        """
+        return sorted(blocks, key=lambda block: (block[1] // across, block))
 
     def blocks_under(self, box_frame: Box) -> list[tuple[int, int]]:
         """Indices of the blocks with a chosen tile whose read box overlaps a box."""

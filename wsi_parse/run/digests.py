@@ -64,7 +64,8 @@ class Digests(BaseModel):
             roi_hash,
             settings.tissue.model_dump(mode="json"),
             settings.tiles.model_dump(mode="json", exclude={"block"}),
-            settings.model.model_dump(mode="json", exclude={"weights", "threads"}),
+            # The organ is in the words and lines of the recipes.
+            settings.model.model_dump(mode="json", exclude={"weights", "threads", "organ"}),
             weights and weights.sha256,
             # Ours have the version of this package.
             (READERS.package_of(slide.info.reader), MODELS.package_of(settings.model.name)),
@@ -74,6 +75,7 @@ class Digests(BaseModel):
             predict,
             settings.objects.model_dump(mode="json"),
             [[_extracted(recipe) for recipe in scale_pass.recipes] for scale_pass in scale_passes],
+            [[(one.name, one.low, one.high) for one in scale_pass.learnt] for scale_pass in scale_passes],
             # Blocks that were read whole are the same maps either way.
             settings.slide.skip_unreadable,
         )
@@ -82,6 +84,8 @@ class Digests(BaseModel):
             settings.export.model_dump(mode="json", exclude={"keep", "classes"}),
             [(prompt.text, prompt.name, prompt.class_name, prompt.colour) for prompt in prompts],
             slide.name,
+            # Cautions and notes depend on it.
+            settings.model.organ,
             [EXPORTERS.package_of(name) for name in settings.export.formats],
         )
         return cls(predict=predict, objects=objects, outputs=outputs)

@@ -2,7 +2,8 @@
 
 import json
 import zlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from wsi_parse.models.contract import State
 from wsi_parse.objects.class_table import ClassTable
 from wsi_parse.predict.maps_description import save_description
 from wsi_parse.run.prepared import PreparedRun
+from wsi_parse.run.sureness import passes_on_slide
 from wsi_parse.run.work import MAPS, OBJECTS, PREPARE_NAME, open_work, remove_void
 from wsi_parse.tissue.mask import TissueMask
 
@@ -27,8 +29,11 @@ def lay_out(
     folder: Path,
     cluster: Cluster | None = None,
     say: Callable[[str], None] = lambda _: None,
+    codes: Collection[str] = (),
 ) -> RunPlan:
     """Divide the slide into tiles, let the model prepare, and write the plan for the workers.
+
+    `codes` are those of the cautions about the slide, which may make classes less sure.
 
     Intermediate results that fit are used again; the others are removed, after `say` was called with what they are.
     """
@@ -46,6 +51,10 @@ def lay_out(
     remove_void(work, (maps, objects), say)
     for path in (maps, objects):
         real_folder(path)
+    on_slide = passes_on_slide(prepared.scale_passes, state, codes, settings.objects)
+    passes = tuple(
+        replace(item, scale_pass=scale_pass) for item, scale_pass in zip(prepared.passes(tissue), on_slide, strict=True)
+    )
     plan = RunPlan(
         prepared.slide,
         settings.model.name,
@@ -54,7 +63,7 @@ def lay_out(
         state,
         tissue,
         prepared.roi,
-        prepared.passes(tissue),
+        passes,
         maps,
         objects,
         ClassTable.of(prepared.prompts),

@@ -70,6 +70,10 @@ class PassFacts(TypedDict, total=False):
     chunks: Annotated[int, _field("Number of chunks: squares whose objects were made together.")]
     prompts: Annotated[list[str], _field("Names of its prompts.")]
     words: Annotated[list[str], _field("What the model read for each of them.")]
+    sure_from: Annotated[
+        dict[str, float | None],
+        _field("Prompt to the probability from which on its class is sure on this slide; null: it never is."),
+    ]
 
 
 class PixelSizeFacts(TypedDict):

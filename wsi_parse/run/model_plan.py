@@ -72,18 +72,24 @@ def plan_passes(
     """
     name = settings.model.name
     notes: tuple[str, ...] = ()
-    if settings.model.organ is not None and not model.spec.free_text:
-        notes += (f"--organ is ignored, because the model {name} does not read words.",)
+    if settings.model.organ is not None and not (model.spec.free_text or model.spec.uses_organ):
+        notes += (f"--organ is ignored, because the model {name} does not use it.",)
     with plugin_named("model", name):
         scale_passes = model.plan(prompts, settings.model)
     _check_passes(scale_passes, prompts, name)
     if settings.objects.exclusive_classes:
         scale_passes = tuple(with_exclusive_classes(scale_pass) for scale_pass in scale_passes)
     if settings.objects.min_class_probability is not None:
+        planned = scale_passes
         scale_passes = tuple(
             with_min_class_probability(scale_pass, settings.objects.min_class_probability)
             for scale_pass in scale_passes
         )
+        if any(recipe.min_class_probability is not None for each in planned for recipe in each.recipes):
+            notes += (
+                f"A class is sure from a probability of {settings.objects.min_class_probability:g} on, as "
+                f"objects.min_class_probability says, in place of what the model {name} says.",
+            )
         if not any(recipe.classes for scale_pass in scale_passes for recipe in scale_pass.recipes):
             notes += (
                 f"objects.min_class_probability is ignored, because the model {name} gives no class probabilities for "

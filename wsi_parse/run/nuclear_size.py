@@ -1,7 +1,7 @@
 """What the size of nuclei says of a run: medians of their areas, and whether the pixel size fits what is seen."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
 import numpy as np
 from numpy.typing import NDArray
@@ -73,9 +73,12 @@ def _median(counts: NDArray[np.int64]) -> float:
     return round(_LOWEST_UM2 * math.exp((index + 0.5) / _BINS_PER_E), 2)
 
 
-def unsure_cautions(counts: Mapping[str, int], unsure: Mapping[str, int]) -> tuple[Caution, ...]:
-    """Caution for each prompt of which the class of most objects is unsure."""
-    shares = {name: unsure.get(name, 0) / count for name, count in counts.items() if count >= MIN_OBJECTS}
+def unsure_cautions(
+    counts: Mapping[str, int], unsure: Mapping[str, int], never_sure: Collection[str] = ()
+) -> tuple[Caution, ...]:
+    """Caution for each prompt of which the class of most objects is unsure, and may be sure."""
+    counted = {name: count for name, count in counts.items() if count >= MIN_OBJECTS and name not in never_sure}
+    shares = {name: unsure.get(name, 0) / count for name, count in counted.items()}
     return tuple(mostly_unsure(name, share) for name, share in shares.items() if share > MOSTLY)
 
 

@@ -126,8 +126,7 @@ def resolve_run(path: Path, request: Request) -> PreparedRun:
     try:
         roi, roi_hash, of_another = _region_of_interest(slide, settings.slide.roi, {slide.name, file_name})
         cautions = (
-            *slide.info.cautions,
-            *warn_if_upsampled(slide, request.scale_passes, settings.model.name),
+            *cautions_before(slide, request),
             *of_another,
         )
         digests = Digests.of(settings, slide, request.scale_passes, request.prompts, request.weights, roi_hash)
@@ -165,6 +164,13 @@ def _region_of_interest(slide: Slide, path: Path | None, names: set[str]) -> tup
 _SMALL_REGION_UM2 = 2_500
 # There is a caution if the pixels of the slide are more than this factor wider than those that the model reads.
 _MAX_UPSAMPLING = 1.5
+
+
+def cautions_before(slide: Slide, request: Request) -> tuple[Caution, ...]:
+    """Return what is plausible but wrong about a slide and about what is looked for, without looking at pixels."""
+    of_prompts = [caution for scale_pass in request.scale_passes for caution in scale_pass.cautions]
+    upsampled = warn_if_upsampled(slide, request.scale_passes, request.settings.model.name)
+    return (*slide.info.cautions, *upsampled, *of_prompts)
 
 
 def warn_if_upsampled(slide: Slide, scale_passes: Sequence[ScalePass], model: str) -> tuple[Caution, ...]:

@@ -8,6 +8,7 @@ from wsi_parse.models.weights import Weights
 from wsi_parse.prompts import Prompt
 from wsi_parse.run.manifest import RunManifest
 from wsi_parse.run.manifest_facts import ModelFacts, PassFacts, PromptFacts, SlideFacts
+from wsi_parse.run.sureness import sure_from
 from wsi_parse.slides import Slide
 from wsi_parse.text import RESEARCH_ONLY
 
@@ -25,6 +26,7 @@ def pass_provenance(item: PassPlan) -> PassFacts:
         "blocks": len(item.selection.blocks()),
         "chunks": len(item.chunks.chunks(item.selection)),
         "prompts": [recipe.prompt.name for recipe in item.scale_pass.recipes],
+        "sure_from": sure_from(item.scale_pass),
         "words": [recipe.model_prompt or recipe.prompt.name for recipe in item.scale_pass.recipes],
     }
 

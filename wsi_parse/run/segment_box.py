@@ -18,7 +18,7 @@ from wsi_parse.predict.maps_description import MAPS_NAME, load_description
 from wsi_parse.progress import Progress, Silent
 from wsi_parse.run.digests import Digests
 from wsi_parse.run.pipeline import run_prepared
-from wsi_parse.run.prepared import PreparedRun, warn_if_upsampled
+from wsi_parse.run.prepared import PreparedRun, cautions_before
 from wsi_parse.run.probability import Probability, read_probability
 from wsi_parse.run.resolve import resolve
 from wsi_parse.run.result import OBJECTS, name_of_prompt, need_geopandas, objects_of
@@ -167,7 +167,7 @@ def _segment(slide: Slide, box: Box, frame: Frame | None, settings: RunSettings,
         )
     (left, top), (right, bottom) = frame.to_level0([(box.x, box.y), (box.right, box.bottom)]).tolist()
     request = resolve(_in_memory(settings))
-    cautions = (*slide.info.cautions, *warn_if_upsampled(slide, request.scale_passes, request.settings.model.name))
+    cautions = cautions_before(slide, request)
     for caution in cautions:
         progress.caution(caution)
     for note in (*request.notes, *slide.info.notes):

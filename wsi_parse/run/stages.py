@@ -10,6 +10,8 @@ from wsi_parse.compute.memory import release
 from wsi_parse.compute.worker import forget
 from wsi_parse.exporters.parquet_source import ParquetSource
 from wsi_parse.geometry import Box
+from wsi_parse.models.contract import State
+from wsi_parse.models.scale_pass import ScalePass
 from wsi_parse.objects.batch import ObjectSource
 from wsi_parse.objects.class_table import ClassTable
 from wsi_parse.objects.probability_map import ProbabilityMap
@@ -24,6 +26,7 @@ from wsi_parse.run.prediction import damaged_tiles, predict_and_extract
 from wsi_parse.run.prepared import PreparedRun
 from wsi_parse.run.provenance import pass_provenance
 from wsi_parse.run.publish import publish
+from wsi_parse.run.sureness import passes_on_slide, raised_note, training_cautions
 from wsi_parse.run.work import size_bytes, staging
 from wsi_parse.tissue.mask import TissueMask
 
@@ -81,7 +84,9 @@ class Stages:
             return self._compute(tissue, cluster)
         tissue = self._leave_out(tissue, [Box(*box) for box in self.manifest.unreadable.get("tiles_level0_px", ())])
         self.manifest.reused = [{"stage": "objects", "file": objects.name}]
-        self._caution(*self.prepared.request.model.cautions_of(self.manifest.model.get("state", {})))
+        prepared, state = self.prepared, self.manifest.model.get("state", {})
+        on_slide = passes_on_slide(prepared.scale_passes, state, self._codes, prepared.settings.objects)
+        self._question(state, on_slide)
         self._write(ParquetSource(objects, ClassTable.of(self.prepared.prompts)), tissue)
         return 0
 
@@ -89,12 +94,12 @@ class Stages:
         manifest = self.manifest
         self.progress.start("prepare", 1)
         with self.clock.stage("prepare"), stage_named(self.prepared.slide.name, "layout"):
-            plan = lay_out(self.prepared, tissue, self.folder, cluster, self.progress.note)
+            plan = lay_out(self.prepared, tissue, self.folder, cluster, self.progress.note, self._codes)
         self.progress.advance("prepare")
         self.progress.device(device_of(plan.state))
         manifest.passes = [pass_provenance(item) for item in plan.passes]
         manifest.model["state"] = dict(plan.state)
-        self._caution(*self.prepared.request.model.cautions_of(plan.state))
+        self._question(plan.state, [item.scale_pass for item in plan.passes])
         try:
             remote_bytes = predict_and_extract(plan, cluster, manifest, self.clock, self.progress)
             tissue = self._leave_out(tissue, damaged_tiles(plan))
@@ -115,10 +120,29 @@ class Stages:
             for note in written.notes:
                 self.progress.note(note)
             written.record(manifest, tissue)
-            self._caution(*written.areas.cautions(), *unsure_cautions(written.counts, written.unsure))
+            self._caution(*written.areas.cautions(), *unsure_cautions(written.counts, written.unsure, self._never_sure))
             if not any(written.counts.values()) and tissue.area_mm2 >= _MIN_TISSUE_MM2:
                 self._caution(nothing_found(tuple(written.counts), tissue.area_mm2))
             publish(staged, self.folder, manifest, manifest.outputs, self._note)
+
+    @property
+    def _codes(self) -> set[str]:
+        """Codes of the cautions so far."""
+        return {caution.code for caution in self.manifest.caution_list()}
+
+    @property
+    def _never_sure(self) -> set[str]:
+        """Prompts whose class is never sure."""
+        lines = [line for item in self.manifest.passes for line in item.get("sure_from", {}).items()]
+        return {name for name, line in lines if line is None}
+
+    def _question(self, state: State, on_slide: Sequence[ScalePass]) -> None:
+        """Caution by what the model found out about the slide, and say which classes are less sure on it."""
+        prepared = self.prepared
+        self._caution(*prepared.request.model.cautions_of(state))
+        self._caution(*training_cautions(prepared.scale_passes, state, prepared.spec.name))
+        if note := raised_note(prepared.scale_passes, on_slide):
+            self._note(note)
 
     def _note(self, text: str) -> None:
         self.manifest.notes.append(text)

@@ -125,7 +125,11 @@ class ModelSettings(Section):
     field_um: float | None = Field(
         None, ge=8, le=8000, description="Side length of one tile in µm; null: the model's default."
     )
-    organ: str | None = Field(None, description="Organ of the tissue, for models that read words: breast, colon, …")
+    organ: str | None = Field(
+        None,
+        description="Organ of the tissue: breast, colon, … Models that read words read it; for others, it may "
+        "decide from which probability on a class is sure.",
+    )
 
 
 class TileSettings(Section):
@@ -159,7 +163,8 @@ class ObjectSettings(Section):
         None,
         ge=0,
         le=1,
-        description="Cells whose class is less probable than this are marked as unsure; null: the model's default.",
+        description="Cells whose class is less probable than this are marked as unsure; null: the model's own line for "
+        "each class.",
     )
     chunk_px: int = Field(
         1024,

@@ -41,5 +41,11 @@ class ArrayReader:
         # A copy, because the caller may write into it.
         return self._pixels[box_level.slices].copy()
 
+    def read_tile(self, level: int, tile: Box, others: int | None) -> NDArray[np.uint8]:
+        """Return a part of the array itself; see :class:`wsi_parse.slides.base.TileReader`."""
+        pixels = self._pixels[tile.slices]
+        pixels.flags.writeable = False
+        return pixels
+
     def close(self) -> None:
         """Do nothing: no file is open."""

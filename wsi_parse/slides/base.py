@@ -4,7 +4,7 @@ import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import ClassVar, Protocol
+from typing import ClassVar, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -192,6 +192,29 @@ class Reader(Protocol):
 
     def close(self) -> None:
         """Release the file."""
+        ...
+
+
+@runtime_checkable
+class TileReader(Protocol):
+    """What a reader may offer besides: its stored tiles as they were decoded, so that nothing is copied on the way."""
+
+    def read_tile(self, level: int, tile: Box, others: int | None) -> NDArray[np.uint8]:
+        """Read a stored tile.
+
+        Parameters
+        ----------
+        level : int
+        tile : Box
+            One of the tiles of the level, see :meth:`Level.tiles`.
+        others : int or None
+            How many other reads will ask for the same tile soon; None if nothing is known of them.
+
+        Returns
+        -------
+        uint8 array (rows, columns, 3)
+            As from :meth:`Reader.read_level`; the caller does not write into it.
+        """
         ...
 
 

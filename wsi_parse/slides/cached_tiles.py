@@ -13,46 +13,102 @@ from wsi_parse.geometry import Box
 ReadTile = Callable[[Box], NDArray[np.uint8]]
 # The CachedTiles object that the tile belongs to, and the tile's row and column.
 Key = tuple[object, int, int]
-# A block of four by four tiles of 1024 px fits in, so that the next block finds the edge that both share.
-CACHE_BYTES = 48_000_000
+# Tiles of which nothing is known but that they were read.
+RECENT_BYTES = 48_000_000
+# Tiles that other reads will ask for: the lower edges of a row of blocks, see `Slide.boxes_across`.
+PROMISED_BYTES = 96_000_000
 
 
 class TileCache:
-    """The most recently read tiles of all levels of a slide; several threads may use it at once.
+    """Tiles of all levels of a slide that may be read again; several threads may use it at once.
 
     Parameters
     ----------
     limit_bytes : int
-        Largest size of all tiles together; the last tile is kept even if it alone is larger.
+        Largest size of all recently read tiles together; the last tile is kept even if it alone is larger.
+    promised_bytes : int
+        The same of the tiles that other reads are known to ask for; each is dropped when the last of them has.
     """
 
-    def __init__(self, limit_bytes: int = CACHE_BYTES) -> None:
-        self.held_bytes = 0
-        self._limit_bytes = limit_bytes
-        self._kept: OrderedDict[Key, NDArray[np.uint8]] = OrderedDict()
+    def __init__(self, limit_bytes: int = RECENT_BYTES, promised_bytes: int = PROMISED_BYTES) -> None:
+        self._recent, self._promised = _Kept(limit_bytes), _Kept(promised_bytes)
+        self._left: dict[Key, int] = {}
         self._lock = threading.Lock()
 
-    def get(self, key: Key) -> NDArray[np.uint8] | None:
-        """Return a tile, or None if it is not kept."""
-        with self._lock:
-            if key in self._kept:
-                self._kept.move_to_end(key)
-            return self._kept.get(key)
+    @property
+    def held_bytes(self) -> int:
+        """Size of all tiles."""
+        return self._recent.bytes + self._promised.bytes
 
-    def put(self, key: Key, pixels: NDArray[np.uint8]) -> None:
-        """Keep a tile, and drop the least recently used ones."""
+    def get(self, key: Key, others: int | None = None) -> NDArray[np.uint8] | None:
+        """Return a tile, or None if it is not kept; `others` as for :meth:`put`."""
         with self._lock:
-            if key not in self._kept:
-                self._kept[key] = pixels
-                self.held_bytes += pixels.nbytes
-            while self.held_bytes > self._limit_bytes and len(self._kept) > 1:
-                self.held_bytes -= self._kept.popitem(last=False)[1].nbytes
+            pixels = self._promised.get(key)
+            if pixels is None:
+                return self._recent.get(key)
+            if others is not None:
+                self._left[key] -= 1
+                if self._left[key] <= 0:
+                    self._promised.drop(key)
+                    del self._left[key]
+            return pixels
+
+    def put(self, key: Key, pixels: NDArray[np.uint8], others: int | None = None) -> None:
+        """Keep a tile, and drop the least recently used ones.
+
+        Parameters
+        ----------
+        key : tuple
+        pixels : uint8 array
+        others : int, optional
+            How many other reads will ask for it; None if nothing is known of them.
+        """
+        with self._lock:
+            if others is None:
+                self._recent.put(key, pixels)
+            elif others:
+                self._left[key] = others
+                for dropped in self._promised.put(key, pixels):
+                    del self._left[dropped]
 
     def clear(self) -> None:
         """Drop all tiles."""
         with self._lock:
-            self._kept.clear()
-            self.held_bytes = 0
+            self._recent.clear()
+            self._promised.clear()
+            self._left.clear()
+
+
+class _Kept:
+    """Tiles up to a size; the least recently used ones are dropped."""
+
+    def __init__(self, limit_bytes: int) -> None:
+        self.bytes = 0
+        self._limit_bytes = limit_bytes
+        self._tiles: OrderedDict[Key, NDArray[np.uint8]] = OrderedDict()
+
+    def get(self, key: Key) -> NDArray[np.uint8] | None:
+        if key in self._tiles:
+            self._tiles.move_to_end(key)
+        return self._tiles.get(key)
+
+    def put(self, key: Key, pixels: NDArray[np.uint8]) -> list[Key]:
+        """Keep a tile; return which ones were dropped for it."""
+        if key not in self._tiles:
+            self._tiles[key] = pixels
+            self.bytes += pixels.nbytes
+        dropped = []
+        while self.bytes > self._limit_bytes and len(self._tiles) > 1:
+            dropped.append(next(iter(self._tiles)))
+            self.drop(dropped[-1])
+        return dropped
+
+    def drop(self, key: Key) -> None:
+        self.bytes -= self._tiles.pop(key).nbytes
+
+    def clear(self) -> None:
+        self._tiles.clear()
+        self.bytes = 0
 
 
 class CachedTiles:
@@ -90,18 +146,18 @@ class CachedTiles:
             for column in range(box.x // width, -(-box.right // width)):
                 tile = Box(column * width, row * height, width, height).intersection(self.level)
                 common = tile.intersection(box)
-                out[common.relative_to(box).slices] = self._tile_pixels(row, column, tile)[
-                    common.relative_to(tile).slices
-                ]
+                out[common.relative_to(box).slices] = self.read_tile(tile)[common.relative_to(tile).slices]
         return out
 
-    def _tile_pixels(self, row: int, column: int, tile: Box) -> NDArray[np.uint8]:
-        key = (self, row, column)
-        pixels = self._cache.get(key)
+    def read_tile(self, tile: Box, others: int | None = None) -> NDArray[np.uint8]:
+        """Return the pixels of a tile, which must not be written into; `others` as for :meth:`TileCache.put`."""
+        key = (self, tile.y // self.tile[1], tile.x // self.tile[0])
+        pixels = self._cache.get(key, others)
         if pixels is None:
             pixels = self._read(tile)
+            pixels.flags.writeable = False
             self.reads += 1
-            self._cache.put(key, pixels)
+            self._cache.put(key, pixels, others)
         return pixels
 
 

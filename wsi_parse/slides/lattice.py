@@ -1,6 +1,8 @@
-"""read_lattice: a box of a frame, resampled from a level, in pieces that bound the memory."""
+"""A box of a frame, resampled from a level, in pieces that bound the memory; by stored tiles where there are any."""
 
+import math
 from collections.abc import Callable, Iterator
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -8,11 +10,12 @@ from PIL import Image
 
 from wsi_parse.geometry import Box, Frame
 from wsi_parse.slides.base import Level
-from wsi_parse.slides.resample import apply_taps, taps
+from wsi_parse.slides.held_tiles import HeldTiles, ReadTile
+from wsi_parse.slides.resample import apply_taps, halved, taps
 
 WHITE = 255
 # Size of one read: it bounds the memory for every box and scale. It is small enough that the same memory is used again
-# and again, because fresh pages cost more than the pixels, and as wide as a row of stored tiles that the cache holds.
+# and again, because fresh pages cost more than the pixels.
 _READ_WIDTH_PX, _READ_PX = 4096, 1_500_000
 # A part of this size fits into a processor's cache and is resampled three times as fast as the whole at once.
 _RESAMPLED_SIDE_PX = 320
@@ -20,6 +23,7 @@ _RESAMPLED_SIDE_PX = 320
 _MAX_REDUCED_AREA = 64 * 64
 # A level and a frame whose scales differ by less than this share have the same scale.
 SAME_SCALE = 1e-6
+_TINY = 1e-9
 
 #: Reads a box of one level: uint8 RGB (rows, columns, 3).
 ReadBox = Callable[[Box], NDArray[np.uint8]]
@@ -27,20 +31,104 @@ ReadBox = Callable[[Box], NDArray[np.uint8]]
 
 def read_lattice(box_frame: Box, frame: Frame, level: Level, read: ReadBox) -> NDArray[np.uint8]:
     """Read a box of a frame from a level, which `read` reads; white outside of the slide."""
-    step_x, step_y = steps_of(frame, level)
+    steps = step_x, step_y = steps_of(frame, level)
     inside = box_frame.intersection(box_on_slide(frame, level))
     if step_x == step_y == 1 and inside == box_frame:
         return read(box_frame)
-    out = np.empty((*box_frame.shape, 3), np.uint8)
-    if not inside.area:
-        out.fill(WHITE)
-        return out
-    _whiten_around(out, inside.relative_to(box_frame))
+    out = _white_around(inside, box_frame)
     width = max(1, int(_READ_WIDTH_PX / max(1.0, step_x)))
-    height = max(1, int(_READ_PX / (min(width, inside.width) * max(1.0, step_x) * max(1.0, step_y))))
-    for piece in _pieces(inside, width, height):
-        out[piece.relative_to(box_frame).slices] = _resampled(piece, level, (step_x, step_y), read)
+    height = max(1, int(_READ_PX / (min(width, max(1, inside.width)) * max(1.0, step_x) * max(1.0, step_y))))
+    for strip in _pieces(inside, width, height):
+        source = _source(strip, steps, level)
+        pixels = read(source)
+
+        def part(needed: Box, source: Box = source, pixels: NDArray[np.uint8] = pixels) -> NDArray[np.uint8]:
+            return pixels[needed.relative_to(source).slices]
+
+        side_x, side_y = (strip.width, strip.height) if _is_reduced(steps) else _resampled_sides(steps)
+        for piece in _pieces(strip, side_x, side_y):
+            out[piece.relative_to(box_frame).slices] = _resampled(piece, level, steps, part)
     return out
+
+
+def read_lattice_by_tile(
+    box_frame: Box, frame: Frame, level: Level, read_tile: ReadTile, shared_px: int | None = None
+) -> NDArray[np.uint8]:
+    """Read a box of a frame from a level, as :func:`read_lattice` does, from one stored tile after the other.
+
+    Parameters
+    ----------
+    box_frame : Box
+    frame : Frame
+    level : Level
+    read_tile : callable
+        See :data:`wsi_parse.slides.held_tiles.ReadTile`.
+    shared_px : int, optional
+        How far boxes that will be read soon reach into this one from each side, in frame pixels. A tile that no other
+        box needs is then not kept; without it, nothing is known of other boxes.
+
+    Notes
+    -----
+    A pixel is computed from a tile as it was decoded, as far as all of it lies in one; only where it lies across the
+    border of tiles, what it needs is put together first. A tile is decoded once, but for those on the borders of
+    columns of tiles that a very wide box is read in.
+    """
+    steps, on_slide = steps_of(frame, level), box_on_slide(frame, level)
+    inside = box_frame.intersection(on_slide)
+    out = _white_around(inside, box_frame)
+    if not inside.area:
+        return out
+    alone = None if shared_px is None else _alone(inside, on_slide, level, steps, shared_px)
+    held = HeldTiles(level, read_tile, alone)
+    fits = all(side % step == 0 for side, step in zip(level.tile_px, steps, strict=True))
+    sides = level.tile_px if fits else _resampled_sides(steps)
+    across = _cut_at_tiles(inside.x, inside.right, steps[0], level.tile_px[0], sides[0])
+    down = _cut_at_tiles(inside.y, inside.bottom, steps[1], level.tile_px[1], sides[1])
+    for columns in _columns(across, max(1, int(_READ_WIDTH_PX / steps[0]))):
+        for top, bottom in down:
+            held.drop_above(_source(Box(inside.x, top, 1, bottom - top), steps, level).y)
+            for left, right in columns:
+                piece = Box(left, top, right - left, bottom - top)
+                out[piece.relative_to(box_frame).slices] = _resampled(piece, level, steps, held.read)
+                if fits:
+                    # At once, so that the next tile is decoded into the same memory, which the processor still holds.
+                    held.drop_above(level.height)
+        held.drop_above(level.height)
+    return out
+
+
+def _alone(inside: Box, on_slide: Box, level: Level, steps: tuple[float, float], shared_px: int) -> Box:
+    """Return the pixels of a level that boxes beside a box of a frame do not need; there are none beyond the slide."""
+    source = _source(inside, steps, level)
+    across, down = (math.ceil(shared_px * step) for step in steps)
+    return Box.from_corners(
+        source.x + across if inside.x > on_slide.x else 0,
+        source.y + down if inside.y > on_slide.y else 0,
+        source.right - across if inside.right < on_slide.right else level.width,
+        source.bottom - down if inside.bottom < on_slide.bottom else level.height,
+    )
+
+
+def _cut_at_tiles(start: int, stop: int, step: float, tile: int, limit: int) -> list[tuple[int, int]]:
+    """Cut frame pixels of one axis where tiles of the level end, and what is longer than `limit` again."""
+    first, last = int(start * step) // tile + 1, int(stop * step) // tile
+    cuts = sorted({start, stop} | {math.floor(edge * tile / step + _TINY) for edge in range(first, last + 1)})
+    runs = []
+    for left, right in pairwise(cut for cut in cuts if start <= cut <= stop):
+        parts = -(-(right - left) // limit)
+        ends = [left + (right - left) * part // parts for part in range(parts + 1)]
+        runs += list(pairwise(ends))
+    return runs
+
+
+def _columns(runs: list[tuple[int, int]], width: int) -> list[list[tuple[int, int]]]:
+    """Gather runs that lie side by side into columns of at most `width`; of a run at least."""
+    columns: list[list[tuple[int, int]]] = [[]]
+    for left, right in runs:
+        if columns[-1] and right - columns[-1][0][0] > width:
+            columns.append([])
+        columns[-1].append((left, right))
+    return columns
 
 
 def box_on_slide(frame: Frame, level: Level) -> Box:
@@ -59,37 +147,46 @@ def _step(scale: float, downsample: float) -> float:
     return round(step) if abs(step - round(step)) < SAME_SCALE * step else step
 
 
-def _resampled(box: Box, level: Level, steps: tuple[float, float], read: ReadBox) -> NDArray[np.uint8]:
+def _is_reduced(steps: tuple[float, float]) -> bool:
+    """Whether a pixel is the mean of a rectangle of whole pixels: Pillow computes it several times faster."""
     step_x, step_y = steps
-    if step_x == int(step_x) and step_y == int(step_y) and step_x * step_y <= _MAX_REDUCED_AREA:
-        return _reduced(box, level, (int(step_x), int(step_y)), read)
-    source = _source(box, step_x, step_y, level)
-    pixels = read(source)
-    out = np.empty((*box.shape, 3), np.uint8)
+    return step_x == int(step_x) and step_y == int(step_y) and step_x * step_y <= _MAX_REDUCED_AREA
+
+
+def _resampled_sides(steps: tuple[float, float]) -> tuple[int, int]:
     side_x, side_y = (max(1, int(_RESAMPLED_SIDE_PX / max(1.0, step))) for step in steps)
-    for piece in _pieces(box, side_x, side_y):
-        needed = _source(piece, step_x, step_y, level).relative_to(source)
-        _, columns = taps(piece.x, piece.right, step_x, level.width, 3)
-        _, rows = taps(piece.y, piece.bottom, step_y, level.height)
-        out[piece.relative_to(box).slices] = apply_taps(pixels[needed.slices], rows, columns)
+    return side_x, side_y
+
+
+def _resampled(box: Box, level: Level, steps: tuple[float, float], read: ReadBox) -> NDArray[np.uint8]:
+    """Compute a box of a frame; what is returned may be what `read` returned."""
+    pixels = read(_source(box, steps, level))
+    if _is_reduced(steps):
+        # The same areas as by the taps.
+        step_x, step_y = int(steps[0]), int(steps[1])
+        if step_x == step_y == 1:
+            return pixels
+        if step_x == step_y == 2 and not (pixels.shape[0] % 2 or pixels.shape[1] % 2):
+            return halved(pixels)
+        return np.asarray(Image.fromarray(pixels).reduce((step_x, step_y)))
+    _, columns = taps(box.x, box.right, steps[0], level.width, 3)
+    _, rows = taps(box.y, box.bottom, steps[1], level.height)
+    return apply_taps(pixels, rows, columns)
+
+
+def _white_around(inside: Box, box_frame: Box) -> NDArray[np.uint8]:
+    """Make an array for a box of a frame, which is white outside of `inside`."""
+    out = np.empty((*box_frame.shape, 3), np.uint8)
+    if not inside.area:
+        out.fill(WHITE)
+        return out
+    part = inside.relative_to(box_frame)
+    rows = part.slices[0]
+    out[: part.y].fill(WHITE)
+    out[part.bottom :].fill(WHITE)
+    out[rows, : part.x] = WHITE
+    out[rows, part.right :] = WHITE
     return out
-
-
-def _reduced(box: Box, level: Level, steps: tuple[int, int], read: ReadBox) -> NDArray[np.uint8]:
-    """Average rectangles of whole pixels: the same areas as by :func:`taps`, several times faster."""
-    step_x, step_y = steps
-    source = Box(box.x * step_x, box.y * step_y, box.width * step_x, box.height * step_y).intersection(level.box)
-    pixels = read(source)
-    return pixels if step_x == step_y == 1 else np.asarray(Image.fromarray(pixels).reduce((step_x, step_y)))
-
-
-def _whiten_around(out: NDArray[np.uint8], inside: Box) -> None:
-    """Fill all but `inside` with white."""
-    rows = inside.slices[0]
-    out[: inside.y].fill(WHITE)
-    out[inside.bottom :].fill(WHITE)
-    out[rows, : inside.x] = WHITE
-    out[rows, inside.right :] = WHITE
 
 
 def _inside(length_level: int, step: float) -> int:
@@ -102,8 +199,11 @@ def _pieces(box: Box, width: int, height: int) -> Iterator[Box]:
         yield from Box(x, box.y, min(width, box.right - x), box.height).strips(height)
 
 
-def _source(box: Box, step_x: float, step_y: float, level: Level) -> Box:
+def _source(box: Box, steps: tuple[float, float], level: Level) -> Box:
     """Return the pixels of the level from which a box of the frame is computed."""
-    left, columns = taps(box.x, box.right, step_x, level.width)
-    top, rows = taps(box.y, box.bottom, step_y, level.height)
+    if _is_reduced(steps):
+        step_x, step_y = int(steps[0]), int(steps[1])
+        return Box(box.x * step_x, box.y * step_y, box.width * step_x, box.height * step_y).intersection(level.box)
+    left, columns = taps(box.x, box.right, steps[0], level.width)
+    top, rows = taps(box.y, box.bottom, steps[1], level.height)
     return Box(left, top, columns.shape[1], rows.shape[1])

@@ -109,6 +109,10 @@ class OpenSlideReader:
         """Read pixels of one level; see :class:`wsi_parse.slides.base.Reader`."""
         return self.tiles[level].read(box_level)
 
+    def read_tile(self, level: int, tile: Box, others: int | None) -> NDArray[np.uint8]:
+        """Read a stored tile; see :class:`wsi_parse.slides.base.TileReader`."""
+        return self.tiles[level].read_tile(tile, others)
+
     def close(self) -> None:
         """Release the file."""
         self._slide.close()

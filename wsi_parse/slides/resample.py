@@ -75,14 +75,34 @@ def apply_taps(pixels: NDArray[np.uint8], rows: sparse.csr_array, columns: spars
     """Resample an RGB array (rows, columns, 3) by the weights of both axes; those of columns are made for 3 bands."""
     height, width, bands = pixels.shape
     tall = _rounded(rows @ pixels.reshape(height, width * bands).astype(np.float32))
-    wide = _rounded(columns @ np.ascontiguousarray(tall.T))
-    return wide.astype(np.uint8).T.reshape(rows.shape[0], -1, bands)
+    wide = _rounded(columns @ tall.T.astype(np.float32, order="C"))
+    return wide.T.reshape(rows.shape[0], -1, bands)
 
 
-def _rounded(sums: NDArray[np.float32]) -> NDArray[np.float32]:
-    sums += np.float32(UNIT // 2)
+def halved(pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Average squares of four pixels of an RGB array with even sides, rounded, half up: as Pillow's `reduce` does.
+
+    It takes half of its time, because nothing is turned into a picture and back.
+    """
+    height, width, bands = pixels.shape
+    rows = pixels.reshape(height // 2, 2, width * bands)
+    tall = np.add(rows[:, 0], rows[:, 1], dtype=np.uint16)
+    # Of every second pixel the sum with its neighbour is wanted; adding all of them is faster than skipping.
+    sums = tall[:, :-bands] + tall[:, bands:]
+    sums += np.uint16(2)
+    sums >>= np.uint16(2)
+    out = np.empty((height // 2, width // 2, bands), np.uint8)
+    for band in range(bands):
+        out[..., band] = sums[:, band :: 2 * bands]
+    return out
+
+
+def _rounded(sums: NDArray[np.float32]) -> NDArray[np.uint8]:
+    """Divide sums of weighted pixels by UNIT, rounded: the half is added while they are cut to whole numbers."""
     sums *= np.float32(1 / UNIT)
-    return np.floor(sums, out=sums)
+    whole = np.empty(sums.shape, np.uint8)
+    np.add(sums, np.float32(0.5), out=whole, casting="unsafe")
+    return whole
 
 
 _TINY = 1e-9

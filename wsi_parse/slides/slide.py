@@ -15,9 +15,11 @@ from PIL import Image
 
 from wsi_parse.errors import SlideLostError, SlideReadError, UsageError
 from wsi_parse.geometry import Box, Frame
+from wsi_parse.registry import plugin_named
 from wsi_parse.settings.sections import SlideSettings
-from wsi_parse.slides.base import PixelSize, Reader, SlideInfo, read_level
-from wsi_parse.slides.lattice import SAME_SCALE, WHITE, box_on_slide, read_lattice, steps_of
+from wsi_parse.slides.base import PixelSize, Reader, SlideInfo, TileReader, read_level
+from wsi_parse.slides.cached_tiles import PROMISED_BYTES
+from wsi_parse.slides.lattice import SAME_SCALE, WHITE, box_on_slide, read_lattice, read_lattice_by_tile, steps_of
 from wsi_parse.slides.no_pixel_size import no_pixel_size
 from wsi_parse.slides.readable import Readable, TolerantReader, unknown_in
 
@@ -30,6 +32,9 @@ _INSTEAD = {
     "read_region": "Use slide.read(Box(x, y, width, height)), with slide.frame(mpp=1.0) for another scale.",
     "properties": _PATIENT_DATA,
 }
+
+# Boxes that are read at the same time, each with tiles that its neighbour beside it will need.
+_BOXES_AT_ONCE = 2
 
 # Reads a box of a level, given by its index.
 _ReadLevel = Callable[[int, Box], NDArray[np.uint8]]
@@ -231,6 +236,22 @@ class Slide:
                 best = index
         return best
 
+    def boxes_across(self, side_px: int, shared_px: int, frame: Frame) -> int:
+        """Return how many boxes side by side may be read before those below them, so that stored tiles are kept.
+
+        Parameters
+        ----------
+        side_px, shared_px : int
+            Side of a box, and how much of it neighbours share, in frame pixels.
+        frame : Frame
+        """
+        level = self.info.levels[self.level_for(frame)]
+        (step_x, step_y), (tile_x, tile_y) = steps_of(frame, level), level.tile_px
+        # The stored tiles along a border of a box: those that the shared part meets.
+        beside = 3 * (side_px * step_y + tile_y) * (tile_x + shared_px * step_x)
+        below = 3 * (side_px - shared_px) * step_x * (tile_y + shared_px * step_y)
+        return max(1, int((PROMISED_BYTES - _BOXES_AT_ONCE * beside) / below))
+
     def read(self, box_frame: Box, frame: Frame | None = None) -> NDArray[np.uint8]:
         """Read a box of the frame, resampled with antialiasing from the best level.
 
@@ -257,17 +278,26 @@ class Slide:
         frame = self.level0_frame if frame is None else frame
         if self.options.skip_unreadable:
             return self._read_what_is_known(box_frame, frame).pixels
-        return self._read_from(self.level_for(frame), box_frame, frame, self._read_level)
+        return self._read_all(self.level_for(frame), box_frame, frame)
 
     def box_on_slide(self, frame: Frame) -> Box:
         """Return the pixels of a frame that lie on the slide; in :meth:`read`, all others are white."""
         return box_on_slide(frame, self.info.levels[self.level_for(frame)])
 
-    def read_readable(self, box_frame: Box, frame: Frame | None = None) -> Readable:
+    def read_readable(self, box_frame: Box, frame: Frame | None = None, shared_px: int | None = None) -> Readable:
         """Read a box of the frame as :meth:`read` does; where stored tiles are damaged, say which pixels are unknown.
 
         A pixel that is unknown at the best level is taken from the next finer one; what is unknown at level 0 as well
         stays unknown. So each pixel of a frame has one value, whatever box is read.
+
+        Parameters
+        ----------
+        box_frame : Box
+        frame : Frame, optional
+        shared_px : int, optional
+            How far boxes that will be read soon, each once, reach into this one from each side, in frame pixels. It
+            changes no pixel: stored tiles that no other box needs are not kept, and those that others need are, until
+            they were read.
 
         Raises
         ------
@@ -277,12 +307,12 @@ class Slide:
             As in :meth:`read`.
         """
         self._check_read(box_frame, frame)
-        return self._read_what_is_known(box_frame, self.level0_frame if frame is None else frame)
+        return self._read_what_is_known(box_frame, self.level0_frame if frame is None else frame, shared_px)
 
-    def _read_what_is_known(self, box_frame: Box, frame: Frame) -> Readable:
+    def _read_what_is_known(self, box_frame: Box, frame: Frame, shared_px: int | None = None) -> Readable:
         index = self.level_for(frame)
         try:
-            return Readable(self._read_from(index, box_frame, frame, self._read_level))
+            return Readable(self._read_all(index, box_frame, frame, shared_px))
         except SlideLostError:
             raise
         except SlideReadError:
@@ -306,8 +336,13 @@ class Slide:
         steps, damaged = steps_of(frame, self.info.levels[index]), tolerant.damaged_in(index)
         return list(dict.fromkeys(part for box in boxes for part in unknown_in(damaged, box, *steps)))
 
-    def _read_level(self, index: int, box_level: Box) -> NDArray[np.uint8]:
-        return read_level(self._reader, index, box_level)
+    def _read_all(self, index: int, box_frame: Box, frame: Frame, shared_px: int | None = None) -> NDArray[np.uint8]:
+        """Read a box of a frame from a level of which nothing is damaged."""
+        if isinstance(self._reader, TileReader):
+            level, read_tile = self.info.levels[index], partial(self._reader.read_tile, index)
+            with plugin_named("reader", self.info.reader):
+                return read_lattice_by_tile(box_frame, frame, level, read_tile, shared_px)
+        return self._read_from(index, box_frame, frame, partial(read_level, self._reader))
 
     def _read_from(self, index: int, box_frame: Box, frame: Frame, read: _ReadLevel) -> NDArray[np.uint8]:
         return read_lattice(box_frame, frame, self.info.levels[index], partial(read, index))

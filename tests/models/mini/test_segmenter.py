@@ -1,7 +1,6 @@
 """The embedded model on the contract: plans, prompts, determinism."""
 
 import itertools
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -9,7 +8,8 @@ import pytest
 from wsi_parse.errors import SettingsError, UnknownPromptError
 from wsi_parse.geometry import Box
 from wsi_parse.models.contract import State
-from wsi_parse.models.mini.facts import CLASSES, LIMITATION, LIMITATION_OF_OWN, MIN_CLASS_PROBABILITY
+from wsi_parse.models.mini.confidence import embedded_confidence
+from wsi_parse.models.mini.facts import CLASSES
 from wsi_parse.models.mini.segmenter import MiniModel
 from wsi_parse.models.scale_pass import ScalePass
 from wsi_parse.prompts import Prompt
@@ -52,16 +52,9 @@ def test_the_missions_own_line_is_one_pass_at_half_a_micron() -> None:
     assert (recipe.classes, recipe.class_channel, recipe.min_class_probability) == (
         CLASSES,
         "neoplastic",
-        MIN_CLASS_PROBABILITY,
+        embedded_confidence().line("neoplastic", None),
     )
     assert recipe.distance == "distance"
-    assert scale_pass.notes == (LIMITATION,)
-
-
-def test_what_is_known_of_the_embedded_weights_is_not_told_of_others(tmp_path: Path) -> None:
-    settings = ModelSettings(name="mini", weights=tmp_path / "own.safetensors")
-    (scale_pass,) = MiniModel.plan([Prompt.parse("neoplastic cells")], settings)
-    assert scale_pass.notes == (LIMITATION_OF_OWN,)
 
 
 @pytest.mark.parametrize(
@@ -82,7 +75,7 @@ def test_synonyms(words: str, answer: str | None) -> None:
 def test_nuclei_alone_need_no_classes_and_no_caution() -> None:
     scale_pass = plan("nuclei")
     assert [channel.name for channel in scale_pass.channels] == ["nucleus", "distance"]
-    assert scale_pass.notes == ()
+    assert (scale_pass.notes, scale_pass.cautions, scale_pass.learnt) == ((), (), ())
 
 
 @pytest.mark.parametrize("words", ["glands", "mitotic figures", "necrosis"])

@@ -15,17 +15,17 @@ CLASS_OF = {
     "inflammatory cells": "inflammatory",
     "connective tissue cells": "connective",
 }
-#: A nucleus is "unsure" if the mean probability of its class over its pixels is lower.
+#: Of weights that nobody calibrated, a class is sure if its mean probability over the nucleus is at least this.
 MIN_CLASS_PROBABILITY = 0.7
-# The command line shows the first sentence alone.
+#: What no line makes good; a part of a sentence.
+NORMAL_TISSUE = "nuclei of normal tissue, such as breast ducts and skin, may be called neoplastic even so"
+#: What is known of the embedded weights.
 LIMITATION = (
-    "Experimental: mini learnt the classes of cells from few patients, and from colon only. Their labels are of at "
-    "most 16 patients; for breast and normal organs, the labels were guessed from size and shape. In normal tissue, it "
-    "calls 1 % of the nuclei neoplastic if the tissue is similar to its training data, and 17 % on a slide of skin "
-    "that is not similar."
+    "mini learnt the classes of cells from few patients, and from colon only. Their labels are of at most 16 patients; "
+    "for breast and normal organs, the labels were guessed from size and shape."
 )
 #: Replaces LIMITATION if the user provides weights.
 LIMITATION_OF_OWN = (
-    "Experimental: these cell classes come from your own weights. The model card of mini does not apply to them; "
-    "see figures.json beside the weights for the figures that were measured."
+    "These cell classes come from your own weights. The model card of mini does not apply to them; see figures.json "
+    "beside the weights for the figures that were measured."
 )

@@ -7,21 +7,14 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from wsi_parse.cautions import Caution, style_from_few_pixels
+from wsi_parse.cautions import Caution, normal_breast, style_from_few_pixels
 from wsi_parse.errors import SettingsError, UnknownPromptError
 from wsi_parse.models.contract import ModelSpec, State
 from wsi_parse.models.device_segmenter import DeviceSegmenter
-from wsi_parse.models.mini.card import short_card
-from wsi_parse.models.mini.facts import (
-    CLASS_OF,
-    CLASS_STRIDE,
-    CLASSES,
-    EMBEDDED,
-    LIMITATION,
-    LIMITATION_OF_OWN,
-    MIN_CLASS_PROBABILITY,
-    READ_MPP,
-)
+from wsi_parse.models.mini.appearance import appearance_of
+from wsi_parse.models.mini.card import figures, limitation_of, short_card
+from wsi_parse.models.mini.confidence import BREAST, Confidence, confidence_of, organ_name
+from wsi_parse.models.mini.facts import CLASS_OF, CLASS_STRIDE, CLASSES, EMBEDDED, READ_MPP
 from wsi_parse.models.mini.stain_normalization import MIN_PIXELS, StainNormalization
 from wsi_parse.models.scale_pass import Channel, Recipe, ScalePass
 from wsi_parse.models.weights import Weights
@@ -47,6 +40,7 @@ class MiniModel(DeviceSegmenter):
         licence="Apache-2.0",
         cpu_seconds_per_tile=1.1,
         rank=20,
+        uses_organ=True,
     )
 
     gpu_bytes_per_tile = 1 << 30
@@ -61,6 +55,11 @@ class MiniModel(DeviceSegmenter):
     def find_weights(cls, settings: ModelSettings) -> Weights:
         """Find the weights in the package, or take a file; see :class:`wsi_parse.models.contract.Segmenter`."""
         return Weights.of_file(settings.weights or EMBEDDED)
+
+    @classmethod
+    def recorded_sha256(cls) -> str:
+        """Return the hash of the network that the figures of the model card were measured with."""
+        return str(figures()["weights_sha256"])
 
     @classmethod
     def card(cls) -> str:
@@ -86,19 +85,18 @@ class MiniModel(DeviceSegmenter):
         by_class = any(prompt.name in CLASS_OF for prompt in prompts)
         classes = [Channel(name, "class", CLASS_STRIDE) for name in CLASSES] if by_class else []
         channels = (Channel("nucleus", "probability"), Channel("distance", "distance"), *classes)
-        recipes = tuple(_recipe(prompt) for prompt in prompts)
-        caution = LIMITATION if settings.weights is None else LIMITATION_OF_OWN
-        return (ScalePass("mini", field_um, READ_MPP, channels, recipes, (caution,) if by_class else ()),)
+        if not by_class:
+            recipes = tuple(Recipe(prompt, "nucleus", "distance") for prompt in prompts)
+            return (ScalePass("mini", field_um, READ_MPP, channels, recipes),)
+        confidence = confidence_of(settings.weights)
+        recipes = tuple(_recipe(prompt, confidence, settings.organ) for prompt in prompts)
+        limitation = limitation_of(recipes, confidence, settings)
+        cautions = _prompt_cautions(prompts, settings.organ)
+        return (ScalePass("mini", field_um, READ_MPP, channels, recipes, (limitation,), cautions, confidence.ranges()),)
 
     def prepare(self, slide: Slide, tissue: TissueMask) -> State:
-        """Estimate light and staining, and choose device and precision, once for all workers."""
-        stain_normalization = StainNormalization.of(read_samples(slide, tissue, READ_MPP))
-        return {
-            "white": list(stain_normalization.white),
-            "strength": stain_normalization.strength,
-            "pixels": stain_normalization.pixels,
-            **self.numerics,
-        }
+        """Measure light, staining and sharpness, and choose device and precision, once for all workers."""
+        return {**appearance_of(read_samples(slide, tissue, READ_MPP)), **self.numerics}
 
     @classmethod
     def cautions_of(cls, state: State) -> tuple[Caution, ...]:
@@ -145,9 +143,18 @@ class MiniModel(DeviceSegmenter):
         return self._network
 
 
-def _recipe(prompt: Prompt) -> Recipe:
-    if prompt.name not in CLASS_OF:
+def _recipe(prompt: Prompt, confidence: Confidence, organ: str | None) -> Recipe:
+    class_name = CLASS_OF.get(prompt.name)
+    if class_name is None:
         return Recipe(prompt, "nucleus", "distance")
-    return Recipe(
-        prompt, "nucleus", "distance", CLASSES, CLASS_OF[prompt.name], min_class_probability=MIN_CLASS_PROBABILITY
+    line = confidence.line(class_name, prompt.site or organ)
+    return Recipe(prompt, "nucleus", "distance", CLASSES, class_name, min_class_probability=line)
+
+
+def _prompt_cautions(prompts: Sequence[Prompt], organ: str | None) -> tuple[Caution, ...]:
+    """Question neoplastic nuclei in breast, and where no organ is named."""
+    return tuple(
+        normal_breast(prompt.name, "mini")
+        for prompt in prompts
+        if CLASS_OF.get(prompt.name) == "neoplastic" and organ_name(prompt.site or organ or BREAST) == BREAST
     )
