@@ -16,14 +16,14 @@ from PIL import Image
 from safetensors.torch import load_file
 
 from tests.shared import shared_data_root
-from workflows.train_mini.card import with_intervals
 from workflows.train_mini.checks import check
 from workflows.train_mini.corrected import class_of, read_corrected
 from workflows.train_mini.crops import Crops, relative_distance, source_of
-from workflows.train_mini.failures import draw_failures
+from workflows.train_mini.figures import class_figures, figures
+from workflows.train_mini.intervals import with_intervals
 from workflows.train_mini.loop import schedule
 from workflows.train_mini.losses import TensorBatch, losses
-from workflows.train_mini.measure import Scores, class_figures, figures, predict, score
+from workflows.train_mini.measure import Scores, predict, score
 from workflows.train_mini.readers import read_set
 from workflows.train_mini.settings import SetSettings, TrainingSettings
 from workflows.train_mini.splits import Use, uses
@@ -283,11 +283,6 @@ class TestMeasured:
         tile = tiles[0].at(READ_MPP)
         found, known = predict(network, tile.image)["nucleus"] >= 128, tile.nuclei > 0
         assert figures([one])["dice"] == pytest.approx(2 * (found & known).sum() / (found.sum() + known.sum()))
-
-    @pytest.mark.parametrize("count", [0, 1, 4])
-    def test_few_tiles_of_normal_tissue_are_drawn_as_many(self, tiles: list[Tile], count: int, tmp_path: Path) -> None:
-        draw_failures(fuse(load_network(EMBEDDED)), tiles[:count], tmp_path / "f.png")
-        assert (tmp_path / "f.png").exists() == (count > 0)
 
 
 def test_the_rate_warms_up_and_falls() -> None:

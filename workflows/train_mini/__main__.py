@@ -2,22 +2,23 @@
 
 import argparse
 import json
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
-from workflows.train_mini.card import measure_all, print_figures, write_card, write_figures
+from workflows.train_mini.card import measure_all, write_figures
 from workflows.train_mini.checks import check
 from workflows.train_mini.crops import Source, source_of
 from workflows.train_mini.curves import draw_curves
 from workflows.train_mini.failures import draw_failures
 from workflows.train_mini.guesses import guessed
 from workflows.train_mini.loop import train
-from workflows.train_mini.measure import predict
+from workflows.train_mini.measure import found_by, predict, score
 from workflows.train_mini.points import with_nuclei
 from workflows.train_mini.readers import read_set
 from workflows.train_mini.settings import TrainingSettings
 from workflows.train_mini.splits import FOLDS, Use, read_splits, uses
+from workflows.train_mini.tables import print_figures
 from workflows.train_mini.tiles import TILE_MPP, Tile, described, sha256_of
 from wsi_parse.files import file_sha256, write_text
 from wsi_parse.models.device import choose_device
@@ -47,15 +48,13 @@ def main() -> None:
     device = choose_device("auto")
     network = fuse(load_network(weights)).to(device)
     normal = [name for name, one in settings.sets.items() if one.normal]
-    figures = measure_all(network, kept, normal, weights)
+    figures = measure_all(partial(found_by, network), kept, normal, weights)
     print_figures("After", figures)
     if start:
-        figures["before"] = measure_all(fuse(load_network(start)).to(device), kept, normal, start)
+        figures["before"] = measure_all(partial(found_by, fuse(load_network(start)).to(device)), kept, normal, start)
         print_figures("Before, with the initial weights", figures["before"])
     write_figures(figures, given.out / "figures.json")
-    draw_failures(network, [tile for tile in kept if settings.sets[tile.set_name].normal], given.out / "failures.jpg")
-    if given.card:
-        write_card(figures, given.card)
+    draw_failures([score(network, tile) for tile in kept if tile.set_name in normal], given.out / "failures.jpg")
 
 
 def _arguments() -> argparse.Namespace:
@@ -72,7 +71,6 @@ def _arguments() -> argparse.Namespace:
     )
     parser.add_argument("--start", help="initial weights: a file, or embedded")
     parser.add_argument("--stop-after", type=int, help="stop at this step; the same command continues from there")
-    parser.add_argument("--card", type=Path, help="model card whose tables are to be replaced")
     return parser.parse_args()
 
 

@@ -1,14 +1,14 @@
-"""Performance of a network on held-out tiles: the object stage of a run on each tile, compared with its truth."""
+"""Performance of a network on held-out tiles: the nuclei that were found in each tile, compared with its truth."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from workflows.train_mini.tiles import UNKNOWN, Tile
+from workflows.train_mini.tiles import NOTHING, UNKNOWN, Tile
 from wsi_parse.evaluate import match_centres
 from wsi_parse.geometry import Box, Frame
 from wsi_parse.models.mini.facts import CLASS_STRIDE, CLASSES, MIN_CLASS_PROBABILITY, READ_MPP
@@ -27,6 +27,49 @@ MIN_NUCLEUS_UM2 = 6.0
 _MARGIN_PX = 64
 
 
+@dataclass(frozen=True)
+class Found:
+    """The nuclei that were found in a tile, without fragments.
+
+    Parameters
+    ----------
+    labels : int32 array (H, W)
+        Number of the nucleus (from 1) at the read scale, 0 elsewhere.
+    mask : bool array (H, W)
+        Pixels in a nucleus, including fragments.
+    centres_um : float array (N, 2)
+        As (x, y) from the corner of the tile.
+    classes : int array (N,)
+    confidence : float array (N,)
+        Mean probability of the class over the pixels of the nucleus.
+    sure : bool array (N,)
+    """
+
+    labels: NDArray[np.int32]
+    mask: NDArray[np.bool_]
+    centres_um: NDArray[np.float64]
+    classes: NDArray[np.int64]
+    confidence: NDArray[np.float64]
+    sure: NDArray[np.bool_]
+
+    def where(self, kept: NDArray[np.bool_]) -> "Found":
+        """Return some of the nuclei, numbered anew; the mask stays."""
+        number = np.zeros(len(kept) + 1, np.int32)
+        number[1:][kept] = np.arange(1, kept.sum() + 1)
+        centres, classes = self.centres_um[kept], self.classes[kept]
+        return Found(number[self.labels], self.mask, centres, classes, self.confidence[kept], self.sure[kept])
+
+
+def with_lines(found: Found, lines: Mapping[str, float | None]) -> Found:
+    """Return the nuclei, sure from the line of their class on; never, if its line is None."""
+    line_of = np.array([np.inf if (line := lines.get(name)) is None else line for name in CLASSES])
+    return replace(found, sure=found.confidence >= line_of[found.classes])
+
+
+#: Finds the nuclei of a tile.
+Finder = Callable[[Tile], Found]
+
+
 @dataclass
 class Scores:
     """The result on one tile, as counts that can be summed.
@@ -35,17 +78,21 @@ class Scores:
     ----------
     tile : Tile
     overlap, found_px, known_px : int
-        Pixels of the masks, before nuclei are split; including fragments.
+        Pixels of the masks; including fragments.
     pairs : int array (matches, 2)
         Found and known nuclei within 6 µm, one to one.
     iou : float array
         Of pairs with an IoU above a half.
     found_class, known_class : int arrays
-        Of each nucleus; UNKNOWN if the truth is unknown.
+        Of each nucleus; a known one may be EITHER, NOT_NEOPLASTIC or UNKNOWN.
     confidence : float array
+        Of each found nucleus.
+    sure : bool array
         Of each found nucleus.
     found_share : float array
         Share of the area of each found nucleus that lies in the true mask.
+    found : Found
+        Everything that was found, also where it is not known whether there is a nucleus.
     """
 
     tile: Tile
@@ -57,7 +104,23 @@ class Scores:
     found_class: NDArray[np.int64]
     known_class: NDArray[np.int64]
     confidence: NDArray[np.float64]
+    sure: NDArray[np.bool_]
+    found: Found
     found_share: NDArray[np.float64] = field(default_factory=lambda: np.empty(0))
+
+    @property
+    def outlined(self) -> bool:
+        """Whether outlines are the truth, and not points or a part of the nuclei."""
+        return self.tile.centres is None and self.tile.known is None
+
+    @property
+    def counted(self) -> bool:
+        """Whether every nucleus is labelled, apart from its neighbours."""
+        return self.tile.centres is not None or (self.outlined and self.tile.apart)
+
+    def paired_classes(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """Return the found and the known class of each pair."""
+        return self.found_class[self.pairs[:, 0]], self.known_class[self.pairs[:, 1]]
 
 
 def predict(network: MiniNetwork, image: NDArray[np.uint8]) -> dict[str, NDArray[np.uint8]]:
@@ -77,33 +140,75 @@ def predict(network: MiniNetwork, image: NDArray[np.uint8]) -> dict[str, NDArray
     }
 
 
-def score(network: MiniNetwork, tile: Tile) -> Scores:
-    """Segment a tile and compare it with its truth."""
-    tile = tile.at(READ_MPP)
-    channels = predict(network, tile.image)
-    found = segmented(channels)
-    votes = votes_of(found, channels)
+def found_by(network: MiniNetwork, tile: Tile) -> Found:
+    """Find the nuclei of a tile with the object stage of a run, without a run: for a quick look during training."""
+    channels = predict(network, tile.at(READ_MPP).image)
+    labels = segmented(channels)
+    votes = votes_of(labels, channels)
     confidence = votes.max(axis=1) / np.maximum(votes.sum(axis=1), 1)
+    return Found(
+        labels,
+        channels["nucleus"] >= 128,
+        centres_um(labels),
+        votes.argmax(axis=1),
+        confidence,
+        confidence >= MIN_CLASS_PROBABILITY,
+    )
+
+
+def score(network: MiniNetwork, tile: Tile) -> Scores:
+    """Segment a tile and compare it with its truth; see :func:`found_by`."""
+    return compared(tile, found_by(network, tile))
+
+
+def compared(tile: Tile, found: Found) -> Scores:
+    """Compare what was found in a tile with its truth: its points, or else its outlines.
+
+    Found nuclei do not count where it is not known whether there is a nucleus, unless they match a labelled one.
+    """
+    tile = tile.at(READ_MPP)
+    everything = found
+    known, centres, classes = _truth(tile)
+    if tile.centres is None and tile.known is not None:
+        counts = _known_at(tile, found.centres_um)
+        counts[match_centres(found.centres_um, centres, MATCH_UM)[:, 0]] = True
+        found = found.where(counts)
+    truth = tile.nuclei > 0
+    size = np.bincount(found.labels.ravel(), minlength=len(found.classes) + 1)[1:]
+    return Scores(
+        tile,
+        int((found.mask & truth).sum()),
+        int(found.mask.sum()),
+        int(truth.sum()),
+        match_centres(found.centres_um, centres, MATCH_UM),
+        _ious(found.labels, known),
+        found.classes,
+        classes,
+        found.confidence,
+        found.sure,
+        everything,
+        np.bincount(found.labels[truth], minlength=len(size) + 1)[1:] / np.maximum(size, 1),
+    )
+
+
+def _truth(tile: Tile) -> tuple[NDArray[np.int32], NDArray[np.float64], NDArray[np.int64]]:
+    """Return the outlines of a tile at the read scale, the centres in microns, and the classes."""
     known = without_fragments(tile.nuclei)
-    known_class = np.full(known.max(), UNKNOWN, np.int64)
+    if tile.centres is not None and tile.centre_classes is not None:
+        return known, tile.centres * READ_MPP, tile.centre_classes.astype(np.int64)
+    classes = np.full(known.max(), UNKNOWN, np.int64)
     if tile.classes is not None:
         first = np.unique(known, return_index=True)[1]
         first = first[known.ravel()[first] > 0]
-        known_class = tile.classes[tile.nuclei.ravel()[first]].astype(np.int64)
-    inside, truth = channels["nucleus"] >= 128, tile.nuclei > 0
-    size = np.bincount(found.ravel())[1:]
-    return Scores(
-        tile,
-        int((inside & truth).sum()),
-        int(inside.sum()),
-        int(truth.sum()),
-        match_centres(centres_um(found), centres_um(known), MATCH_UM),
-        _ious(found, known),
-        votes.argmax(axis=1),
-        known_class,
-        confidence,
-        np.bincount(found[truth], minlength=len(size) + 1)[1:] / np.maximum(size, 1),
-    )
+        classes = tile.classes[tile.nuclei.ravel()[first]].astype(np.int64)
+    return known, centres_um(known), classes
+
+
+def _known_at(tile: Tile, points_um: NDArray[np.float64]) -> NDArray[np.bool_]:
+    height, width = tile.nuclei.shape
+    columns, rows = np.clip((points_um / READ_MPP).astype(int), 0, (width - 1, height - 1)).T
+    known: NDArray[np.bool_] = (tile.known_pixels() != NOTHING)[rows, columns]
+    return known
 
 
 def segmented(channels: dict[str, NDArray[np.uint8]]) -> NDArray[np.int32]:
@@ -152,62 +257,3 @@ def _ious(found: NDArray[np.int32], known: NDArray[np.int32]) -> NDArray[np.floa
     either = np.bincount(found.ravel())[pairs[0]] + np.bincount(known.ravel())[pairs[1]] - overlap
     iou: NDArray[np.float64] = overlap / either
     return iou[iou > 0.5]
-
-
-def figures(scores: Sequence[Scores]) -> dict[str, float]:
-    """Compute the figures of a set from the counts of its tiles."""
-    result: dict[str, float] = {
-        "dice": 2 * sum(s.overlap for s in scores) / max(1, sum(s.found_px + s.known_px for s in scores))
-    }
-    if all(s.tile.apart for s in scores):
-        found, known = sum(len(s.found_class) for s in scores), sum(len(s.known_class) for s in scores)
-        result["f1"] = 2 * sum(len(s.pairs) for s in scores) / max(1, found + known)
-        result["pq"] = 2 * sum(s.iou.sum() for s in scores) / max(1, found + known)
-    result |= class_figures(scores)
-    return result
-
-
-def class_figures(scores: Sequence[Scores]) -> dict[str, float]:
-    """Compute the F1 of each class, and the accuracy of nuclei that were found."""
-    if all(s.tile.classes is None for s in scores):
-        return {}
-    result: dict[str, float] = {}
-    right = sure = sure_right = paired = 0
-    for index, name in enumerate(CLASSES):
-        hits = found = known = 0
-        for s in scores:
-            of_found, of_known = s.found_class[s.pairs[:, 0]], s.known_class[s.pairs[:, 1]]
-            hits += int(((of_found == index) & (of_known == index)).sum())
-            # A match with a nucleus of unknown class does not count.
-            doubtful = int(((of_found == index) & (of_known == UNKNOWN)).sum())
-            found += int((s.found_class == index).sum()) - doubtful
-            known += int((s.known_class == index).sum())
-        if known:
-            result[f"f1_{name}"] = 2 * hits / max(1, found + known)
-            result[f"recall_{name}"] = hits / known
-    for s in scores:
-        of_found, of_known = s.found_class[s.pairs[:, 0]], s.known_class[s.pairs[:, 1]]
-        judged = of_known != UNKNOWN
-        certain = judged & (s.confidence[s.pairs[:, 0]] >= MIN_CLASS_PROBABILITY)
-        right += int((of_found == of_known)[judged].sum())
-        sure_right += int((of_found == of_known)[certain].sum())
-        paired, sure = paired + int(judged.sum()), sure + int(certain.sum())
-    result |= {
-        "accuracy": right / max(1, paired),
-        "accuracy_sure": sure_right / max(1, sure),
-        "sure": sure / max(1, paired),
-    }
-    return result
-
-
-def called(scores: Sequence[Scores], name: str) -> dict[str, float]:
-    """Return the share of found, true nuclei that are called a class, in all and with a sure class."""
-    index = CLASSES.index(name)
-    real = [s.found_share > 0.5 for s in scores]
-    total = max(1, sum(int(r.sum()) for r in real))
-    as_it = sum(int(((s.found_class == index) & r).sum()) for s, r in zip(scores, real, strict=True))
-    surely = sum(
-        int(((s.found_class == index) & r & (s.confidence >= MIN_CLASS_PROBABILITY)).sum())
-        for s, r in zip(scores, real, strict=True)
-    )
-    return {"nuclei": total, "called": as_it / total, "surely": surely / total}

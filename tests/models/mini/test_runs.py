@@ -241,7 +241,7 @@ class TestCard:
         assert "stain" in wsi_parse("models", "show", "stain").stdout
 
     def test_the_tables_of_the_card_are_these_figures(self) -> None:
-        from workflows.train_mini.card import class_table, danger_table, nuclei_table
+        from workflows.train_mini.tables import class_table, danger_table, nuclei_table
 
         card = EMBEDDED.with_name("CARD.md").read_text(encoding="utf-8")
         for table in (nuclei_table, class_table, danger_table):
