@@ -58,6 +58,8 @@ class ModelSpec:
         Size of what `models get` downloads; empty if nothing is.
     published : str
         Results that the authors report for their weights, in a sentence.
+    reference, bibtex : str
+        The publication behind the model, for a list of references and as an entry of BibTeX; empty if there is none.
     vocabulary : tuple of Target
         Targets that :data:`wsi_parse.prompts.TARGETS` lacks, with their words, kind, class and colour. Where it has
         the same words, those of the model count.
@@ -74,6 +76,8 @@ class ModelSpec:
     rank: int = 0
     download: str = ""
     published: str = ""
+    reference: str = ""
+    bibtex: str = ""
     vocabulary: tuple[Target, ...] = ()
 
     def prompt_of(self, text: str) -> Prompt:

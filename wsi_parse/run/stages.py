@@ -16,8 +16,10 @@ from wsi_parse.objects.probability_map import ProbabilityMap
 from wsi_parse.predict.unreadable import inside
 from wsi_parse.progress import Clock, Progress, stage_named
 from wsi_parse.run.collect import ChunkSource
+from wsi_parse.report.citations import Citation
+from wsi_parse.report.page import REPORT_NAME, ModelNotes, Report
 from wsi_parse.run.layout import device_of, lay_out
-from wsi_parse.run.manifest import RunManifest
+from wsi_parse.run.manifest import RunManifest, sha256_of
 from wsi_parse.run.nuclear_size import pixel_size_cautions, pixel_size_facts, unsure_cautions
 from wsi_parse.run.outputs import export_context, write_outputs
 from wsi_parse.run.prediction import damaged_tiles, predict_and_extract
@@ -118,7 +120,26 @@ class Stages:
             self._caution(*written.areas.cautions(), *unsure_cautions(written.counts, written.unsure))
             if not any(written.counts.values()) and tissue.area_mm2 >= _MIN_TISSUE_MM2:
                 self._caution(nothing_found(tuple(written.counts), tissue.area_mm2))
+            if written.report is not None:
+                self._report(written.report, staged / REPORT_NAME)
             publish(staged, self.folder, manifest, manifest.outputs, self._note)
+
+    def _report(self, report: Report, path: Path) -> None:
+        """Write the page of the run, which shows what the manifest says by now."""
+        manifest, request = self.manifest, self.prepared.request
+        spec = request.model.spec
+        notes = ModelNotes(
+            request.model.card(),
+            Citation(spec.reference, spec.bibtex) if spec.reference else None,
+            {
+                recipe.prompt.name: recipe.min_class_probability
+                for scale_pass in request.scale_passes
+                for recipe in scale_pass.recipes
+            },
+        )
+        with self.clock.stage("report"), stage_named(self.prepared.slide.name, "report"):
+            report.finish(path, manifest.model_dump(mode="json"), self.clock.seconds, notes)
+        manifest.outputs[path.name] = str(sha256_of(path))
 
     def _note(self, text: str) -> None:
         self.manifest.notes.append(text)
