@@ -57,7 +57,12 @@ def as_slide(tile: Tile, model: str, folder: Path) -> tuple[NDArray[np.float64],
     tifffile.imwrite(path, tile.image, photometric="rgb", tile=(256, 256), compression="zlib")
     settings = RunSettings.load(
         None,
-        ["export.overlay_px=0", "export.formats=[geojson]", f"objects.min_cell_area_um2={MIN_NUCLEUS_UM2}"],
+        [
+            "export.overlay_px=0",
+            "export.report=false",
+            "export.formats=[geojson]",
+            f"objects.min_cell_area_um2={MIN_NUCLEUS_UM2}",
+        ],
         prompts=("nuclei",),
         model={"name": model},
         slide={"mpp": MPP, "override_mpp": True},

@@ -4,6 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from wsi_parse.models.contract import ModelSpec
+
 
 @dataclass(frozen=True)
 class Citation:
@@ -37,6 +39,11 @@ def citations(manifest: Mapping[str, Any], of_model: Citation | None = None) -> 
     if manifest["slide"].get("reader") == "openslide":
         found.append(_OPENSLIDE)
     return (*found, _QUPATH)
+
+
+def of_spec(spec: ModelSpec) -> Citation | None:
+    """Return the publication behind a model; None if it names none."""
+    return Citation(spec.reference, spec.bibtex) if spec.reference else None
 
 
 def _program(version: str) -> Citation:

@@ -8,7 +8,6 @@ from io import BytesIO
 import numpy as np
 import shapely
 from numpy.typing import NDArray
-from PIL import Image
 
 from wsi_parse.geometry import Box
 from wsi_parse.objects.batch import ObjectSource

@@ -29,16 +29,12 @@ class HeatMap:
     ----------
     png : str
         Base64; transparent where there is no tissue.
-    width, height : float
-        Size in steps of the lattice.
     top : float
         The value of the lightest colour; the darkest is 0.
     unit : str
     """
 
     png: str
-    width: int
-    height: int
     top: float
     unit: str
 
@@ -57,16 +53,16 @@ def _heat_map(lattice: FieldLattice, number: int, is_region: bool) -> HeatMap | 
     counts = lattice.counts[number]
     step_um2 = lattice.step_um**2
     blur = SMOOTH_UM / lattice.step_um
-    tissue = ndimage.gaussian_filter(lattice.tissue_um2 / step_um2, blur, mode="constant")
+    tissue = _finer(ndimage.gaussian_filter(lattice.tissue_um2 / step_um2, blur, mode="constant"))
     shown = tissue >= _MIN_TISSUE
     if not counts.any() or not shown.any():
         return None
     what = lattice.covered(number) * 100 if is_region else counts / step_um2 * 1e6
-    values = ndimage.gaussian_filter(what, blur, mode="constant") / np.maximum(tissue, _MIN_TISSUE)
+    values = _finer(ndimage.gaussian_filter(what, blur, mode="constant")) / np.maximum(tissue, _MIN_TISSUE)
     highest = float(values[shown].max())
     top = min(100.0, round_up(highest)) if is_region else round_up(highest)
     index = np.where(shown, 1 + np.rint(np.clip(values / top, 0, 1) * (_STEPS - 1)), 0).astype(np.uint8)
-    return HeatMap(_png(index), lattice.shape[1], lattice.shape[0], top, "% covered" if is_region else "per mm²")
+    return HeatMap(_png(index), top, "% covered" if is_region else "per mm²")
 
 
 def round_up(value: float) -> float:
@@ -82,16 +78,21 @@ def round_up(value: float) -> float:
 
 
 def palette() -> NDArray[np.uint8]:
-    """Return the colours of the maps, dark to light, uint8 array (254, 3): they are told apart by all eyes, and in grey."""
+    """Return the colours of the maps, uint8 array (254, 3), from dark to light: all eyes tell them apart, also in grey."""
     from matplotlib import colormaps
 
     return np.asarray(np.rint(colormaps["viridis"](np.linspace(0, 1, _STEPS))[:, :3] * 255), np.uint8)
 
 
+def _finer(values: NDArray[np.float64]) -> NDArray[np.float32]:
+    """Enlarge a small map, so that it has smooth edges."""
+    factor = max(1, math.ceil(_SMALLEST_SIDE_PX / max(values.shape)))
+    size = values.shape[1] * factor, values.shape[0] * factor
+    return np.asarray(Image.fromarray(values.astype(np.float32)).resize(size, Image.Resampling.BILINEAR))
+
+
 def _png(index: NDArray[np.uint8]) -> str:
-    # Enlarged a little: a browser would blur so few pixels into the transparent ground.
-    factor = max(1, math.ceil(_SMALLEST_SIDE_PX / max(index.shape)))
-    picture = Image.fromarray(np.kron(index, np.ones((factor, factor), np.uint8)), "P")
+    picture = Image.fromarray(index, "P")
     picture.putpalette([0, 0, 0, *palette().ravel().tolist()])
     buffer = BytesIO()
     picture.save(buffer, "PNG", transparency=0, compress_level=9)

@@ -90,9 +90,7 @@ class Layers:
         fill = [(*sure, opacity * level / _FILL_LEVELS) for level in range(_FILL_LEVELS + 1)]
         return self._paletted(index, [*fill, (*unsure, 1.0), (*sure, 1.0)], quality)
 
-    def _paletted(
-        self, index: NDArray[np.uint8], colours: list[tuple[int, int, int, float]], quality: float
-    ) -> str:
+    def _paletted(self, index: NDArray[np.uint8], colours: list[tuple[int, int, int, float]], quality: float) -> str:
         picture = Image.fromarray(index, "P")
         picture.putpalette([band for colour in colours for band in colour[:3]])
         opacities = bytes(round(255 * colour[3]) for colour in colours)
@@ -109,7 +107,7 @@ class Layers:
         return picture.resize(size, Image.Resampling.BILINEAR) if size != picture.size else picture
 
     def tissue_path(self) -> str:
-        """Return the outline of the tissue (in the region of interest) as the data of an SVG path, in picture pixels."""
+        """Return the outline of the tissue (in the region of interest), in picture pixels, as the data of an SVG path."""
         frame, region = self._tissue.frame, self._tissue.region
         shapes = polygons_of_mask(self._tissue.tissue)
         shapes = shapely.set_coordinates(shapes, frame.to_level0(shapely.get_coordinates(shapes)))

@@ -136,7 +136,7 @@ class Report:
             field_scale=scale_bar(FIELD_UM),
             offset=offset,
             fields_geojson=fields_geojson(groups, offset),
-            palette=[css(colour) for colour in palette()[:: len(palette()) // 8].tolist()],
+            palette=[css(colour) for colour in palette()[::23].tolist()],
             seconds=seconds,
             device=device_of(manifest),
             card=notes.card,

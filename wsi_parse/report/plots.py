@@ -1,4 +1,4 @@
-"""Plots: distributions as SVG, drawn by matplotlib in colours that the page decides, so that they fit dark and light."""
+"""Plots: distributions as SVG, drawn by matplotlib in colours that the page decides: they fit dark and light."""
 
 import re
 import threading
@@ -11,6 +11,8 @@ from wsi_parse.report.histograms import Distribution
 from wsi_parse.report.reference import Reference
 
 _SIZE_IN = (5.4, 2.5)
+# Left, bottom, width and height of the axes, as parts of the figure.
+_AXES = (0.12, 0.2, 0.86, 0.76)
 # Colours that no class has, each put in the place of a variable of the style sheet.
 _VARIABLES = {
     "#010203": "var(--ink)",
@@ -63,16 +65,15 @@ def _plot(
     bars = _rebinned(found, width, high)
     settings = {"svg.fonttype": "none", "svg.hashsalt": "wsi-parse", "font.size": 9, "path.simplify": False}
     with _ONE_AT_A_TIME, matplotlib.rc_context(settings):
-        figure = Figure(_SIZE_IN, layout="constrained")
-        axes = figure.add_subplot()
+        figure = Figure(_SIZE_IN)
+        axes = figure.add_axes(_AXES)
         for number, reference in enumerate(references):
             bottom, top = 1 - (number + 1) / len(references), 1 - number / len(references)
             axes.axvspan(reference.low, reference.high, bottom, top, color=_BAND, linewidth=0, zorder=0)
-            axes.plot([reference.median] * 2, [bottom, top], color=_MARK, dashes=(4, 2), linewidth=1.2,
-                      transform=axes.get_xaxis_transform(), zorder=3)
-        left = np.arange(bars.shape[1]) * width
-        axes.bar(left, bars[0], width * 0.92, align="edge", color=_BAR, linewidth=0, zorder=2)
-        axes.bar(left, bars[1], width * 0.92, bars[0], align="edge", color=_PALE, linewidth=0.6, edgecolor=_BAR, zorder=2)
+            axes.axvline(reference.median, bottom, top, color=_MARK, dashes=(4, 2), linewidth=1.2, zorder=3)
+        ends = np.arange(bars.shape[1] + 1) * width
+        axes.stairs(bars.sum(axis=0), ends, fill=True, facecolor=_PALE, edgecolor=_BAR, linewidth=0.8, zorder=2)
+        axes.stairs(bars[0], ends, fill=True, facecolor=_BAR, linewidth=0, zorder=2)
         if limit is not None:
             axes.axvline(limit, color=_MARK, dashes=(4, 2), linewidth=1.4, zorder=3)
         axes.set_xlim(0, high)

@@ -90,7 +90,8 @@ def prompt_facts(
         The class probability below which its cells are unsure.
     """
     tissue = manifest.get("tissue_mm2") or 0.0
-    return tuple(_facts(manifest, classes, histograms, limits, tissue, number) for number in range(len(classes.prompts)))
+    numbers = range(len(classes.prompts))
+    return tuple(_facts(manifest, classes, histograms, limits, tissue, number) for number in numbers)
 
 
 def _facts(

@@ -15,9 +15,9 @@ from wsi_parse.objects.class_table import ClassTable
 from wsi_parse.objects.probability_map import ProbabilityMap
 from wsi_parse.predict.unreadable import inside
 from wsi_parse.progress import Clock, Progress, stage_named
-from wsi_parse.run.collect import ChunkSource
-from wsi_parse.report.citations import Citation
+from wsi_parse.report.citations import of_spec
 from wsi_parse.report.page import REPORT_NAME, ModelNotes, Report
+from wsi_parse.run.collect import ChunkSource
 from wsi_parse.run.layout import device_of, lay_out
 from wsi_parse.run.manifest import RunManifest, sha256_of
 from wsi_parse.run.nuclear_size import pixel_size_cautions, pixel_size_facts, unsure_cautions
@@ -127,10 +127,9 @@ class Stages:
     def _report(self, report: Report, path: Path) -> None:
         """Write the page of the run, which shows what the manifest says by now."""
         manifest, request = self.manifest, self.prepared.request
-        spec = request.model.spec
         notes = ModelNotes(
             request.model.card(),
-            Citation(spec.reference, spec.bibtex) if spec.reference else None,
+            of_spec(request.model.spec),
             {
                 recipe.prompt.name: recipe.min_class_probability
                 for scale_pass in request.scale_passes

@@ -125,7 +125,11 @@ def roi(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def run(slide: Path, folder: Path, roi: Path, *prompts: str, **model: object) -> RunManifest:
     settings = RunSettings.load(
-        None, ["export.overlay_px=0"], prompts=prompts, slide={"roi": roi}, model={"name": "mini", **model}
+        None,
+        ["export.overlay_px=0", "export.report=false"],
+        prompts=prompts,
+        slide={"roi": roi},
+        model={"name": "mini", **model},
     )
     return run_slide(slide, folder, settings)
 
@@ -148,7 +152,7 @@ class TestPrompts:
         for limit in (0.0, 1.0):
             settings = RunSettings.load(
                 None,
-                ["export.overlay_px=0", f"objects.min_class_probability={limit}"],
+                ["export.overlay_px=0", "export.report=false", f"objects.min_class_probability={limit}"],
                 prompts=CLASS_PROMPTS,
                 slide={"roi": roi},
                 model={"name": "mini"},
@@ -191,7 +195,7 @@ class TestResults:
         for number, way in enumerate(ways):
             settings = RunSettings.load(
                 None,
-                ["export.overlay_px=0", "objects.chunk_px=256", *way],
+                ["export.overlay_px=0", "export.report=false", "objects.chunk_px=256", *way],
                 prompts=("neoplastic cells", "nuclei"),
                 slide={"roi": roi},
                 model={"name": "mini", "threads": 1, "field_um": 128.0},
@@ -230,7 +234,9 @@ class TestCard:
         assert int(found[1]) / 100 == pytest.approx(figures()["sets"]["nuinsseg"]["neoplastic"]["called"][0], abs=0.005)
 
     def test_the_caution_tells_what_was_seen_on_skin(self, cmu1: Path, tmp_path: Path) -> None:
-        settings = RunSettings.load(None, ["export.overlay_px=0"], prompts=("all",), model={"name": "mini"})
+        settings = RunSettings.load(
+            None, ["export.overlay_px=0", "export.report=false"], prompts=("all",), model={"name": "mini"}
+        )
         counts = run_slide(cmu1, tmp_path, settings).counts
         found = re.search(r"(\d+) % on a slide of skin", LIMITATION)
         assert found is not None

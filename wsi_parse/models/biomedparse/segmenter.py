@@ -57,8 +57,8 @@ class BiomedParseModel(DeviceSegmenter):
         "biomedical objects across nine modalities. Nature Methods (2024). doi:10.1038/s41592-024-02499-w",
         bibtex="@article{zhao2024biomedparse,\n"
         "  author  = {Zhao, Theodore and Gu, Yu and Yang, Jianwei and others},\n"
-        "  title   = {A foundation model for joint segmentation, detection and recognition of biomedical objects "
-        "across nine modalities},\n"
+        "  title   = {A foundation model for joint segmentation, detection and recognition of biomedical objects across "
+        "nine modalities},\n"
         "  journal = {Nature Methods},\n"
         "  year    = {2024},\n"
         "  doi     = {10.1038/s41592-024-02499-w}\n"
