@@ -1,5 +1,6 @@
 """What the tests of the page draw: a small slide, a source of objects, and a manifest."""
 
+import html
 import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -112,4 +113,4 @@ def page_of(
 def words_of(page: str) -> str:
     """What a person reads on a page."""
     page = re.sub(r"<style>.*?</style>|<svg.*?</svg>", " ", page, flags=re.DOTALL)
-    return re.sub(r"\s+", " ", re.sub(r"<[^>]+>", " ", page))
+    return html.unescape(re.sub(r"\s+", " ", re.sub(r"<[^>]+>", " ", page)))

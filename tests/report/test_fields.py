@@ -12,6 +12,7 @@ from wsi_parse.report.choose import at_random, densest, least_certain
 from wsi_parse.report.fields import field_groups, svg_path
 from wsi_parse.report.lattice import FieldLattice
 from wsi_parse.slides.slide import Slide
+from wsi_parse.tissue.mask import TissueMask
 
 CLASSES = ClassTable.of([NUCLEI])
 
@@ -71,15 +72,15 @@ def test_random_fields_lie_on_tissue_and_are_the_same_for_the_same_run() -> None
 def test_a_slide_smaller_than_a_field_has_fields_all_the_same(width: int, height: int) -> None:
     slide = slide_of(width, height)
     frame = slide.frame(8.0)
-    tissue = tissue_of(slide)
-    lattice = FieldLattice(slide, type(tissue)(np.ones(frame.box.shape, bool), frame), CLASSES)
+    lattice = FieldLattice(slide, TissueMask(np.ones(frame.box.shape, bool), frame), CLASSES)
     groups = field_groups(slide, lattice, Given([], CLASSES), 1)
     assert [len(group.fields) > 0 for group in groups] == [False, False, True]
 
 
 def test_a_huge_slide_has_a_bounded_lattice() -> None:
     slide = slide_of(50, 40, mpp=20_000.0)
-    lattice = FieldLattice(slide, tissue_of(slide, found=False), CLASSES)
+    frame = slide.frame(20_000.0)
+    lattice = FieldLattice(slide, TissueMask(np.ones(frame.box.shape, bool), frame), CLASSES)
     assert max(lattice.shape) <= 1024
     assert lattice.field_steps == 1
 

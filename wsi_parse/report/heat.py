@@ -78,7 +78,7 @@ def round_up(value: float) -> float:
 
 
 def palette() -> NDArray[np.uint8]:
-    """Return the colours of the maps, uint8 array (254, 3), from dark to light: all eyes tell them apart, also in grey."""
+    """Return the colours of the maps, uint8 array (254, 3), from dark to light; all eyes tell them apart."""
     from matplotlib import colormaps
 
     return np.asarray(np.rint(colormaps["viridis"](np.linspace(0, 1, _STEPS))[:, :3] * 255), np.uint8)

@@ -107,7 +107,7 @@ class Layers:
         return picture.resize(size, Image.Resampling.BILINEAR) if size != picture.size else picture
 
     def tissue_path(self) -> str:
-        """Return the outline of the tissue (in the region of interest), in picture pixels, as the data of an SVG path."""
+        """Return the outline of the tissue in picture pixels, as the data of an SVG path."""
         frame, region = self._tissue.frame, self._tissue.region
         shapes = polygons_of_mask(self._tissue.tissue)
         shapes = shapely.set_coordinates(shapes, frame.to_level0(shapely.get_coordinates(shapes)))

@@ -110,7 +110,7 @@ def _for_page(svg: str, name: str) -> str:
     for colour, variable in _VARIABLES.items():
         rest = rest.replace(colour, variable)
     used = set(re.findall(r"#([\w-]+)", rest))
-    rest = re.sub(r' id="([\w-]+)"', lambda found: f' id="{name}-{found[1]}"' if found[1] in used else "", rest)
+    rest = re.sub(r' id="([^"]+)"', lambda found: f' id="{name}-{found[1]}"' if found[1] in used else "", rest)
     rest = re.sub(r"#([\w-]+)(?=[\")])", rf"#{name}-\1", rest)
     box = head.split('viewBox="', 1)[1].split('"', 1)[0]
     return f'<svg viewBox="{box}" aria-hidden="true">{rest}'.strip()
