@@ -52,7 +52,8 @@ def at_random(lattice: FieldLattice, seed: int) -> list[_Corner]:
 
 def _best(score: NDArray[np.float64], side: int, *, above: float) -> list[_Corner]:
     """Take the highest scores one after another, without those whose fields overlap one that was taken."""
-    score, found = score.copy(), []
+    score = score.copy()
+    found: list[_Corner] = []
     while len(found) < FIELDS and score.size:
         row, column = np.unravel_index(int(np.argmax(score)), score.shape)
         if not score[row, column] > above:

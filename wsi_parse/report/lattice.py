@@ -156,7 +156,7 @@ def _pixels(tissue: TissueMask) -> Iterator[NDArray[np.float64]]:
         pixels = np.argwhere(tissue.tissue[strip.slices])[:, ::-1] + (strip.x + 0.5, strip.y + 0.5)
         if tissue.region is not None:
             pixels = pixels[shapely.contains_xy(tissue.region, frame.to_level0(pixels))]
-        yield pixels
+        yield np.asarray(pixels, np.float64)
 
 
 # Rows of samples in a step, where the area of regions is measured.

@@ -139,5 +139,5 @@ def css(colour: Rgb) -> str:
 
 def _encoded(picture: Image.Image, form: str, **options: object) -> str:
     buffer = BytesIO()
-    picture.save(buffer, form, **options)  # type: ignore[arg-type]
+    picture.save(buffer, form, **options)
     return b64encode(buffer.getvalue()).decode()

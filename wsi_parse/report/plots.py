@@ -4,8 +4,10 @@ import re
 import threading
 from collections.abc import Sequence
 from io import StringIO
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from wsi_parse.report.histograms import Distribution
 from wsi_parse.report.reference import Reference
@@ -60,11 +62,15 @@ def _plot(
 ) -> str:
     import matplotlib
     from matplotlib.figure import Figure
+    from matplotlib.ticker import MaxNLocator
 
     width = found.bin * max(1, round(high / found.bin / _MAX_BARS))
     bars = _rebinned(found, width, high)
-    settings = {"svg.fonttype": "none", "svg.hashsalt": "wsi-parse", "font.size": 9, "path.simplify": False}
-    with _ONE_AT_A_TIME, matplotlib.rc_context(settings):
+    settings: Any = {"svg.fonttype": "none", "svg.hashsalt": "wsi-parse", "font.size": 9, "text.usetex": False}
+    with _ONE_AT_A_TIME, matplotlib.rc_context():
+        # Without what a user has set for other plots.
+        matplotlib.rcdefaults()
+        matplotlib.rcParams.update(settings)
         figure = Figure(_SIZE_IN)
         axes = figure.add_axes(_AXES)
         for number, reference in enumerate(references):
@@ -80,7 +86,7 @@ def _plot(
         axes.set_ylim(0, max(1, bars.sum(axis=0).max(initial=0) * 1.08))
         axes.set_xlabel(label, color=_INK)
         axes.set_ylabel("objects", color=_INK)
-        axes.yaxis.set_major_locator(matplotlib.ticker.MaxNLocator(4, integer=True))
+        axes.yaxis.set_major_locator(MaxNLocator(4, integer=True))
         axes.yaxis.set_major_formatter(lambda value, _: f"{value:,.0f}")
         axes.tick_params(colors=_QUIET, length=3)
         axes.grid(axis="y", color=_LINE, linewidth=0.6, zorder=0)
@@ -93,7 +99,7 @@ def _plot(
     return _for_page(text.getvalue(), name)
 
 
-def _rebinned(found: Distribution, width: float, high: float) -> np.ndarray:
+def _rebinned(found: Distribution, width: float, high: float) -> NDArray[np.int64]:
     """Put the bins of a distribution together, up to a value."""
     each = round(width / found.bin)
     wanted = round(high / found.bin) // each * each + each
