@@ -13,7 +13,7 @@ from wsi_parse.geometry import Box
 from wsi_parse.objects.batch import ObjectSource
 from wsi_parse.pictures.view import View
 from wsi_parse.report.choose import at_random, densest, least_certain
-from wsi_parse.report.lattice import FIELD_UM, FieldLattice
+from wsi_parse.report.lattice import FIELD_UM, PROBABILITY_STEPS, FieldLattice
 from wsi_parse.slides.slide import Slide
 
 _CROP_PX = 400
@@ -97,7 +97,7 @@ def field_groups(
         return f"{number:,} object{'' if number == 1 else 's'}, {number / step_um2 * 1e6:,.0f} per mm²"
 
     def sure(row: int, column: int) -> str:
-        mean = total[row, column] / count[row, column] / 10_000
+        mean = total[row, column] / count[row, column] / PROBABILITY_STEPS
         return f"mean probability {mean:.2f} of {int(count[row, column]):,} objects"
 
     of_class = "class" if name == "class_probability" else "pixels"

@@ -12,6 +12,7 @@ from scipy import ndimage
 
 from wsi_parse.objects.class_table import ClassTable
 from wsi_parse.report.lattice import FieldLattice
+from wsi_parse.report.numbers import short
 
 #: Standard deviation of the soft window in which objects are counted.
 SMOOTH_UM = 64.0
@@ -41,7 +42,7 @@ class HeatMap:
     @property
     def ticks(self) -> tuple[str, str, str]:
         """The numbers under the legend: 0, half, all."""
-        return "0", f"{self.top / 2:,.4g}", f"{self.top:,.4g}"
+        return "0", short(self.top / 2, 4), short(self.top, 4)
 
 
 def heat_maps(lattice: FieldLattice, classes: ClassTable) -> list[HeatMap | None]:

@@ -20,21 +20,16 @@ _STEP_UM = 32.0
 # Of a longer slide, the steps are longer.
 _MAX_STEPS = 1024
 _ROWS_AT_ONCE = 256
-# Probabilities are added up as whole numbers, so that the sums do not depend on the order.
-_PROBABILITY_STEPS = 10_000
+#: Probabilities are added up as whole numbers of such steps, so that the sums do not depend on the order.
+PROBABILITY_STEPS = 10_000
 
 
 @dataclass(frozen=True)
 class Certainty:
-    """How many objects have a probability, and the sum of these: int arrays (rows, columns)."""
+    """How many objects have a probability, and the sum of these in steps: int arrays (rows, columns)."""
 
     count: NDArray[np.int32]
     total: NDArray[np.int64]
-
-    def mean(self) -> NDArray[np.float64]:
-        """Return the mean probability, 0..1; where there is nothing, NaN."""
-        with np.errstate(invalid="ignore"):
-            return self.total / (self.count * np.float64(_PROBABILITY_STEPS))
 
 
 class FieldLattice:
@@ -94,7 +89,7 @@ class FieldLattice:
             values = batch.measurements.get(name)
             if values is not None:
                 known = np.isfinite(values)
-                whole = np.rint(values[known].astype(np.float64) * _PROBABILITY_STEPS).astype(np.int64)
+                whole = np.rint(values[known].astype(np.float64) * PROBABILITY_STEPS).astype(np.int64)
                 np.add.at(certainty.count.ravel(), index[known], 1)
                 np.add.at(certainty.total.ravel(), index[known], whole)
 

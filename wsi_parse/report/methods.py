@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from wsi_parse.report.numbers import short
 from wsi_parse.text import for_terminal
 
 
@@ -49,7 +50,7 @@ def _tissue(manifest: Mapping[str, Any]) -> str:
     area = manifest.get("tissue_mm2") or 0
     return (
         f"Tissue{where} was detected at {settings['tissue']['mpp']:g} µm per pixel; densities refer to its area "
-        f"without glass, {area:.3g} mm²."
+        f"without glass, {short(area)} mm²."
     )
 
 

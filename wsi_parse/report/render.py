@@ -10,6 +10,7 @@ from uuid import UUID, uuid5
 
 from wsi_parse.pictures.page_layout import bar_um
 from wsi_parse.report.fields import Field, FieldGroup
+from wsi_parse.report.numbers import short
 from wsi_parse.text import RESEARCH_ONLY, for_terminal
 
 if TYPE_CHECKING:
@@ -39,6 +40,7 @@ def _template() -> "Template":
         autoescape=True, finalize=shown, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
     environment.filters["drawn"] = Markup
+    environment.filters["short"] = short
     environment.filters["lines"] = lambda text: Markup("\n").join(for_terminal(line) for line in text.split("\n"))
     environment.filters["paragraphs"] = lambda text: [part.replace("\n", " ") for part in text.split("\n\n") if part]
     return environment.from_string(_read("report.html.j2"))
