@@ -20,7 +20,7 @@ pytestmark = pytest.mark.whole
 
 ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "tests" / "plugin"
-SMALL = ("tiles.block=2", "objects.chunk_px=256", "export.overlay_px=0", "compute.threads=2")
+SMALL = ("tiles.block=2", "objects.chunk_px=256", "export.overlay_px=0", "export.report=false", "compute.threads=2")
 FAILURE = "ZeroDivisionError: division by zero"
 
 

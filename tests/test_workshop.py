@@ -40,6 +40,7 @@ def loaded_by(code: str) -> set[str]:
 
 
 HEAVY = {"torch", "dask", "distributed", "openslide", "tiffslide", "tifffile", "zarr", "skimage", "scipy", "pyarrow"}
+HEAVY |= {"jinja2", "matplotlib"}
 
 
 def test_import_loads_nothing_heavy() -> None:

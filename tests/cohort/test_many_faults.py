@@ -23,7 +23,7 @@ pytestmark = [
     pytest.mark.whole,
     pytest.mark.skipif(sys.platform != "linux", reason="pipes, sockets and names of Linux"),
 ]
-SMALL = ("objects.chunk_px=256", "export.overlay_px=0", "tiles.block=1", "compute.threads=2")
+SMALL = ("objects.chunk_px=256", "export.overlay_px=0", "export.report=false", "tiles.block=1", "compute.threads=2")
 TINY = SyntheticSlide(700, 600, seed=3, tissue=0.7)
 
 

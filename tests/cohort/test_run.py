@@ -20,7 +20,7 @@ from wsi_parse.settings import RunSettings
 
 pytestmark = pytest.mark.whole
 
-SMALL = ("tissue.detect=false", "objects.chunk_px=256", "export.overlay_px=0", "tiles.block=1")
+SMALL = ("tissue.detect=false", "objects.chunk_px=256", "export.overlay_px=0", "export.report=false", "tiles.block=1")
 
 
 @pytest.fixture(scope="module")

@@ -136,7 +136,7 @@ def test_similar_names_are_looked_for_where_few_files_are_missing(tmp_path: Path
     (tmp_path / "list.csv").write_text("\n".join(lines))
     listener = RecordingListener()
     listing = list_cohort(tmp_path / "list.csv", tmp_path / "out")
-    settings = RunSettings(prompts="nuclei", model="stain", export={"overlay_px": 0})
+    settings = RunSettings(prompts="nuclei", model="stain", export={"overlay_px": 0, "report": False})
     run_cohort(listing, tmp_path / "out", settings, listener)
     assert len(listener.problems) == missing
     assert {"Did you mean 'slide_x.svs'?" in (problem.error or "") for problem in listener.problems} == {is_asked}

@@ -14,7 +14,14 @@ from tests.compute.processes import DaskProcesses, children_of, dask_processes
 from tests.small_slides import tissue_with_nuclei, write_slide
 
 GPU = ("--resources", "GPU=1")
-SETS = ("tissue.detect=false", "tiles.block=1", "objects.chunk_px=256", "export.overlay_px=0", "model.field_um=128")
+SETS = (
+    "tissue.detect=false",
+    "tiles.block=1",
+    "objects.chunk_px=256",
+    "export.overlay_px=0",
+    "export.report=false",
+    "model.field_um=128",
+)
 FILES = ("annotations.geojson", "objects.parquet", "tissue.geojson")
 
 

@@ -20,7 +20,9 @@ from wsi_parse.testing import ClusterTests
 pytestmark = pytest.mark.whole
 
 ROOT = Path(__file__).resolve().parents[2]
-SETTINGS = "tissue: {detect: false}\nobjects: {chunk_px: 256}\nexport: {overlay_px: 0}\ntiles: {block: 1}\n"
+SETTINGS = (
+    "tissue: {detect: false}\nobjects: {chunk_px: 256}\nexport: {overlay_px: 0, report: false}\ntiles: {block: 1}\n"
+)
 
 
 @pytest.fixture(scope="module")

@@ -25,7 +25,7 @@ from wsi_parse.testing.clusters import ClusterTests
 
 pytestmark = pytest.mark.whole
 
-SMALL = ("tissue.detect=false", "tiles.block=1", "objects.chunk_px=256", "export.overlay_px=0")
+SMALL = ("tissue.detect=false", "tiles.block=1", "objects.chunk_px=256", "export.overlay_px=0", "export.report=false")
 GPU = ("--resources", "GPU=1")
 OPENSSL = ("openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "1", "-subj", "/CN=localhost")
 

@@ -47,7 +47,7 @@ def test_a_slow_model_is_seen_at_work(tmp_path: Path, monkeypatch: pytest.Monkey
     path = write_slide(tmp_path / "a.svs", tissue_with_nuclei(900, 900)[0])
     settings = RunSettings.load(
         None,
-        ("model.field_um=64", "model.batch=1", "export.overlay_px=0"),
+        ("model.field_um=64", "model.batch=1", "export.overlay_px=0", "export.report=false"),
         prompts=("nuclei",),
         model={"name": "stain"},
     )

@@ -36,7 +36,9 @@ FINER = 4
 def found(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("mosaic")
     slide = shared_data_root() / "slides" / "mosaic" / "tnbc_mosaic_40x.svs"
-    settings = RunSettings.load(None, ["export.overlay_px=0"], prompts=("nuclei",), model={"name": "stain"})
+    settings = RunSettings.load(
+        None, ["export.overlay_px=0", "export.report=false"], prompts=("nuclei",), model={"name": "stain"}
+    )
     run_slide(slide, folder, settings)
     return folder
 

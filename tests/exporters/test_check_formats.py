@@ -44,7 +44,13 @@ ZARR, DICOM = "probability.ome.zarr", "annotations.dcm"
 
 
 def settings_of(names: list[str], *overrides: str) -> RunSettings:
-    small = ("model.field_um=128", "tiles.block=2", "objects.chunk_px=256", "export.overlay_px=0")
+    small = (
+        "model.field_um=128",
+        "tiles.block=2",
+        "objects.chunk_px=256",
+        "export.overlay_px=0",
+        "export.report=false",
+    )
     return RunSettings.load(
         None, [*small, *overrides], prompts=("nuclei",), model={"name": "stain"}, export={"formats": tuple(names)}
     )
@@ -259,7 +265,11 @@ class TestRuns:
 def test_each_library_opens_the_run_of_a_real_slide(tmp_path: Path) -> None:
     path = shared_data_root() / "slides" / "aperio" / "CMU-1-Small-Region.svs"
     settings = RunSettings.load(
-        None, ["export.overlay_px=0"], prompts=("nuclei",), model={"name": "stain"}, export={"formats": tuple(HERE)}
+        None,
+        ["export.overlay_px=0", "export.report=false"],
+        prompts=("nuclei",),
+        model={"name": "stain"},
+        export={"formats": tuple(HERE)},
     )
     manifest = run_slide(path, tmp_path, settings)
     count = manifest.counts["nuclei"]

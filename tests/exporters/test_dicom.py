@@ -177,7 +177,7 @@ def patient(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_a_dicom_slide_is_referred_to_and_its_patient_is_not(patient: Path, tmp_path: Path) -> None:
-    formats = ["export.formats=[geojson, parquet, dicom, ome-zarr]", "export.overlay_px=0"]
+    formats = ["export.formats=[geojson, parquet, dicom, ome-zarr]", "export.overlay_px=0", "export.report=false"]
     settings = RunSettings.load(None, formats, prompts=("nuclei",), model={"name": "stain"})
     manifest = run_slide(patient / "01.dcm", tmp_path / "out", settings)
     file = annread(tmp_path / "out" / "annotations.dcm")

@@ -47,7 +47,13 @@ def run(pixels: np.ndarray, folder: Path, *prompts: str) -> dict[str, int]:
     Image.fromarray(pixels).save(folder / "discs.png")
     settings = RunSettings.load(
         None,
-        ["tissue.detect=false", "objects.chunk_px=256", "export.overlay_px=0", "compute.threads=2"],
+        [
+            "tissue.detect=false",
+            "objects.chunk_px=256",
+            "export.overlay_px=0",
+            "export.report=false",
+            "compute.threads=2",
+        ],
         prompts=prompts,
         model={"name": "fake"},
         slide={"mpp": 0.5},

@@ -39,7 +39,9 @@ def run(pixels: NDArray[np.uint8], model: str, folder: Path) -> tuple[NDArray[np
     folder.mkdir()
     path = folder / "slide.tif"
     tifffile.imwrite(path, pixels, photometric="rgb", tile=(256, 256), resolution=(40000, 40000), resolutionunit=3)
-    settings = RunSettings.load(None, ["export.overlay_px=0"], prompts=("nuclei",), model={"name": model})
+    settings = RunSettings.load(
+        None, ["export.overlay_px=0", "export.report=false"], prompts=("nuclei",), model={"name": model}
+    )
     manifest = run_slide(path, folder / "out", settings)
     features = json.loads((folder / "out" / "annotations.geojson").read_text(encoding="utf-8"))["features"]
     shapes = shapely.from_geojson([json.dumps(feature["geometry"]) for feature in features])

@@ -158,7 +158,9 @@ def raster(shapes: np.ndarray, width: int, height: int) -> np.ndarray:
 @pytest.mark.parametrize("name", ["tnbc_mosaic_40x.svs", "tnbc_mosaic_generic_mpp025.tif"])
 def test_the_mosaic_whole_pipeline(tmp_path: Path, name: str) -> None:
     folder = shared_data_root() / "slides" / "mosaic"
-    settings = RunSettings.load(None, ["export.overlay_px=0"], prompts=("nuclei",), model={"name": "stain"})
+    settings = RunSettings.load(
+        None, ["export.overlay_px=0", "export.report=false"], prompts=("nuclei",), model={"name": "stain"}
+    )
     run_slide(folder / name, tmp_path, settings)
     found, known = read_shapes(tmp_path / "annotations.geojson"), read_shapes(folder / "tnbc_mosaic_nuclei.geojson")
     centres = [shapely.get_coordinates(shapely.centroid(shapes)) * 0.25 for shapes in (found, known)]

@@ -157,7 +157,13 @@ def test_regions_do_not_grow(tmp_path: Path) -> None:
 
 def test_a_run_writes_cells_as_qupath_takes_them(tmp_path: Path) -> None:
     slide = write_slide(tmp_path / "small.svs", tissue_with_nuclei(900, 700)[0])
-    small = ["model.field_um=128", "objects.chunk_px=256", "objects.cell_expansion_um=4", "export.overlay_px=0"]
+    small = [
+        "model.field_um=128",
+        "objects.chunk_px=256",
+        "objects.cell_expansion_um=4",
+        "export.overlay_px=0",
+        "export.report=false",
+    ]
     settings = RunSettings.load(None, small, prompts=("nuclei",), model={"name": "stain"})
     run_slide(slide, tmp_path / "out", settings)
     features = json.loads((tmp_path / "out" / "annotations.geojson").read_bytes())["features"]

@@ -25,7 +25,9 @@ QUICK = ("CMU-1", "OS-1")
     "name", [name if name in QUICK else pytest.param(name, marks=pytest.mark.slow) for name in CLEAN]
 )
 def test_nothing_is_questioned(name: str, model: str, tmp_path: Path) -> None:
-    settings = RunSettings(prompts="nuclei", model=model, export={"overlay_px": 0, "formats": "parquet"})
+    settings = RunSettings(
+        prompts="nuclei", model=model, export={"overlay_px": 0, "report": False, "formats": "parquet"}
+    )
     manifest = run_slide(shared_data_root() / CLEAN[name], tmp_path, settings)
     assert manifest.cautions == []
     assert manifest.counts["nuclei"] > 0

@@ -24,7 +24,7 @@ FORMATS = ("geojson", "parquet", "csv")
 
 
 def settings_of(*overrides: str) -> RunSettings:
-    small = ("model.field_um=128", "objects.chunk_px=256", "export.overlay_px=0")
+    small = ("model.field_um=128", "objects.chunk_px=256", "export.overlay_px=0", "export.report=false")
     return RunSettings.load(None, [*small, *overrides], prompts=("nuclei",), model={"name": "stain"})
 
 

@@ -32,7 +32,11 @@ def painted(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def found(path: Path, out: Path, *overrides: str, roi: Path | None = None) -> np.ndarray:
     settings = RunSettings.load(
-        None, ["export.overlay_px=0", *overrides], prompts=("nuclei",), model={"name": "stain"}, slide={"roi": roi}
+        None,
+        ["export.overlay_px=0", "export.report=false", *overrides],
+        prompts=("nuclei",),
+        model={"name": "stain"},
+        slide={"roi": roi},
     )
     run_slide(path, out, settings)
     features = json.loads((out / "annotations.geojson").read_text())["features"]
@@ -103,7 +107,9 @@ def test_the_truth_lies_under_what_is_found(painted: Path, tmp_path: Path) -> No
 
 def test_one_slide_as_svs_and_as_dicom_gives_the_same_objects(tmp_path: Path) -> None:
     slides = shared_data_root() / "slides"
-    settings = RunSettings.load(None, ["export.overlay_px=0"], prompts=("nuclei",), model={"name": "stain"})
+    settings = RunSettings.load(
+        None, ["export.overlay_px=0", "export.report=false"], prompts=("nuclei",), model={"name": "stain"}
+    )
     features = []
     for name in ("aperio/CMU-1-Small-Region.svs", "dicom/CMU-1-Small-Region/01.dcm"):
         out = tmp_path / Path(name).suffix

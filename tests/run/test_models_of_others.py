@@ -25,7 +25,13 @@ def slide(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def settings_of(*overrides: str, prompts: tuple[str, ...] = ("nuclei",)) -> RunSettings:
-    small = ("model.field_um=128", "tiles.block=2", "objects.chunk_px=256", "export.overlay_px=0")
+    small = (
+        "model.field_um=128",
+        "tiles.block=2",
+        "objects.chunk_px=256",
+        "export.overlay_px=0",
+        "export.report=false",
+    )
     return RunSettings.load(None, [*small, *overrides], prompts=prompts, model={"name": "stain"})
 
 

@@ -82,9 +82,13 @@ def slide(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def settings_of(*overrides: str) -> RunSettings:
-    few = ("objects.chunk_px=256", "export.overlay_px=400", "export.formats=[geojson, parquet, csv, dicom]", *overrides)
+    # The page has the times of the run in it.
+    few = ("objects.chunk_px=256", "export.overlay_px=400", "export.report=false", *overrides)
     return RunSettings.load(
-        None, [*few], prompts=("neoplastic cells", "inflammatory cells", "nuclei"), model={"name": "mini"}
+        None,
+        [*few, "export.formats=[geojson, parquet, csv, dicom]"],
+        prompts=("neoplastic cells", "inflammatory cells", "nuclei"),
+        model={"name": "mini"},
     )
 
 

@@ -36,7 +36,9 @@ def slide(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, np.ndarray]:
 
 
 def settings_of(*overrides: str, **more: object) -> RunSettings:
-    small = ("model.field_um=128", "tiles.block=2", "objects.chunk_px=256", "export.overlay_px=512")
+    # The page has the times of the run in it.
+    quick = ("export.overlay_px=512", "export.report=false")
+    small = ("model.field_um=128", "tiles.block=2", "objects.chunk_px=256", *quick)
     return RunSettings.load(None, [*small, *overrides], prompts=("nuclei",), model={"name": "stain"}, **more)
 
 
@@ -46,12 +48,13 @@ def digest(path: Path) -> str:
 
 def test_a_run_finds_the_nuclei_and_writes_all_outputs(slide: tuple[Path, np.ndarray], tmp_path: Path) -> None:
     path, centres = slide
-    manifest = run_slide(path, tmp_path / "out", settings_of())
+    manifest = run_slide(path, tmp_path / "out", settings_of("export.report=true"))
     assert manifest.state == "done"
     names = {item.name for item in (tmp_path / "out").iterdir()}
     # The lock stays, hidden and empty: to remove it safely, no other process may be about to take it.
     assert (tmp_path / "out" / ".lock").stat().st_size == 0
-    assert names - {".lock"} == {"annotations.geojson", "objects.parquet", "overlay.png", "tissue.geojson", "run.json"}
+    files = {"annotations.geojson", "objects.parquet", "overlay.png", "report.html", "tissue.geojson", "run.json"}
+    assert names - {".lock"} == files
     collection = json.loads((tmp_path / "out" / "annotations.geojson").read_text())
     shapes = shapely.from_geojson([json.dumps(feature["geometry"]) for feature in collection["features"]])
     assert len(shapes) == manifest.counts["nuclei"]

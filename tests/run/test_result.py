@@ -46,7 +46,7 @@ def run(slide: Path, tmp_path_factory: pytest.TempPathFactory) -> Run:
 @pytest.fixture(scope="module")
 def bare(slide: Path, tmp_path_factory: pytest.TempPathFactory) -> Run:
     """A run that wrote only GeoJSON."""
-    settings = settings_of("export.formats=geojson", "export.overlay_px=0")
+    settings = settings_of("export.formats=geojson", "export.overlay_px=0", "export.report=false")
     return segment_slide(slide, tmp_path_factory.mktemp("runs") / "bare", settings)
 
 
@@ -83,7 +83,9 @@ def test_words_in_the_place_of_settings_are_told_where_they_belong(slide: Path, 
 
 
 def test_a_run_without_objects_has_an_empty_table(slide: Path, tmp_path: Path) -> None:
-    run = segment_slide(slide, tmp_path, settings_of("objects.min_cell_area_um2=9000", "export.overlay_px=0"))
+    run = segment_slide(
+        slide, tmp_path, settings_of("objects.min_cell_area_um2=9000", "export.overlay_px=0", "export.report=false")
+    )
     assert run.counts == {"nuclei": 0}
     objects = run.objects()
     assert len(objects) == 0
@@ -92,7 +94,9 @@ def test_a_run_without_objects_has_an_empty_table(slide: Path, tmp_path: Path) -
 
 
 def test_a_model_by_name_keeps_the_other_settings_of_models(slide: Path, tmp_path: Path) -> None:
-    settings = RunSettings(prompts="nuclei", model={"name": "mini", "field_um": 128.0}, export={"overlay_px": 0})
+    settings = RunSettings(
+        prompts="nuclei", model={"name": "mini", "field_um": 128.0}, export={"overlay_px": 0, "report": False}
+    )
     run = segment_slide(slide, tmp_path, settings, model="stain")
     assert (run.manifest.model["name"], run.manifest.settings["model"]["field_um"]) == ("stain", 128.0)
 
@@ -114,7 +118,7 @@ def test_objects_are_in_level_0_pixels_whatever_the_frame_of_the_outputs(tmp_pat
     from wsi_parse.synthetic import SyntheticSlide, write_leica_scn
 
     write_leica_scn(tmp_path / "a.scn", SyntheticSlide(704, 608, mpp=0.5, seed=1, tissue=1.0))
-    settings = settings_of("export.overlay_px=0")
+    settings = settings_of("export.overlay_px=0", "export.report=false")
     runs = [
         segment_slide(tmp_path / "a.scn", tmp_path / frame, settings.model_copy(update={"export": export}))
         for frame in ("qupath", "level0")
@@ -195,7 +199,9 @@ def test_what_was_not_kept_or_written_is_told_with_what_to_do(bare: Run) -> None
 
 
 def test_damage_to_kept_predictions_is_noticed(slide: Path, tmp_path: Path) -> None:
-    run = segment_slide(slide, tmp_path, settings_of("export.keep=predictions", "export.overlay_px=0"))
+    run = segment_slide(
+        slide, tmp_path, settings_of("export.keep=predictions", "export.overlay_px=0", "export.report=false")
+    )
     found = run.probability("nuclei")
     whole = found.array.compute()
     shard = max((tmp_path / ".work").glob("maps-*/stain/nucleus/c/*/*"), key=lambda path: path.stat().st_size)
@@ -249,7 +255,7 @@ class TestOpen:
             Run.open(tmp_path)
 
     def test_an_output_that_was_changed(self, slide: Path, tmp_path: Path) -> None:
-        segment_slide(slide, tmp_path, settings_of("export.overlay_px=0"))
+        segment_slide(slide, tmp_path, settings_of("export.overlay_px=0", "export.report=false"))
         with (tmp_path / "annotations.geojson").open("a") as file:
             file.write(" ")
         (tmp_path / "tissue.geojson").unlink()

@@ -25,7 +25,11 @@ from wsi_parse.settings import RunSettings
 
 pytestmark = pytest.mark.whole
 ROOT = Path(__file__).parents[2]
-SMALL = ("model.field_um=128", "tiles.block=2", "objects.chunk_px=256", "export.overlay_px=400", "compute.threads=1")
+SMALL = (
+    *("model.field_um=128", "tiles.block=2", "objects.chunk_px=256", "compute.threads=1"),
+    # The page has the times of the run in it.
+    *("export.overlay_px=400", "export.report=false"),
+)
 #: What is changed between two runs, and whether objects must be made anew for it.
 OUTPUTS = {
     "gzip": ("export.gzip=true",),
@@ -33,6 +37,7 @@ OUTPUTS = {
     "another class colour": ("export.classes={nuclei: {colour: [1, 2, 3]}}",),
     "another class name": ("export.classes={nuclei: {name: Kern}}",),
     "no overlay": ("export.overlay_px=0",),
+    "a page": ("export.report=true",),
     "another frame": ("export.frame=level0",),
     "another name": ("slide.name=case 7",),
 }

@@ -27,7 +27,14 @@ from wsi_parse.settings import RunSettings
 
 pytestmark = pytest.mark.whole
 
-SETS = ("tissue.detect=false", "tiles.block=1", "objects.chunk_px=256", "export.overlay_px=0", "model.field_um=128")
+SETS = (
+    "tissue.detect=false",
+    "tiles.block=1",
+    "objects.chunk_px=256",
+    "export.overlay_px=0",
+    "export.report=false",
+    "model.field_um=128",
+)
 RUN_AND_DIE = """
 import os, signal, sys
 from pathlib import Path

@@ -115,7 +115,11 @@ def test_a_damaged_tile_outside_the_region_costs_nothing(slide: tuple[Path, Path
     region = {"type": "Feature", "properties": {}, "geometry": {"type": "Polygon", "coordinates": [corners]}}
     (tmp_path / "roi.geojson").write_text(json.dumps({"type": "FeatureCollection", "features": [region]}))
     for path, folder in ((whole, "whole"), (damaged, "damaged")):
-        segment_slide(path, tmp_path / folder, settings("export.overlay_px=0", roi=tmp_path / "roi.geojson"))
+        segment_slide(
+            path,
+            tmp_path / folder,
+            settings("export.overlay_px=0", "export.report=false", roi=tmp_path / "roi.geojson"),
+        )
         outputs.append(len(objects(tmp_path / folder)))
         manifest = RunManifest.load(tmp_path / folder)
         assert manifest is not None

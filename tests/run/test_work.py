@@ -21,7 +21,7 @@ from wsi_parse.run.pipeline import run_slide
 from wsi_parse.run.work import has_work, maps_of, open_work, remove_void, remove_work, staging
 from wsi_parse.settings import RunSettings
 
-SETS = ("tissue.detect=false", "export.overlay_px=0")
+SETS = ("tissue.detect=false", "export.overlay_px=0", "export.report=false")
 SMALL = ("tiles.block=1", "objects.chunk_px=256")
 
 

@@ -13,17 +13,16 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from workflows.train_mini.measure import figures, predict, score, segmented, without_fragments
-from workflows.train_mini.readers import read_set
-from workflows.train_mini.settings import TrainingSettings
-from workflows.train_mini.tiles import Tile, held_out
+from workflows.train_mini.figures import figures
+from workflows.train_mini.measure import predict, score, segmented, without_fragments
+from workflows.train_mini.selection import SETTINGS, Selection
+from workflows.train_mini.tiles import Tile
 from wsi_parse.models.mini.facts import EMBEDDED, READ_MPP
 from wsi_parse.models.mini.network import MiniNetwork, fuse
 from wsi_parse.models.mini.weights import load_network
 
 #: True nuclei of at least this area are large.
 LARGE_UM2 = 80.0
-_SETTINGS = Path(__file__).with_name("train.yaml")
 
 
 @dataclass(frozen=True)
@@ -98,25 +97,21 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m workflows.train_mini.parts", description=__doc__)
     parser.add_argument("data", type=Path, help="folder of the data sets")
     parser.add_argument("--weights", type=Path, default=EMBEDDED, help="default: the embedded ones")
-    parser.add_argument("--settings", type=Path, default=_SETTINGS, help="YAML file with the sets; default: train.yaml")
+    parser.add_argument("--settings", type=Path, default=SETTINGS, help="YAML file with the sets; default: card.yaml")
     parser.add_argument("--learnt", action="store_true", help="measure the tiles of the training, to choose limits")
     parser.add_argument("--enlarge", type=float, default=1.0, help="factor of the pixel size; default: 1")
     given = parser.parse_args()
     network = fuse(load_network(given.weights))
     print(f"{'set':10} {'large':>6} {'cut':>6} {'merged':>7} {'PQ':>6} {'F1':>6}")
-    for name, of_set in TrainingSettings.load(given.settings).sets.items():
-        tiles = read_set(name, of_set, given.data)
-        out = held_out(tiles, of_set)
-        tiles = [
-            replace(tile, mpp=tile.mpp * given.enlarge)
-            for tile in tiles
-            if tile.apart and (tile.group in out) != given.learnt
-        ]
-        if tiles:
-            parts = parts_of_tiles(network, tiles)
-            of_all = figures([score(network, tile) for tile in tiles])
-            shares = f"{parts.cut_share:6.3f} {parts.merged_share:7.3f} {of_all['pq']:6.3f} {of_all['f1']:6.3f}"
-            print(f"{name:10} {parts.large:6} {shares}", flush=True)
+    selection = Selection(given.data, given.settings)
+    chosen = selection.learnt() if given.learnt else selection.held_out()
+    outlined = [tile for tile in chosen if tile.apart and tile.centres is None and tile.known is None]
+    for name in dict.fromkeys(tile.set_name for tile in outlined):
+        tiles = [replace(tile, mpp=tile.mpp * given.enlarge) for tile in outlined if tile.set_name == name]
+        parts = parts_of_tiles(network, tiles)
+        of_all = figures([score(network, tile) for tile in tiles])
+        shares = f"{parts.cut_share:6.3f} {parts.merged_share:7.3f} {of_all['pq']:6.3f} {of_all['f1']:6.3f}"
+        print(f"{name:10} {parts.large:6} {shares}", flush=True)
 
 
 if __name__ == "__main__":

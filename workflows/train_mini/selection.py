@@ -41,6 +41,10 @@ class Selection:
         """Return the tiles that no network learns from and no choice is made on."""
         return self._used(Use.HELD_OUT, None)
 
+    def learnt(self) -> list[Tile]:
+        """Return the tiles that networks learn from, if no fold is held out."""
+        return self._used(Use.LEARNT, None)
+
     def calibration(self) -> list[Tile]:
         """Return the tiles on which the lines of sure classes are chosen."""
         return self._used(Use.CALIBRATION, None)

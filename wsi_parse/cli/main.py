@@ -15,6 +15,7 @@ import typer
 from wsi_parse._version import __version__
 from wsi_parse.cli import terminal
 from wsi_parse.cli.check import check
+from wsi_parse.cli.cite import cite
 from wsi_parse.cli.cohort import cohort
 from wsi_parse.cli.common import add_command, with_common
 from wsi_parse.cli.demo import demo
@@ -56,7 +57,7 @@ app = typer.Typer(
 )
 # A command is a function in a module of its own: the signature has its options, the ten that matter most first; the
 # docstring has its help and three examples.
-for command in (run, preview, info, cohort, export, check, evaluate, settings, schema, demo, doctor):
+for command in (run, preview, info, cohort, export, check, evaluate, cite, settings, schema, demo, doctor):
     add_command(app, command)
 app.add_typer(models, name="models")
 

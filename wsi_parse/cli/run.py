@@ -59,7 +59,7 @@ if TYPE_CHECKING:
 
 RESULTS = (
     "The results are in OUT/SLIDE: annotations.geojson (drag it onto the slide in QuPath), objects.parquet, "
-    f"overlay.png, tissue.geojson and run.json. {RESEARCH_ONLY.capitalize()}."
+    f"report.html (open it in a browser), overlay.png, tissue.geojson and run.json. {RESEARCH_ONLY.capitalize()}."
 )
 
 
@@ -95,8 +95,8 @@ def run(
     """Find objects in slides. This is the default command.
 
     The results are in OUT/SLIDE: annotations.geojson (drag it onto the slide in QuPath), objects.parquet,
-    overlay.png, tissue.geojson and run.json. If the command was interrupted, run it again: it continues where it
-    stopped. Research use only, not for clinical decisions.
+    report.html (open it in a browser), overlay.png, tissue.geojson and run.json. If the command was interrupted, run
+    it again: it continues where it stopped. Research use only, not for clinical decisions.
 
     Examples
     --------
@@ -217,6 +217,7 @@ def _segment(slide: Path, folder: Path, request: "Request", console: Console, *,
 
 
 def _print_result(manifest: "RunManifest", folder: Path, console: Console) -> None:
+    from wsi_parse.report.page import REPORT_NAME
     from wsi_parse.run.reuse import maps_line
 
     table = Table(show_edge=False, pad_edge=False)
@@ -239,6 +240,10 @@ def _print_result(manifest: "RunManifest", folder: Path, console: Console) -> No
     stages = [f"{name} {seconds:.1f} s" for name, seconds in manifest.seconds.items() if "all workers" not in name]
     console.print(" · ".join(stages), highlight=False, soft_wrap=True)
     console.print(safe(written_line(manifest, folder)), highlight=False, soft_wrap=True)
+    if REPORT_NAME in manifest.outputs:
+        console.print(
+            safe(f"→ {folder / REPORT_NAME}  (look at the result in a browser)"), highlight=False, soft_wrap=True
+        )
     if maps := maps_line(manifest, folder):
         console.print(safe(maps), highlight=False, soft_wrap=True)
 

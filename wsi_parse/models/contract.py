@@ -60,6 +60,8 @@ class ModelSpec:
         Results that the authors report for their weights, in a sentence.
     uses_organ : bool
         Whether the organ of the tissue changes what it plans; a model for free text always uses it.
+    reference, bibtex : str
+        The publication behind the model, for a list of references and as an entry of BibTeX; empty if there is none.
     vocabulary : tuple of Target
         Targets that :data:`wsi_parse.prompts.TARGETS` lacks, with their words, kind, class and colour. Where it has
         the same words, those of the model count.
@@ -77,6 +79,8 @@ class ModelSpec:
     download: str = ""
     published: str = ""
     uses_organ: bool = False
+    reference: str = ""
+    bibtex: str = ""
     vocabulary: tuple[Target, ...] = ()
 
     def prompt_of(self, text: str) -> Prompt:

@@ -20,6 +20,7 @@ from wsi_parse.objects.simplify import to_level0
 from wsi_parse.pictures.overlay import Overlay
 from wsi_parse.progress import Clock, Progress, stage_named
 from wsi_parse.qupath.geometry import fit_for_qupath
+from wsi_parse.report.page import Report
 from wsi_parse.run.manifest import RunManifest, sha256_of
 from wsi_parse.run.manifest_facts import FormatFacts
 from wsi_parse.run.nuclear_size import NuclearAreas
@@ -47,6 +48,8 @@ class Written:
         What the exporters say of their files.
     notes : tuple of str
         What the user should know of the files.
+    report : Report or None
+        The page of the run, which is written when the manifest says all of this.
     """
 
     paths: tuple[Path, ...]
@@ -55,6 +58,7 @@ class Written:
     areas: NuclearAreas
     formats: dict[str, FormatFacts]
     notes: tuple[str, ...]
+    report: Report | None = None
 
     def record(self, manifest: RunManifest, tissue: TissueMask) -> None:
         """Note it in a manifest, with the hash of each output."""
@@ -102,7 +106,8 @@ def write_outputs(
         pictures = []
         if settings.overlay_px:
             pictures.append(Overlay(folder / OVERLAY_NAME, slide, tissue, source, settings.overlay_px))
-        subscribers: list[OpenedExporter | Overlay] = [*exporters, *pictures]
+        report = Report(slide, tissue, source) if settings.report else None
+        subscribers: list[OpenedExporter | Overlay | Report] = [*exporters, *pictures, *filter(None, [report])]
         for batch in source.batches():
             counts += np.bincount(batch.class_index, minlength=len(counts))
             areas.write(batch)
@@ -126,6 +131,7 @@ def write_outputs(
         areas,
         {exporter.name: cast(FormatFacts, exporter.facts()) for exporter in exporters},
         tuple(note for exporter in exporters for note in exporter.notes()),
+        report,
     )
 
 

@@ -66,7 +66,7 @@ def segment_slide(
     ...     write_svs_like(Path(folder) / "small.svs", SyntheticSlide(900, 700, seed=3, tissue=1.0))
     ...     run = segment_slide(f"{folder}/small.svs", f"{folder}/out", prompts="nuclei", model="stain")
     ...     sorted(run.manifest.outputs)
-    ['annotations.geojson', 'objects.parquet', 'overlay.png', 'tissue.geojson']
+    ['annotations.geojson', 'objects.parquet', 'overlay.png', 'report.html', 'tissue.geojson']
     """
     folder, settings, progress = Path(folder), with_words(settings, prompts, model), progress or Silent()
     check_can_be_folder(folder)

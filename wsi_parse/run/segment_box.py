@@ -194,7 +194,7 @@ def _segment(slide: Slide, box: Box, frame: Frame | None, settings: RunSettings,
 
 def _in_memory(settings: RunSettings) -> RunSettings:
     """Settings of a run in a temporary folder, whose objects and maps are read when it ends."""
-    export = {"formats": ("parquet",), "frame": "level0", "overlay_px": 0, "keep": ("predictions",)}
+    export = {"formats": ("parquet",), "frame": "level0", "overlay_px": 0, "report": False, "keep": ("predictions",)}
     compute = {"cluster": "local", "workers": 0}
     return settings.model_copy(
         update={

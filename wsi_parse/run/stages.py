@@ -11,15 +11,17 @@ from wsi_parse.compute.worker import forget
 from wsi_parse.exporters.parquet_source import ParquetSource
 from wsi_parse.geometry import Box
 from wsi_parse.models.contract import State
-from wsi_parse.models.scale_pass import ScalePass
+from wsi_parse.models.scale_pass import NEVER_SURE, ScalePass
 from wsi_parse.objects.batch import ObjectSource
 from wsi_parse.objects.class_table import ClassTable
 from wsi_parse.objects.probability_map import ProbabilityMap
 from wsi_parse.predict.unreadable import inside
 from wsi_parse.progress import Clock, Progress, stage_named
+from wsi_parse.report.citations import of_spec
+from wsi_parse.report.page import REPORT_NAME, ModelNotes, Report
 from wsi_parse.run.collect import ChunkSource
 from wsi_parse.run.layout import device_of, lay_out
-from wsi_parse.run.manifest import RunManifest
+from wsi_parse.run.manifest import RunManifest, sha256_of
 from wsi_parse.run.nuclear_size import pixel_size_cautions, pixel_size_facts, unsure_cautions
 from wsi_parse.run.outputs import export_context, write_outputs
 from wsi_parse.run.prediction import damaged_tiles, predict_and_extract
@@ -123,6 +125,8 @@ class Stages:
             self._caution(*written.areas.cautions(), *unsure_cautions(written.counts, written.unsure, self._never_sure))
             if not any(written.counts.values()) and tissue.area_mm2 >= _MIN_TISSUE_MM2:
                 self._caution(nothing_found(tuple(written.counts), tissue.area_mm2))
+            if written.report is not None:
+                self._report(written.report, staged / REPORT_NAME)
             publish(staged, self.folder, manifest, manifest.outputs, self._note)
 
     @property
@@ -143,6 +147,16 @@ class Stages:
         self._caution(*training_cautions(prepared.scale_passes, state, prepared.spec.name))
         if note := raised_note(prepared.scale_passes, on_slide):
             self._note(note)
+
+    def _report(self, report: Report, path: Path) -> None:
+        """Write the page of the run, which shows what the manifest says by now."""
+        manifest, model = self.manifest, self.prepared.request.model
+        lines = [line for item in manifest.passes for line in item.get("sure_from", {}).items()]
+        limits = {name: NEVER_SURE if line is None else line for name, line in lines}
+        notes = ModelNotes(model.card(), of_spec(model.spec), limits)
+        with self.clock.stage("report"), stage_named(self.prepared.slide.name, "report"):
+            report.finish(path, manifest.model_dump(mode="json"), self.clock.seconds, notes)
+        manifest.outputs[path.name] = str(sha256_of(path))
 
     def _note(self, text: str) -> None:
         self.manifest.notes.append(text)

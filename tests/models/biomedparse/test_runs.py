@@ -48,7 +48,7 @@ def settings_of(
     file: Path, *prompts: str, roi: Path | None = None, overrides: tuple[str, ...] = (), **model: object
 ) -> RunSettings:
     return RunSettings.load(
-        overrides=("tissue.detect=false", *overrides),
+        overrides=("tissue.detect=false", "export.report=false", *overrides),
         prompts=prompts,
         slide={"roi": roi},
         model={"name": "biomedparse", "weights": file, "device": "cpu", **model},

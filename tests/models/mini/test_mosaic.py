@@ -64,7 +64,7 @@ def test_the_whole_pipeline(folder: Path, placed: list[tuple[str, tuple[int, int
     f1 = {}
     for name in ("mini", "stain"):
         # As small as what counts on tiles, so that both measure the same.
-        small = ["export.overlay_px=0", "objects.min_cell_area_um2=6"]
+        small = ["export.overlay_px=0", "export.report=false", "objects.min_cell_area_um2=6"]
         settings = RunSettings.load(None, small, prompts=("nuclei",), model={"name": name})
         run_slide(folder / "tnbc_mosaic_40x.svs", tmp_path / name, settings)
         f1[name] = f1_on(centres_px(tmp_path / name / "annotations.geojson"), known, [corner for _, corner in placed])

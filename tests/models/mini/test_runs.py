@@ -131,7 +131,11 @@ def roi(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def run(slide: Path, folder: Path, roi: Path, *prompts: str, **model: object) -> RunManifest:
     settings = RunSettings.load(
-        None, ["export.overlay_px=0"], prompts=prompts, slide={"roi": roi}, model={"name": "mini", **model}
+        None,
+        ["export.overlay_px=0", "export.report=false"],
+        prompts=prompts,
+        slide={"roi": roi},
+        model={"name": "mini", **model},
     )
     return run_slide(slide, folder, settings)
 
@@ -154,7 +158,7 @@ class TestPrompts:
         for limit in (0.0, 1.0):
             settings = RunSettings.load(
                 None,
-                ["export.overlay_px=0", f"objects.min_class_probability={limit}"],
+                ["export.overlay_px=0", "export.report=false", f"objects.min_class_probability={limit}"],
                 prompts=CLASS_PROMPTS,
                 slide={"roi": roi},
                 model={"name": "mini"},
@@ -197,7 +201,7 @@ class TestResults:
         for number, way in enumerate(ways):
             settings = RunSettings.load(
                 None,
-                ["export.overlay_px=0", "objects.chunk_px=256", *way],
+                ["export.overlay_px=0", "export.report=false", "objects.chunk_px=256", *way],
                 prompts=("neoplastic cells", "nuclei"),
                 slide={"roi": roi},
                 model={"name": "mini", "threads": 1, "field_um": 128.0},

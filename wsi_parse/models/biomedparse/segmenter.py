@@ -53,6 +53,16 @@ class BiomedParseModel(DeviceSegmenter):
         fields_um=(64.0, 128.0, 256.0),
         rank=30,
         download="1.8 GB",
+        reference="Zhao T, Gu Y, Yang J, et al. A foundation model for joint segmentation, detection and recognition "
+        "of biomedical objects across nine modalities. Nature Methods (2024). doi:10.1038/s41592-024-02499-w",
+        bibtex="@article{zhao2024biomedparse,\n"
+        "  author  = {Zhao, Theodore and Gu, Yu and Yang, Jianwei and others},\n"
+        "  title   = {A foundation model for joint segmentation, detection and recognition of biomedical objects "
+        "across nine modalities},\n"
+        "  journal = {Nature Methods},\n"
+        "  year    = {2024},\n"
+        "  doi     = {10.1038/s41592-024-02499-w}\n"
+        "}",
         published="The authors report a mean Dice of 0.745 (median 0.826) for neoplastic cells.",
     )
 

@@ -1,0 +1,202 @@
+"""Fields: squares of 128 µm of the slide at full resolution, with the outlines of the objects in them."""
+
+from base64 import b64encode
+from collections.abc import Sequence
+from dataclasses import dataclass
+from io import BytesIO
+
+import numpy as np
+import shapely
+from numpy.typing import NDArray
+
+from wsi_parse.geometry import Box
+from wsi_parse.objects.batch import ObjectSource
+from wsi_parse.pictures.view import View
+from wsi_parse.report.choose import at_random, densest, least_certain
+from wsi_parse.report.lattice import FIELD_UM, PROBABILITY_STEPS, FieldLattice
+from wsi_parse.slides.slide import Slide
+
+_CROP_PX = 400
+_QUALITY = 82
+# Outlines are cut this far outside of the crop, so that the cut is not seen.
+_MARGIN_PX = 12
+_TOLERANCE_PX = 0.3
+# Of a field whose outlines are finer than can be seen, the others are left out.
+_MAX_POINTS = 60_000
+
+
+@dataclass(frozen=True)
+class Field:
+    """A field, ready for the page.
+
+    Parameters
+    ----------
+    name : str
+        Its anchor on the page: "densest-1".
+    title : str
+        "Densest 1".
+    box_level0 : Box
+    why : str
+        The number by which it was chosen.
+    side_px : int
+        Side of the crop.
+    jpeg : str
+        The crop, base64.
+    paths : dict of int to str
+        Row of the class table -> the outlines as the data of an SVG path, in pixels of the crop.
+    """
+
+    name: str
+    title: str
+    box_level0: Box
+    why: str
+    side_px: int
+    jpeg: str
+    paths: dict[int, str]
+
+    def box_in(self, view: View) -> tuple[float, float, float, float]:
+        """Return x, y, width and height of the field in pixels of a view."""
+        box = self.box_level0
+        return rectangle_in(view, np.array([(box.x, box.y), (box.right, box.bottom)], float))
+
+
+@dataclass(frozen=True)
+class FieldGroup:
+    """Fields that were chosen for one reason."""
+
+    title: str
+    what: str
+    fields: tuple[Field, ...]
+
+
+def field_groups(
+    slide: Slide, lattice: FieldLattice, source: ObjectSource, seed: int, *, quality: float = 1.0
+) -> tuple[FieldGroup, ...]:
+    """Choose the fields, read their pixels, and draw the outlines in them.
+
+    Parameters
+    ----------
+    slide : Slide
+    lattice : FieldLattice
+        After all objects were counted.
+    source : ObjectSource
+        Only the objects in the fields are read.
+    seed : int
+        Of the random fields.
+    quality : float
+        Below 1: smaller pictures.
+    """
+    objects = _objects(lattice, source)
+    counts = lattice.sums(objects)
+    name, certainty = lattice.certainty
+    count, total = lattice.sums(certainty.count), lattice.sums(certainty.total)
+    step_um2 = (lattice.field_steps * lattice.step_um) ** 2
+
+    def many(row: int, column: int) -> str:
+        number = int(counts[row, column])
+        return f"{number:,} object{'' if number == 1 else 's'}, {number / step_um2 * 1e6:,.0f} per mm²"
+
+    def sure(row: int, column: int) -> str:
+        mean = total[row, column] / count[row, column] / PROBABILITY_STEPS
+        return f"mean probability {mean:.2f} of {int(count[row, column]):,} objects"
+
+    of_class = "class" if name == "class_probability" else "pixels"
+    chosen = (
+        ("Densest", "The fields with the most objects.", densest(lattice, objects), many),
+        (
+            "Least certain",
+            f"The fields in which the mean probability of the {of_class} of the objects is lowest, among those with "
+            "at least five objects, if there are any.",
+            least_certain(lattice),
+            sure,
+        ),
+        (
+            "Random",
+            "Fields on tissue, chosen without regard to what was found: they show what a usual place looks like.",
+            at_random(lattice, seed),
+            many,
+        ),
+    )
+    return tuple(
+        FieldGroup(
+            title,
+            what,
+            tuple(
+                _field(slide, lattice, source, (title, number), corner, why(*corner), quality)
+                for number, corner in enumerate(corners, 1)
+            ),
+        )
+        for title, what, corners, why in chosen
+    )
+
+
+def _objects(lattice: FieldLattice, source: ObjectSource) -> NDArray[np.int64]:
+    """Count cells in each step; regions only where no prompt is of cells."""
+    cells = [number for number, prompt in enumerate(source.classes.prompts) if prompt.kind == "cell"]
+    return lattice.counts[cells or slice(None)].sum(axis=0, dtype=np.int64)
+
+
+def _field(
+    slide: Slide,
+    lattice: FieldLattice,
+    source: ObjectSource,
+    title: tuple[str, int],
+    corner: tuple[int, int],
+    why: str,
+    quality: float,
+) -> Field:
+    size = slide.pixel_size
+    mpp = max(FIELD_UM / (_CROP_PX * quality), size.x_um, size.y_um)
+    side_px = round(FIELD_UM / mpp)
+    row, column = corner
+    middle = lattice.level0(np.array([column, row], float) + lattice.field_steps / 2)
+    view = View.around(slide, middle, side_px, side_px, mpp)
+    buffer = BytesIO()
+    view.picture(slide).save(buffer, "JPEG", quality=round(_QUALITY * quality**0.25), subsampling=0)
+    return Field(
+        f"{title[0].lower().replace(' ', '-')}-{title[1]}",
+        f"{title[0]} {title[1]}",
+        view.box_level0,
+        why,
+        side_px,
+        b64encode(buffer.getvalue()).decode(),
+        _outlines(view, source),
+    )
+
+
+def _outlines(view: View, source: ObjectSource) -> dict[int, str]:
+    """Return the outlines in a view for each row of the class table; bounded, whatever is there."""
+    found: dict[int, list[NDArray[np.object_]]] = {}
+    edge = -_MARGIN_PX, -_MARGIN_PX, view.box.width + _MARGIN_PX, view.box.height + _MARGIN_PX
+    for batch in source.batches_in(view.box_level0):
+        shown = batch.take(view.shows(batch.geometry))
+        shapes = shapely.set_coordinates(shown.geometry.copy(), view.pixels(shapely.get_coordinates(shown.geometry)))
+        shapes = shapely.clip_by_rect(shapely.simplify(shapes, _TOLERANCE_PX), *edge)
+        for index in np.unique(shown.class_index).tolist():
+            found.setdefault(index, []).append(shapes[shown.class_index == index])
+    return {index: text for index, parts in sorted(found.items()) if (text := svg_path(np.concatenate(parts)))}
+
+
+def rectangle_in(view: View, corners_level0: NDArray[np.float64]) -> tuple[float, float, float, float]:
+    """Return x, y, width and height in pixels of a view, of two corners (2, 2) in level-0 pixels."""
+    (left, top), (right, bottom) = view.pixels(corners_level0).tolist()
+    return round(left, 1), round(top, 1), round(right - left, 1), round(bottom - top, 1)
+
+
+def svg_path(shapes: Sequence[object] | NDArray[np.object_]) -> str:
+    """Return the rings of polygons as the data of an SVG path, to a tenth of a pixel.
+
+    >>> svg_path([shapely.box(0, 0, 2, 1)])
+    'M2 0L2 1L0 1L0 0Z'
+    """
+    rings = shapely.get_rings(shapely.get_parts(np.asarray(shapes, object)))
+    points, ring = shapely.get_coordinates(rings, return_index=True)
+    points, ring = points[:_MAX_POINTS], ring[:_MAX_POINTS]
+    # The last point of a ring is its first.
+    last = np.append(ring[1:] != ring[:-1], True) if len(ring) else np.zeros(0, bool)
+    first = np.insert(last[:-1], 0, True) if len(ring) else last
+    text = [
+        "Z" if is_last else f"{'M' if is_first else 'L'}{x:g} {y:g}"
+        for (x, y), is_first, is_last in zip((np.round(points, 1) + 0.0).tolist(), first, last, strict=True)
+    ]
+    return "".join(text)
