@@ -24,8 +24,8 @@ def cite(
         Print the paragraph, the references, and their BibTeX.
     wsi-parse cite wsi-parse-out/slide --bibtex > references.bib
         Write the BibTeX to a file.
-    wsi-parse cite out/slide1 | head -1
-        Print only the paragraph.
+    wsi-parse cite out/slide1 > methods.txt
+        Write all of it to a file.
     """
     from wsi_parse.registry import MODELS
     from wsi_parse.report.citations import citations, of_spec
