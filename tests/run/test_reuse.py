@@ -37,7 +37,6 @@ OUTPUTS = {
     "another class colour": ("export.classes={nuclei: {colour: [1, 2, 3]}}",),
     "another class name": ("export.classes={nuclei: {name: Kern}}",),
     "no overlay": ("export.overlay_px=0",),
-    "a page": ("export.report=true",),
     "another frame": ("export.frame=level0",),
     "another name": ("slide.name=case 7",),
 }
