@@ -23,6 +23,7 @@ from tiffslide import TiffSlide
 from wsi_parse.geometry import Box
 from wsi_parse.predict.tiles import Selection, TileGrid
 from wsi_parse.slides import Slide, open_slide
+from wsi_parse.slides.bands import boxes_across
 from wsi_parse.synthetic import SyntheticSlide, write_svs_like
 
 # At most so many decodes of each stored tile; at least these shares of the rate of decoding, by how much coarser.
@@ -48,7 +49,7 @@ def decode_once(path: Path) -> float:
 def blocks(slide: Slide, grid: TileGrid) -> Iterator[tuple[Box, list[Box]]]:
     """Yield the box that a block of tiles reads, and its tiles, in the order of a run."""
     chosen = Selection(grid, np.ones(grid.shape, bool))
-    across = slide.boxes_across(grid.block * grid.step + grid.overlap_px, grid.overlap_px, grid.frame)
+    across = boxes_across(slide, grid.block * grid.step + grid.overlap_px, grid.overlap_px, grid.frame)
     for block in chosen.in_bands(chosen.blocks(), across):
         tiles = [grid.tile(*index).read for index in grid.tiles_of(block)]
         yield Box.from_corners(tiles[0].x, tiles[0].y, tiles[-1].right, tiles[-1].bottom), tiles

@@ -14,6 +14,7 @@ from wsi_parse.errors import SlideReadError
 from wsi_parse.geometry import Box, Frame
 from wsi_parse.predict.tiles import Selection, TileGrid
 from wsi_parse.slides import Slide, SlideOptions, open_slide
+from wsi_parse.slides.bands import boxes_across
 from wsi_parse.slides.cached_tiles import TileCache
 from wsi_parse.slides.openslide_reader import OpenSlideReader
 from wsi_parse.slides.transparency import on_white
@@ -123,7 +124,7 @@ def _blocks(slide: Slide, frame: Frame, at_once: int) -> list[list[Box]]:
     rows, columns = grid.block_shape
     selection = Selection(grid, np.ones(grid.shape, bool))
     side = grid.block * grid.step + grid.overlap_px
-    ordered = selection.in_bands(selection.blocks(), slide.boxes_across(side, grid.overlap_px, frame))
+    ordered = selection.in_bands(selection.blocks(), boxes_across(slide, side, grid.overlap_px, frame))
     assert sorted(ordered) == [(row, column) for row in range(rows) for column in range(columns)]
     boxes = []
     for block in ordered:

@@ -16,6 +16,7 @@ from wsi_parse.compute.tile_events import TileCounter
 from wsi_parse.compute.worker import STAGES, Done, extract_task, place_description, predict_task, prepare_task
 from wsi_parse.errors import ClusterError, StageError, WsiParseError
 from wsi_parse.settings import ModelSettings
+from wsi_parse.slides.bands import boxes_across
 
 Report = Callable[[Done], None]
 Indices = list[list[tuple[int, int]]]
@@ -146,7 +147,7 @@ def submit(client: Client, plan: RunPlan, blocks: Indices, chunks: Indices, key:
     for index, item in enumerate(plan.passes):
         waiting, grid = {}, item.selection.grid
         side = grid.block * grid.step + grid.overlap_px
-        across = plan.slide.boxes_across(side, grid.overlap_px, grid.frame)
+        across = boxes_across(plan.slide, side, grid.overlap_px, grid.frame)
         for block in item.selection.in_bands(blocks[index], across):
             waiting[block] = client.submit(
                 predict_task,

@@ -15,8 +15,8 @@ ReadTile = Callable[[Box], NDArray[np.uint8]]
 Key = tuple[object, int, int]
 # Tiles of which nothing is known but that they were read.
 RECENT_BYTES = 48_000_000
-# Tiles that other reads will ask for: the lower edges of a row of blocks, see `Slide.boxes_across`.
-PROMISED_BYTES = 96_000_000
+# Tiles that other reads will ask for: the lower edges of a row of blocks, see `boxes_across`.
+PROMISED_BYTES = 128_000_000
 
 
 class TileCache:

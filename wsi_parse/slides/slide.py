@@ -16,7 +16,6 @@ from wsi_parse.errors import SlideLostError, SlideReadError, UsageError
 from wsi_parse.geometry import Box, Frame
 from wsi_parse.registry import plugin_named
 from wsi_parse.slides.base import PixelSize, Reader, SlideInfo, TileReader, read_level
-from wsi_parse.slides.cached_tiles import PROMISED_BYTES
 from wsi_parse.slides.lattice import SAME_SCALE, WHITE, box_on_slide, read_lattice, read_lattice_by_tile, steps_of
 from wsi_parse.slides.no_pixel_size import no_pixel_size
 from wsi_parse.slides.options import SlideOptions
@@ -31,9 +30,6 @@ _INSTEAD = {
     "read_region": "Use slide.read(Box(x, y, width, height)), with slide.frame(mpp=1.0) for another scale.",
     "properties": _PATIENT_DATA,
 }
-
-# Boxes that are read at the same time, each with tiles that its neighbour beside it will need.
-_BOXES_AT_ONCE = 2
 
 # Reads a box of a level, given by its index.
 _ReadLevel = Callable[[int, Box], NDArray[np.uint8]]
@@ -203,22 +199,6 @@ class Slide:
                 best = index
         return best
 
-    def boxes_across(self, side_px: int, shared_px: int, frame: Frame) -> int:
-        """Return how many boxes side by side may be read before those below them, so that stored tiles are kept.
-
-        Parameters
-        ----------
-        side_px, shared_px : int
-            Side of a box, and how much of it neighbours share, in frame pixels.
-        frame : Frame
-        """
-        level = self.info.levels[self.level_for(frame)]
-        (step_x, step_y), (tile_x, tile_y) = steps_of(frame, level), level.tile_px
-        # The stored tiles along a border of a box: those that the shared part meets.
-        beside = 3 * (side_px * step_y + tile_y) * (tile_x + shared_px * step_x)
-        below = 3 * (side_px - shared_px) * step_x * (tile_y + shared_px * step_y)
-        return max(1, int((PROMISED_BYTES - _BOXES_AT_ONCE * beside) / below))
-
     def read(self, box_frame: Box, frame: Frame | None = None) -> NDArray[np.uint8]:
         """Read a box of the frame, resampled with antialiasing from the best level.
 
@@ -257,14 +237,8 @@ class Slide:
         A pixel that is unknown at the best level is taken from the next finer one; what is unknown at level 0 as well
         stays unknown. So each pixel of a frame has one value, whatever box is read.
 
-        Parameters
-        ----------
-        box_frame : Box
-        frame : Frame, optional
-        shared_px : int, optional
-            How far boxes that will be read soon, each once, reach into this one from each side, in frame pixels. It
-            changes no pixel: stored tiles that no other box needs are not kept, and those that others need are, until
-            they were read.
+        With `shared_px`, boxes beside this one that will be read soon reach so far into it, in frame pixels: only stored
+        tiles that they need are kept in memory. It changes no pixel.
 
         Raises
         ------
