@@ -223,7 +223,7 @@ def main() -> None:
     )
     if given.card:
         write_card(content, given.card)
-    print_figures("Run as slides", content)
+    print_figures("Without runs" if given.quick else "Run as slides", content)
 
 
 Lines = Mapping[str, float | None]
