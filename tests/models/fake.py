@@ -50,7 +50,7 @@ class FakeClassModel(Segmenter):
         distance = np.stack([ndimage.distance_transform_edt(one) for one in nucleus])
         return {
             "nucleus": nucleus.astype(np.float32),
-            "distance": np.clip(distance / 20, 0, 1).astype(np.float32),
+            "distance": np.clip(distance / 10, 0, 1).astype(np.float32),
             "tumour": tumour[:, ::2, ::2].astype(np.float32),
             "immune": (immune[:, ::2, ::2] * 255).astype(np.uint8),
         }

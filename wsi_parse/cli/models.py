@@ -148,7 +148,7 @@ def verify_weights(
             "--labelled",
             rich_help_panel=MODEL,
             metavar="FOLDER",
-            help="Folder with tiles in images/ and masks in masks/. A tile and its mask have the same name.",
+            help="Folder with tiles in images/ and masks in masks/: images/a.png and masks/a.png belong together.",
         ),
     ] = None,
     prompt: Annotated[
@@ -199,9 +199,8 @@ def verify_weights(
     --------
     wsi-parse models verify biomedparse
         Check the installed weights, and predict once.
-    wsi-parse models verify biomedparse -o verification --labelled tiles --slide slide.svs
-        Check everything within 30 minutes, and write a JSON and a page to send back. The tile tiles/images/a.png and
-        the mask tiles/masks/a.png belong together.
+    wsi-parse models verify biomedparse -o out --labelled tiles --slide a.svs
+        Check everything within 30 minutes, and write a JSON and a page to send back.
     wsi-parse models verify mini --weights own.safetensors
         Check a file of weights that is not installed.
     """

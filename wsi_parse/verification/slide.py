@@ -107,7 +107,7 @@ def _run(trial: SlideTrial, path: Path, folder: Path, tissue: TissueSettings, ro
         model=trial.settings.model_dump(),
         slide={"roi": roi, "name": _NAME},
         tissue=tissue.model_dump(),
-        export={"formats": ("geojson", "parquet")},
+        export={"report": False},
     )
     return run_slide(path, folder, settings)
 
