@@ -36,7 +36,10 @@ _TILES = 40
 _DETAIL_UM = 0.6
 _STEPS = 12
 # Blur in microns and sharpening that are tried at most.
-_MOST_BLUR_UM, _MOST_SHARPENING = 1.5, 6.0
+_MOST_BLUR_UM, _MOST_SHARPENING = 1.5, 1.5
+# What is sharpened is first smoothed by so many microns, and no colour direction varies less than this share of their
+# mean: noise, not tissue, would be amplified.
+_NOISE_UM, _FLOOR, _MOST_GAIN = 0.2, 0.1, 1.2
 
 
 @dataclass(frozen=True)
@@ -90,7 +93,8 @@ def _colours(image: NDArray[np.uint8]) -> tuple[NDArray[np.float64], NDArray[np.
     over = density_of(image).reshape(-1, 3).astype(np.float64) - white
     strength = over.mean(axis=1)
     stained = over[strength >= np.median(strength)]
-    return white, stained.mean(axis=0), np.cov(stained.T) + 1e-6 * np.eye(3)
+    covariance = np.cov(stained.T)
+    return white, stained.mean(axis=0), covariance + _FLOOR * np.trace(covariance) / 3 * np.eye(3)
 
 
 def with_look(tile: Tile, look: Look) -> Tile:
@@ -101,12 +105,20 @@ def with_look(tile: Tile, look: Look) -> Tile:
     """
     white, mean, covariance = _colours(tile.image)
     over = density_of(tile.image).astype(np.float64) - white
-    turned = over @ (_root(covariance, -0.5) @ _root(look.covariance, 0.5))
-    moved = look.mean - mean @ (_root(covariance, -0.5) @ _root(look.covariance, 0.5))
+    turn = _limited(_root(covariance, -0.5) @ _root(look.covariance, 0.5))
+    turned = over @ turn
+    moved = look.mean - mean @ turn
     stain = np.clip(over.mean(axis=2, keepdims=True) / mean.mean(), 0, 1)
     image = _image_of(np.maximum(turned + stain * moved, -0.05) + look.white)
     changed = _as_sharp(replace(tile, image=image), look.sharpness).at(look.mpp)
     return replace(changed, image=_coded(changed.image, look.jpeg))
+
+
+def _limited(turn: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return the change of colours without directions that it amplifies more than tissue bears."""
+    left, gain, right = np.linalg.svd(turn)
+    limited: NDArray[np.float64] = (left * np.minimum(gain, _MOST_GAIN)) @ right
+    return limited
 
 
 def _root(matrix: NDArray[np.float64], power: float) -> NDArray[np.float64]:
@@ -120,15 +132,16 @@ def _image_of(density: NDArray[np.float64]) -> NDArray[np.uint8]:
 
 
 def _as_sharp(tile: Tile, wanted: float) -> Tile:
-    """Blur or sharpen a tile until it is as sharp as wanted."""
+    """Blur or sharpen a tile until it is as sharp as wanted, as far as that does not make noise of it."""
     image = tile.image.astype(np.float32)
+    smooth = ndimage.gaussian_filter(image, (_NOISE_UM / tile.mpp,) * 2 + (0,))
     soft = ndimage.gaussian_filter(image, (1 / tile.mpp * _DETAIL_UM,) * 2 + (0,))
 
     def changed(amount: float) -> Tile:
         if blur:
             values = ndimage.gaussian_filter(image, (amount * _MOST_BLUR_UM / tile.mpp,) * 2 + (0,))
         else:
-            values = image + amount * _MOST_SHARPENING * (image - soft)
+            values = image + amount * _MOST_SHARPENING * (smooth - soft)
         return replace(tile, image=values.clip(0, 255).round().astype(np.uint8))
 
     blur = sharpness(tile) > wanted
