@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from workflows.train_mini.figures import figures
+from workflows.train_mini.looked import LOG_NAME, log_look
 from workflows.train_mini.measure import predict, score, segmented, without_fragments
 from workflows.train_mini.selection import SETTINGS, Selection
 from workflows.train_mini.tiles import Tile
@@ -106,6 +107,8 @@ def main() -> None:
     selection = Selection(given.data, given.settings)
     chosen = selection.learnt() if given.learnt else selection.held_out()
     outlined = [tile for tile in chosen if tile.apart and tile.centres is None and tile.known is None]
+    if not given.learnt:
+        log_look("parts", given.weights, outlined, given.settings.parent / LOG_NAME)
     for name in dict.fromkeys(tile.set_name for tile in outlined):
         tiles = [replace(tile, mpp=tile.mpp * given.enlarge) for tile in outlined if tile.set_name == name]
         parts = parts_of_tiles(network, tiles)
