@@ -270,8 +270,8 @@ class Slide:
         A pixel that is unknown at the best level is taken from the next finer one; what is unknown at level 0 as well
         stays unknown. So each pixel of a frame has one value, whatever box is read.
 
-        With `shared_px`, boxes beside this one that will be read soon reach so far into it, in frame pixels: only stored
-        tiles that they need are kept in memory. It changes no pixel.
+        With `shared_px`, boxes beside this one that will be read soon reach so far into it, in frame pixels: only
+        stored tiles that they need are kept in memory. It changes no pixel.
 
         Raises
         ------
