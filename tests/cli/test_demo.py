@@ -113,17 +113,20 @@ def test_real_tissue_ends_at_a_report(call: Any, tmp_path: Path, monkeypatch: py
 def test_painted_cells_need_no_network_and_their_kinds_are_told_apart(
     call: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(socket, "getaddrinfo", _no_network)
-    monkeypatch.setattr(socket.socket, "connect", _no_network)
+    sought: list[object] = []
+
+    def no_network(*where: object, **_: object) -> None:
+        sought.append(where)
+        raise OSError("no network")
+
+    for owner, name in ((socket, "getaddrinfo"), (socket.socket, "connect"), (socket.socket, "connect_ex")):
+        monkeypatch.setattr(owner, name, no_network)
     ended = call("demo", "-o", tmp_path)
     assert ended.code == 0, ended.err
+    assert not sought
     lines = [line for line in ended.err.splitlines() if line.count("│") == 4]
     scores = {line.partition("│")[0].strip(): float(line.rpartition("│")[2]) for line in lines}
     assert set(scores) == {"neoplastic cells", "inflammatory cells"}
     assert min(scores.values()) > 0.8, "a kind that the model does not find is not for the demo"
     assert f"Open {tmp_path / 'demo' / 'report.html'} in a browser" in ended.err
     assert (tmp_path / "demo" / "report.html").stat().st_size > 10_000
-
-
-def _no_network(*where: object, **_: object) -> None:
-    raise AssertionError(f"the demo looks for {where}")
