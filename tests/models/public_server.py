@@ -16,6 +16,8 @@ class Server(ThreadingHTTPServer):
         super().__init__(("127.0.0.1", 0), Handler)
         self.name, self.known = name, data
         self.data, self.status, self.knows_ranges = data, 200, True
+        # How many answers end in the middle.
+        self.breaks = 0
         self.ranges: list[str | None] = []
 
     @property
@@ -41,6 +43,10 @@ class Handler(BaseHTTPRequestHandler):
             self.send_header("Content-Range", f"bytes {start}-{len(server.data) - 1}/{len(server.data)}")
         self.send_header("Content-Length", str(len(sent)))
         self.end_headers()
+        if server.breaks:
+            server.breaks -= 1
+            sent = sent[: len(sent) // 2]
+            self.close_connection = True
         self.wfile.write(sent)
 
 

@@ -40,6 +40,14 @@ def test_an_interrupted_download_is_continued(server: Server, tmp_path: Path, kn
     assert files_in(tmp_path) == ["small.svs"]
 
 
+def test_a_broken_connection_is_made_again(server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("time.sleep", lambda _: None)
+    server.breaks = 1
+    assert fetch_public(server.file, tmp_path).read_bytes() == DATA
+    assert len(server.ranges) == 2
+    assert files_in(tmp_path) == ["small.svs"]
+
+
 @pytest.mark.parametrize("left", [b"x" * 3000, b"x" * len(DATA), b"x" * 2 * len(DATA)])
 def test_wrong_bytes_that_were_left_are_fetched_anew(server: Server, tmp_path: Path, left: bytes) -> None:
     (tmp_path / "small.svs.part").write_bytes(left)

@@ -45,8 +45,8 @@ def is_there(file: PublicFile, path: Path) -> bool:
 def fetch_public(file: PublicFile, folder: Path) -> Path:
     """Return the path of the file in a folder, and download it if it is not there; the progress is shown on a terminal.
 
-    What an interrupted download left is continued. If the whole has another hash then, it is downloaded once more from
-    the start.
+    What an interrupted download left is continued (the hub's library writes pieces of 10 MB, so a smaller file begins
+    anew). If the whole has another hash then, it is downloaded once more from the start.
 
     Raises
     ------
