@@ -15,7 +15,7 @@ help:  ## list the commands
 
 venv: $(VENV)/.developing  ## the environment of a developer, in .venv
 
-demo: $(VENV)/.installed  ## the main job on a made slide; results in demo-out/
+demo: $(VENV)/.installed  ## the main job on a painted slide; look at demo-out/demo/report.html
 	$(BIN)/wsi-parse demo
 
 test: test-quick  ## everything that must hold

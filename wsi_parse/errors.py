@@ -153,7 +153,7 @@ class WeightsError(WsiParseError, OSError):
 
 
 class DownloadError(WeightsError):
-    """Weights could not be downloaded; the message says why."""
+    """Weights, or the slide of the demonstration, could not be downloaded; the message says why."""
 
 
 class MissingFileError(DownloadError):

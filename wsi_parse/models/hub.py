@@ -93,7 +93,11 @@ def explain_errors(repository: str, name: str) -> Iterator[None]:
     try:
         yield
     except Exception as error:
-        explanation = _refusal(error, repository) or _absence(error, repository, name) or _failure(error, name)
+        explanation = (
+            _refusal(error, repository)
+            or _absence(error, repository, name)
+            or transfer_failure(error, name, "Hugging Face", _DOWNLOAD_ELSEWHERE)
+        )
         if explanation is None:
             raise
         raise explanation from error
@@ -136,19 +140,29 @@ def _absence(error: Exception, repository: str, name: str) -> DownloadError | No
     return None
 
 
-def _failure(error: Exception, name: str) -> DownloadError | None:
-    """Explain an error of the network or the disk; None for other errors."""
+def transfer_failure(error: Exception, name: str, server: str, remedy: str) -> DownloadError | None:
+    """Explain an error of the network or the disk; None for other errors.
+
+    Parameters
+    ----------
+    error : Exception
+        Of the hub's library, whichever server it asked.
+    name : str
+        Of the file.
+    server : str
+        As it is called in the sentence.
+    remedy : str
+        What to do if the server cannot be reached.
+    """
     from huggingface_hub import errors
 
     if isinstance(error, errors.HfHubHTTPError):
-        return DownloadError(f"Hugging Face answered with an error: {_first(error)}.", "Try again later.")
+        return DownloadError(f"{server} answered with an error: {_first(error)}.", "Try again later.")
     if isinstance(error, OSError) and error.errno in {errno.ENOSPC, errno.EDQUOT}:
         return no_space("The disk is full.")
     # The hub's library passes on errors of its HTTP client, which changes between versions.
     if isinstance(error, OSError) or type(error).__module__.partition(".")[0] in _HTTP_CLIENTS:
-        return DownloadError(
-            f"Hugging Face cannot be reached to download {name}: {_first(error)}.", _DOWNLOAD_ELSEWHERE
-        )
+        return DownloadError(f"{server} cannot be reached to download {name}: {_first(error)}.", remedy)
     return None
 
 
