@@ -296,7 +296,7 @@ class TestTables:
 
     def test_only_what_was_measured_is_written(self, tmp_path: Path) -> None:
         card = tmp_path / "CARD.md"
-        names = ("nuclei", "classes", "danger", "organs")
+        names = ("nuclei", "classes", "danger", "organs", "looked")
         card.write_text("".join(f"<!-- {name} -->\nbefore\n<!-- end -->\n" for name in names) + "after\n")
         write_card(self.figures_of(), card)
         text = card.read_text()
