@@ -16,6 +16,7 @@ from pathlib import Path
 
 from wsi_parse.errors import UsageError, WsiParseError, did_you_mean
 from wsi_parse.files import CHECK_RIGHTS, move
+from wsi_parse.text import RESEARCH_ONLY
 
 _CHECK_PATH = "Check the path."
 _KINDS = (
@@ -28,6 +29,7 @@ _KINDS = (
 _MAX_SHOWN = 255
 # In a folder with more names, none that is similar is looked for: to compare them takes too long.
 _MAX_COMPARED = 10_000
+_NOTICE_WITHIN_BYTES = 1 << 16
 _SUGGESTS = ContextVar("suggests", default=True)
 
 
@@ -163,6 +165,15 @@ def _normal(path: Path) -> str:
         # A link that leads to itself, or a name that no system accepts: it is compared as it stands.
         resolved = str(path.absolute())
     return unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", resolved).casefold())
+
+
+def is_ours(path: Path) -> bool:
+    """Return whether a file says near its beginning what the files of wsi-parse are for."""
+    try:
+        with check_input(path, "a file").open("rb") as file:
+            return RESEARCH_ONLY.encode() in file.read(_NOTICE_WITHIN_BYTES)
+    except UsageError:
+        return False
 
 
 def keep_aside(path: Path) -> Path:

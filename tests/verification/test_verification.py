@@ -12,9 +12,10 @@ from PIL import Image
 from tests.cli.in_process import caller
 from tests.evaluate.test_verify_model import Dots, labelled
 from tests.small_slides import tissue_with_nuclei, write_slide
-from wsi_parse.errors import ModelError, UnknownPromptError
+from wsi_parse.errors import ModelError, UnknownPromptError, UsageError
 from wsi_parse.registry import MODELS
 from wsi_parse.settings import ModelSettings
+from wsi_parse.text import RESEARCH_ONLY
 from wsi_parse.verification import Verification, verify_and_report
 
 STEPS = {"weights", "prediction", "tiles", "slide", "memory", "machine", "versions"}
@@ -110,3 +111,26 @@ def test_the_embedded_model_finds_painted_nuclei(tmp_path: Path) -> None:
     assert content["slide"]["objects"]["nuclei"] > 50
     assert content["weights"]["sha256"] == MODELS.get("mini").recorded_sha256()
     assert page.count("data:image/jpeg;base64,") == 2
+
+
+def test_what_cannot_be_read_is_refused_before_anything_is_done(tmp_path: Path) -> None:
+    for asked in ({"slide": tmp_path / "no.svs"}, {"labelled": tmp_path / "no"}, {"settings": {"weights": tmp_path}}):
+        with pytest.raises(UsageError):
+            report(tmp_path / "out", **asked)
+    assert not (tmp_path / "out").exists()
+
+
+def test_what_a_person_wrote_is_kept_and_what_we_wrote_is_replaced(tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    out.mkdir()
+    (out / "verification.json").write_text('{"my": "notes"}')
+    first, content, _ = report(out, minutes=0.01)
+    (kept,) = content["kept"]
+    assert "verification.json" in kept
+    (aside,) = out.glob("verification.edited-*.json")
+    assert json.loads(aside.read_text()) == {"my": "notes"}
+    _, content, page = report(out, minutes=0.01)
+    assert "kept" not in content
+    assert RESEARCH_ONLY in page
+    assert {path.name for path in out.glob("verification*")} == {"verification.json", "verification.html", aside.name}
+    assert first.facts["kept"] == [kept]

@@ -6,14 +6,10 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from wsi_parse.errors import UsageError
 from wsi_parse.files import MANIFEST_NAME, read_manifest, try_writing
-from wsi_parse.gates import check_input, check_outputs, exists, keep_aside
-from wsi_parse.text import RESEARCH_ONLY
+from wsi_parse.gates import check_outputs, exists, is_ours, keep_aside
 
 if TYPE_CHECKING:
     from wsi_parse.evaluate.inputs import FilePair
-
-# Our files say near their beginning what they are for.
-_NOTICE_WITHIN_BYTES = 1 << 16
 
 
 class Outputs(NamedTuple):
@@ -77,23 +73,13 @@ class Outputs(NamedTuple):
         """
         pictures = [self.picture_of(pair, several=len(pairs) > 1) for pair in pairs]
         others = [
-            path
-            for path in (self.json, self.csv, *pictures)
-            if path is not None and exists(path) and not _is_ours(path)
+            path for path in (self.json, self.csv, *pictures) if path is not None and exists(path) and not is_ours(path)
         ]
         return [f"{path.name} was not written by wsi-parse, and is kept as {keep_aside(path).name}." for path in others]
 
 
 def _is_folder(path: Path) -> bool:
     return exists(path) and path.is_dir()
-
-
-def _is_ours(path: Path) -> bool:
-    try:
-        with check_input(path, "a file").open("rb") as file:
-            return RESEARCH_ONLY.encode() in file.read(_NOTICE_WITHIN_BYTES)
-    except UsageError:
-        return False
 
 
 def _try_output(path: Path) -> None:

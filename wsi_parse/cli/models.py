@@ -245,7 +245,7 @@ def _report(settings: "ModelSettings", out: Path, as_json: bool, **asked: Any) -
         typer.echo(json.dumps(found.facts))
     else:
         console = Console()
-        for line in found.summary():
+        for line in (*found.facts.get("kept", ()), *found.summary()):
             console.print(safe(line), highlight=False, soft_wrap=True)
         console.print(f"Send back verification.json and verification.html of {safe(out)}.", highlight=False)
     if found.failed:

@@ -54,6 +54,7 @@ def _lines(facts: Mapping[str, Any], scores: FieldScores | None, overlay: Path |
     yield '<!doctype html><html lang="en"><head><meta charset="utf-8">'
     yield '<meta name="viewport" content="width=device-width,initial-scale=1">'
     yield f"<title>{title}</title><style>{_STYLE}</style></head><body><main><h1>{title}</h1>"
+    yield f"<p>{for_html(facts['notice'])}</p>"
     failed = [for_html(_STEPS.get(name, name)) for name in facts["failed"]]
     yield f'<p class="failed">Failed: {", ".join(failed)}.</p>' if failed else "<p>No step failed.</p>"
     left_out = [heading for name, heading in _STEPS.items() if "left_out" in facts.get(name, ())]

@@ -3,7 +3,7 @@
 import json
 import os
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -15,6 +15,7 @@ from wsi_parse.evaluate.labelled_tiles import read_labelled_tiles
 from wsi_parse.evaluate.painted_tiles import PAINTED, paint_tiles
 from wsi_parse.evaluate.verify_model import check_weights, predict_painted
 from wsi_parse.files import write_text
+from wsi_parse.gates import check_input, check_outputs, exists, is_ours, keep_aside
 from wsi_parse.models.contract import Segmenter
 from wsi_parse.models.scale_pass import ScalePass
 from wsi_parse.models.weights import Weights
@@ -121,13 +122,15 @@ def verify_and_report(
     Raises
     ------
     UsageError
-        If the model or the prompt is unknown. What fails later is a part of the result.
+        If the model or the prompt is unknown, an input cannot be read, or an output would replace one. What fails later
+        is a part of the result.
     """
     started = time.monotonic()
+    kept = _check_files(out, {"--labelled": labelled, "--slide": slide, "--weights": settings.weights})
     model_class: type[Segmenter] = MODELS.get(settings.name)
     spec = model_class.spec
     prompt = spec.prompt_of(text or spec.prompts[0])
-    found = Verification(_about(settings, prompt))
+    found = Verification(_about(settings, prompt) | ({"kept": kept} if kept else {}))
     loaded: list[Weights | None] = []
 
     def weights_step() -> dict[str, Any]:
@@ -146,10 +149,21 @@ def verify_and_report(
             _try_model(found, model_class(settings, loaded[0]), prompt, scale_pass, plan)
     out.mkdir(parents=True, exist_ok=True)
     found.facts["memory"] = peak_memory()
-    found.facts |= {"failed": found.failed, "seconds": round(time.monotonic() - started, 1), "notice": RESEARCH_ONLY}
+    found.facts |= {"failed": found.failed, "seconds": round(time.monotonic() - started, 1)}
     write_text(out / JSON_NAME, json.dumps(found.facts, indent=2, ensure_ascii=False) + "\n")
     write_text(out / PAGE_NAME, page_of(found.facts, found.scores, found.overlay))
     return found
+
+
+def _check_files(out: Path, inputs: Mapping[str, Path | None]) -> list[str]:
+    """Refuse inputs that cannot be read; keep aside what is not ours and has the name of an output, and say so."""
+    given = {option: path for option, path in inputs.items() if path is not None}
+    for option, path in given.items():
+        check_input(path, f"what {option} takes", folder=option != "--weights")
+    outputs = {name: out / name for name in (JSON_NAME, PAGE_NAME)}
+    check_outputs(outputs, given)
+    others = [path for path in outputs.values() if exists(path) and not is_ours(path)]
+    return [f"{path.name} was not written by wsi-parse, and is kept as {keep_aside(path).name}." for path in others]
 
 
 @dataclass(frozen=True)
@@ -223,6 +237,7 @@ def _about(settings: ModelSettings, prompt: Prompt) -> dict[str, Any]:
     """Describe what is verified, and where, without a name of the machine or of its user."""
     spec = MODELS.get(settings.name).spec
     return {
+        "notice": RESEARCH_ONLY,
         "wsi_parse": __version__,
         "model": spec.name,
         "licence": spec.licence,
