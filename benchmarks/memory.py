@@ -1,6 +1,7 @@
 """Peak memory of whole runs on synthetic slides of two sizes: `python -m benchmarks.memory [--json] [SIDE ...]`.
 
-Limits: below 2 GB, and peaks that differ by at most 25 %.
+Limits: below 2 GB; a wide slide needs at most 25 % more than a narrow one, beside the stored tiles that it keeps for the
+next row of blocks, which fill their cache (`PROMISED_BYTES`) from some width on.
 """
 
 import argparse
@@ -12,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.measured import run_measured
+from wsi_parse.slides.cached_tiles import PROMISED_BYTES
 
 LIMIT_MB = 2000
 SPREAD = 0.25
@@ -68,14 +70,14 @@ def main() -> None:
         folder.mkdir(parents=True, exist_ok=True)
         rows = [measure(side, folder, *more) for side in sorted(chosen.sides)]
     peaks = [row["peak_mb"] for row in rows]
-    spread = max(peaks) / min(peaks) - 1
+    spread = max(0.0, max(peaks) - PROMISED_BYTES / 1e6) / min(peaks) - 1
     if chosen.json:
         print(json.dumps({"rows": rows, "spread": round(spread, 3), "limit_mb": LIMIT_MB}))
     else:
         for row in rows:
             figures = f"{row['peak_mb']:>6,} MB  {row['seconds']:>7,.1f} s  {row['objects']:>9,} objects"
             print(f"{row['side_px']:>7,} px  {figures}")
-        print(f"limit {LIMIT_MB:,} MB; peaks differ by {spread:.0%} (limit {SPREAD:.0%})")
+        print(f"limit {LIMIT_MB:,} MB; beside the tiles kept, peaks differ by {spread:.0%} (limit {SPREAD:.0%})")
     sys.exit(max(peaks) > LIMIT_MB or spread > SPREAD)
 
 
