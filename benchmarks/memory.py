@@ -1,7 +1,7 @@
 """Peak memory of whole runs on synthetic slides of two sizes: `python -m benchmarks.memory [--json] [SIDE ...]`.
 
-Limits: below 2 GB; a wide slide needs at most 25 % more than a narrow one, beside the stored tiles that it keeps for the
-next row of blocks, which fill their cache (`PROMISED_BYTES`) from some width on.
+Limits: below 2 GB; a wide slide needs at most 25 % more than a narrow one, beside the stored tiles that it keeps for
+the next row of blocks, which fill their cache (`PROMISED_BYTES`) from some width on.
 """
 
 import argparse
