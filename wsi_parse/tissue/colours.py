@@ -34,6 +34,8 @@ LEAST_PINK = 0.03
 # least -0.61 on the tiles whose red varies less than their blue).
 SWAPPED, SURELY_SWAPPED = 0.88, 0.35
 _DARKER_IS_BLUER, _SURELY_BLUER, _HARDLY_EOSIN = -0.1, -0.7, 0.08
+# A smaller spread is that of rounding: the tissue has one colour.
+_EVEN = 1e-6
 # Of 177 tiles that were shown as YCbCr, the medians of both chroma bands are 124 to 169, and 170 have less than 0.6 of
 # the spread of the first band in both. No tile of H&E has both: where green and blue vary as little, they are darker.
 _CHROMA, _CHROMA_SPREAD = (110, 180), 0.6
@@ -154,6 +156,6 @@ def hue_of(rgb: NDArray[np.uint8], mpp: float, tissue: NDArray[np.bool_]) -> Hue
     return Hue(
         float((green > _GREEN_LEADS * np.maximum(red, blue)).mean()),
         float(spread_red / max(spread_blue, 1e-3)),
-        float(np.corrcoef(excess, mean)[0, 1]) if excess.std() and mean.std() else 0.0,
+        float(np.corrcoef(excess, mean)[0, 1]) if min(excess.std(), mean.std()) > _EVEN else 0.0,
         float(np.median(excess)),
     )
