@@ -11,6 +11,23 @@ from wsi_parse.predict.inference import cut_tile
 from wsi_parse.slides.slide import Slide
 
 PINK = (225, 170, 205)
+#: Settings for many small tasks and no pictures: a block is one tile.
+ONE_TILE_BLOCKS = (
+    "tissue.detect=false",
+    "tiles.block=1",
+    "objects.chunk_px=256",
+    "export.overlay_px=0",
+    "export.report=false",
+    "model.field_um=128",
+)
+#: Settings for small tasks and no pictures.
+SMALL_BLOCKS = (
+    "model.field_um=128",
+    "tiles.block=2",
+    "objects.chunk_px=256",
+    "export.overlay_px=0",
+    "export.report=false",
+)
 
 
 def write_slide(path: Path, pixels: np.ndarray, mpp: float = 0.5, tile: int = 256) -> Path:

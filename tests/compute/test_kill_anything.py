@@ -11,17 +11,9 @@ from pathlib import Path
 import pytest
 
 from tests.compute.processes import DaskProcesses, children_of, dask_processes
-from tests.small_slides import tissue_with_nuclei, write_slide
+from tests.small_slides import ONE_TILE_BLOCKS, tissue_with_nuclei, write_slide
 
 GPU = ("--resources", "GPU=1")
-SETS = (
-    "tissue.detect=false",
-    "tiles.block=1",
-    "objects.chunk_px=256",
-    "export.overlay_px=0",
-    "export.report=false",
-    "model.field_um=128",
-)
 FILES = ("annotations.geojson", "objects.parquet", "tissue.geojson")
 
 
@@ -34,7 +26,7 @@ def slides(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def command(slides: Path, out: Path, *more: str) -> list[str]:
-    sets = [part for setting in SETS for part in ("--set", setting)]
+    sets = [part for setting in ONE_TILE_BLOCKS for part in ("--set", setting)]
     start = [sys.executable, "-m", "wsi_parse.cli.main", "cohort", str(slides), "-o", str(out), "-p", "nuclei"]
     return [*start, "--model", "stain", *sets, *more]
 

@@ -20,7 +20,7 @@ from ome_zarr_models.v05.image import Image
 from packaging.requirements import Requirement
 
 from tests.shared import shared_data_root
-from tests.small_slides import tissue_with_nuclei, write_slide
+from tests.small_slides import SMALL_BLOCKS, tissue_with_nuclei, write_slide
 from wsi_parse.errors import MissingPackageError, UnknownNameError
 from wsi_parse.exporters import check_formats as formats
 from wsi_parse.exporters.check_formats import check_formats
@@ -44,15 +44,12 @@ ZARR, DICOM = "probability.ome.zarr", "annotations.dcm"
 
 
 def settings_of(names: list[str], *overrides: str) -> RunSettings:
-    small = (
-        "model.field_um=128",
-        "tiles.block=2",
-        "objects.chunk_px=256",
-        "export.overlay_px=0",
-        "export.report=false",
-    )
     return RunSettings.load(
-        None, [*small, *overrides], prompts=("nuclei",), model={"name": "stain"}, export={"formats": tuple(names)}
+        None,
+        [*SMALL_BLOCKS, *overrides],
+        prompts=("nuclei",),
+        model={"name": "stain"},
+        export={"formats": tuple(names)},
     )
 
 

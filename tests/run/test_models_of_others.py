@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tests.small_slides import tissue_with_nuclei, write_slide
+from tests.small_slides import SMALL_BLOCKS, tissue_with_nuclei, write_slide
 from wsi_parse.errors import ModelError, StageError
 from wsi_parse.models.scale_pass import Recipe, ScalePass
 from wsi_parse.models.stain import StainModel
@@ -25,14 +25,7 @@ def slide(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def settings_of(*overrides: str, prompts: tuple[str, ...] = ("nuclei",)) -> RunSettings:
-    small = (
-        "model.field_um=128",
-        "tiles.block=2",
-        "objects.chunk_px=256",
-        "export.overlay_px=0",
-        "export.report=false",
-    )
-    return RunSettings.load(None, [*small, *overrides], prompts=prompts, model={"name": "stain"})
+    return RunSettings.load(None, [*SMALL_BLOCKS, *overrides], prompts=prompts, model={"name": "stain"})
 
 
 def saying(monkeypatch: pytest.MonkeyPatch, facts: Any) -> None:

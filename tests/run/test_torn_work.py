@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from tests.small_slides import tissue_with_nuclei, write_slide
+from tests.small_slides import ONE_TILE_BLOCKS, tissue_with_nuclei, write_slide
 from wsi_parse.compute.graph import remaining_work
 from wsi_parse.errors import DamagedError, StoreError, WsiParseError
 from wsi_parse.objects import chunk_objects
@@ -27,14 +27,6 @@ from wsi_parse.settings import RunSettings
 
 pytestmark = pytest.mark.whole
 
-SETS = (
-    "tissue.detect=false",
-    "tiles.block=1",
-    "objects.chunk_px=256",
-    "export.overlay_px=0",
-    "export.report=false",
-    "model.field_um=128",
-)
 RUN_AND_DIE = """
 import os, signal, sys
 from pathlib import Path
@@ -55,7 +47,7 @@ run_slide(Path(sys.argv[1]), Path(sys.argv[2]), settings_of(), Killer())
 
 
 def settings_of(*more: str) -> RunSettings:
-    return RunSettings.load(overrides=(*SETS, *more), prompts=("nuclei",), model={"name": "stain"})
+    return RunSettings.load(overrides=(*ONE_TILE_BLOCKS, *more), prompts=("nuclei",), model={"name": "stain"})
 
 
 @pytest.fixture(scope="module")

@@ -2,7 +2,7 @@
 
 import argparse
 import json
-from functools import cache, partial
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -11,19 +11,18 @@ from workflows.train_mini.checks import check
 from workflows.train_mini.crops import Source, source_of
 from workflows.train_mini.curves import draw_curves
 from workflows.train_mini.failures import draw_failures
-from workflows.train_mini.guesses import guessed
 from workflows.train_mini.loop import train
-from workflows.train_mini.measure import found_by, predict, score
-from workflows.train_mini.points import with_nuclei
+from workflows.train_mini.measure import found_by, score
 from workflows.train_mini.readers import read_set
 from workflows.train_mini.settings import TrainingSettings
 from workflows.train_mini.splits import FOLDS, Use, read_splits, uses
 from workflows.train_mini.tables import print_figures
-from workflows.train_mini.tiles import TILE_MPP, Tile, described, sha256_of
+from workflows.train_mini.taught import taught
+from workflows.train_mini.tiles import Tile, described, sha256_of
 from wsi_parse.files import file_sha256, write_text
 from wsi_parse.models.device import choose_device
 from wsi_parse.models.mini.facts import EMBEDDED
-from wsi_parse.models.mini.network import MiniNetwork, fuse
+from wsi_parse.models.mini.network import fuse
 from wsi_parse.models.mini.weights import load_network, save_network
 
 _SETTINGS = Path(__file__).with_name("train.yaml")
@@ -110,10 +109,7 @@ def split(
         training = [tile for tile in tiles if used[tile.group] == Use.LEARNT and of_set.share]
         summary[name] = {str(use): sorted(group for group in used if used[group] == use) for use in Use}
         summary[name] |= {"sha256": sha256_of(tiles)}
-        if of_set.guess_classes:
-            training = [guessed(tile, of_set) for tile in training]
-        if any(tile.centres is not None for tile in training):
-            training = [derived(tile) for tile in training]
+        training = [taught(tile, of_set) for tile in training]
         kept += [tile for tile in tiles if used[tile.group] == Use.HELD_OUT]
         drawn = [of_set.oversample.get(tile.group, 1.0) * tile.nuclei.size for tile in training]
         shares = [of_set.share * part / sum(drawn) for part in drawn]
@@ -124,18 +120,6 @@ def split(
             "If there is a single group, set held_out_every: 0; nothing is measured then."
         )
     return learnt, kept, summary
-
-
-def derived(tile: Tile) -> Tile:
-    """Derive the nuclei of a tile with points, with the embedded network."""
-    network = _embedded()
-    return with_nuclei(tile, lambda image: predict(network, image)).at(TILE_MPP)
-
-
-@cache
-def _embedded() -> MiniNetwork:
-    network: MiniNetwork = fuse(load_network(EMBEDDED)).to(choose_device("auto"))
-    return network
 
 
 if __name__ == "__main__":

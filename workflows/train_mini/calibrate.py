@@ -3,7 +3,6 @@
 python -m workflows.train_mini.calibrate WEIGHTS DATA -o confidence.json [--check]
 """
 
-import argparse
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -17,7 +16,7 @@ from workflows.train_mini.figures import is_judged, is_right
 from workflows.train_mini.intervals import RESAMPLED, limits
 from workflows.train_mini.looked import LOG_NAME, log_look
 from workflows.train_mini.measure import Scores, compared
-from workflows.train_mini.selection import SETTINGS, Selection
+from workflows.train_mini.selection import Selection, measuring_parser
 from workflows.train_mini.tiles import UNKNOWN, Tile
 from wsi_parse.files import file_sha256, write_text
 from wsi_parse.models.mini.facts import CLASSES
@@ -166,11 +165,8 @@ def confidence_of(chosen: Mapping[str, Chosen], weights: Path) -> dict[str, Any]
 
 def main() -> None:
     """Run the command."""
-    parser = argparse.ArgumentParser(prog="python -m workflows.train_mini.calibrate", description=__doc__)
-    parser.add_argument("weights", type=Path)
-    parser.add_argument("data", type=Path, help="folder of the data sets")
+    parser = measuring_parser("calibrate", __doc__)
     parser.add_argument("-o", "--out", type=Path, required=True, help="confidence.json; kept keys are not lost")
-    parser.add_argument("--settings", type=Path, default=SETTINGS, help="YAML file of the sets; default: card.yaml")
     parser.add_argument(
         "--check", action="store_true", help="tell how often sure classes are right on held-out sets (logged as a look)"
     )

@@ -25,7 +25,7 @@ from workflows.train_mini.intervals import with_intervals
 from workflows.train_mini.looked import LOG_NAME, log_look
 from workflows.train_mini.looks import compare_looks
 from workflows.train_mini.measure import Finder, Scores, compared, found_by, with_lines
-from workflows.train_mini.selection import SETTINGS, Selection
+from workflows.train_mini.selection import Selection, measuring_parser
 from workflows.train_mini.splits import FOLDS
 from workflows.train_mini.tables import print_figures, write_card
 from workflows.train_mini.tiles import Tile, scaled
@@ -160,17 +160,10 @@ def _one_line(found: re.Match[str]) -> str:
 
 
 def _arguments() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
-        prog="python -m workflows.train_mini.card",
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    parser.add_argument("weights", type=Path)
-    parser.add_argument("data", type=Path, help="folder of the data sets")
+    parser = measuring_parser("card", __doc__)
     parser.add_argument("--card", type=Path, help="model card whose tables are replaced")
     parser.add_argument("--json", type=Path, help="file of the figures; default: figures.json beside the card")
     parser.add_argument("--pictures", type=Path, default=_DOCS, help="folder of the pictures; default: docs")
-    parser.add_argument("--settings", type=Path, default=SETTINGS, help="YAML file of the sets; default: card.yaml")
     parser.add_argument(
         "--folds", type=Path, nargs=FOLDS, metavar="WEIGHTS", help="five networks, each trained without its fold"
     )

@@ -6,11 +6,9 @@ Darkening alone proves nothing, because light and strength of a stain are normal
 also the covariance of colours, sharpness, pixel size and coding.
 """
 
-import argparse
 import io
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -22,7 +20,7 @@ from workflows.train_mini.as_slides import AsSlides
 from workflows.train_mini.intervals import intervals_of
 from workflows.train_mini.looked import LOG_NAME, log_look
 from workflows.train_mini.measure import Finder, Scores, compared
-from workflows.train_mini.selection import SETTINGS, Selection, of_sets
+from workflows.train_mini.selection import Selection, measuring_parser, of_sets
 from workflows.train_mini.tables import looks_table
 from workflows.train_mini.tiles import EITHER, Tile
 from wsi_parse.models.mini.facts import CLASSES, READ_MPP
@@ -229,14 +227,7 @@ def _spread(selection: Selection, name: str) -> list[Tile]:
 
 def main() -> None:
     """Run the command."""
-    parser = argparse.ArgumentParser(
-        prog="python -m workflows.train_mini.looks",
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    parser.add_argument("weights", type=Path)
-    parser.add_argument("data", type=Path, help="folder of the data sets")
-    parser.add_argument("--settings", type=Path, default=SETTINGS, help="YAML file of the sets; default: card.yaml")
+    parser = measuring_parser("looks", __doc__)
     given = parser.parse_args()
     selection = Selection(given.data, given.settings)
     log_look("looks", given.weights, tiles_of_looks(selection), given.settings.with_name(LOG_NAME))

@@ -1,5 +1,6 @@
 """Which tiles a measuring command looks at: by the roles of the splits."""
 
+import argparse
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -13,6 +14,19 @@ from workflows.train_mini.tiles import NOT_NEOPLASTIC, UNKNOWN, Tile
 
 #: The sets that the embedded model is measured on.
 SETTINGS = Path(__file__).with_name("card.yaml")
+
+
+def measuring_parser(command: str, description: str | None) -> argparse.ArgumentParser:
+    """Return the parser of a measuring command, with what all of them take: weights, data and the sets."""
+    parser = argparse.ArgumentParser(
+        prog=f"python -m workflows.train_mini.{command}",
+        description=description,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("weights", type=Path)
+    parser.add_argument("data", type=Path, help="folder of the data sets")
+    parser.add_argument("--settings", type=Path, default=SETTINGS, help="YAML file of the sets; default: card.yaml")
+    return parser
 
 
 class Selection:

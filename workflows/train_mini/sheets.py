@@ -9,10 +9,9 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 from skimage.segmentation import find_boundaries
 
-from workflows.train_mini.__main__ import derived
-from workflows.train_mini.guesses import guessed
 from workflows.train_mini.readers import read_set
-from workflows.train_mini.settings import SetSettings, TrainingSettings
+from workflows.train_mini.settings import TrainingSettings
+from workflows.train_mini.taught import taught
 from workflows.train_mini.tiles import EITHER, NOT_NEOPLASTIC, NOTHING, UNKNOWN, Tile
 
 _COLUMNS, _ROWS, _SIDE_PX, _HEAD_PX = 4, 2, 480, 24
@@ -41,15 +40,8 @@ def main() -> None:
     for name, of_set in TrainingSettings.load(given.settings).sets.items():
         tiles = read_set(name, of_set, given.data)
         chosen = tiles[:: max(1, -(-len(tiles) // (_COLUMNS * _ROWS)))]
-        draw_sheet([learnt(tile, of_set) for tile in chosen], name, given.out / f"{name}.png")
+        draw_sheet([taught(tile, of_set) for tile in chosen], name, given.out / f"{name}.png")
         print(given.out / f"{name}.png")
-
-
-def learnt(tile: Tile, of_set: SetSettings) -> Tile:
-    """Return a tile as the network learns from it."""
-    if of_set.guess_classes:
-        return guessed(tile, of_set)
-    return tile if tile.centres is None else derived(tile)
 
 
 def draw_sheet(tiles: Sequence[Tile], title: str, path: Path) -> None:

@@ -1,8 +1,7 @@
 """The demo command: the embedded model on a painted slide, with how much of the truth it found, or on real tissue."""
 
-import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 from rich.console import Console
@@ -13,10 +12,6 @@ from wsi_parse.cli.run import run_slides
 from wsi_parse.cli.terminal import messages, say, text_of
 from wsi_parse.prompts import Prompt
 from wsi_parse.text import for_terminal
-
-if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
 
 _MATCH_UM = 6.0
 # Prompt -> class of the painted truth. Only kinds that the model tells apart: it takes painted epithelial nuclei for
@@ -134,11 +129,12 @@ def _comparison(annotations: Path, truth: Path) -> Table:
     import numpy as np
 
     from wsi_parse.evaluate import f1_score, match_centres
+    from wsi_parse.evaluate.class_centres import class_centres_um
 
     table = Table(show_edge=False, pad_edge=False)
     for name in ("prompt", "painted", "found", "matched", "F1"):
         table.add_column(name, justify="left" if name == "prompt" else "right")
-    found, known = _centres_um(annotations), _centres_um(truth)
+    found, known = class_centres_um(annotations, _MPP), class_centres_um(truth, _MPP)
     none = np.empty((0, 2))
     for prompt, painted_class in _CLASSES.items():
         ours, theirs = found.get(Prompt.parse(prompt).class_name, none), known.get(painted_class, none)
@@ -146,15 +142,3 @@ def _comparison(annotations: Path, truth: Path) -> Table:
         f1 = f1_score(matched, len(ours), len(theirs))
         table.add_row(prompt, f"{len(theirs):,}", f"{len(ours):,}", f"{matched:,}", f"{f1:.2f}")
     return table
-
-
-def _centres_um(path: Path) -> "dict[str, NDArray[np.float64]]":
-    """Return the centres of each class, (n, 2) in µm; an unsure object counts for its class."""
-    import numpy as np
-    import shapely
-
-    features = json.loads(path.read_text(encoding="utf-8"))["features"]
-    shapes = shapely.from_geojson([json.dumps(feature["geometry"]) for feature in features])
-    centres = shapely.get_coordinates(shapely.centroid(shapes)) * _MPP
-    names = np.array([feature["properties"]["classification"]["name"].partition(":")[0] for feature in features])
-    return {str(name): centres[names == name] for name in np.unique(names)}

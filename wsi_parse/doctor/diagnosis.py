@@ -17,7 +17,7 @@ from wsi_parse.doctor.finding import REINSTALL, Finding
 from wsi_parse.text import RESEARCH_ONLY
 
 DEFAULT_SECONDS = 20.0
-# Nothing of a diagnosis is downloaded: the hub's library would look there, and wait where there is no network.
+# A diagnosis downloads nothing: the hub's library would look there, and wait where there is no network.
 _OFFLINE = {"HF_HUB_OFFLINE": "1", "TRANSFORMERS_OFFLINE": "1"}
 _LAST_LINES = 3
 _DIES_WITHIN_SECONDS = 1.0

@@ -36,8 +36,8 @@ _DEEPEST = 2
 _DISTANCE_SCALE = 8
 _DISTANCE_RANGE = 255 * _DISTANCE_SCALE * 4 ** (2 * _SMOOTHING_PX)
 _DIRECTION_BITS = 4
-# Tells of pairs of maxima (row, column), the lower and the higher one, whether they are of one cell, by so many steps
-# between them.
+# Says for each pair of maxima (row, column), the lower and the higher one, whether they belong to one cell; it looks at
+# so many points between them.
 _AreOne = Callable[[NDArray[np.int64], NDArray[np.int64], int], NDArray[np.bool_]]
 
 

@@ -11,10 +11,11 @@ from scipy import ndimage
 from wsi_parse.objects.batch import ObjectBatch
 from wsi_parse.objects.class_table import ClassTable
 from wsi_parse.pictures.view import View
+from wsi_parse.pictures.windows import window_sums
 
 # Outlines of smaller objects merge. All cells are judged by a typical one, so that they all look alike.
 _MIN_OUTLINED_PX = 6.0
-_TYPICAL_CELL_UM = 8.0
+TYPICAL_CELL_UM = 8.0
 _MAX_LATTICE_SIDE = 2048
 _BLUR_PX = 1.6
 _MAX_OPACITY = 0.85
@@ -48,7 +49,7 @@ class Density:
         index = np.clip(row, 0, self._shape[0] - 1) * self._shape[1] + np.clip(column, 0, self._shape[1] - 1)
         frame = self._view.frame
         area_px = shapely.area(batch.geometry) / (frame.scale_x * frame.scale_y)
-        cells_large = _TYPICAL_CELL_UM / frame.mpp_x >= _MIN_OUTLINED_PX
+        cells_large = TYPICAL_CELL_UM / frame.mpp_x >= _MIN_OUTLINED_PX
         is_cell, prompt_number = (of[batch.class_index] for of in (self._classes.is_cell, self._classes.prompt_number))
         large: NDArray[np.bool_] = np.where(is_cell, cells_large, area_px >= _MIN_OUTLINED_PX**2)
         for prompt in np.unique(prompt_number).tolist():
@@ -97,8 +98,6 @@ class Density:
         rows = max(1, min(counts.shape[1], round(height_px / step_px)))
         score = np.zeros((counts.shape[1] - rows + 1, counts.shape[2] - columns + 1))
         for count in counts:
-            sums = np.pad(count.cumsum(axis=0).cumsum(axis=1), ((1, 0), (1, 0)))
-            inside = sums[rows:, columns:] - sums[:-rows, columns:] - sums[rows:, :-columns] + sums[:-rows, :-columns]
-            score += np.sqrt(inside)
+            score += np.sqrt(window_sums(count, rows, columns))
         row, column = np.unravel_index(int(np.argmax(score)), score.shape)
         return self._view.level0(np.array([column + columns / 2, row + rows / 2]) * step_px)

@@ -138,7 +138,7 @@ def _without_filling(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
 
 
 def _may_be_filled(image: NDArray[np.uint8]) -> bool:
-    """Look at few pixels; False only if there is no filling.
+    """Look at a few pixels: False only where there is surely no filling.
 
     Also at the edge of an image, filling has at least `_LEAST_PX` black pixels one beside the other in both directions:
     among them are two by two of those that are looked at.

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from wsi_parse.geometry import Box, Frame
 from wsi_parse.objects.batch import ObjectBatch
 from wsi_parse.objects.class_table import ClassTable
+from wsi_parse.pictures.windows import window_sums
 from wsi_parse.report.raster import WHOLE, Coverage
 from wsi_parse.slides.slide import Slide
 from wsi_parse.tissue.mask import TissueMask
@@ -121,9 +122,7 @@ class FieldLattice:
     def sums(self, values: NDArray[np.integer]) -> NDArray[np.int64]:
         """Add up an array (rows, columns) over each field that lies in the lattice; (rows - n + 1, columns - n + 1)."""
         rows, columns = (min(self.field_steps, length) for length in self.shape)
-        total = np.pad(values.cumsum(axis=0, dtype=np.int64).cumsum(axis=1), ((1, 0), (1, 0)))
-        inside = total[rows:, columns:] - total[:-rows, columns:] - total[rows:, :-columns] + total[:-rows, :-columns]
-        return np.asarray(inside, np.int64)
+        return window_sums(values, rows, columns)
 
     def _index(self, points_level0: NDArray[np.float64]) -> NDArray[np.int64]:
         column, row = np.floor(self.steps(points_level0)).astype(np.int64).T

@@ -11,6 +11,7 @@ from PIL import Image
 from wsi_parse.objects.batch import ObjectBatch
 from wsi_parse.objects.class_table import ClassTable
 from wsi_parse.objects.regions import polygons_of_mask
+from wsi_parse.pictures.density import TYPICAL_CELL_UM
 from wsi_parse.pictures.view import View
 from wsi_parse.prompts import Rgb
 from wsi_parse.report.fields import svg_path
@@ -23,7 +24,6 @@ LONGER_SIDE_PX = 1600
 _MAX_PIXELS = 16_000_000
 # Outlines of smaller cells merge; they are a tint, stronger where they are denser.
 _MIN_OUTLINED_PX = 5.0
-_TYPICAL_CELL_UM = 8.0
 _SURE, _UNSURE = 2, 1
 _FILL_LEVELS, _FILL, _TINT = 12, 0.30, 0.85
 _MAX_PIECES = 2000
@@ -43,7 +43,7 @@ class Layers:
         self._slide, self._tissue, self._classes = slide, tissue, classes
         largest = int((_MAX_PIXELS / max(1, len(classes.prompts))) ** 0.5)
         self.view = View.of_slide(slide, min(LONGER_SIDE_PX, largest))
-        self.outlines_cells = _TYPICAL_CELL_UM / self.view.frame.mpp_x >= _MIN_OUTLINED_PX
+        self.outlines_cells = TYPICAL_CELL_UM / self.view.frame.mpp_x >= _MIN_OUTLINED_PX
         # Only of prompts that have objects.
         self._covers: dict[int, Coverage] = {}
         self._outlines: dict[int, NDArray[np.uint8]] = {}

@@ -137,8 +137,13 @@ class Stages:
     @property
     def _never_sure(self) -> set[str]:
         """Prompts whose class is never sure."""
+        return {name for name, line in self._lines.items() if line == NEVER_SURE}
+
+    @property
+    def _lines(self) -> dict[str, float]:
+        """Probability from which on the class of each prompt is sure, or :data:`NEVER_SURE`."""
         lines = [line for item in self.manifest.passes for line in item.get("sure_from", {}).items()]
-        return {name for name, line in lines if line is None}
+        return {name: NEVER_SURE if line is None else line for name, line in lines}
 
     def _question(self, state: State, on_slide: Sequence[ScalePass]) -> None:
         """Caution by what the model found out about the slide, and say which classes are less sure on it."""
@@ -151,9 +156,7 @@ class Stages:
     def _report(self, report: Report, path: Path) -> None:
         """Write the page of the run, which shows what the manifest says by now."""
         manifest, model = self.manifest, self.prepared.request.model
-        lines = [line for item in manifest.passes for line in item.get("sure_from", {}).items()]
-        limits = {name: NEVER_SURE if line is None else line for name, line in lines}
-        notes = ModelNotes(model.card(), of_spec(model.spec), limits)
+        notes = ModelNotes(model.card(), of_spec(model.spec), self._lines)
         with self.clock.stage("report"), stage_named(self.prepared.slide.name, "report"):
             report.finish(path, manifest.model_dump(mode="json"), self.clock.seconds, notes)
         manifest.outputs[path.name] = str(sha256_of(path))

@@ -1,6 +1,5 @@
 """One slide for a verification: a square of tissue of a given slide, or a painted slide with known nuclei."""
 
-import json
 import math
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,11 +8,11 @@ from typing import Any
 
 import numpy as np
 import shapely
-from numpy.typing import NDArray
 from scipy.ndimage import distance_transform_edt
 
 from wsi_parse.errors import UsageError
 from wsi_parse.evaluate import f1_score, match_centres
+from wsi_parse.evaluate.class_centres import class_centres_um
 from wsi_parse.evaluate.painted_tiles import PAINTED
 from wsi_parse.files import write_text
 from wsi_parse.prompts import Prompt
@@ -157,18 +156,10 @@ def _found_again(annotations: Path, painted: SyntheticSlide, prompt: Prompt) -> 
     kinds = [int(kind) for kind in PAINTED[prompt.name]]
     nuclei = nuclei[np.isin(nuclei["kind"], kinds)]
     known = np.stack([nuclei["x"], nuclei["y"]], axis=1).astype(np.float64) * _MPP_UM
-    found = _centres_um(annotations)
+    found = np.concatenate([np.empty((0, 2)), *class_centres_um(annotations, _MPP_UM).values()])
     matched = len(match_centres(found, known, _MATCH_UM))
     return {
         "painted_nuclei": len(known),
         "matched": matched,
         "f1": round(f1_score(matched, len(found), len(known)), 4),
     }
-
-
-def _centres_um(annotations: Path) -> NDArray[np.float64]:
-    features = json.loads(annotations.read_text(encoding="utf-8"))["features"]
-    if not features:
-        return np.empty((0, 2))
-    shapes = shapely.from_geojson([json.dumps(feature["geometry"]) for feature in features])
-    return np.asarray(shapely.get_coordinates(shapely.centroid(shapes)) * _MPP_UM, np.float64)

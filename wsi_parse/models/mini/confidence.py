@@ -13,10 +13,12 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from wsi_parse.errors import WeightsError
 from wsi_parse.files import file_sha256
+from wsi_parse.gates import check_input
 from wsi_parse.models.mini.facts import CLASS_OF, CLASSES, EMBEDDED, MIN_CLASS_PROBABILITY
 from wsi_parse.models.scale_pass import NEVER_SURE, LearntRange
 
 CONFIDENCE_NAME = "confidence.json"
+_MAX_BYTES = 1 << 20
 Line = Annotated[float, Field(ge=0, le=1)] | None
 Lines = dict[str, Line]
 BREAST = "breast"
@@ -95,6 +97,7 @@ class Confidence(BaseModel):
         WeightsError
             The file is damaged, or something else.
         """
+        check_input(path, "a file of confidence", error=WeightsError, max_bytes=_MAX_BYTES)
         try:
             return cls.model_validate_json(path.read_text(encoding="utf-8"))
         except (OSError, UnicodeDecodeError, ValidationError) as error:
