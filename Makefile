@@ -19,7 +19,7 @@ demo: $(VENV)/.installed  ## the main job on a painted slide; look at demo-out/d
 	$(BIN)/wsi-parse demo
 
 test: test-quick  ## everything that must hold
-	$(PYTEST) -m "not slow and (kill or whole)"
+	$(PYTEST) --numprocesses auto --dist loadfile -m "not slow and (kill or whole)"
 
 test-quick: lint  ## lint, and the tests that answer within minutes, on all cores
 	$(PYTEST) --numprocesses auto --dist loadfile -m "not slow and not kill and not whole"
