@@ -12,7 +12,7 @@ import shapely
 from numpy.typing import NDArray
 
 from workflows.train_mini.as_slides import found_in
-from workflows.train_mini.calibrate import LINES, choose_lines, confidence_of, reached
+from workflows.train_mini.calibrate import LINES, Chosen, choose_lines, choose_organ_lines, confidence_of, reached
 from workflows.train_mini.card import calibration_of, folds_of, lines_of, scores_of
 from workflows.train_mini.class_curves import draw_precision_recall, draw_reliability, precision_recall, reliability
 from workflows.train_mini.failures import draw_failures
@@ -177,6 +177,10 @@ def many(set_name: str, right_from: float, groups: int = 8, wrong_class: int = E
     ]
 
 
+def lines_in(chosen: dict[str, Chosen]) -> dict[str, float | None]:
+    return {name: one.line for name, one in chosen.items()}
+
+
 class TestCalibration:
     def test_the_lowest_line_that_is_right_often_enough_is_chosen(self) -> None:
         chosen = choose_lines(many("own", 0.8))["neoplastic"]
@@ -192,7 +196,7 @@ class TestCalibration:
         # No nucleus is called connective.
         assert chosen["connective"].line is None
         assert chosen["connective"].accuracy == []
-        assert confidence_of(chosen, EMBEDDED)["lines"]["neoplastic"] is None
+        assert confidence_of(lines_in(chosen), {}, [], EMBEDDED)["lines"]["neoplastic"] is None
 
     def test_few_groups_are_judged_by_the_share_and_this_is_told(self) -> None:
         assert choose_lines(many("own", 0.8, groups=3))["neoplastic"].judged_by == "share"
@@ -212,11 +216,34 @@ class TestCalibration:
 
     def test_lines_of_other_weights_are_refused(self, tmp_path: Path) -> None:
         path, other = tmp_path / "confidence.json", tmp_path / "other"
-        path.write_text(json.dumps(confidence_of(choose_lines(many("own", 0.8)), EMBEDDED)))
+        path.write_text(json.dumps(confidence_of(lines_in(choose_lines(many("own", 0.8))), {}, [], EMBEDDED)))
         other.write_bytes(b"1")
         assert lines_of(path, EMBEDDED)["connective"] is None
         with pytest.raises(SystemExit, match="other weights"):
             lines_of(path, other)
+
+    def test_a_line_that_a_check_refutes_is_taken_away(self) -> None:
+        right, wrong = many("own", 0.0), many("other", 2.0)
+        kept, refuted = (confidence_of({"neoplastic": 0.5}, {}, check, EMBEDDED) for check in (right, wrong))
+        assert (kept["lines"], kept["reached"]["neoplastic"][0]) == ({"neoplastic": 0.5}, pytest.approx(1))
+        assert (refuted["lines"], refuted["reached"]) == ({"neoplastic": None}, {})
+
+    def test_an_organ_has_lines_of_its_own_sets_and_is_checked_on_them(self) -> None:
+        breast = [
+            scored([INFLAMMATORY] * 40, [INFLAMMATORY] * 40, set_name="brca_m2c", group=str(number))
+            for number in range(8)
+        ]
+        colon = [
+            scored([INFLAMMATORY] * 40, [NEOPLASTIC] * 40, set_name="consep", group=str(number)) for number in range(8)
+        ]
+        organs = choose_organ_lines([*breast, *colon])
+        assert set(organs) == {"breast", "colon"}
+        assert set(organs["breast"]) == {"inflammatory", "connective"}
+        assert organs["breast"]["inflammatory"] == LINES[0]
+        assert organs["colon"]["inflammatory"] is None
+        content = confidence_of({"inflammatory": None}, organs, colon, EMBEDDED)
+        assert content["organs"]["breast"]["inflammatory"] == LINES[0]
+        assert content["reached_in_organs"] == {"breast": {}, "colon": {}}
 
     def test_lines_that_are_given_are_kept_and_judged(self) -> None:
         scores = many("own", 0.8)

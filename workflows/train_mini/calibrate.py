@@ -1,6 +1,8 @@
 """Choose from which probability on a class is sure: where it is right at least 9 times in 10, on calibration groups.
 
-python -m workflows.train_mini.calibrate WEIGHTS DATA -o confidence.json [--check]
+python -m workflows.train_mini.calibrate WEIGHTS DATA -o confidence.json [--check [--folds FOLD_0 … FOLD_4]]
+
+With ``--check``, a class that is right less often on held-out sets is never sure.
 """
 
 import json
@@ -17,12 +19,16 @@ from workflows.train_mini.intervals import RESAMPLED, limits
 from workflows.train_mini.looked import LOG_NAME, log_look
 from workflows.train_mini.measure import Scores, compared
 from workflows.train_mini.selection import Selection, measuring_parser
+from workflows.train_mini.splits import FOLDS
 from workflows.train_mini.tiles import UNKNOWN, Tile
 from wsi_parse.files import file_sha256, write_text
 from wsi_parse.models.mini.facts import CLASSES
 
 #: How often a sure class is right at least.
 RIGHT = 0.9
+#: Sets of one organ. There, classes that can be judged without normal tissue have lines of their own.
+ORGANS = {"breast": ("brca_m2c", "nucls"), "colon": ("consep",)}
+_OF_ORGANS = ("inflammatory", "connective")
 #: The lines that are tried.
 LINES = np.round(np.arange(0.5, 0.951, 0.01), 2)
 # With fewer groups that have nuclei of a class, the lower end of an interval says nothing: the share itself is judged.
@@ -69,6 +75,25 @@ def choose_lines(scores: Sequence[Scores]) -> dict[str, Chosen]:
     Every set counts as if it had as many nuclei as any other, of which the truth tells anything.
     """
     return {name: _chosen(_counts(scores, index, LINES)) for index, name in enumerate(CLASSES)}
+
+
+def choose_organ_lines(scores: Sequence[Scores]) -> dict[str, dict[str, float | None]]:
+    """Choose the lines of each organ that has sets of its own, for the classes that need no normal tissue."""
+    result = {}
+    for organ, names in ORGANS.items():
+        if some := [one for one in scores if one.tile.set_name in names]:
+            chosen = choose_lines(some)
+            result[organ] = {name: chosen[name].line for name in _OF_ORGANS}
+    return result
+
+
+def without_refuted(lines: Mapping[str, float | None], seen: Mapping[str, Sequence[float]]) -> dict[str, float | None]:
+    """Take the line from classes that were right less often than they should on the sets that check it.
+
+    >>> without_refuted({"neoplastic": 0.9, "inflammatory": 0.7}, {"neoplastic": [0.95], "inflammatory": [0.88]})
+    {'neoplastic': 0.9, 'inflammatory': None}
+    """
+    return {name: None if name in seen and seen[name][0] < RIGHT else line for name, line in lines.items()}
 
 
 def judge(scores: Sequence[Scores], lines: Mapping[str, float | None]) -> dict[str, Chosen]:
@@ -157,10 +182,39 @@ def _formatted(interval: Sequence[float]) -> str:
     return f"{value:.2f} ({low:.2f}-{high:.2f})"
 
 
-def confidence_of(chosen: Mapping[str, Chosen], weights: Path) -> dict[str, Any]:
-    """Return what the product reads of the lines; `organs` and `learnt` are filled by others."""
-    lines = {name: one.line for name, one in chosen.items()}
-    return {"weights_sha256": file_sha256(weights), "lines": lines, "reached": {}, "organs": {}, "learnt": {}}
+class Calibration(NamedTuple):
+    """What confidence.json says of a class: its line, and how often it was right on sets that were not used for it."""
+
+    lines: dict[str, float | None]
+    reached: dict[str, list[float]]
+
+    @classmethod
+    def checked(cls, lines: Mapping[str, float | None], scores: Sequence[Scores]) -> "Calibration":
+        """Check lines on other sets; without any, they stay as they are."""
+        seen = reached(scores, lines) if scores else {}
+        kept = without_refuted(lines, seen)
+        return cls(kept, {name: one for name, one in seen.items() if kept[name] is not None})
+
+
+def confidence_of(
+    lines: Mapping[str, float | None],
+    of_organs: Mapping[str, Mapping[str, float | None]],
+    check: Sequence[Scores],
+    weights: Path,
+) -> dict[str, Any]:
+    """Return what the product reads of the lines, after a check on other sets; `learnt` is filled by others."""
+    general = Calibration.checked(lines, check)
+    organs = {
+        organ: Calibration.checked(own, [one for one in check if one.tile.set_name in ORGANS[organ]])
+        for organ, own in of_organs.items()
+    }
+    return {
+        "weights_sha256": file_sha256(weights),
+        **general._asdict(),
+        "organs": {organ: one.lines for organ, one in organs.items()},
+        "reached_in_organs": {organ: one.reached for organ, one in organs.items()},
+        "learnt": {},
+    }
 
 
 def main() -> None:
@@ -170,21 +224,33 @@ def main() -> None:
     parser.add_argument(
         "--check", action="store_true", help="tell how often sure classes are right on held-out sets (logged as a look)"
     )
+    parser.add_argument(
+        "--folds", type=Path, nargs=FOLDS, metavar="WEIGHTS", help="five networks, checked on their folds"
+    )
     given = parser.parse_args()
+    if given.folds and not given.check:
+        parser.error("--folds is for --check")
     selection = Selection(given.data, given.settings)
+    check: list[Scores] = []
     with AsSlides(given.weights) as find:
-        chosen = choose_lines([compared(tile, find(tile)) for tile in selection.calibration()])
-        content = confidence_of(chosen, given.weights)
+        calibrated = [compared(tile, find(tile)) for tile in selection.calibration()]
         if given.check:
             tiles = [tile for tile in selection.held_out() if tells_classes(tile)]
             log_look("calibrate", given.weights, tiles, given.settings.with_name(LOG_NAME))
-            content["reached"] = reached([compared(tile, find(tile)) for tile in tiles], content["lines"])
+            check += [compared(tile, find(tile)) for tile in tiles]
+    for number, weights in enumerate(given.folds or ()):
+        with AsSlides(weights) as find:
+            check += [compared(tile, find(tile)) for tile in selection.fold(number)]
+    chosen = choose_lines(calibrated)
+    lines = {name: one.line for name, one in chosen.items()}
+    content = confidence_of(lines, choose_organ_lines(calibrated), check, given.weights)
     if given.out.exists():
-        earlier = json.loads(given.out.read_text(encoding="utf-8"))
-        content |= {key: earlier[key] for key in ("organs", "learnt") if key in earlier}
+        content["learnt"] = json.loads(given.out.read_text(encoding="utf-8")).get("learnt", {})
     write_text(given.out, json.dumps(content, indent=1) + "\n")
-    shown = {"chosen": {name: one._asdict() for name, one in chosen.items()}, "reached": content["reached"]}
+    shown = {"chosen": {name: one._asdict() for name, one in chosen.items()}, "reached": reached(check, lines)}
     print(calibration_table(shown))
+    for organ, own in content["organs"].items():
+        print(f"{organ}: {own}, right on held-out sets {content['reached_in_organs'][organ]}")
 
 
 def tells_classes(tile: Tile) -> bool:

@@ -18,7 +18,7 @@ _SETS = {
     "tnbc": "TNBC (breast)",
     "nucls": "NuCLS (breast, not used in training)",
     "nuinsseg": "NuInsSeg (normal organs)",
-    "brca_m2c": "BRCA-M2C (breast)",
+    "brca_m2c": "BRCA-M2C (breast; five networks, each on patients it did not learn from)",
     "dsb2018": "DSB 2018",
 }
 
@@ -37,7 +37,7 @@ def limitation_of(recipes: Sequence[Recipe], confidence: Confidence, settings: M
         for recipe in recipes
         if recipe.class_channel is not None and recipe.min_class_probability is not None
     }
-    first = f"Experimental: {sure_words(lines)} ({_reached(confidence, lines)}); {NORMAL_TISSUE}."
+    first = f"Experimental: {sure_words(lines)} ({_reached(confidence, lines, settings.organ)}); {NORMAL_TISSUE}."
     without = settings.organ is not None and not confidence.lines_of(settings.organ)
     of_organ = (
         f" For {settings.organ}, there are no lines of its own: those for any tissue are used." if without else ""
@@ -45,9 +45,10 @@ def limitation_of(recipes: Sequence[Recipe], confidence: Confidence, settings: M
     return f"{first}{of_organ} {LIMITATION if settings.weights is None else LIMITATION_OF_OWN}"
 
 
-def _reached(confidence: Confidence, lines: Mapping[str, float]) -> str:
+def _reached(confidence: Confidence, lines: Mapping[str, float], organ: str | None) -> str:
     """Say how often sure classes were right on tissue that was not learnt from."""
-    reached = [confidence.reached[name][0] for name in lines if name in confidence.reached and lines[name] < NEVER_SURE]
+    seen = confidence.reached_of(organ)
+    reached = [seen[name][0] for name in lines if name in seen and lines[name] < NEVER_SURE]
     return f"right in {min(reached):.0%} or more on tissue kept apart" if reached else "not calibrated"
 
 
@@ -55,8 +56,9 @@ def short_card() -> str:
     """Return training data, performance on tiles that were not used in training, and known failures."""
     sets, confidence = figures()["sets"], embedded_confidence()
     paragraphs = [
-        "Trained on: CoNSeP (colon), NuInsSeg (31 organs, nearly all normal), TNBC (breast), DSB 2018. Class labels "
-        "are from CoNSeP: at most 16 patients, with healthy epithelium in three fields.",
+        "Trained on: CoNSeP (colon), BRCA-M2C, TNBC and BreCaHAD (breast carcinoma), NuInsSeg (30 organs, normal), DSB "
+        "2018. Class labels are from CoNSeP (outlines; at most 16 patients, with healthy epithelium in three fields) "
+        "and BRCA-M2C (points of 75 patients).",
         _nuclei(sets),
         _classes(sets),
         f"Experimental: {LIMITATION}",

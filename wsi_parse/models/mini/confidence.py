@@ -55,6 +55,8 @@ class Confidence(BaseModel):
     """Class to the share of its sure nuclei that were right on tissue kept apart, and the 95 % interval of that."""
     organs: dict[str, Lines] = {}
     """Organ to lines that replace those above, for the classes that it names."""
+    reached_in_organs: dict[str, dict[str, tuple[float, float, float]]] = {}
+    """As `reached`, at the lines of an organ."""
     learnt: dict[str, tuple[float, float]] = {}
     """Range of each number of :func:`wsi_parse.models.mini.appearance.appearance_of` in the training tiles."""
 
@@ -81,6 +83,12 @@ class Confidence(BaseModel):
         """Return the lines that an organ has of its own; empty if there are none."""
         wanted = organ_name(organ or "")
         return next((lines for name, lines in self.organs.items() if organ_name(name) == wanted), {})
+
+    def reached_of(self, organ: str | None) -> dict[str, tuple[float, float, float]]:
+        """Return how often sure classes were right, at the lines that hold in an organ, or in any tissue."""
+        own = {name: reached for name, reached in self.reached.items() if name not in self.lines_of(organ)}
+        wanted = organ_name(organ or "")
+        return own | next((one for name, one in self.reached_in_organs.items() if organ_name(name) == wanted), {})
 
     def ranges(self) -> tuple[LearntRange, ...]:
         """Return what a slide must look like for the lines to hold."""

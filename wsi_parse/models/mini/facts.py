@@ -21,8 +21,10 @@ MIN_CLASS_PROBABILITY = 0.7
 NORMAL_TISSUE = "nuclei of normal tissue, such as breast ducts and skin, may be called neoplastic even so"
 #: What is known of the embedded weights.
 LIMITATION = (
-    "mini learnt the classes of cells from few patients, and from colon only. Their labels are of at most 16 patients; "
-    "for breast and normal organs, the labels were guessed from size and shape."
+    "mini learnt the classes of cells from few patients: of colon (outlines of at most 16 patients) and of breast "
+    "carcinoma (points, which do not tell tumour from epithelium). Of normal organs it learnt that nothing is "
+    "neoplastic; there, the other classes were guessed from organ, size and shape. Its data hold no normal breast and "
+    "no skin."
 )
 #: Replaces LIMITATION if the user provides weights.
 LIMITATION_OF_OWN = (
