@@ -8,7 +8,7 @@ PYTEST := $(BIN)/python -m pytest
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help venv demo test test-quick test-slow coverage lowest bench lint format clean
+.PHONY: help venv demo test test-quick test-slow coverage lowest bench docs lint format clean
 
 help:  ## list the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' Makefile
@@ -39,6 +39,9 @@ lowest: $(VENV)/.developing  ## renew constraints-lowest.txt: the lowest version
 bench: $(VENV)/.developing  ## measure; the numbers of docs/measured.md
 	$(BIN)/python -m benchmarks
 
+docs: $(VENV)/.developing  ## the documentation as a site: look at build/docs/index.html
+	$(BIN)/python -m sphinx --fail-on-warning --keep-going --quiet --conf-dir docs --doctree-dir build/doctrees . build/docs
+
 lint: $(VENV)/.developing  ## ruff, mypy, import contracts
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
@@ -50,7 +53,7 @@ format: $(VENV)/.developing  ## bring the code into its form
 	$(BIN)/ruff format
 
 clean:  ## remove what make made
-	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache .coverage .coverage.* htmlcov demo-out dist
+	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache .coverage .coverage.* htmlcov demo-out dist build
 	find . -path ./.git -prune -o -type d -name __pycache__ -prune -exec rm -rf {} +
 
 # A stamp is written last: an interrupted installation is made again.

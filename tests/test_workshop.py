@@ -16,7 +16,7 @@ import wsi_parse
 ROOT = Path(__file__).parent.parent
 PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
 SOURCES = sorted((ROOT / "wsi_parse").rglob("*.py"))
-OURS = ("wsi_parse", "tests", "configs", "workflows", "benchmarks", ".ci", ".github")
+OURS = ("wsi_parse", "tests", "configs", "docs", "workflows", "benchmarks", ".ci", ".github")
 SUFFIXES = {".py", ".toml", ".txt", ".yaml", ".yml", ".md", ".cff", ".groovy", ".sh", ".smk", ""}
 
 

@@ -24,6 +24,8 @@ class Box:
     UsageError
         The width or the height is negative, or is no number.
 
+    Examples
+    --------
     >>> Box(0, 0, 4, 4).intersection(Box(2, 1, 10, 10))
     Box(x=2, y=1, width=2, height=3)
     """

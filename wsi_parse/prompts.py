@@ -129,6 +129,8 @@ class Prompt:
         vocabulary : sequence of Target
             Targets of a model, beside :data:`TARGETS`; where both know a word, the model's meaning counts.
 
+        Examples
+        --------
         >>> Prompt.parse("Lymphocytes").name
         'inflammatory cells'
         >>> Prompt.parse("tumour cells in Breast pathology").site

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-TOUR = Path(__file__).parent.parent / "docs" / "python.md"
+TOUR = Path(__file__).parents[2] / "docs" / "python.md"
 
 
 @pytest.mark.whole
