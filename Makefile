@@ -36,7 +36,7 @@ coverage: $(VENV)/.developing  ## which lines and branches of the package the te
 lowest: $(VENV)/.developing  ## renew constraints-lowest.txt: the lowest versions allowed
 	$(BIN)/python -m tests.lowest
 
-bench: $(VENV)/.developing  ## measure; the numbers of docs/measured.md
+bench: $(VENV)/.developing  ## measure on this machine; writes benchmarks/RESULTS.md
 	$(BIN)/python -m benchmarks
 
 docs: $(VENV)/.developing  ## the documentation as a site: look at build/docs/index.html

@@ -1,17 +1,21 @@
 """BiomedParse at full size: seconds per tile against the rate of the processor, prompts, batches, memory.
 
-Weights are random, because speed does not depend on their values. `python -m benchmarks.biomedparse`; a GPU is used if
-there is one.
+Weights are random, because speed does not depend on their values. `python -m benchmarks.biomedparse [--json]`; a GPU is
+used if there is one.
 """
 
+import argparse
+import hashlib
+import json
 import sys
 import tempfile
 from pathlib import Path
+from typing import Any
 
 import psutil
 import torch
 
-from benchmarks.timing import ROUNDS, least_seconds
+from benchmarks.timing import least_seconds, matrix_rate
 from wsi_parse.compute.memory import MemorySampler, total_bytes
 from wsi_parse.models.biomedparse.convert import convert
 from wsi_parse.models.biomedparse.load import load
@@ -31,13 +35,31 @@ LIMITS = {"float32": 1.35, "bfloat16": 0.5, "prompts": 1.15, "memory": 1.3}
 
 def main() -> None:
     """Print a table and the ratios; exit code 1 if one misses its limit."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.biomedparse", description=__doc__)
+    parser.add_argument("--json", action="store_true", help="one tile in float32, without limits")
+    as_json = parser.parse_args().json
     device = choose_device("auto")
     with tempfile.TemporaryDirectory() as folder, torch.inference_mode():
         network, memory = load_measured(random_weights(Path(folder)), device)
+        if as_json:
+            print(json.dumps(one_tile(network, device)))
+            return
         print(f"{device_name(device)}, torch {torch.__version__}")
         held = within("memory of loading / parameters", memory, LIMITS["memory"])
         held &= on_gpu(network, device) if device.type == "cuda" else on_cpu(network, device)
     sys.exit(not held)
+
+
+def one_tile(network: BiomedParse, device: torch.device) -> dict[str, Any]:
+    """Return the seconds of a tile against its operations at the rate of a matrix product, and what came out."""
+    pixels = torch.rand(1, 3, SIDE, SIDE, generator=torch.Generator().manual_seed(1)).to(device) * 255
+    text = network.encode_text(CELLS[:1])
+    with compute_in("float32", device, None):
+        levels = (network(pixels, text) * 255).round_().to(torch.uint8).cpu().numpy()
+        seconds = least_seconds(lambda: network(pixels, text), device, 1)
+    floor = TILE_FLOP / matrix_rate(device, torch.float32, 4096)
+    digest = hashlib.sha256(levels.tobytes()).hexdigest()
+    return {"seconds": seconds, "times_floor": seconds / floor, "outputs_sha256": digest}
 
 
 def random_weights(folder: Path) -> Weights:
@@ -69,12 +91,6 @@ def within(name: str, value: float, limit: float) -> bool:
     """Print a ratio with its limit."""
     print(f"{name}: {value:.2f} (limit {limit:g})", flush=True)
     return value <= limit
-
-
-def matrix_rate(device: torch.device, dtype: torch.dtype, side: int) -> float:
-    """Return the floating point operations per second of a matrix product."""
-    one, other = (torch.randn(side, side, device=device, dtype=dtype) for _ in range(2))
-    return 2 * side**3 / least_seconds(lambda: one @ other, device, 4 * ROUNDS)
 
 
 def tile_seconds(network: BiomedParse, device: torch.device, prompts: int, batch: int, precision: str) -> float:

@@ -1,6 +1,7 @@
 """Objects per second and memory of exporters at two sizes: `python -m benchmarks.exporters [--json] [COUNT ...]`."""
 
 import argparse
+import hashlib
 import json
 import sys
 import tempfile
@@ -87,6 +88,7 @@ def write(name: str, count: int, folder: Path) -> dict[str, Any]:
         "seconds": round(seconds, 2),
         "objects_per_second": round(count / seconds),
         "bytes_per_object": round(size / count, 1),
+        "outputs_sha256": hashlib.sha256(b"".join(path.read_bytes() for path in exporter.written)).hexdigest(),
     }
 
 

@@ -1,12 +1,15 @@
-"""The embedded model on the CPU: seconds per tile, and for splitting its nuclei; `python -m benchmarks.mini`."""
+"""The embedded model: seconds per tile, and for splitting its nuclei; `python -m benchmarks.mini [--json]`."""
 
+import argparse
+import hashlib
+import json
 import sys
+from typing import Any
 
 import numpy as np
 import torch
-from torch.utils.flop_counter import FlopCounterMode
 
-from benchmarks.timing import least_seconds
+from benchmarks.timing import least_seconds, matrix_rate, operations_of
 from wsi_parse.geometry import Box, Frame
 from wsi_parse.models.device import choose_device, choose_precision, compute_in, device_name
 from wsi_parse.models.mini.facts import CLASSES, EMBEDDED
@@ -26,25 +29,47 @@ LIMITS = {"float32": 0.59, "bfloat16": 0.24, "splitting": 0.3}
 
 def main() -> None:
     """Print a table; exit code 1 if a limit is missed."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.mini", description=__doc__)
+    parser.add_argument("--json", action="store_true", help="one line a precision, without limits")
+    as_json = parser.parse_args().json
     device = choose_device("auto")
     network = fuse(load_network(EMBEDDED)).to(device)
     tile = SyntheticSlide(SIDE * 3, SIDE * 3, mpp=0.5, seed=17, tissue=1.0).pixels(Box(SIDE, SIDE, SIDE, SIDE))
     images = torch.from_numpy(tile[None]).to(device)
-    print(f"{device_name(device)}, {torch.get_num_threads()} threads, torch {torch.__version__}")
+    if not as_json:
+        print(f"{device_name(device)}, {torch.get_num_threads()} threads, torch {torch.__version__}")
     held = True
-    precisions = dict.fromkeys(("float32", choose_precision("auto", device)))
+    precisions: dict[str, None] = dict.fromkeys(("float32", choose_precision("auto", device)))
     with torch.inference_mode():
-        with FlopCounterMode(display=False) as counter:
-            output = channels_of(network, images, StainNormalization())
-        operations = counter.get_total_flops()
+        operations = operations_of(lambda: channels_of(network, images, StainNormalization()))
         for precision in precisions:
             with compute_in(precision, device, None):
+                output = channels_of(network, images, StainNormalization())
                 seconds = least_seconds(lambda: channels_of(network, images, StainNormalization()), device)
+            if as_json:
+                print(json.dumps(figure(precision, seconds, operations, output, device)))
+                continue
             print(f"  {operations / 1e9:.0f} GFLOP at {operations / seconds / 1e9:.0f} GFLOP/s", end="; ")
             held &= within(f"one tile, {precision}", seconds, LIMITS[precision])
+    if as_json:
+        return
     channels = {name: values[0].cpu().numpy() for name, values in output.items()}
     held &= within("splitting and class votes", least_seconds(lambda: split(channels), device), LIMITS["splitting"])
     sys.exit(not held)
+
+
+def figure(
+    precision: str, seconds: float, operations: float, output: dict[str, torch.Tensor], device: torch.device
+) -> dict[str, Any]:
+    """Return the seconds of a tile against its operations at the rate of a matrix product, and what came out."""
+    rate = matrix_rate(device, getattr(torch, precision), 2048)
+    digest = hashlib.sha256(b"".join(values.cpu().numpy().tobytes() for values in output.values())).hexdigest()
+    return {
+        "precision": precision,
+        "seconds": seconds,
+        "times_floor": seconds * rate / operations,
+        "outputs_sha256": digest,
+    }
 
 
 def split(channels: dict[str, np.ndarray]) -> None:

@@ -6,6 +6,7 @@ and the decodes of each stored tile, below.
 """
 
 import argparse
+import hashlib
 import json
 import resource
 import sys
@@ -59,11 +60,13 @@ def grid_of(slide: Slide, coarser: float) -> TileGrid:
     return TileGrid.of(slide.frame(slide.pixel_size.x_um * coarser), TILE, OVERLAP, 1, BLOCK)
 
 
-def read_blocks(slide: Slide, coarser: float) -> float:
-    """Read all blocks; return the pixels of the level that is read."""
+def read_blocks(slide: Slide, coarser: float, update: Callable[[bytes], object] | None = None) -> float:
+    """Read all blocks, and give them to a hash; return the pixels of the level that is read."""
     grid = grid_of(slide, coarser)
     for around, _ in blocks(slide, grid):
-        slide.read_readable(around, grid.frame, grid.overlap_px)
+        pixels = slide.read_readable(around, grid.frame, grid.overlap_px).pixels
+        if update is not None:
+            update(pixels.tobytes())
     return float(slide.info.levels[slide.level_for(grid.frame)].box.area)
 
 
@@ -79,8 +82,8 @@ def per_tile(path: Path, slide: Slide, opened: Callable[[Path], object]) -> floa
     return delivered
 
 
-def measured(path: Path, slide: Slide) -> tuple[dict[str, float], dict[float, float], float]:
-    """Return rates in Mpx per second of one core, decodes per stored tile by scale, and the peak memory in MB."""
+def measured(path: Path, slide: Slide) -> tuple[dict[str, float], dict[float, float], dict[float, str], float]:
+    """Return rates in Mpx per second of one core; by scale, decodes of each stored tile and hashes; the peak in MB."""
     ways: dict[str, Callable[[], float]] = {
         DECODE: lambda: decode_once(path),
         **{ours(coarser): partial(read_blocks, slide, coarser) for coarser in MIN_SHARES},
@@ -88,7 +91,7 @@ def measured(path: Path, slide: Slide) -> tuple[dict[str, float], dict[float, fl
         "tiffslide, tile by tile": lambda: per_tile(path, slide, TiffSlide),
     }
     rates: dict[str, float] = dict.fromkeys(ways, 0.0)
-    decodes, peak_mb = {}, 0.0
+    decodes, hashes, peak_mb = {}, {}, 0.0
     for name, work in ways.items():
         for _ in range(ROUNDS):
             started = time.process_time()
@@ -102,9 +105,11 @@ def measured(path: Path, slide: Slide) -> tuple[dict[str, float], dict[float, fl
             tiles = fresh._reader.tiles[fresh.level_for(grid_of(fresh, coarser).frame)]  # type: ignore[attr-defined]
             tiles._cache.clear()
             before = tiles.reads
-            read_blocks(fresh, coarser)
+            digest = hashlib.sha256()
+            read_blocks(fresh, coarser, digest.update)
             decodes[coarser] = (tiles.reads - before) / tiles.count
-    return rates, decodes, peak_mb
+            hashes[coarser] = digest.hexdigest()
+    return rates, decodes, hashes, peak_mb
 
 
 def ours(coarser: float) -> str:
@@ -114,18 +119,19 @@ def ours(coarser: float) -> str:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("slide", nargs="?", type=Path, help="a tiled JPEG slide; default: a synthetic one")
+    parser.add_argument("--side", type=int, default=10_000, help="width of the synthetic one, in pixels")
     parser.add_argument("--json", action="store_true")
     chosen = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         path = chosen.slide or Path(folder) / "synthetic.svs"
         if chosen.slide is None:
-            write_svs_like(path, SyntheticSlide(10_000, 8_000, seed=1))
+            write_svs_like(path, SyntheticSlide(chosen.side, chosen.side * 4 // 5, seed=1))
         with open_slide(path) as slide:
-            rates, decodes, peak_mb = measured(path, slide)
+            rates, decodes, hashes, peak_mb = measured(path, slide)
     shares = {coarser: rates[ours(coarser)] / rates[DECODE] for coarser in MIN_SHARES}
     if chosen.json:
         rounded = {name: round(rate, 1) for name, rate in rates.items()}
-        numbers = {"shares": shares, "decodes": decodes, "peak_mb": round(peak_mb)}
+        numbers = {"shares": shares, "decodes": decodes, "outputs_sha256": hashes, "peak_mb": round(peak_mb)}
         print(json.dumps({"mpx_per_second": rounded, **numbers}))
     else:
         for name, rate in rates.items():

@@ -7,6 +7,7 @@ seconds hardly depend on what else the machine does. Without slides, painted one
 
 import argparse
 import functools
+import hashlib
 import json
 import os
 import resource
@@ -112,6 +113,7 @@ def profile(path: Path, model: str, threads: int) -> dict[str, Any]:
         before, started = time.process_time(), time.perf_counter()
         pipeline.run_slide(path, Path(out) / "out", settings)
         total, wall = time.process_time() - before, time.perf_counter() - started
+        outputs = outputs_sha256(Path(out) / "out")
     rest = total - sum(watch.seconds.values())
     with open_slide(path) as slide:
         level0 = slide.info.levels[0].box
@@ -128,10 +130,17 @@ def profile(path: Path, model: str, threads: int) -> dict[str, Any]:
         "decodes_per_tile": round(sum(tiles.reads for tiles in whole) / max(tiles.count for tiles in whole), 3)
         if whole
         else None,
+        "outputs_sha256": outputs,
         "peak_mb": round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024),
         "stages_s": {name: round(seconds, 3) for name, seconds in sorted(watch.seconds.items())}
         | {"scheduler and rest": round(rest, 3)},
     }
+
+
+def outputs_sha256(folder: Path) -> str:
+    """Return the hash of a run's annotations and tissue, which hold no times."""
+    files = (folder / name for name in ("annotations.geojson", "tissue.geojson"))
+    return hashlib.sha256(b"".join(file.read_bytes() for file in files)).hexdigest()
 
 
 def report(found: dict[str, Any]) -> None:

@@ -7,8 +7,6 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-import platformdirs
-
 from wsi_parse.errors import WeightsError
 from wsi_parse.files import file_sha256, write_text
 from wsi_parse.gates import check_input
@@ -93,7 +91,11 @@ def _unreadable(path: Path, error: OSError) -> WeightsError:
 def cache_folder() -> Path:
     """Return the folder of downloaded models: `WSI_PARSE_CACHE`, else the user's cache folder."""
     named = os.environ.get(CACHE_VARIABLE)
-    return Path(named) if named else platformdirs.user_cache_path("wsi-parse", appauthor=False)
+    if named:
+        return Path(named)
+    import platformdirs
+
+    return platformdirs.user_cache_path("wsi-parse", appauthor=False)
 
 
 def model_folder(name: str) -> Path:

@@ -1,5 +1,7 @@
 """The image encoder: FocalNet-L of timm with four focal levels, and a LayerNorm on each of its four outputs."""
 
+from functools import lru_cache
+
 import torch
 from timm.layers import LayerNorm2d
 from timm.models.focalnet import FocalNet
@@ -56,7 +58,7 @@ class Vision(nn.Module):
         list of four float tensors (B, C_s, H / s, W / s)
             s = 4, 8, 16, 32; C_s doubles from `sizes.vision_width` on.
         """
-        mean, std = (pixels.new_tensor(values).view(1, 3, 1, 1) for values in (PIXEL_MEAN, PIXEL_STD))
+        mean, std = (_per_colour(values, pixels.device, pixels.dtype) for values in (PIXEL_MEAN, PIXEL_STD))
         x = self.stem(((pixels - mean) / std).contiguous(memory_format=torch.channels_last))
         features = []
         for stage, norm in zip(self.layers, self.norms, strict=True):
@@ -67,3 +69,9 @@ class Vision(nn.Module):
             x = pixels.movedim(3, 1)
             features.append(norm(x))
         return features
+
+
+@lru_cache(maxsize=8)
+def _per_colour(values: tuple[float, float, float], device: torch.device, dtype: torch.dtype) -> Tensor:
+    """Return values as (1, 3, 1, 1); kept, for a copy to a GPU in each call is a wait and rules out CUDA graphs."""
+    return torch.tensor(values, device=device, dtype=dtype).view(1, 3, 1, 1)

@@ -1,6 +1,7 @@
 """Postprocess: from pixels to the input of the network, and from its outputs to channels."""
 
 import math
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
@@ -8,10 +9,13 @@ from torch import Tensor
 from wsi_parse.errors import ModelError
 from wsi_parse.models.mini.facts import CLASSES
 from wsi_parse.models.mini.network import READ_RANGE, MiniNetwork
-from wsi_parse.models.mini.stain_normalization import StainNormalization
+
+if TYPE_CHECKING:
+    # To import it takes the packages that read slides, which a network alone does not need.
+    from wsi_parse.models.mini.stain_normalization import StainNormalization
 
 
-def channels_of(network: MiniNetwork, images: Tensor, stain_normalization: StainNormalization) -> dict[str, Tensor]:
+def channels_of(network: MiniNetwork, images: Tensor, stain_normalization: "StainNormalization") -> dict[str, Tensor]:
     """Predict the channels of a batch of tiles.
 
     Parameters
@@ -41,7 +45,7 @@ def channels_of(network: MiniNetwork, images: Tensor, stain_normalization: Stain
     return {name: (values * 255).round_().to(torch.uint8) for name, values in channels.items()}
 
 
-def relative_density(images: Tensor, stain_normalization: StainNormalization) -> Tensor:
+def relative_density(images: Tensor, stain_normalization: "StainNormalization") -> Tensor:
     """Return the optical density over white, relative to the slide's mean: the input of the network.
 
     Parameters
