@@ -272,3 +272,17 @@ def test_help_and_import_load_no_heavy_library() -> None:
     printed = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True).stdout
     assert printed.splitlines()[-1] == "LOADED []"
     assert "--prompt" in printed
+
+
+def test_info_loads_nothing_that_only_a_run_needs(slide: Path) -> None:
+    heavy = "{'torch', 'dask', 'distributed', 'pyarrow', 'zarr', 'skimage', 'scipy', 'shapely'}"
+    program = (
+        f"import sys; sys.argv = ['wsi-parse', 'info', {str(slide)!r}]\n"
+        "from wsi_parse.cli.main import main\n"
+        "try:\n"
+        "    main()\n"
+        "finally:\n"
+        f"    print('LOADED', sorted({heavy} & set(sys.modules)))"
+    )
+    printed = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True).stdout
+    assert "LOADED []" in printed

@@ -16,7 +16,8 @@ from wsi_parse.objects.class_table import ClassTable
 from wsi_parse.prompts import Prompt
 from wsi_parse.report.page import ModelNotes, Report
 from wsi_parse.run.manifest import RunManifest
-from wsi_parse.run.provenance import prompt_provenance, slide_provenance
+from wsi_parse.run.provenance import prompt_provenance
+from wsi_parse.run.slide_provenance import slide_provenance
 from wsi_parse.settings import RunSettings
 from wsi_parse.slides.slide import Slide, SlideOptions
 from wsi_parse.tissue.mask import TissueMask

@@ -37,7 +37,7 @@ def info(slide: OneSlide, mpp: Mpp = None, override_mpp: OverrideMpp = False, as
 
 
 def _facts(slide: "Slide") -> dict[str, Any]:
-    from wsi_parse.run.provenance import slide_provenance
+    from wsi_parse.run.slide_provenance import slide_provenance
 
     stated = slide.info.stated_pixel_size
     return {

@@ -109,7 +109,10 @@ class ParquetExporter(StreamingExporter):
 
     def _moved(self, shapes: NDArray[Any]) -> NDArray[Any]:
         """Return the shapes in the frame of the file: quarter pixels minus whole ones, which is exact."""
-        points = shapely.get_coordinates(shapes) - self.context.offset_level0
+        points = shapely.get_coordinates(shapes)
+        if not any(self.context.offset_level0) and points.min(initial=1.0) > 0:
+            return shapes
+        points -= self.context.offset_level0
         # Adding zero turns -0 into 0, which is what a reader makes of it.
         return shapely.set_coordinates(shapes.copy(), points + 0.0)
 

@@ -92,9 +92,15 @@ def _fitted_to_area(
     """Scale polygons to their target areas and snap them to QuPath's grid; returns them and the error of their area."""
     best, miss = polygons.copy(), np.full(len(polygons), np.inf)
     aim, target_level0 = target.copy(), np.maximum(target * (frame.scale_x * frame.scale_y), _TINY)
+    area, centre = shapely.area(polygons), shapely.get_coordinates(shapely.centroid(polygons))
+    area[area <= 0] = 1.0
+    # Vertices of the polygons that are left; a polygon is made of them only once they are scaled and snapped.
+    points, owner = shapely.get_coordinates(polygons, return_index=True)
     left = np.arange(len(polygons))
     for round_ in range(1, _ROUNDS + 1):
-        shapes = _on_grid(_scaled(polygons[left], aim[left]), frame)
+        factor = np.sqrt(aim / area)
+        moved = (points - centre[owner]) * factor[owner, None] + centre[owner]
+        shapes = shapely.set_coordinates(polygons[left], snapped(frame.to_level0(moved)))
         ratio = shapely.area(shapes) / target_level0[left]
         error = np.abs(ratio - 1)
         better = error < miss[left]
@@ -105,6 +111,9 @@ def _fitted_to_area(
         aim[left] /= ratio[retry] ** (1 / round_)
         if not len(left):
             break
+        again = np.zeros(len(polygons), bool)
+        again[left] = True
+        points, owner = points[again[owner]], owner[again[owner]]
     fitted = fit_for_qupath(best)
     return fitted, np.abs(np.nan_to_num(shapely.area(fitted) / target_level0) - 1)
 
@@ -141,16 +150,6 @@ def _keeps_shape(
     growth = np.abs(np.sqrt(target / np.where(area > 0, area, np.inf)) - 1)
     close = np.abs(area - shapely.area(polygons)) <= _CUT_OFF * shapely.area(polygons)
     return np.asarray(close & (growth * half <= _MOVED_PX))
-
-
-def _scaled(polygons: NDArray[np.object_], target: NDArray[np.float64]) -> NDArray[np.object_]:
-    """Scale polygons about their centroids to the areas they should have."""
-    area = shapely.area(polygons)
-    factor = np.sqrt(target / np.where(area > 0, area, 1.0))
-    centre = shapely.get_coordinates(shapely.centroid(polygons))
-    points, owner = shapely.get_coordinates(polygons, return_index=True)
-    moved = (points - centre[owner]) * factor[owner, None] + centre[owner]
-    return shapely.set_coordinates(polygons.copy(), moved)
 
 
 def _on_grid(polygons: NDArray[np.object_], frame: Frame) -> NDArray[np.object_]:

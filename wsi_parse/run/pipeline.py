@@ -15,10 +15,11 @@ from wsi_parse.run.locks import claim
 from wsi_parse.run.manifest import RunManifest, versions
 from wsi_parse.run.prepared import PreparedRun, resolve_run
 from wsi_parse.run.privacy import redacted_settings, with_given_name, without_folders
-from wsi_parse.run.provenance import model_provenance, prompt_provenance, slide_provenance
+from wsi_parse.run.provenance import model_provenance, prompt_provenance
 from wsi_parse.run.publish import remove_earlier
 from wsi_parse.run.resolve import Request, resolve
 from wsi_parse.run.reuse import PREDICTIONS, Reuse
+from wsi_parse.run.slide_provenance import slide_provenance
 from wsi_parse.run.stages import Stages
 from wsi_parse.run.work import WORK, check_work, has_work, maps_of, remove_work
 from wsi_parse.settings import RunSettings

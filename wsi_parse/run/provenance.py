@@ -7,9 +7,8 @@ from wsi_parse.models.contract import ModelSpec
 from wsi_parse.models.weights import Weights
 from wsi_parse.prompts import Prompt
 from wsi_parse.run.manifest import RunManifest
-from wsi_parse.run.manifest_facts import ModelFacts, PassFacts, PromptFacts, SlideFacts
+from wsi_parse.run.manifest_facts import ModelFacts, PassFacts, PromptFacts
 from wsi_parse.run.sureness import sure_from
-from wsi_parse.slides import Slide
 from wsi_parse.text import RESEARCH_ONLY
 
 
@@ -28,25 +27,6 @@ def pass_provenance(item: PassPlan) -> PassFacts:
         "prompts": [recipe.prompt.name for recipe in item.scale_pass.recipes],
         "sure_from": sure_from(item.scale_pass),
         "words": [recipe.model_prompt or recipe.prompt.name for recipe in item.scale_pass.recipes],
-    }
-
-
-def slide_provenance(slide: Slide) -> SlideFacts:
-    """Describe a slide without path, label, dates and identifiers of its metadata."""
-    info = slide.info
-    size, bounds = info.pixel_size, info.bounds_level0
-    return {
-        "name": info.name,
-        "fingerprint": info.fingerprint,
-        "reader": info.reader,
-        "vendor": info.vendor,
-        "width_px": info.width,
-        "height_px": info.height,
-        "levels": len(info.levels),
-        "mpp_x_um": size.x_um if size else None,
-        "mpp_y_um": size.y_um if size else None,
-        "mpp_source": size.source if size else None,
-        "bounds_level0_px": (bounds.x, bounds.y, bounds.width, bounds.height) if bounds else None,
     }
 
 

@@ -8,16 +8,19 @@ byte for byte.
 
 import math
 from functools import lru_cache
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import sparse
+
+if TYPE_CHECKING:
+    from scipy import sparse
 
 UNIT = 1 << 14
 
 
 @lru_cache(maxsize=512)
-def taps(start: int, stop: int, step: float, length: int, bands: int = 1) -> tuple[int, sparse.csr_array]:
+def taps(start: int, stop: int, step: float, length: int, bands: int = 1) -> "tuple[int, sparse.csr_array]":
     """Return the weights that turn one axis of a level into frame pixels `start` to `stop`.
 
     Parameters
@@ -38,6 +41,9 @@ def taps(start: int, stop: int, step: float, length: int, bands: int = 1) -> tup
     weights : csr_array ((stop - start) * bands, needed * bands), float32
         Integers; each row sums to `UNIT`.
     """
+    # Takes a third of a second to import, and a slide that is only opened needs no weights.
+    from scipy import sparse
+
     index = np.arange(start, stop, dtype=np.float64)
     if step >= 1:
         low, high = index * step, (index + 1) * step
@@ -71,7 +77,7 @@ def touched(start: int, stop: int, step: float) -> tuple[int, int]:
     return math.floor((start - 0.5) / step - 0.5 + _TINY) + 1, math.ceil((stop + 0.5) / step - 0.5 - _TINY)
 
 
-def apply_taps(pixels: NDArray[np.uint8], rows: sparse.csr_array, columns: sparse.csr_array) -> NDArray[np.uint8]:
+def apply_taps(pixels: NDArray[np.uint8], rows: "sparse.csr_array", columns: "sparse.csr_array") -> NDArray[np.uint8]:
     """Resample an RGB array (rows, columns, 3) by the weights of both axes; those of columns are made for 3 bands."""
     height, width, bands = pixels.shape
     tall = _rounded(rows @ pixels.reshape(height, width * bands).astype(np.float32))
