@@ -198,7 +198,10 @@ class TestCommand:
             "--out-json", out[0], "--out-csv", out[1], "--overlay", out[2],
         )  # fmt: skip
         printed = " ".join(result.stdout.split())
-        assert "Changes, by id: 3 kept · 0 reshaped · 1 reclassified · 1 deleted · 1 added" in printed
+        assert (
+            "Of 5 predicted objects, the reviewer kept 3, redrew 0, reclassified 1 and deleted 1, and added 1."
+            in printed
+        )
         assert "Missed 1 · extra 1 · other class 1" in printed
         assert "Stroma → Tumor: 1" in printed
         assert NOTICE in printed
@@ -446,7 +449,7 @@ class TestCorrections:
         )
         result = call("evaluate", "--pred", run)
         assert "The corrections in annotations.edited-2026-11-27-10.geojson are the truth." in result.out
-        assert "3 kept · 0 reshaped · 0 reclassified · 0 deleted · 1 added" in result.out
+        assert "the reviewer kept 3, redrew 0, reclassified 0 and deleted 0, and added 1." in result.out
         (pair,), _ = file_pairs(run, run)
         assert pair.truth[0].name == "annotations.edited-2026-11-27-10.geojson"
         assert [path.name for path in pair.pred] == ["annotations.geojson"]

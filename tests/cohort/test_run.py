@@ -127,6 +127,20 @@ class TestTables:
         for name in ("cohort.csv", "summary.md", "a/run.json"):
             assert str(slides) not in (done / name).read_text()
 
+    def test_the_page_comes_at_the_end_whatever_happened(self, slides: Path, copy: Path) -> None:
+        assert not (copy / "cohort.html").exists(), "export.report is false"
+        (copy / "no.svs").write_bytes(b"no slide")
+        rows = [CohortSlide(id=name, path=slides / f"{name}.svs") for name in "abc"]
+        settings = settings_of("export.report=true")
+        run_cohort(
+            Listing([*rows, CohortSlide(id="no", path=copy / "no.svs")]), copy, settings, choice=Choice(("a", "no"))
+        )
+        page = (copy / "cohort.html").read_text(encoding="utf-8")
+        assert "1 done, 1 failed, 2 open" in page
+        assert 'href="./a/report.html"' in page
+        assert str(slides) not in page
+        assert str(copy) not in page
+
     def test_groups_and_prompts_of_their_own(self, slides: Path, tmp_path: Path) -> None:
         rows = [
             CohortSlide(id="one", path=slides / "a.svs", group="x", prompts=("nuclei",)),

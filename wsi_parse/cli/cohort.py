@@ -179,7 +179,8 @@ def _run(
             typer.echo(outcome.model_dump_json())
     counts = {state: sum(outcome.state == state for outcome in outcomes) for state in ("done", "failed", "open")}
     states = ", ".join(f"{count} {state}" for state, count in counts.items() if count)
-    console.print(f"{states} → {safe(str(out / 'summary.md'))}  ({RESEARCH_ONLY})", highlight=False, soft_wrap=True)
+    written = out / ("cohort.html" if settings.export.report else "summary.md")
+    console.print(f"{states} → {safe(str(written))}  ({RESEARCH_ONLY})", highlight=False, soft_wrap=True)
     chosen = [outcome for outcome in outcomes if not choice.only or outcome.id in choice.only]
     return sum(outcome.state == "failed" for outcome in chosen), sum(bool(outcome.cautions) for outcome in chosen)
 

@@ -109,6 +109,16 @@ def evaluate(
             help="Write the figures as CSV, one row for each class.",
         ),
     ] = None,
+    out_html: Annotated[
+        Path | None,
+        typer.Option(
+            "--out-html",
+            rich_help_panel=OUTPUT,
+            metavar="FILE",
+            help="Write a page that opens in a browser: what the reviewer changed, then the figures. With --overlay, "
+            "the picture is in it.",
+        ),
+    ] = None,
     mpp: Mpp = None,
     as_json: Json = False,
 ) -> None:
@@ -122,8 +132,8 @@ def evaluate(
 
     Examples
     --------
-    wsi-parse evaluate --truth t.geojson --pred p.geojson --overlay d.png
-        Compare what you corrected in QuPath with the result, and draw the differences.
+    wsi-parse evaluate --truth t.geojson --pred p.geojson --overlay d.png --out-html d.html
+        Compare what you corrected in QuPath with the result: a picture of the differences, and a page.
     wsi-parse evaluate --pred wsi-parse-out/slide
         Compare with what you saved over the annotations there, before the slide was run again.
     wsi-parse evaluate --truth corrected --pred wsi-parse-out
@@ -133,7 +143,7 @@ def evaluate(
 
     kind = None if objects is None else objects_of(objects)
     options = EvaluationOptions(mpp, radius, 0.5, kind, roi, roi_class, keep_unsure)
-    outputs = Outputs(out_json, out_csv, overlay)
+    outputs = Outputs(out_json, out_csv, overlay, out_html)
     raise typer.Exit(compare_files(truth, pred, options, outputs, as_json=as_json))
 
 
@@ -161,7 +171,7 @@ def compare_files(
     for kept in outputs.keep_others(pairs):
         typer.echo(f"wsi-parse: {for_terminal(kept)}", err=True)
     evaluations: list[Evaluation] = []
-    pictures: list[Path] = []
+    pictures: list[Path | None] = []
     for pair in pairs:
         picture = outputs.picture_of(pair, several=len(pairs) > 1)
         try:
@@ -173,24 +183,31 @@ def compare_files(
             continue
         _print(evaluation, console)
         evaluations.append(evaluation)
-        pictures += [] if picture is None or evaluation.is_empty() else [picture]
+        pictures.append(None if evaluation.is_empty() else picture)
     if evaluations and all(one.is_empty() for one in evaluations):
         # Scores of nothing would read as perfect.
         evaluations = []
         problems.append(
             "No file has objects to compare, so nothing was compared. Check --objects, --roi and the notes above."
         )
-    written = _write(evaluations, outputs, console, as_json=as_json)
+    written = _write(evaluations, outputs, pictures, console, as_json=as_json)
     for problem in problems[:_MAX_PROBLEMS]:
         typer.echo(f"wsi-parse: {for_terminal(problem)}", err=True)
     if len(problems) > _MAX_PROBLEMS:
         typer.echo(f"wsi-parse: {len(problems) - _MAX_PROBLEMS:,} more files could not be compared.", err=True)
-    files = ", ".join(map(for_terminal, [*written, *pictures] if evaluations else []))
+    files = ", ".join(map(for_terminal, [*written, *filter(None, pictures)] if evaluations else []))
     console.print(f"{f'→ {files}  ' if files else ''}({RESEARCH_ONLY})", highlight=False, markup=False, soft_wrap=True)
     return 1 if problems else 0
 
 
-def _write(evaluations: "list[Evaluation]", outputs: Outputs, console: Console, *, as_json: bool) -> list[Path]:
+def _write(
+    evaluations: "list[Evaluation]",
+    outputs: Outputs,
+    pictures: "list[Path | None]",
+    console: Console,
+    *,
+    as_json: bool,
+) -> list[Path]:
     """Print the sum of several, and write what was asked for; return the files."""
     from wsi_parse.evaluate import summed
     from wsi_parse.evaluate.tables import to_dict, write_csv, write_json
@@ -205,7 +222,11 @@ def _write(evaluations: "list[Evaluation]", outputs: Outputs, console: Console, 
         write_json(evaluations, outputs.json)
     if outputs.csv is not None:
         write_csv(evaluations, outputs.csv)
-    return [path for path in (outputs.json, outputs.csv) if path is not None]
+    if outputs.html is not None:
+        from wsi_parse.report.evaluation_page import write_evaluation_page
+
+        write_evaluation_page(evaluations, outputs.html, pictures)
+    return [path for path in (outputs.json, outputs.csv, outputs.html) if path is not None]
 
 
 def _compared(pair: "FilePair", options: "EvaluationOptions", picture: Path | None) -> "Evaluation":
@@ -227,11 +248,13 @@ def _print(one: "Evaluation", console: Console) -> None:
             console.print(for_terminal(line), highlight=False, markup=False, soft_wrap=True)
         console.print()
         return
+    if one.review is not None:
+        console.print(one.review.sentence, highlight=False, markup=False, soft_wrap=True)
     for table in (_objects(one, console), _outlines(one, console)):
         console.print(table)
     more = len(one.classes) - len(_shown(one))
     rest = [f"{more:,} more classes are in --out-json and --out-csv."] if more else []
-    for line in (*rest, *_confused(one), *_reviewed(one), *one.notes):
+    for line in (*rest, *_confused(one), *one.notes):
         console.print(for_terminal(line), highlight=False, markup=False, soft_wrap=True)
     console.print()
 
@@ -311,14 +334,3 @@ def _confused(one: "Evaluation") -> list[str]:
     lines = [f"Missed {missed:,} · extra {extra:,} · other class {sum(count for count, *_ in other):,}"]
     lines += [f"  {truth} → {pred}: {count:,}" for count, truth, pred in sorted(other, reverse=True)[:_MAX_LINES]]
     return [*lines, *(["  …"] if len(other) > _MAX_LINES else [])]
-
-
-def _reviewed(one: "Evaluation") -> list[str]:
-    if one.review is None:
-        return []
-    counts = one.review.counts()
-    changes = " · ".join(
-        f"{counts[name]:,} {name}" for name in ("kept", "reshaped", "reclassified", "deleted", "added")
-    )
-    both = counts["reshaped_and_reclassified"]
-    return [f"Changes, by id: {changes}{f' ({both:,} reshaped and reclassified)' if both else ''}"]

@@ -18,10 +18,11 @@ class Outputs(NamedTuple):
     json: Path | None = None
     csv: Path | None = None
     overlay: Path | None = None
+    html: Path | None = None
 
     def named(self) -> dict[str, Path]:
         """Return what is written, by the option that names it."""
-        named = zip(("--out-json", "--out-csv", "--overlay"), self, strict=True)
+        named = zip(("--out-json", "--out-csv", "--overlay", "--out-html"), self, strict=True)
         return {option: path for option, path in named if path is not None}
 
     def check(self, inputs: Mapping[str, Path | None]) -> None:
@@ -72,9 +73,8 @@ class Outputs(NamedTuple):
         Our files are known by the notice that they hold.
         """
         pictures = [self.picture_of(pair, several=len(pairs) > 1) for pair in pairs]
-        others = [
-            path for path in (self.json, self.csv, *pictures) if path is not None and exists(path) and not is_ours(path)
-        ]
+        paths = (self.json, self.csv, self.html, *pictures)
+        others = [path for path in paths if path is not None and exists(path) and not is_ours(path)]
         return [f"{path.name} was not written by wsi-parse, and is kept as {keep_aside(path).name}." for path in others]
 
 

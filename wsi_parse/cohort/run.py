@@ -47,7 +47,8 @@ def run_cohort(
     ----------
     listing : Listing
     out : str or Path
-        Receives a folder for each slide, cohort.csv, cohort.parquet and summary.md.
+        Receives a folder for each slide, cohort.csv, cohort.parquet, summary.md and wsi_parse_mqc.json; at the end also
+        cohort.html, unless the setting export.report is false.
     settings : RunSettings
         For all slides; a row may override some.
     listener : Listener, optional
@@ -126,7 +127,7 @@ class _Cohort:
                     cluster.client()
                 self._run_all(rows, cluster)
         finally:
-            self._write()
+            self._write(page=self.settings.export.report)
         if self.table_error:
             raise StoreError(
                 f"The tables cannot be written: {self.table_error.rstrip('.')}.",
@@ -266,10 +267,10 @@ class _Cohort:
         with suppress(OSError, ValueError):
             self.notes.put(row, self.settings, outcome.named(self.settings.slide.name))
 
-    def _write(self) -> None:
+    def _write(self, *, page: bool = False) -> None:
         self.written, self.table_error = time.monotonic(), ""
         try:
-            notes = write_tables(self.outcomes(), self.out)
+            notes = write_tables(self.outcomes(), self.out, page=page)
         except OSError as error:
             named = f"{Path(str(error.filename)).name}: " if error.filename else ""
             self.table_error = f"{named}{error.strerror or error}"

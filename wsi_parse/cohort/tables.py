@@ -1,8 +1,8 @@
-"""The tables of a cohort, one row per slide; each is written atomically."""
+"""The tables of a cohort, one row per slide, and its page; each is written atomically."""
 
 import csv
 import io
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,22 +10,32 @@ import pyarrow as pa
 import pyarrow.parquet
 
 from wsi_parse.cohort.columns import FIRST, LAST, OF_PROMPT, prompt_names
+from wsi_parse.cohort.multiqc import multiqc_json
 from wsi_parse.cohort.outcome import Outcome
 from wsi_parse.cohort.own_files import replace_own
+from wsi_parse.cohort.page import cohort_page
 from wsi_parse.cohort.summary import prompts_of, summary
 from wsi_parse.run.folders import COHORT_FILES
 from wsi_parse.text import RESEARCH_ONLY, for_csv
 
-CSV_TABLE, PARQUET_TABLE, SUMMARY = COHORT_FILES
+CSV_TABLE, PARQUET_TABLE, SUMMARY, MULTIQC, PAGE = COHORT_FILES
 _MARKS = Path(".cohort") / "tables"
 # What of an outcome is not a column of its own.
-_NO_COLUMNS = {"counts", "per_mm2", "unsure", "limitations", "cautions", "extra"}
+_NO_COLUMNS = {"counts", "per_mm2", "unsure", "stain", "limitations", "cautions", "extra"}
 
 
-def write_tables(outcomes: Sequence[Outcome], out: Path) -> list[str]:
-    """Write cohort.csv, cohort.parquet and summary.md; one that a person changed is kept aside.
+def write_tables(outcomes: Sequence[Outcome], out: Path, *, page: bool = False) -> list[str]:
+    """Write cohort.csv, cohort.parquet, summary.md and wsi_parse_mqc.json; one that a person changed is kept aside.
 
-    Text from outside is escaped in cohort.csv and in summary.md; cohort.parquet holds it as it is.
+    Text from outside is escaped in all but cohort.parquet, which holds it as it is.
+
+    Parameters
+    ----------
+    outcomes : sequence of Outcome
+    out : Path
+        The folder of the cohort.
+    page : bool
+        Whether cohort.html is written, too: it takes longer, as each overlay is opened once.
 
     Returns
     -------
@@ -38,11 +48,18 @@ def write_tables(outcomes: Sequence[Outcome], out: Path) -> list[str]:
         One of them cannot be written; the others are.
     """
     table = table_of(outcomes)
-    contents = {CSV_TABLE: _as_csv(table), PARQUET_TABLE: _as_parquet(table), SUMMARY: summary(outcomes).encode()}
+    contents: dict[str, Callable[[], bytes]] = {
+        CSV_TABLE: lambda: _as_csv(table),
+        PARQUET_TABLE: lambda: _as_parquet(table),
+        SUMMARY: lambda: summary(outcomes).encode(),
+        MULTIQC: lambda: multiqc_json(outcomes),
+    }
+    if page:
+        contents[PAGE] = lambda: cohort_page(outcomes, out).encode()
     notes, failure = [], None
     for name, content in contents.items():
         try:
-            notes.append(replace_own(out / name, content, out / _MARKS))
+            notes.append(replace_own(out / name, content(), out / _MARKS))
         except OSError as error:
             failure = failure or error
     if failure is not None:

@@ -52,6 +52,22 @@ class Review:
         both = {item["id"] for item in self.reshaped} & {item["id"] for item in self.reclassified}
         return {**{name: len(getattr(self, name)) for name in names}, "reshaped_and_reclassified": len(both)}
 
+    @property
+    def sentence(self) -> str:
+        """What the reviewer did, in a sentence.
+
+        >>> Review(["a", "b"], [{"id": "c"}], [{"id": "c"}], ["d"], [None]).sentence
+        'Of 4 predicted objects, the reviewer kept 2, redrew 1, reclassified 1 and deleted 1 (1 redrawn and
+        reclassified), and added 1.'
+        """
+        counts = self.counts()
+        kept, redrawn, reclassified, deleted, added, both = counts.values()
+        total = kept + redrawn + reclassified - both + deleted
+        changed = f"kept {kept:,}, redrew {redrawn:,}, reclassified {reclassified:,} and deleted {deleted:,}"
+        twice = f" ({both:,} redrawn and reclassified)" if both else ""
+        noun = "object" if total == 1 else "objects"
+        return f"Of {total:,} predicted {noun}, the reviewer {changed}{twice}, and added {added:,}."
+
     def to_dict(self) -> dict[str, Any]:
         """Return counts, changes of class, and all ids."""
         changes = Counter((item["before"], item["after"]) for item in self.reclassified)

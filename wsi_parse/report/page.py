@@ -118,6 +118,7 @@ class Report:
         groups = field_groups(self._slide, lattice, self._source, seed, quality=quality)
         offset = offset_level0(manifest)
         return render(
+            "report.html.j2",
             css=css,
             manifest=manifest,
             prompts=prompts,

@@ -1,53 +1,73 @@
-"""Rendering: the template of the page, filled in; all text is escaped, whoever wrote it."""
+"""Rendering: the template of a page, filled in; all text is escaped, whoever wrote it."""
 
 import json
 from base64 import b64encode
 from collections.abc import Mapping
 from functools import cache
-from importlib.resources import files
+from hashlib import sha256
 from typing import TYPE_CHECKING, Any
 from uuid import UUID, uuid5
 
+from wsi_parse._version import __version__
 from wsi_parse.pictures.page_layout import bar_um
 from wsi_parse.report.fields import Field, FieldGroup
 from wsi_parse.report.numbers import short
 from wsi_parse.text import RESEARCH_ONLY, for_terminal
 
 if TYPE_CHECKING:
-    from jinja2 import Template
+    from jinja2 import Environment
 
+#: The package with the base template.
+REPORT = "wsi_parse.report"
 _FIELD_IDS = UUID("0b6f3c1e-5f4e-5c1b-9d0a-2f6a8f1c7e21")
 
 
-def render(**context: Any) -> str:  # noqa: ANN401 - whatever the template shows
-    """Fill in the template.
+def render(template: str, package: str = REPORT, script: str = "", **context: Any) -> str:  # noqa: ANN401 - what it shows
+    """Fill in a template.
 
     What would control a terminal (line breaks, changes of direction) is shown as an escape, and then all is escaped for
     HTML; only what this package drew (SVG) is put in as it is.
+
+    Parameters
+    ----------
+    template : str
+        Its file in the folder `templates` of a package.
+    package : str
+        Whose template it is; the base template and the style are those of this package.
+    script : str
+        Of the page. No other one is run, because the page names its hash.
+    **context
+        What the template shows.
     """
-    return _template().render(notice=RESEARCH_ONLY, style=_read("report.css"), **context)
+    script_sha256 = b64encode(sha256(script.encode()).digest()).decode() if script else ""
+    return (
+        _environment(package)
+        .get_template(template)
+        .render(notice=RESEARCH_ONLY, version=__version__, script=script, script_sha256=script_sha256, **context)
+    )
 
 
 @cache
-def _template() -> "Template":
-    from jinja2 import Environment, StrictUndefined
+def _environment(package: str) -> "Environment":
+    from jinja2 import ChoiceLoader, Environment, PackageLoader, StrictUndefined
     from markupsafe import Markup
 
     def shown(value: object) -> object:
         return value if isinstance(value, Markup) else for_terminal(value)
 
     environment = Environment(
-        autoescape=True, finalize=shown, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+        autoescape=True,
+        finalize=shown,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        loader=ChoiceLoader([PackageLoader(name) for name in dict.fromkeys((package, REPORT))]),
     )
     environment.filters["drawn"] = Markup
     environment.filters["short"] = short
     environment.filters["lines"] = lambda text: Markup("\n").join(for_terminal(line) for line in text.split("\n"))
     environment.filters["paragraphs"] = lambda text: [part.replace("\n", " ") for part in text.split("\n\n") if part]
-    return environment.from_string(_read("report.html.j2"))
-
-
-def _read(name: str) -> str:
-    return (files("wsi_parse.report") / "templates" / name).read_text(encoding="utf-8")
+    return environment
 
 
 def scale_bar(width_um: float) -> dict[str, Any]:

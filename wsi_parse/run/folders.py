@@ -13,7 +13,7 @@ from wsi_parse.gates import shown
 from wsi_parse.slides.dicom_series import is_dicom
 
 #: Files that a cohort writes beside the folders of its slides.
-COHORT_FILES = ("cohort.csv", "cohort.parquet", "summary.md")
+COHORT_FILES = ("cohort.csv", "cohort.parquet", "summary.md", "wsi_parse_mqc.json", "cohort.html")
 #: Bytes of the longest name of a folder: temporary names, which are longer, still fit into 255.
 MAX_NAME_BYTES = 120
 _MAX_STEM_BYTES = 100

@@ -246,7 +246,10 @@ class ExportSettings(Section):
         500_000, ge=1, le=100_000_000, description="Annotations with more objects are also written in several parts."
     )
     overlay_px: int = Field(2048, ge=0, le=8192, description="Longer side of overlay.png in pixels; 0: no picture.")
-    report: bool = Field(True, description="true: write report.html, a page that shows and explains the result.")
+    report: bool = Field(
+        True,
+        description="true: write report.html, a page that shows and explains the result, and cohort.html of a cohort.",
+    )
     keep: _Kept = Field(
         (),
         description="What is kept after a run: predictions (the maps of the model), so that another threshold or size "

@@ -1,0 +1,134 @@
+"""Distributions of a cohort: for each measure the slides of each group, as a table and as a drawing to save."""
+
+from base64 import b64encode
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from wsi_parse.cohort.measures import Measure
+from wsi_parse.cohort.outcome import Outcome
+from wsi_parse.report.numbers import short
+from wsi_parse.report.svg import BAR, INK, LINE, MARK, PALE, as_svg, drawing, for_file, for_page, plain_axes
+from wsi_parse.text import for_terminal
+
+#: Groups that are shown: those with most slides.
+MAX_GROUPS = 24
+_WIDTH_IN, _ROW_IN, _EDGE_IN = 6.4, 0.36, 0.62
+_LABEL_PART = 0.24
+_MAX_LABEL = 22
+# Points are spread over this part of their row, always in the same way.
+_SPREAD = 0.3
+_GOLDEN = 0.6180339887
+# Slides farther from the box than so many times its width lie beyond the axis.
+_FAR = 4.0
+
+
+@dataclass(frozen=True)
+class GroupRow:
+    """A measure in one group, each slide once.
+
+    Parameters
+    ----------
+    name : str
+    values : list of float
+    """
+
+    name: str
+    values: list[float]
+
+    def quantile(self, part: float) -> float:
+        """Return the value below which a part of the slides lies."""
+        return float(np.quantile(self.values, part))
+
+
+@dataclass(frozen=True)
+class GroupedMeasure:
+    """A measure, ready for the page.
+
+    Parameters
+    ----------
+    measure : Measure
+    rows : list of GroupRow
+    svg : str
+        An element of the page.
+    file : str
+        The drawing as an SVG file, base64.
+    """
+
+    measure: Measure
+    rows: list[GroupRow]
+    svg: str
+    file: str
+
+
+def group_name(outcome: Outcome) -> str:
+    """Return the name of the group of a slide."""
+    return outcome.group or "(none)"
+
+
+def grouped_measures(outcomes: Sequence[Outcome], measures: Sequence[Measure]) -> list[GroupedMeasure]:
+    """Divide the measures that are plotted by group, and draw them."""
+    done = [outcome for outcome in outcomes if outcome.state == "done"]
+    names = [group_name(outcome) for outcome in done]
+    shown = sorted(sorted(set(names), key=lambda name: (-names.count(name), name))[:MAX_GROUPS])
+    found = []
+    for number, measure in enumerate(one for one in measures if one.is_plotted):
+        rows = [GroupRow(name, _values(outcomes, measure, name)) for name in shown] if len(set(names)) > 1 else []
+        rows.append(GroupRow("all slides", [*measure.values.values()]))
+        rows = [row for row in rows if row.values]
+        svg = _drawn(measure, rows)
+        found.append(GroupedMeasure(measure, rows, for_page(svg, f"d{number}"), _encoded(for_file(svg))))
+    return found
+
+
+def _values(outcomes: Sequence[Outcome], measure: Measure, name: str) -> list[float]:
+    return [value for index, value in measure.values.items() if group_name(outcomes[index]) == name]
+
+
+def _encoded(text: str) -> str:
+    return b64encode(text.encode()).decode()
+
+
+def _drawn(measure: Measure, rows: Sequence[GroupRow]) -> str:
+    """Draw a row for each group, from the top: its slides as points, median and interquartile range as a box."""
+    from matplotlib.figure import Figure
+    from matplotlib.ticker import MaxNLocator
+
+    high = _end_of_axis(rows)
+    height_in = len(rows) * _ROW_IN + _EDGE_IN
+    with drawing():
+        figure = Figure((_WIDTH_IN, height_in))
+        bottom = (_EDGE_IN - 0.08) / height_in
+        axes = plain_axes(figure, (_LABEL_PART, bottom, 0.97 - _LABEL_PART, 1 - bottom - 0.08 / height_in))
+        for number, row in enumerate(rows):
+            spread = ((np.arange(len(row.values)) * _GOLDEN) % 1 - 0.5) * 2 * _SPREAD
+            axes.plot(
+                row.values, number + spread, "o", color=BAR, markersize=3, alpha=0.75, markeredgewidth=0, zorder=2
+            )
+            if len(row.values) > 2:
+                left, right = row.quantile(0.25), row.quantile(0.75)
+                axes.barh(number, right - left, 0.72, left, color=PALE, linewidth=0, zorder=1)
+            axes.plot([row.quantile(0.5)] * 2, [number - 0.4, number + 0.4], color=MARK, linewidth=2, zorder=3)
+        axes.set_ylim(len(rows) - 0.5, -0.5)
+        axes.set_xlim(0, high)
+        axes.set_yticks(range(len(rows)), [_label(row.name) for row in rows], color=INK)
+        axes.tick_params(axis="y", length=0)
+        axes.xaxis.set_major_locator(MaxNLocator(5))
+        axes.xaxis.set_major_formatter(lambda value, _: f"{100 * value:.3g} %" if measure.is_share else short(value))
+        axes.set_xlabel(for_terminal(measure.title), color=INK)
+        axes.grid(axis="x", color=LINE, linewidth=0.6, zorder=0)
+        return as_svg(figure)
+
+
+def _end_of_axis(rows: Sequence[GroupRow]) -> float:
+    """Return where the axis ends: so that one slide far away does not press all others together."""
+    most = max(max(row.values) for row in rows) * 1.04
+    usual = max(row.quantile(0.75) + _FAR * (row.quantile(0.75) - row.quantile(0.25)) for row in rows)
+    medians = max(row.quantile(0.5) for row in rows) * 1.5
+    return max(min(most, max(usual, medians)), 1e-6)
+
+
+def _label(name: str) -> str:
+    shown = for_terminal(name)
+    return shown if len(shown) <= _MAX_LABEL else f"{shown[: _MAX_LABEL - 1]}…"
