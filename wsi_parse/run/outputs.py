@@ -105,7 +105,8 @@ def write_outputs(
         exporters = [stack.enter_context(OpenedExporter(name, folder, context, settings)) for name in settings.formats]
         pictures = []
         if settings.overlay_px:
-            pictures.append(Overlay(folder / OVERLAY_NAME, slide, tissue, source, settings.overlay_px))
+            path, model = folder / OVERLAY_NAME, str(context.provenance.get("model", {}).get("name", ""))
+            pictures.append(Overlay(path, slide, tissue, source, settings.overlay_px, model=model))
         report = Report(slide, tissue, source) if settings.report else None
         subscribers: list[OpenedExporter | Overlay | Report] = [*exporters, *pictures, *filter(None, [report])]
         for batch in source.batches():
