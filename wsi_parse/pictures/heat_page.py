@@ -120,7 +120,7 @@ def _draw_scale(
     x, y = corner
     draw_text(draw, (x, y + 1.2 * size_px), shortened(plain(panel.title), width, size_px), TEXT, size_px)
     if panel.picture is None:
-        draw_text(draw, (x, y + 2.6 * size_px), "nothing was found", QUIET, size_px)
+        draw_text(draw, (x, y + 2.6 * size_px), "no map: no objects, or too little tissue", QUIET, size_px)
         return
     length = min(width, 24 * size_px)
     bar = Image.fromarray(colours[None]).resize((length, round(0.6 * size_px)), Image.Resampling.BILINEAR)

@@ -111,12 +111,12 @@ def write_outputs(
         report = Report(slide, tissue, source) if settings.report else None
         fields = None
         if settings.heat_map or settings.least_certain:
-            fields = FieldOutputs(slide, tissue, source.classes, settings, report and report.lattice)
-        subscribers: list[OpenedExporter | Overlay | Report | FieldOutputs] = [
-            *exporters,
-            *pictures,
-            *filter(None, [report, fields]),
-        ]
+            # The page fills its lattice with the same objects.
+            lattice = report.lattice if report is not None else None
+            fields = FieldOutputs(slide, tissue, source.classes, settings, lattice)
+        subscribers: list[OpenedExporter | Overlay | Report | FieldOutputs] = [*exporters, *pictures]
+        subscribers += [] if report is None else [report]
+        subscribers += [] if fields is None else [fields]
         for batch in source.batches():
             counts += np.bincount(batch.class_index, minlength=len(counts))
             areas.write(batch)
