@@ -1,6 +1,7 @@
 """Pictures: position, size, texts, the same bytes each time; also if nothing was found."""
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ from wsi_parse.objects.class_table import ClassTable
 from wsi_parse.pictures import page_layout
 from wsi_parse.pictures.density import Density
 from wsi_parse.pictures.overlay import Overlay, draw_preview
-from wsi_parse.pictures.page_layout import bar_um, draw_text
+from wsi_parse.pictures.page_layout import bar_um, draw_text, text_px
 from wsi_parse.pictures.view import Canvas, View
 from wsi_parse.prompts import Prompt
 from wsi_parse.slides.slide import Slide, SlideOptions
@@ -118,6 +119,60 @@ def test_overlay_has_counts_areas_and_scale_bars(tmp_path: Path, words: list[str
     assert any(text.startswith("tissue 2.") and text.endswith(" mm²") for text in words)
     assert {"500 µm", "50 µm"} <= set(words)
     assert [path.name for path in tmp_path.iterdir()] == ["o.png"]
+
+
+def test_heading_and_legend_tell_what_was_looked_for_and_what_is_sure(tmp_path: Path, words: list[str]) -> None:
+    slide = slide_of(2000, 1500)
+    unsure = replace(discs([(500, 500), (700, 700)]), class_index=np.ones(2, np.int16))
+    source = Given([discs([(300, 300)]), unsure], BOTH)
+    overlay = Overlay(tmp_path / "o.png", slide, tissue_of(slide), source, 800, model="mini")
+    for batch in source.batches():
+        overlay.write(batch)
+    overlay.finish()
+    assert {slide.name, "prompts: nuclei, glands", "model: mini"} <= set(words)
+    assert any(text.startswith("Nucleus 3 (") and text.endswith("/mm²): 1 sure") for text in words)
+    assert "2 unsure (Nucleus)" in words
+    assert any(text.startswith("Gland 0 (") and text.endswith("/mm²)") for text in words)
+
+
+def test_a_region_of_interest_fills_the_picture_and_what_is_outside_is_pale(tmp_path: Path, words: list[str]) -> None:
+    slide = slide_of(4000, 3000)
+    tissue = replace(tissue_of(slide), region=shapely.Point(2000, 1500).buffer(600))
+    view = View.of_slide(slide, 1000, tissue.region)
+    assert view.box_level0.contains(Box(1400, 900, 1200, 1200))
+    assert max(view.box_level0.width, view.box_level0.height) < 1400
+    draw(tmp_path / "o.png", slide, tissue, [discs([(2000, 1500)])], CLASSES, 1000)
+    assert "searched region" in words
+    with Image.open(tmp_path / "o.png") as page:
+        grey = np.asarray(page.convert("L")).astype(int)
+    # Below the heading: the corner of the picture lies outside of the circle, and the middle inside.
+    assert grey[90, 40] > grey[400, 400] + 5
+
+
+@pytest.mark.parametrize("region", [shapely.Point(5000, 5000).buffer(9), shapely.Polygon(), shapely.box(0, 0, 4, 4)])
+def test_a_region_that_is_small_empty_or_outside_still_gives_a_picture(region: Any) -> None:
+    slide = slide_of(2000, 1500)
+    view = View.of_slide(slide, 800, region)
+    assert min(view.box.width, view.box.height) >= 300
+    assert view.frame.box.contains(view.box)
+
+
+def test_outlines_on_magenta_tissue_have_a_light_seam(tmp_path: Path) -> None:
+    pixels = np.full((400, 400, 3), (180, 40, 130), np.uint8)
+    slide = Slide(ArrayReader(pixels, (0.5, 0.5), None), pixels, SlideOptions())
+    draw(tmp_path / "o.png", slide, tissue_of(slide, found=False), [discs([(200, 200)], 60)], CLASSES, 400)
+    with Image.open(tmp_path / "o.png") as page:
+        # From the left of the picture to the middle of the disc, at its height.
+        line = np.asarray(page.convert("L")).astype(int)[page.height // 2 - 8, 40:200]
+    ground, edge = line[0], int(np.argmax(line))
+    assert (line[:80] == ground).all()
+    assert line[edge] > ground + 30
+    assert line[edge : edge + 8].min() < ground - 10, "the line itself is beside the seam"
+
+
+@pytest.mark.parametrize("size", [(2048, 2048), (8192, 1000), (2900, 2048), (1366, 700), (900, 2048)])
+def test_text_is_readable_where_the_page_is_fitted_to_a_laptop(size: tuple[int, int]) -> None:
+    assert text_px(*size) * min(1.0, 1366 / size[0]) >= 13
 
 
 def test_bytes_are_the_same_each_time_however_batched(tmp_path: Path) -> None:

@@ -36,6 +36,7 @@ OUTPUTS = {
     "another format": ('export.formats=["geojson","parquet","ome-zarr"]',),
     "another class colour": ("export.classes={nuclei: {colour: [1, 2, 3]}}",),
     "another class name": ("export.classes={nuclei: {name: Kern}}",),
+    "heat maps and places": ("export.heat_map=true", "export.least_certain=20"),
     "no overlay": ("export.overlay_px=0",),
     "another frame": ("export.frame=level0",),
     "another name": ("slide.name=case 7",),

@@ -14,6 +14,7 @@ from rich.table import Table
 from wsi_parse.cli.evaluation_outputs import Outputs
 from wsi_parse.cli.help import OBJECTS, OUTPUT, SLIDE
 from wsi_parse.cli.options import Json, Mpp, Roi
+from wsi_parse.cli.slide_of_pair import check_slide, ground_of
 from wsi_parse.errors import WsiParseError
 from wsi_parse.text import RESEARCH_ONLY, for_terminal
 
@@ -94,6 +95,15 @@ def evaluate(
             "--overlay", rich_help_panel=OUTPUT, metavar="FILE", help="Draw the differences as a PNG picture."
         ),
     ] = None,
+    slide: Annotated[
+        Path | None,
+        typer.Option(
+            "--slide",
+            rich_help_panel=OUTPUT,
+            metavar="PATH",
+            help="The slide, or a folder of slides: the picture is drawn on its tissue.",
+        ),
+    ] = None,
     out_json: Annotated[
         Path | None,
         typer.Option(
@@ -144,11 +154,17 @@ def evaluate(
     kind = None if objects is None else objects_of(objects)
     options = EvaluationOptions(mpp, radius, 0.5, kind, roi, roi_class, keep_unsure)
     outputs = Outputs(out_json, out_csv, overlay, out_html)
-    raise typer.Exit(compare_files(truth, pred, options, outputs, as_json=as_json))
+    raise typer.Exit(compare_files(truth, pred, options, outputs, slide, as_json=as_json))
 
 
 def compare_files(
-    truth: Path | None, pred: Path, options: "EvaluationOptions", outputs: Outputs, *, as_json: bool = False
+    truth: Path | None,
+    pred: Path,
+    options: "EvaluationOptions",
+    outputs: Outputs,
+    slide: Path | None = None,
+    *,
+    as_json: bool = False,
 ) -> int:
     """Compare files; one that has no partner or cannot be read does not stop the others.
 
@@ -164,9 +180,10 @@ def compare_files(
     """
     from wsi_parse.evaluate.inputs import file_pairs
 
-    outputs.check({"--truth": truth, "--pred": pred, "--roi": options.roi})
+    outputs.check({"--truth": truth, "--pred": pred, "--roi": options.roi, "--slide": slide})
     console = Console(quiet=as_json)
     pairs, problems = file_pairs(truth, pred)
+    check_slide(slide, outputs, several=len(pairs) > 1)
     outputs.check_files(pairs, options.roi)
     for kept in outputs.keep_others(pairs):
         typer.echo(f"wsi-parse: {for_terminal(kept)}", err=True)
@@ -175,7 +192,7 @@ def compare_files(
     for pair in pairs:
         picture = outputs.picture_of(pair, several=len(pairs) > 1)
         try:
-            evaluation = _compared(pair, options, picture)
+            evaluation = _compared(pair, options, picture, slide)
         except WsiParseError as error:
             if len(pairs) == 1:
                 raise
@@ -229,15 +246,17 @@ def _write(
     return [path for path in (outputs.json, outputs.csv, outputs.html) if path is not None]
 
 
-def _compared(pair: "FilePair", options: "EvaluationOptions", picture: Path | None) -> "Evaluation":
+def _compared(pair: "FilePair", options: "EvaluationOptions", picture: Path | None, slide: Path | None) -> "Evaluation":
     from wsi_parse.evaluate import compare
     from wsi_parse.pictures.differences import draw_disagreements
 
-    comparison = compare(*pair.read(), options, pair.name)
+    truth, pred = pair.read()
+    comparison = compare(truth, pred, options, pair.name)
     comparison = replace(comparison, notes=(*pair.notes, *comparison.notes))
     evaluation = comparison.evaluation()
     if picture is not None and not evaluation.is_empty():
-        draw_disagreements(comparison, picture)
+        with ground_of(slide, pair.name, truth, pred, options.mpp) as ground:
+            draw_disagreements(comparison, picture, ground)
     return evaluation
 
 

@@ -30,13 +30,13 @@ class Density:
     ----------
     view : View
     classes : ClassTable
-        Sure and unsure objects of a prompt count together.
+        Sure and unsure objects of a prompt count together; unsure ones have the paler colour of their class.
     """
 
     def __init__(self, view: View, classes: ClassTable) -> None:
         self._view = view
         self._classes = classes
-        self._colours = [prompt.colour for prompt in classes.prompts]
+        self._colours = [row.colour for row in classes.rows]
         self.step_px = max(1, math.ceil(max(view.box.width, view.box.height) / _MAX_LATTICE_SIDE))
         self._shape = (-(-view.box.height // self.step_px), -(-view.box.width // self.step_px))
         self.count = np.zeros((len(classes.prompts), *self._shape), np.int32)
@@ -52,23 +52,20 @@ class Density:
         cells_large = TYPICAL_CELL_UM / frame.mpp_x >= _MIN_OUTLINED_PX
         is_cell, prompt_number = (of[batch.class_index] for of in (self._classes.is_cell, self._classes.prompt_number))
         large: NDArray[np.bool_] = np.where(is_cell, cells_large, area_px >= _MIN_OUTLINED_PX**2)
-        for prompt in np.unique(prompt_number).tolist():
-            mine = prompt_number == prompt
-            np.add.at(self.count[prompt].ravel(), index[mine], 1)
-            small = mine & ~large
-            if small.any():
-                cover = self._cover.setdefault(prompt, np.zeros(self._shape[0] * self._shape[1], np.float32))
-                np.add.at(cover, index[small], area_px[small])
+        np.add.at(self.count.reshape(len(self.count), -1), (prompt_number, index), 1)
+        small = ~large
+        for row_number in np.unique(batch.class_index[small]).tolist():
+            mine = small & (batch.class_index == row_number)
+            cover = self._cover.setdefault(row_number, np.zeros(self._shape, np.float32))
+            np.add.at(cover.ravel(), index[mine], area_px[mine])
         return large
 
     def tint(self, picture: Image.Image) -> Image.Image:
-        """Return the picture with the small objects as a soft colour, stronger where they are denser."""
+        """Return the picture with the small objects as a soft colour, stronger where they are denser; call it once."""
         if not self._cover:
             return picture
         blur = _BLUR_PX / self.step_px
-        covers = {
-            index: ndimage.gaussian_filter(cover.reshape(self._shape), blur) for index, cover in self._cover.items()
-        }
+        covers = {number: self._blurred(number, blur) for number in sorted(self._cover)}
         total = sum(covers.values(), np.zeros(self._shape, np.float32))
         densest = np.percentile(total[total > total.max() / 1000], 95)
         layer = np.empty((*self._shape, 4), np.uint8)
@@ -82,6 +79,12 @@ class Density:
         size = (self._shape[1] * self.step_px, self._shape[0] * self.step_px)
         tint = Image.fromarray(layer).resize(size, Image.Resampling.BILINEAR).crop((0, 0, *picture.size))
         return Image.alpha_composite(picture.convert("RGBA"), tint).convert("RGB")
+
+    def _blurred(self, number: int, blur: float) -> NDArray[np.float32]:
+        # In place, because there may be many classes and large pictures.
+        cover = self._cover[number]
+        ndimage.gaussian_filter(cover, blur, output=cover)
+        return cover
 
     def busiest(self, width_px: float, height_px: float) -> NDArray[np.float64] | None:
         """Find the middle, in level-0 pixels, of the fullest field of a size; None if nothing was found.

@@ -12,7 +12,8 @@ from scipy.ndimage import uniform_filter
 
 from wsi_parse.evaluate.evaluation import Comparison
 from wsi_parse.geometry import Box, Frame
-from wsi_parse.pictures.page_layout import Entry, assemble, draw_bar, inset_frame, save, text_px
+from wsi_parse.pictures.ground import SlideGround
+from wsi_parse.pictures.page_layout import Entry, assemble, draw_bar, heading_of, inset_frame, save, text_px
 from wsi_parse.pictures.view import Canvas, View
 from wsi_parse.prompts import Rgb
 
@@ -33,6 +34,8 @@ _COLOURS: dict[str, Rgb] = {
 }
 # Weight of a disagreement in the tint, relative to an agreement.
 _DISAGREEMENT_WEIGHT = 3.0
+# On tissue, which is seen through the tint, and on which outlines have a seam.
+_TINT, _HALO = 0.75, 170
 
 
 @dataclass(frozen=True)
@@ -48,7 +51,7 @@ class _Group:
         return self.truth if len(self.truth) else self.pred
 
 
-def draw_disagreements(comparison: Comparison, path: Path) -> None:
+def draw_disagreements(comparison: Comparison, path: Path, ground: SlideGround | None = None) -> None:
     """Draw the objects of two files, coloured by how they agree.
 
     Parameters
@@ -56,35 +59,42 @@ def draw_disagreements(comparison: Comparison, path: Path) -> None:
     comparison : Comparison
     path : Path
         A PNG, written atomically.
+    ground : SlideGround, optional
+        The slide, on which it is drawn; None: on white.
 
     Notes
     -----
     "missed" is in the truth only, "extra" in the prediction only; "reshaped" are objects that a reviewer redrew and
-    that still match. No pixels of a slide are needed. Small objects are drawn as a tint, in which disagreements are
-    three times as strong.
+    that still match. Small objects are drawn as a tint, in which disagreements are three times as strong.
     """
     groups = _groups(comparison)
     view = _view(comparison, groups)
     field = _close_up_field(view, groups)
-    canvas, picture = Canvas(view), _tinted(view, groups)
+    canvas, picture = Canvas(view), _tinted(view, groups, _ground(view, ground), 1.0 if ground is None else _TINT)
+    halo = 0 if ground is None else _HALO
     for name, group in groups.items():
-        _draw(canvas, view, name, group, width_px=1.0, least_px=_OUTLINED_PX)
+        _draw(canvas, view, name, group, width_px=1.5 if halo else 1.0, least_px=_OUTLINED_PX, halo=halo)
     region = comparison.compared.region
     if region is not None:
         canvas.shapes(shapely.get_parts(region), _REGION, fill=0, width_px=2.0)
     known = comparison.compared.scale_um is not None
     picture = canvas.over(picture)
-    size_px = text_px(view.box.width + (field.box.width if field else 0))
+    size_px = text_px(view.box.width + (field.box.width if field else 0), view.box.height)
     if known:
         draw_bar(picture, view.frame.mpp_x, size_px)
     pictures = [picture]
     if field is not None:
-        pictures.append(_close_up(field, groups, size_px, known=known))
+        pictures.append(_close_up(field, groups, size_px, _ground(field, ground), halo=halo, known=known))
         inset_frame(picture, view.box_of(field), _REGION)
     entries = [Entry(f"{name} {len(group.shown):,}", _COLOURS[name]) for name, group in groups.items()]
     if field is not None:
         entries.append(Entry("close-up (thin lines: prediction)", _REGION, filled=False))
-    save(assemble(pictures, entries)[0], path)
+    name = comparison.name if ground is None else ground.slide.name
+    save(assemble(pictures, entries, heading_of(name) if name else ())[0], path)
+
+
+def _ground(view: View, ground: SlideGround | None) -> Image.Image:
+    return Image.new("RGB", (view.box.width, view.box.height), _BACK) if ground is None else ground.picture(view)
 
 
 def _groups(comparison: Comparison) -> dict[str, _Group]:
@@ -158,7 +168,7 @@ def _close_up_field(view: View, groups: dict[str, _Group]) -> View | None:
     return View(Frame(max(1, x + width), max(1, y + height), mpp_x, mpp_y, scale, scale), Box(x, y, width, height))
 
 
-def _tinted(view: View, groups: dict[str, _Group]) -> Image.Image:
+def _tinted(view: View, groups: dict[str, _Group], ground: Image.Image, opacity: float) -> Image.Image:
     """Paint objects that are too small for outlines; each pixel takes the mean colour of the objects there."""
     height, width = view.box.height, view.box.width
     colour, weight = np.zeros((height, width, 3), np.float32), np.zeros((height, width), np.float32)
@@ -174,22 +184,24 @@ def _tinted(view: View, groups: dict[str, _Group]) -> Image.Image:
         )
         colour += here[..., None] * np.array(_COLOURS[name], np.float32)
         weight += here
-    cover = np.clip(weight, 0, 1)[..., None]
+    cover = opacity * np.clip(weight, 0, 1)[..., None]
     mean = colour / np.maximum(weight, 1e-6)[..., None]
-    return Image.fromarray((mean * cover + np.array(_BACK, np.float32) * (1 - cover)).astype(np.uint8))
+    return Image.fromarray((mean * cover + np.asarray(ground, np.float32) * (1 - cover)).astype(np.uint8))
 
 
-def _close_up(field: View, groups: dict[str, _Group], size_px: int, *, known: bool) -> Image.Image:
+def _close_up(
+    field: View, groups: dict[str, _Group], size_px: int, ground: Image.Image, *, halo: int, known: bool
+) -> Image.Image:
     canvas = Canvas(field)
     for name, group in groups.items():
-        _draw(canvas, field, name, group, width_px=2.5, least_px=0)
-    picture = canvas.over(Image.new("RGB", (field.box.width, field.box.height), _BACK))
+        _draw(canvas, field, name, group, width_px=2.5, least_px=0, halo=halo)
+    picture = canvas.over(ground)
     if known:
         draw_bar(picture, field.frame.mpp_x, size_px)
     return picture
 
 
-def _draw(canvas: Canvas, view: View, name: str, group: _Group, *, width_px: float, least_px: float) -> None:
+def _draw(canvas: Canvas, view: View, name: str, group: _Group, *, width_px: float, least_px: float, halo: int) -> None:
     whole = name in ("missed", "extra")
     for shapes, width, fill in (
         (group.truth, width_px, 45),
@@ -197,7 +209,7 @@ def _draw(canvas: Canvas, view: View, name: str, group: _Group, *, width_px: flo
     ):
         visible = shapes[_side_px(shapes, view) >= least_px]
         visible = visible[view.shows(visible)]
-        canvas.shapes(visible, _COLOURS[name], fill=fill, width_px=width)
+        canvas.shapes(visible, _COLOURS[name], fill=fill, width_px=width, halo=halo)
 
 
 def _side_px(shapes: NDArray[np.object_], view: View) -> NDArray[np.float64]:

@@ -15,17 +15,30 @@ from wsi_parse.objects.batch import ObjectBatch, ObjectSource
 from wsi_parse.objects.class_table import ClassTable
 from wsi_parse.objects.regions import polygons_of_mask
 from wsi_parse.pictures.density import Density
-from wsi_parse.pictures.page_layout import Entry, assemble, desaturate, draw_bar, inset_frame, save, text_px
+from wsi_parse.pictures.page_layout import (
+    PAPER,
+    Entry,
+    assemble,
+    desaturate,
+    draw_bar,
+    heading_of,
+    inset_frame,
+    save,
+    text_px,
+)
 from wsi_parse.pictures.view import Canvas, View
 from wsi_parse.prompts import Rgb
 from wsi_parse.slides.slide import Slide
 from wsi_parse.tissue.mask import TissueMask
 
 TISSUE_COLOUR: Rgb = (70, 110, 120)
+REGION_COLOUR: Rgb = (60, 65, 72)
 _FIELD_UM = 250.0
 _INSET_COLOUR: Rgb = (25, 28, 33)
 _PREVIEW_PX = 2048
 _SEAM_PX = 4
+# What is pale reaches so far outside of the picture, in level-0 pixels, that its edge is not seen.
+_OUTSIDE_PX = 64
 
 
 class Overlay:
@@ -41,45 +54,60 @@ class Overlay:
         Whose batches are written. When all of them were, the objects of the field are read from it again.
     longer_side_px : int
         Longer side of the picture of the slide.
+    model : str
+        Name of the model, for the heading.
 
     Notes
     -----
     Cells below 6 px are drawn as a tint, stronger where they are denser; larger ones are outlined, one over the other
-    in the order of the stream. Only pixels of the slide are read, because label and macro images may show names.
+    in the order of the stream. Objects whose class is unsure have the paler colour of their class. With a region of
+    interest, the picture is of the region. Only pixels of the slide are read, because label and macro images may show
+    names.
     """
 
     def __init__(
-        self, path: Path, slide: Slide, tissue: TissueMask, source: ObjectSource, longer_side_px: int = 2048
+        self,
+        path: Path,
+        slide: Slide,
+        tissue: TissueMask,
+        source: ObjectSource,
+        longer_side_px: int = 2048,
+        *,
+        model: str = "",
     ) -> None:
         self.path = path
         self._slide, self._tissue, self._source = slide, tissue, source
-        self._view = View.of_slide(slide, longer_side_px)
+        self._heading = heading_of(slide.name, [prompt.text for prompt in source.classes.prompts], model)
+        self._view = View.of_slide(slide, longer_side_px, tissue.region)
         self._density, self._canvas = Density(self._view, source.classes), Canvas(self._view)
-        _draw_tissue(self._canvas, tissue)
+        self._counts = np.zeros(len(source.classes.rows), np.int64)
+        draw_tissue(self._canvas, self._view, tissue)
 
     def write(self, batch: ObjectBatch) -> None:
         """Draw a batch of objects."""
+        self._counts += np.bincount(batch.class_index, minlength=len(self._counts))
         large = self._density.add(batch)
-        _draw_objects(self._canvas, batch, large, self._source.classes, fill=70, width_px=1.0)
+        _draw_objects(self._canvas, batch, large, self._source.classes, fill=60, width_px=1.5, halo=150)
 
     def finish(self) -> None:
         """Add the slide, the field and the legend, and write the picture."""
         slide, view, density = self._slide, self._view, self._density
         picture = self._canvas.over(density.tint(desaturate(view.picture(slide))))
         field = _busiest_field(slide, view, density)
-        size_px = text_px(view.box.width + (field.box.width if field else 0))
+        size_px = text_px(view.box.width + (field.box.width if field else 0), view.box.height)
         draw_bar(picture, view.frame.mpp_x, size_px)
         pictures = [picture]
         if field is not None:
             pictures.append(_close_up(slide, field, self._source, size_px))
-        page, corners = assemble(pictures, _entries(self._tissue, density, self._source.classes))
+        entries = [*_tissue_entries(self._tissue), *_object_entries(self._tissue, self._counts, self._source.classes)]
+        page, corners = assemble(pictures, entries, self._heading)
         if field is not None:
             _connect(page, view, field, corners)
         save(page, self.path)
 
 
 def draw_preview(slide: Slide, tissue: TissueMask, boxes_level0: Sequence[Box], path: Path) -> None:
-    """Draw the tissue, and the tiles that would be predicted.
+    """Draw the tissue, and the tiles that would be predicted; with a region of interest, the picture is of it.
 
     Parameters
     ----------
@@ -90,24 +118,30 @@ def draw_preview(slide: Slide, tissue: TissueMask, boxes_level0: Sequence[Box], 
     path : Path
         A PNG, written atomically.
     """
-    view = View.of_slide(slide, _PREVIEW_PX)
+    view = View.of_slide(slide, _PREVIEW_PX, tissue.region)
     canvas = Canvas(view)
     corners = np.array([(box.x, box.y, box.right, box.bottom) for box in boxes_level0], float).reshape(-1, 4)
     canvas.boxes(corners, (60, 90, 220, 26), (60, 90, 220, 150))
-    _draw_tissue(canvas, tissue)
+    draw_tissue(canvas, view, tissue)
     picture = canvas.over(view.picture(slide))
-    draw_bar(picture, view.frame.mpp_x, text_px(picture.width))
+    draw_bar(picture, view.frame.mpp_x, text_px(*picture.size))
     tiles = Entry(f"{len(boxes_level0):,} tiles", (60, 90, 220))
-    save(assemble([picture], [_tissue_entry(tissue), tiles])[0], path)
+    save(assemble([picture], [*_tissue_entries(tissue), tiles], heading_of(slide.name))[0], path)
 
 
-def _draw_tissue(canvas: Canvas, tissue: TissueMask) -> None:
+def draw_tissue(canvas: Canvas, view: View, tissue: TissueMask) -> None:
+    """Outline the tissue; with a region of interest, that too, and what lies outside of it becomes pale."""
     shapes = polygons_of_mask(tissue.tissue)
     shapes = shapely.set_coordinates(shapes, tissue.frame.to_level0(shapely.get_coordinates(shapes)))
     if tissue.region is not None:
         shapes = shapely.get_parts(shapely.intersection(shapely.make_valid(shapes), tissue.region))
         shapes = shapes[shapely.get_type_id(shapes) == shapely.GeometryType.POLYGON]
     canvas.shapes(shapes, TISSUE_COLOUR, fill=0, width_px=1.5)
+    if tissue.region is not None:
+        box = view.box_level0.expanded(_OUTSIDE_PX)
+        outside = shapely.difference(shapely.box(box.x, box.y, box.right, box.bottom), tissue.region)
+        canvas.shapes([outside], PAPER, fill=150, width_px=0)
+        canvas.shapes(shapely.get_parts([tissue.region]), REGION_COLOUR, fill=0, width_px=2.0, halo=200)
 
 
 def _draw_objects(
@@ -161,14 +195,20 @@ def _connect(page: Image.Image, view: View, field: View, corners: list[tuple[int
     inset_frame(page, frame, _INSET_COLOUR)
 
 
-def _tissue_entry(tissue: TissueMask) -> Entry:
-    return Entry(f"tissue {tissue.area_mm2:.3g} mm²", TISSUE_COLOUR, filled=False)
+def _tissue_entries(tissue: TissueMask) -> list[Entry]:
+    area = Entry(f"tissue {tissue.area_mm2:.3g} mm²", TISSUE_COLOUR, filled=False)
+    return [area] if tissue.region is None else [Entry("searched region", REGION_COLOUR, filled=False), area]
 
 
-def _entries(tissue: TissueMask, density: Density, classes: ClassTable) -> list[Entry]:
-    counts = density.count.sum(axis=(1, 2), dtype=np.int64).tolist()
-    entries = [_tissue_entry(tissue)]
-    for prompt, count in zip(classes.prompts, counts, strict=True):
-        density_text = f" ({count / tissue.area_mm2:,.0f}/mm²)" if tissue.area_mm2 else ""
-        entries.append(Entry(f"{prompt.class_name} {count:,}{density_text}", prompt.colour))
+def _object_entries(tissue: TissueMask, counts: NDArray[np.int64], classes: ClassTable) -> list[Entry]:
+    """Tell how many objects each prompt has, and if some are unsure, how many are sure and unsure."""
+    entries = []
+    for number, prompt in enumerate(classes.prompts):
+        sure, unsure = counts[2 * number : 2 * number + 2].tolist()
+        total = sure + unsure
+        density_text = f" ({total / tissue.area_mm2:,.0f}/mm²)" if tissue.area_mm2 else ""
+        text = f"{prompt.class_name} {total:,}{density_text}"
+        entries.append(Entry(f"{text}: {sure:,} sure" if unsure else text, prompt.colour))
+        if unsure:
+            entries.append(Entry(f"{unsure:,} unsure ({prompt.class_name})", classes.rows[2 * number + 1].colour))
     return entries

@@ -4,7 +4,7 @@ import math
 import re
 import unicodedata
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from PIL import Image, ImageDraw, ImageFont
@@ -13,13 +13,16 @@ from PIL.PngImagePlugin import PngInfo
 from wsi_parse.files import atomic
 from wsi_parse.geometry import Box
 from wsi_parse.prompts import Rgb
-from wsi_parse.text import RESEARCH_ONLY
+from wsi_parse.text import RESEARCH_ONLY, for_terminal
 
 PAPER: Rgb = (252, 252, 251)
 TEXT: Rgb = (38, 42, 48)
 QUIET: Rgb = (120, 126, 134)
 _LINE: Rgb = (205, 208, 212)
 _STEPS = (1, 2, 5)
+# Fitted to the screen of a laptop, a page is at most so wide and high; its letters are then at least so high.
+_SCREEN_PX, _LETTERS_PX = (1366, 700), (14.5, 12.0)
+_MIN_TEXT_PX = 13
 # Characters that the font lacks and :func:`draw_text` composes.
 _COMPOSED = "µ²"
 
@@ -53,17 +56,17 @@ def font(size_px: int) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
     return ImageFont.load_default(size_px)
 
 
-def plain(text: str) -> str:
-    """Fold a text to the characters that :func:`draw_text` can draw.
+def plain(text: str, instead: str = "class") -> str:
+    """Fold a text to the characters that :func:`draw_text` can draw; a text without any becomes `instead`.
 
-    >>> plain("cellules épithéliales 20/mm²")
-    'cellules epitheliales 20/mm²'
+    >>> plain("cellules épithéliales 20/mm²"), plain("腺", "slide")
+    ('cellules epitheliales 20/mm²', 'slide')
     """
     folded = (
         letter if letter in _COMPOSED else unicodedata.normalize("NFKD", letter).encode("ascii", "ignore").decode()
         for letter in text
     )
-    return "".join(folded) or "class"
+    return "".join(folded).strip() or instead
 
 
 def draw_text(
@@ -137,8 +140,19 @@ def draw_bar(picture: Image.Image, mpp: float, size_px: int) -> None:
     draw_text(draw, (left, bottom - thick - round(0.8 * pad)), text, TEXT, size_px)
 
 
-def assemble(pictures: Sequence[Image.Image], entries: Sequence[Entry]) -> tuple[Image.Image, list[tuple[int, int]]]:
-    """Lay pictures of one height side by side above a legend.
+def assemble(
+    pictures: Sequence[Image.Image], entries: Sequence[Entry], heading: Sequence[str] = ()
+) -> tuple[Image.Image, list[tuple[int, int]]]:
+    """Lay pictures of one height side by side, below a heading and above a legend.
+
+    Parameters
+    ----------
+    pictures : sequence of PIL images
+    entries : sequence of Entry
+        The legend.
+    heading : sequence of str
+        What the page shows, as :func:`heading_of` returns it; the first is the most important. Without it there is no
+        heading.
 
     Returns
     -------
@@ -146,26 +160,49 @@ def assemble(pictures: Sequence[Image.Image], entries: Sequence[Entry]) -> tuple
         The page, and the position of each picture's corner on it.
     """
     inner = sum(picture.width for picture in pictures)
-    size_px = text_px(inner)
-    margin = size_px
-    width = inner + margin * (len(pictures) + 1)
-    rows = _rows(entries, width - 2 * margin, size_px)
     height = pictures[0].height
-    page = Image.new("RGB", (width, height + 2 * margin + len(rows) * 2 * size_px + size_px // 2), PAPER)
+    size_px = text_px(inner, height)
+    margin = size_px
+    # The notice is never cut.
+    width = max(inner + margin * (len(pictures) + 1), text_width(RESEARCH_ONLY, size_px) + 2 * margin)
+    above, below = (_rows(items, width - 2 * margin, size_px) for items in (_titles(heading), _legend(entries)))
+    top = margin + len(above) * 2 * size_px
+    page = Image.new("RGB", (width, top + height + margin + len(below) * 2 * size_px + size_px // 2), PAPER)
     draw, corners, x = ImageDraw.Draw(page), [], margin
     for picture in pictures:
-        page.paste(picture, (x, margin))
-        draw.rectangle((x - 1, margin - 1, x + picture.width, margin + height), outline=_LINE)
-        corners.append((x, margin))
+        page.paste(picture, (x, top))
+        draw.rectangle((x - 1, top - 1, x + picture.width, top + height), outline=_LINE)
+        corners.append((x, top))
         x += picture.width + margin
-    for number, row in enumerate(rows):
-        _draw_row(draw, row, margin, height + 2 * margin + number * 2 * size_px + size_px // 2, size_px)
+    for number, row in enumerate(above):
+        _draw_row(draw, row, margin, margin // 2 + number * 2 * size_px, size_px)
+    for number, row in enumerate(below):
+        _draw_row(draw, row, margin, top + height + margin + number * 2 * size_px + size_px // 2, size_px)
     return page, corners
 
 
-def text_px(width_px: int) -> int:
-    """Return the size of letters for a page of this width."""
-    return min(30, max(13, width_px // 96))
+def heading_of(slide_name: str, prompts: Sequence[str] = (), model: str = "") -> tuple[str, ...]:
+    """Return the heading of a picture of a result: slide, prompts and model.
+
+    >>> heading_of("a.svs", ["nuclei", "glands"], "mini")
+    ('a.svs', 'prompts: nuclei, glands', 'model: mini')
+    """
+    words = [f"{'prompt' if len(prompts) == 1 else 'prompts'}: {', '.join(prompts)}"] if prompts else []
+    return (plain(for_terminal(slide_name), "slide"), *words, *([f"model: {model}"] if model else []))
+
+
+def text_px(width_px: int, height_px: int) -> int:
+    """Return the size of letters for pictures of this size, so that they can be read when fitted to a laptop's screen.
+
+    >>> text_px(1366, 700), text_px(2732, 1000), text_px(600, 4000)
+    (15, 29, 24)
+    """
+    by_width, by_height = (
+        math.ceil(letters * length / screen)
+        for length, screen, letters in zip((width_px, height_px), _SCREEN_PX, _LETTERS_PX, strict=True)
+    )
+    # Below a narrow picture, a few words have to fit into a row.
+    return max(_MIN_TEXT_PX, by_width, min(by_height, width_px // 25))
 
 
 def save(page: Image.Image, path: Path) -> None:
@@ -192,32 +229,68 @@ def inset_frame(picture: Image.Image, box: Box, colour: Rgb) -> None:
     draw.rectangle((box.x, box.y, box.right, box.bottom), outline=colour, width=2)
 
 
-_Row = list[tuple[int, Entry | None, str]]
+@dataclass(frozen=True)
+class _Item:
+    """A piece of a row: text, with a swatch if it is of the legend."""
+
+    text: str
+    colour: Rgb = TEXT
+    entry: Entry | None = None
+    at_the_right: bool = False
 
 
-def _rows(entries: Sequence[Entry], width: int, size_px: int) -> list[_Row]:
-    """Break the legend into rows: entries from the left, the notice at the end."""
-    rows: list[_Row] = [[]]
-    x = 0
-    items: list[tuple[Entry | None, str]] = [*((entry, plain(entry.text)) for entry in entries), (None, RESEARCH_ONLY)]
-    for entry, text in items:
-        length = text_width(text, size_px) + (round(1.5 * size_px) if entry else 0)
-        if x and x + length > width:
+def _titles(heading: Sequence[str]) -> list[_Item]:
+    return [_Item(plain(for_terminal(text), "slide"), QUIET if number else TEXT) for number, text in enumerate(heading)]
+
+
+def _legend(entries: Sequence[Entry]) -> list[_Item]:
+    """Entries from the left, the notice at the end."""
+    items = [_Item(plain(for_terminal(entry.text)), entry=entry) for entry in entries]
+    return [*items, _Item(RESEARCH_ONLY, QUIET, at_the_right=True)]
+
+
+_Row = list[tuple[int, _Item]]
+
+
+def _rows(items: Sequence[_Item], width: int, size_px: int) -> list[_Row]:
+    """Break items into rows; one that is longer than a row is shortened."""
+    rows: list[_Row] = []
+    x = width
+    for item in items:
+        swatch = round(1.5 * size_px) if item.entry else 0
+        text = shortened(item.text, width - swatch, size_px)
+        length = text_width(text, size_px) + swatch
+        if not rows or x + length > width:
             rows.append([])
             x = 0
-        rows[-1].append((width - length if entry is None else x, entry, text))
+        rows[-1].append((width - length if item.at_the_right else x, replace(item, text=text)))
         x += length + 2 * size_px
     return rows
 
 
+def shortened(text: str, width_px: int, size_px: int) -> str:
+    """Shorten a text to a width in pixels, in its middle, because names often differ at their ends.
+
+    >>> shortened("a name that is far too long.svs", 120, 13)
+    'a name ...ng.svs'
+    """
+    kept = len(text)
+    while kept and text_width(shown := text if kept == len(text) else _ends(text, kept), size_px) > width_px:
+        kept -= max(1, round(0.5 * (text_width(shown, size_px) - width_px) / size_px))
+    return text if kept == len(text) else _ends(text, max(0, kept))
+
+
+def _ends(text: str, kept: int) -> str:
+    return f"{text[: kept - kept // 2]}...{text[len(text) - kept // 2 :]}"
+
+
 def _draw_row(draw: ImageDraw.ImageDraw, row: _Row, left: int, top: int, size_px: int) -> None:
-    for x, entry, text in row:
-        start = left + x
+    for x, item in row:
+        start, entry = left + x, item.entry
         if entry is not None:
             box = (start, top + size_px // 8, start + size_px, top + size_px // 8 + size_px)
             draw.rounded_rectangle(
                 box, size_px // 4, entry.colour if entry.filled else None, entry.colour, max(2, size_px // 9)
             )
             start += round(1.5 * size_px)
-        colour = TEXT if entry is not None else QUIET
-        draw_text(draw, (start, top + size_px // 8 + size_px // 2), text, colour, size_px, middle=True)
+        draw_text(draw, (start, top + size_px // 8 + size_px // 2), item.text, item.colour, size_px, middle=True)

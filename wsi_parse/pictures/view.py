@@ -3,6 +3,7 @@
 import math
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import shapely
@@ -15,6 +16,8 @@ from wsi_parse.slides.slide import Slide
 
 # Above this size a layer of twice the size would take too much memory.
 _SOFT_BELOW_PX = 4096
+# Around a region of interest, as a part of its longer side; and the least side of a picture of it, in level-0 pixels.
+_REGION_MARGIN, _MIN_REGION_PX = 0.04, 640
 
 
 @dataclass(frozen=True)
@@ -33,10 +36,22 @@ class View:
     box: Box
 
     @classmethod
-    def of_slide(cls, slide: Slide, longer_side_px: int) -> "View":
-        """View the scanned area, its longer side at most `longer_side_px`; never finer than level 0."""
+    def of_slide(cls, slide: Slide, longer_side_px: int, region_level0: Any = None) -> "View":  # noqa: ANN401 - shapely
+        """View the scanned area, or what of it lies around a region of interest.
+
+        Parameters
+        ----------
+        slide : Slide
+        longer_side_px : int
+            The longer side is at most so long; the view is never finer than level 0.
+        region_level0 : shapely geometry, optional
+            The view is its bounding box with a margin.
+        """
         size, info = slide.pixel_size, slide.info
         part = info.bounds_level0 or Box(0, 0, info.width, info.height)
+        if region_level0 is not None and not region_level0.is_empty:
+            around = _around(region_level0).intersection(part)
+            part = around if around.area else part
         longest_um = max(part.width * size.x_um, part.height * size.y_um)
         frame = slide.frame(max(longest_um / longer_side_px, size.x_um, size.y_um))
         return cls(frame, _level0(slide).box_in(part, frame).intersection(frame.box))
@@ -85,6 +100,16 @@ class View:
         return np.all(meets, axis=1)
 
 
+def _around(region_level0: Any) -> Box:  # noqa: ANN401 - shapely
+    """Return the bounding box of a region with a margin, large enough for a picture of it."""
+    left, top, right, bottom = shapely.bounds(region_level0).tolist()
+    margin = _REGION_MARGIN * max(right - left, bottom - top)
+    beside, above = (max(margin, (_MIN_REGION_PX - side) / 2) for side in (right - left, bottom - top))
+    return Box.from_corners(
+        math.floor(left - beside), math.floor(top - above), math.ceil(right + beside), math.ceil(bottom + above)
+    )
+
+
 def _level0(slide: Slide) -> Frame:
     size = slide.pixel_size
     return Frame(slide.info.width, slide.info.height, size.x_um, size.y_um, 1.0, 1.0)
@@ -117,7 +142,7 @@ class Canvas:
         fill : int
             Opacity of the inside, 0..255; holes stay clear.
         width_px : float
-            Of the outline, in pixels of the picture.
+            Of the outline, in pixels of the picture; 0: none.
         halo : int
             Opacity of a white seam around the outline, which separates it from dark pixels of the same colour.
         """
@@ -126,7 +151,7 @@ class Canvas:
             rings = [self._pixels(ring) for ring in shapely.get_rings(part)]
             if fill:
                 self._fill(rings, (*colour, fill))
-            lines = [[*map(tuple, ring.tolist())] for ring in rings]
+            lines = [[*map(tuple, ring.tolist())] for ring in rings] if width_px else []
             for points in lines if halo else ():
                 self._draw.line(points, (255, 255, 255, halo), 2 * width, joint="curve")
             for points in lines:

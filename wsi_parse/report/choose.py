@@ -30,13 +30,13 @@ def densest(lattice: FieldLattice, objects: NDArray[np.int64]) -> list[_Corner]:
     return _best(lattice.sums(objects).astype(float), lattice.field_steps, above=0.0)
 
 
-def least_certain(lattice: FieldLattice) -> list[_Corner]:
-    """Choose the fields in which the mean probability of the objects is lowest, among those with several objects."""
+def least_certain(lattice: FieldLattice, most: int = FIELDS) -> list[_Corner]:
+    """Choose fields with several objects in which their mean probability is lowest, at most so many."""
     _, certainty = lattice.certainty
     count, total = lattice.sums(certainty.count), lattice.sums(certainty.total)
     needed = min(_MIN_OBJECTS, int(count.max(initial=0)))
     doubt = np.where(count >= max(1, needed), -total / np.maximum(count, 1), -np.inf)
-    return _best(doubt, lattice.field_steps, above=-np.inf)
+    return _best(doubt, lattice.field_steps, above=-np.inf, most=most)
 
 
 def at_random(lattice: FieldLattice, seed: int) -> list[_Corner]:
@@ -50,11 +50,11 @@ def at_random(lattice: FieldLattice, seed: int) -> list[_Corner]:
     return [(row, column) for row, column in (enough[np.sort(chosen)] * side).tolist()]
 
 
-def _best(score: NDArray[np.float64], side: int, *, above: float) -> list[_Corner]:
+def _best(score: NDArray[np.float64], side: int, *, above: float, most: int = FIELDS) -> list[_Corner]:
     """Take the highest scores one after another, without those whose fields overlap one that was taken."""
     score = score.copy()
     found: list[_Corner] = []
-    while len(found) < FIELDS and score.size:
+    while len(found) < most and score.size:
         row, column = np.unravel_index(int(np.argmax(score)), score.shape)
         if not score[row, column] > above:
             break

@@ -21,6 +21,7 @@ from wsi_parse.pictures.overlay import Overlay
 from wsi_parse.progress import Clock, Progress, stage_named
 from wsi_parse.qupath.geometry import fit_for_qupath
 from wsi_parse.report.page import Report
+from wsi_parse.run.field_outputs import FieldOutputs
 from wsi_parse.run.manifest import RunManifest, sha256_of
 from wsi_parse.run.manifest_facts import FormatFacts
 from wsi_parse.run.nuclear_size import NuclearAreas
@@ -92,7 +93,7 @@ def write_outputs(
     context : ExportContext
         For the formats; with maps, if one of them needs maps.
     settings : ExportSettings
-        Which formats, and the size of the overlay.
+        Which formats, the size of the overlay, and what else was asked for.
     folder : Path
         Where the outputs go; nothing is written elsewhere.
     clock : Clock
@@ -105,9 +106,17 @@ def write_outputs(
         exporters = [stack.enter_context(OpenedExporter(name, folder, context, settings)) for name in settings.formats]
         pictures = []
         if settings.overlay_px:
-            pictures.append(Overlay(folder / OVERLAY_NAME, slide, tissue, source, settings.overlay_px))
+            path, model = folder / OVERLAY_NAME, str(context.provenance.get("model", {}).get("name", ""))
+            pictures.append(Overlay(path, slide, tissue, source, settings.overlay_px, model=model))
         report = Report(slide, tissue, source) if settings.report else None
-        subscribers: list[OpenedExporter | Overlay | Report] = [*exporters, *pictures, *filter(None, [report])]
+        fields = None
+        if settings.heat_map or settings.least_certain:
+            # The page fills its lattice with the same objects.
+            lattice = report.lattice if report is not None else None
+            fields = FieldOutputs(slide, tissue, source.classes, settings, lattice)
+        subscribers: list[OpenedExporter | Overlay | Report | FieldOutputs] = [*exporters, *pictures]
+        subscribers += [] if report is None else [report]
+        subscribers += [] if fields is None else [fields]
         for batch in source.batches():
             counts += np.bincount(batch.class_index, minlength=len(counts))
             areas.write(batch)
@@ -123,10 +132,11 @@ def write_outputs(
         write_tissue(folder / TISSUE_NAME, tissue_polygons(tissue), context)
         for picture in pictures:
             picture.finish()
+        of_fields = fields.finish(folder, context) if fields is not None else ()
     progress.advance("pictures")
     files = [path for exporter in exporters for path in exporter.written]
     return Written(
-        (*files, folder / TISSUE_NAME, *(picture.path for picture in pictures)),
+        (*files, folder / TISSUE_NAME, *(picture.path for picture in pictures), *of_fields),
         *source.classes.by_prompt(counts),
         areas,
         {exporter.name: cast(FormatFacts, exporter.facts()) for exporter in exporters},

@@ -246,6 +246,18 @@ class ExportSettings(Section):
         500_000, ge=1, le=100_000_000, description="Annotations with more objects are also written in several parts."
     )
     overlay_px: int = Field(2048, ge=0, le=8192, description="Longer side of overlay.png in pixels; 0: no picture.")
+    heat_map: bool = Field(
+        False,
+        description="true: write heat_map.png, the density of each prompt's objects on the slide, and "
+        "heat_map.geojson, a grid with counts and densities for QuPath.",
+    )
+    least_certain: int = Field(
+        0,
+        ge=0,
+        le=1000,
+        description="At most so many places where the model is least certain are written to least_certain.geojson, for "
+        "QuPath; 0: none.",
+    )
     report: bool = Field(
         True,
         description="true: write report.html, a page that shows and explains the result, and cohort.html of a cohort.",

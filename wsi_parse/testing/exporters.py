@@ -24,7 +24,10 @@ from wsi_parse.settings import ExportSettings
 from wsi_parse.text import RESEARCH_ONLY
 
 # What a run writes besides its formats.
-_TAKEN = ("run.json", "tissue.geojson", "overlay.png", "report.html")
+_TAKEN = (
+    *("run.json", "tissue.geojson", "overlay.png", "report.html"),
+    *("heat_map.png", "heat_map.geojson", "least_certain.geojson"),
+)
 _WIDTH_PX, _HEIGHT_PX = 2400, 1800
 _OFFSET = (300, 20)
 _PROMPTS = (Prompt.parse("neoplastic cells"), Prompt.parse("glands"), Prompt.parse('blue "dots", é; <b>'))
