@@ -105,8 +105,8 @@ def test_real_tissue_ends_at_a_report(call: Any, tmp_path: Path, monkeypatch: py
     assert ended.code == 0, ended.err
     assert f"Open {out / 'report.html'} in a browser" in ended.err
     assert (out / "report.html").stat().st_size > 10_000
-    # By eye most nuclei of this slide are outlined: 1,944.
-    assert 1_700 < RunManifest.load(out).counts["nuclei"] < 2_200
+    # By eye most nuclei of this slide are outlined: 2,211.
+    assert 1_900 < RunManifest.load(out).counts["nuclei"] < 2_500
 
 
 @pytest.mark.whole
