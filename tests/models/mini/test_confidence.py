@@ -29,6 +29,7 @@ CALIBRATED = Confidence.model_validate(
         "lines": LINES,
         "reached": {"neoplastic": [0.93, 0.9, 0.96], "inflammatory": [0.912, 0.88, 0.95]},
         "organs": {"breast": {"neoplastic": None}, "colon": {"epithelial": 0.9}},
+        "reached_in_organs": {"colon": {"epithelial": [0.95, 0.92, 0.98]}},
         "learnt": {"strength": [0.2, 0.9]},
     }
 )
@@ -118,15 +119,24 @@ class TestSentence:
     @pytest.mark.parametrize(
         ("prompts", "words"),
         [
-            (("neoplastic cells",), "a class is sure from a probability of 0.71 on (right in 93% or more"),
+            (
+                ("neoplastic cells",),
+                "from a probability of 0.71 on; sure ones were right in 93% or more",
+            ),
             (tuple(CLASS_OF), "(neoplastic 0.71, inflammatory 0.6, connective 0.6), but epithelial never"),
-            (("epithelial cells",), "epithelial is never sure (not calibrated)"),
+            (("epithelial cells",), "epithelial is never sure; nuclei of normal tissue"),
         ],
     )
     def test_when_a_class_is_sure(self, own: Path, prompts: tuple[str, ...], words: str) -> None:
         (limitation,) = planned(*prompts, weights=own).notes
         assert words in limitation
         assert limitation.startswith("Experimental: ")
+
+    def test_an_organ_says_how_often_its_own_lines_were_right(self, own: Path) -> None:
+        (limitation,) = planned("epithelial cells", weights=own, organ="colon").notes
+        assert "from a probability of 0.9 on; sure ones were right in 95% or more" in limitation
+        (limitation,) = planned("neoplastic cells", "inflammatory cells", weights=own, organ="breast").notes
+        assert "from a probability of 0.6 on, but neoplastic never; sure ones were right in 91% or more" in limitation
 
     def test_normal_tissue_is_in_the_first_sentence(self, own: Path) -> None:
         for settings in ({}, {"weights": own}):

@@ -37,7 +37,7 @@ def limitation_of(recipes: Sequence[Recipe], confidence: Confidence, settings: M
         for recipe in recipes
         if recipe.class_channel is not None and recipe.min_class_probability is not None
     }
-    first = f"Experimental: {sure_words(lines)} ({_reached(confidence, lines, settings.organ)}); {NORMAL_TISSUE}."
+    first = f"Experimental: {sure_words(lines)}{_reached(confidence, lines, settings.organ)}; {NORMAL_TISSUE}."
     without = settings.organ is not None and not confidence.lines_of(settings.organ)
     of_organ = (
         f" For {settings.organ}, there are no lines of its own: those for any tissue are used." if without else ""
@@ -46,10 +46,14 @@ def limitation_of(recipes: Sequence[Recipe], confidence: Confidence, settings: M
 
 
 def _reached(confidence: Confidence, lines: Mapping[str, float], organ: str | None) -> str:
-    """Say how often sure classes were right on tissue that was not learnt from."""
-    seen = confidence.reached_of(organ)
-    reached = [seen[name][0] for name in lines if name in seen and lines[name] < NEVER_SURE]
-    return f"right in {min(reached):.0%} or more on tissue kept apart" if reached else "not calibrated"
+    """Say how often sure classes were right on tissue that was not learnt from; nothing if none is ever sure there."""
+    seen, ever = confidence.reached_of(organ), [name for name, line in lines.items() if line < NEVER_SURE]
+    if not ever and confidence.is_calibrated:
+        return ""
+    reached = [seen[name][0] for name in ever if name in seen]
+    if not reached:
+        return " (not calibrated)"
+    return f"; sure ones were right in {min(reached):.0%} or more on tissue kept apart"
 
 
 def short_card() -> str:
