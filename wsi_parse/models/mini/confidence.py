@@ -156,16 +156,22 @@ def sure_words(lines: Mapping[str, float]) -> str:
     """Say in half a sentence when each of some classes is sure.
 
     >>> sure_words({"neoplastic": 0.7, "epithelial": NEVER_SURE})
-    'a class is sure from a probability of 0.7 on, but epithelial never'
+    'neoplastic is sure from a probability of 0.7 on, epithelial never'
+    >>> sure_words({"neoplastic": 0.9, "epithelial": NEVER_SURE, "inflammatory": NEVER_SURE, "connective": 0.8})
+    'a class is sure from its probability on (neoplastic 0.9, connective 0.8), epithelial and inflammatory never'
     """
     sure = {name: line for name, line in lines.items() if line < NEVER_SURE}
     never = [name for name in lines if name not in sure]
     if not sure:
         return "no class of this run is ever sure" if len(never) > 1 else f"{never[0]} is never sure"
     if len(set(sure.values())) == 1:
-        words = f"a class is sure from a probability of {next(iter(sure.values())):g} on"
+        who = next(iter(sure)) if len(sure) == 1 and never else "a class"
+        words = f"{who} is sure from a probability of {next(iter(sure.values())):g} on"
     else:
         words = (
             f"a class is sure from its probability on ({', '.join(f'{name} {line:g}' for name, line in sure.items())})"
         )
-    return words + (f", but {' and '.join(never)} never" if never else "")
+    if not never:
+        return words
+    *first, last = never
+    return f"{words}, {' and '.join([', '.join(first), last] if first else [last])} never"
