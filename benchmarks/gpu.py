@@ -44,7 +44,7 @@ def facts_of(device: torch.device) -> dict[str, Any]:
 
 
 def run_part(part: str, seconds: float | None, more: list[str], rows: Path) -> None:
-    """Run a part in a process, at most so many seconds; that it failed or ran out of time is a row as well."""
+    """Run a part in a process, for a limited time; that it failed or ran out of time is a row as well."""
     command = [sys.executable, "-m", "benchmarks.gpu", "--only", part, "--rows", str(rows), *more]
     try:
         done = subprocess.run(command, check=False, timeout=seconds, stderr=subprocess.PIPE, text=True)

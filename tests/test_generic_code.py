@@ -30,6 +30,7 @@ ALLOWED = {
 FORMAT_MODULES = {
     "cli/check.py": {"wsi_parse.exporters.geojson_parts"},
     "run/export.py": {"wsi_parse.exporters.parquet_source"},
+    "run/field_outputs.py": {"wsi_parse.exporters.geojson"},
     "run/result.py": {"wsi_parse.exporters.parquet"},
     "run/stages.py": {"wsi_parse.exporters.parquet_source"},
 }

@@ -131,11 +131,11 @@ def test_what_a_cohort_without_results_says(tmp_path: Path) -> None:
 def test_outliers_are_flagged_and_few_slides_have_none() -> None:
     spread = np.random.default_rng(1).uniform(-0.1, 0.1, 40)
     outcomes = [
-        done(str(number), 100 * np.exp(one), median_nuclear_area_um2=30.0, stain={"glass": 240.0 + one})
+        done(str(number), 100 * np.exp(one), median_nuclear_area_um2=30.0, staining={"glass": 240.0 + one})
         for number, one in enumerate(spread)
     ]
-    outcomes[7] = done("7", 0.0, median_nuclear_area_um2=30.0, stain={"glass": 240.0})
-    outcomes[9] = done("9", 100.0, median_nuclear_area_um2=90.0, stain={"glass": 200.0}, unsure={"nuclei": 100})
+    outcomes[7] = done("7", 0.0, median_nuclear_area_um2=30.0, staining={"glass": 240.0})
+    outcomes[9] = done("9", 100.0, median_nuclear_area_um2=90.0, staining={"glass": 200.0}, unsure={"nuclei": 100})
     found = {(one.index, one.measure.title.split(",")[0]) for one in outliers(measures_of(outcomes))}
     assert found == {
         (7, "nuclei"),

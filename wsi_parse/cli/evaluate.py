@@ -90,7 +90,7 @@ def evaluate(
     slide: Annotated[
         Path | None,
         typer.Option(
-            "--slide",
+            "--slides",
             rich_help_panel=OUTPUT,
             metavar="PATH",
             help="The slide, or a folder of slides: the picture is drawn on its tissue.",
@@ -134,8 +134,8 @@ def evaluate(
 
     Examples
     --------
-    wsi-parse evaluate --truth t.geojson --pred p.geojson --overlay d.png --out-html d.html
-        Compare what you corrected in QuPath with the result: a picture of the differences, and a page.
+    wsi-parse evaluate --truth t.geojson --pred p.geojson --out-html page.html
+        Compare what you corrected in QuPath with the result, and write a page.
     wsi-parse evaluate --pred wsi-parse-out/slide
         Compare with what you saved over the annotations there, before the slide was run again.
     wsi-parse evaluate --truth corrected --pred wsi-parse-out
@@ -172,7 +172,7 @@ def compare_files(
     """
     from wsi_parse.evaluate.inputs import file_pairs
 
-    outputs.check({"--truth": truth, "--pred": pred, "--roi": options.roi, "--slide": slide})
+    outputs.check({"--truth": truth, "--pred": pred, "--roi": options.roi, "--slides": slide})
     console = Console(quiet=as_json)
     pairs, problems = file_pairs(truth, pred)
     check_slide(slide, outputs, several=len(pairs) > 1)

@@ -1,4 +1,4 @@
-"""The slide of two files that are compared: what --slide names, or the one with their name in a folder of slides."""
+"""The slide of two files that are compared: what --slides names, or the one with their name in a folder of slides."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -20,7 +20,7 @@ def check_slide(slide: Path | None, outputs: Outputs, *, several: bool) -> None:
         return
     check_input(slide, "a slide or a folder of slides", folder=True)
     if outputs.overlay is None:
-        raise UsageError("--slide is for the picture of the differences.", "Name the picture with --overlay.")
+        raise UsageError("--slides is for the picture of the differences.", "Name the picture with --overlay.")
     if several and not slide.is_dir():
         raise UsageError(f"{slide.name} is one slide, but several are compared.", "Give the folder of the slides.")
 

@@ -105,7 +105,7 @@ def measures_of(outcomes: Sequence[Outcome]) -> list[Measure]:
     shares = values({index: unsure_share(outcome) for index, outcome in done})
     found.append(Measure("objects of an unsure class", shares if any(shares.values()) else {}, is_share=True))
     found += [
-        Measure(title, values({index: outcome.stain.get(key) for index, outcome in done}), is_plotted=False)
+        Measure(title, values({index: outcome.staining.get(key) for index, outcome in done}), is_plotted=False)
         for key, title in _STAIN.items()
     ]
     return [measure for measure in found if measure.values]
@@ -116,7 +116,7 @@ def outliers(measures: Sequence[Measure]) -> list[Outlier]:
 
     >>> counts = Measure("cells", dict(enumerate([100.0, 110, 95, 105, 98, 102, 107, 9000])), is_log=True)
     >>> [(one.index, round(one.z)) for one in outliers([counts])]
-    [(7, 57)]
+    [(7, 68)]
     """
     found = [one for measure in measures for one in _of_measure(measure)]
     return sorted(found, key=lambda one: (-abs(one.z), one.index))

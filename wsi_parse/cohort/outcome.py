@@ -40,7 +40,7 @@ class Outcome(BaseModel):
     counts, per_mm2, unsure : dict of prompt to number
     median_nuclear_area_um2 : float or None
         Of the prompt with most objects among those that find nuclei.
-    stain : dict of str to float
+    staining : dict of str to float
         What the model measured of the look of the slide, as far as it did: glass (brightness of the glass, 0 to 255),
         strength and threshold (of the stain, optical density), sharpness.
     cautions : list of dict
@@ -68,7 +68,7 @@ class Outcome(BaseModel):
     per_mm2: dict[str, float] = {}
     unsure: dict[str, int] = {}
     median_nuclear_area_um2: float | None = None
-    stain: dict[str, float] = {}
+    staining: dict[str, float] = {}
     cautions: list[dict[str, Any]] = []
     limitations: list[str] = []
     seconds: float | None = None
@@ -113,7 +113,7 @@ class Outcome(BaseModel):
             per_mm2=manifest.per_mm2,
             unsure=manifest.unsure,
             median_nuclear_area_um2=_nuclear_area(manifest),
-            stain=_stain(manifest.model.get("state") or {}),
+            staining=_staining(manifest.model.get("state") or {}),
             cautions=[dict(facts) for facts in manifest.cautions],
             limitations=manifest.limitations,
             seconds=manifest.seconds.get("total"),
@@ -195,7 +195,7 @@ def _nuclear_area(manifest: RunManifest) -> float | None:
     return areas[max(areas, key=lambda prompt: manifest.counts.get(prompt, 0))] if areas else None
 
 
-def _stain(state: Mapping[str, Any]) -> dict[str, float]:
+def _staining(state: Mapping[str, Any]) -> dict[str, float]:
     """Return what is known of the stain from what a model found out about its slide; models differ in it."""
     white = state.get("white")
     glass = sum(white) / len(white) if isinstance(white, list) and white and all(map(_is_number, white)) else None

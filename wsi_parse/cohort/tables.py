@@ -21,7 +21,7 @@ from wsi_parse.text import RESEARCH_ONLY, for_csv
 CSV_TABLE, PARQUET_TABLE, SUMMARY, MULTIQC, PAGE = COHORT_FILES
 _MARKS = Path(".cohort") / "tables"
 # What of an outcome is not a column of its own.
-_NO_COLUMNS = {"counts", "per_mm2", "unsure", "stain", "limitations", "cautions", "extra"}
+_NO_COLUMNS = {"counts", "per_mm2", "unsure", "staining", "limitations", "cautions", "extra"}
 
 
 def write_tables(outcomes: Sequence[Outcome], out: Path, *, page: bool = False) -> list[str]:

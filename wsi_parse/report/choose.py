@@ -31,7 +31,7 @@ def densest(lattice: FieldLattice, objects: NDArray[np.int64]) -> list[_Corner]:
 
 
 def least_certain(lattice: FieldLattice, most: int = FIELDS) -> list[_Corner]:
-    """Choose fields with several objects in which their mean probability is lowest, at most so many."""
+    """Choose fields with several objects in which their mean probability is lowest; `most` is their largest number."""
     _, certainty = lattice.certainty
     count, total = lattice.sums(certainty.count), lattice.sums(certainty.total)
     needed = min(_MIN_OBJECTS, int(count.max(initial=0)))

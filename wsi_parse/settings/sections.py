@@ -255,8 +255,8 @@ class ExportSettings(Section):
         0,
         ge=0,
         le=1000,
-        description="At most so many places where the model is least certain are written to least_certain.geojson, for "
-        "QuPath; 0: none.",
+        description="Largest number of places where the model is least certain; they are written to "
+        "least_certain.geojson, for QuPath; 0: none.",
     )
     report: bool = Field(
         True,

@@ -137,8 +137,6 @@ class TestSentence:
         assert "from a probability of 0.9 on; sure ones were right in 95% or more" in limitation
         (limitation,) = planned("neoplastic cells", "inflammatory cells", weights=own, organ="breast").notes
         assert "from a probability of 0.6 on, neoplastic never; sure ones were right in 91% or more" in limitation
-            in limitation
-        )
 
     def test_normal_tissue_is_in_the_first_sentence(self, own: Path) -> None:
         for settings in ({}, {"weights": own}):
