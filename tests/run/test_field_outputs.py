@@ -90,6 +90,17 @@ def test_the_heat_map_has_a_panel_for_each_prompt(tmp_path: Path, region: Any) -
     assert all(half.any() for half in halves)
 
 
+def test_the_soft_edge_of_a_map_does_not_reach_over_glass(tmp_path: Path) -> None:
+    """Its colours are where the tissue is, which ends far from the rim of this slide."""
+    written(tmp_path, ExportSettings(heat_map=True))
+    with Image.open(tmp_path / HEAT_NAME) as picture:
+        coloured = np.ptp(np.asarray(picture.convert("RGB")).astype(int), axis=2) > 60
+    tissue = tissue_of(slide_of())
+    share = tissue.tissue.mean()
+    # Two panels fill nearly all of the sheet.
+    assert 0.5 * share < coloured.mean() < 1.02 * share
+
+
 def test_a_slide_without_objects_and_without_tissue(tmp_path: Path) -> None:
     slide = slide_of()
     outputs = FieldOutputs(slide, tissue_of(slide, found=False), CLASSES, BOTH)

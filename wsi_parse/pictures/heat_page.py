@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageDraw
+from PIL import Image, ImageChops, ImageDraw
 
 from wsi_parse.pictures.overlay import draw_tissue
 from wsi_parse.pictures.page_layout import (
@@ -86,8 +86,14 @@ def draw_heat_maps(
     canvas = Canvas(view)
     draw_tissue(canvas, view, tissue)
     ground = desaturate(view.picture(slide))
+    corners = tissue.frame.to_level0([(0, 0), (tissue.frame.width, tissue.frame.height)])
+    opacity = _seen(view, Image.fromarray(tissue.tissue.astype(np.uint8) * round(255 * _OPACITY)), corners)
     for number, panel in enumerate(panels):
-        picture = ground if panel.picture is None else _over(ground, view, panel.picture, panel.corners_level0)
+        picture = (
+            ground
+            if panel.picture is None
+            else _over(ground, _seen(view, panel.picture, panel.corners_level0), opacity)
+        )
         picture = canvas.over(picture)
         draw_bar(picture, view.frame.mpp_x, size_px)
         x, y = number % columns * step_x, number // columns * step_y
@@ -96,14 +102,19 @@ def draw_heat_maps(
     save(assemble([sheet], [], heading)[0], path)
 
 
-def _over(ground: Image.Image, view: View, picture: Image.Image, corners_level0: NDArray[np.float64]) -> Image.Image:
-    """Lay the part of a map that a view shows over it."""
+def _seen(view: View, picture: Image.Image, corners_level0: NDArray[np.float64]) -> Image.Image:
+    """Return the part of a map that a view shows, at the size of the view."""
     (left, top), (right, bottom) = view.pixels(corners_level0)
     per_px = np.array([picture.width / (right - left), picture.height / (bottom - top)])
-    ends = np.array([(0, 0), ground.size]) - (left, top)
+    size = view.box.width, view.box.height
+    ends = np.array([(0, 0), size]) - (left, top)
     box = np.clip(ends * per_px, 0, picture.size).ravel().tolist()
-    layer = picture.resize(ground.size, Image.Resampling.BILINEAR, box=(box[0], box[1], box[2], box[3]))
-    layer.putalpha(layer.getchannel("A").point([round(_OPACITY * value) for value in range(256)]))
+    return picture.resize(size, Image.Resampling.BILINEAR, box=(box[0], box[1], box[2], box[3]))
+
+
+def _over(ground: Image.Image, layer: Image.Image, opacity: Image.Image) -> Image.Image:
+    """Lay a map over the slide, on tissue only: its soft edge would reach over the glass."""
+    layer.putalpha(ImageChops.multiply(layer.getchannel("A"), opacity))
     return Image.alpha_composite(ground.convert("RGBA"), layer).convert("RGB")
 
 
