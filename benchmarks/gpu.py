@@ -86,6 +86,8 @@ def main() -> None:
     if given.only:
         measure_part(given)
         return
+    # A device that cannot be opened is known before any time is spent.
+    facts = facts_of(choose_device(given.device))
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
         more = ["--device", given.device, "--folder", str(folder), *(["--tiny"] if given.tiny else [])]
@@ -96,7 +98,6 @@ def main() -> None:
             # A processor that has other work to do is given the time that it takes.
             run_part(part, None if given.tiny else ends - time.monotonic(), more, folder / "rows.jsonl")
         rows = read_rows(folder / "rows.jsonl")
-    facts = facts_of(choose_device(given.device))
     given.out.write_text(json.dumps(report({**facts, "tiny": given.tiny}, rows), indent=1) + "\n", encoding="utf-8")
     print(", ".join(f"{name} {value}" for name, value in facts.items()))
     print(table(rows), end="")

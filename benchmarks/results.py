@@ -97,7 +97,7 @@ def _line(what: str, series: Series) -> str:
         f"{_number(min(values))} to {_number(max(values))}",
         f"{statistics.median(limits):.2f}" if limits else "",
         f"{statistics.median(series.peaks_mb):,.0f} MB",
-        "**not the same**: " + ", ".join(one[:_SHOWN] for one in outputs) if len(outputs) > 1 else outputs[0][:_SHOWN],
+        ("**not the same**: " if len(outputs) > 1 else "") + ", ".join(one[:_SHOWN] for one in outputs),
     )
     return f"| {' | '.join(cells)} |"
 

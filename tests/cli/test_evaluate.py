@@ -18,6 +18,7 @@ from tests.cli.in_process import Ended, caller
 from tests.cli.test_cli import wsi_parse
 from tests.evaluate.made import annotations
 from tests.shared import shared_data_root
+from tests.small_slides import write_slide
 from wsi_parse.cli.evaluate import Outputs, compare_files
 from wsi_parse.errors import UsageError
 from wsi_parse.evaluate import EvaluationOptions, compare
@@ -215,6 +216,28 @@ class TestCommand:
         assert all(NOTICE in row["notice"] for row in rows.values())
         assert _COLOURS["other class"] in colours_of(out[2])
         assert not any(str(tmp_path).encode() in path.read_bytes() for path in out)
+
+    def test_a_page_with_the_differences_on_tissue_whatever_is_wrong_with_the_slide(
+        self, files: tuple[Path, Path], tmp_path: Path
+    ) -> None:
+        """A slide of something else costs the tissue under the picture, not the figures."""
+        (tmp_path / "slides").mkdir()
+        slide = write_slide(tmp_path / "slides" / "pred.svs", np.full((300, 300, 3), (200, 90, 160), np.uint8))
+        pictures = []
+        for number, given in enumerate((slide, tmp_path / "slides", tmp_path)):
+            picture, page = tmp_path / f"d{number}.png", tmp_path / f"d{number}.html"
+            result = wsi_parse(
+                "evaluate", "--truth", files[0], "--pred", files[1], "--mpp", 0.5,
+                "--overlay", picture, "--slides", given, "--out-html", page,
+            )  # fmt: skip
+            assert "reviewer kept 3" in result.stdout
+            assert ("The picture is without tissue" in result.stdout) == (given == tmp_path)
+            assert page.stat().st_size > 10_000
+            with Image.open(picture) as opened:
+                pictures.append(np.asarray(opened.convert("RGB")).astype(int))
+        pink = [float((np.ptp(one, axis=2) > 12).mean()) for one in pictures]
+        assert pink[0] > pink[2] + 0.2
+        assert pink[1] == pink[0]
 
     def test_json_is_what_the_file_holds(self, files: tuple[Path, Path], tmp_path: Path) -> None:
         out = tmp_path / "figures.json"

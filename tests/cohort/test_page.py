@@ -166,6 +166,17 @@ def test_distributions_count_each_slide_once_and_are_files_to_save() -> None:
     assert "var(--" not in drawing
 
 
+def test_a_slide_beyond_the_axis_is_a_mark_at_its_edge() -> None:
+    outcomes = [done(str(number), 100.0 + number) for number in range(9)] + [done("far", 90_000.0)]
+    (density,) = grouped_measures(outcomes, measures_of(outcomes))
+    drawing = ElementTree.fromstring(base64.b64decode(density.file).decode())
+    marks = [one for one in drawing.iter() if one.tag.endswith("use") and one.get("x")]
+    points = [one for one in marks if "fill-opacity: 0.75" in one.get("style", "")]
+    assert len(points) == 9
+    right = max(float(one.get("x", 0)) for one in points)
+    assert any(float(one.get("x", 0)) > right + 10 for one in marks if one not in points)
+
+
 def test_multiqc_gets_numbers_and_the_notice(tmp_path: Path) -> None:
     write_tables([done("a", 50.0, cautions=[CAUTION]), failed("b")], tmp_path)
     content = json.loads((tmp_path / "wsi_parse_mqc.json").read_text(encoding="utf-8"))

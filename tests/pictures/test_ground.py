@@ -80,10 +80,16 @@ def test_the_slide_of_a_pair_is_found_in_a_folder_by_its_name(tmp_path: Path) ->
         with ground_of(given, name, truth, none, None) as ground:
             assert ground is not None
             assert ground.slide.name == expected
-    for given in (None, folder):
-        with ground_of(given, "other", none, none, None) as ground:
-            assert ground is None
-    other = annotations([], provenance={"slide": {"name": "a.svs", "fingerprint": "0"}})
+    # Results beside the slides are none, and what the files state counts more than the name of the pair.
+    (folder / "a.geojson").write_text("{}")
+    with ground_of(folder, "a", said, none, None) as ground:
+        assert ground is not None
+        assert ground.slide.name == "b.svs"
+    with ground_of(None, "other", none, none, None) as ground:
+        assert ground is None
+    with pytest.raises(UsageError, match="No slide of other"), ground_of(folder, "other", none, none, None):
+        pass
+    other = annotations([], provenance={"slide": {"name": "c.svs", "fingerprint": "0"}})
     with pytest.raises(UsageError, match="not the slide"), ground_of(folder / "a.svs", "a", other, none, None):
         pass
 

@@ -247,6 +247,11 @@ def _compared(pair: "FilePair", options: "EvaluationOptions", picture: Path | No
     comparison = replace(comparison, notes=(*pair.notes, *comparison.notes))
     evaluation = comparison.evaluation()
     if picture is not None and not evaluation.is_empty():
-        with ground_of(slide, pair.name, truth, pred, options.mpp) as ground:
-            draw_disagreements(comparison, picture, ground)
+        try:
+            with ground_of(slide, pair.name, truth, pred, options.mpp) as ground:
+                draw_disagreements(comparison, picture, ground)
+        except WsiParseError as error:
+            # The figures are there, whatever is wrong with the slide.
+            draw_disagreements(comparison, picture, None)
+            evaluation = replace(evaluation, notes=(*evaluation.notes, f"The picture is without tissue: {error}"))
     return evaluation

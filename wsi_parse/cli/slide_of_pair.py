@@ -22,7 +22,9 @@ def check_slide(slide: Path | None, outputs: Outputs, *, several: bool) -> None:
     if outputs.overlay is None:
         raise UsageError("--slides is for the picture of the differences.", "Name the picture with --overlay.")
     if several and not slide.is_dir():
-        raise UsageError(f"{slide.name} is one slide, but several are compared.", "Give the folder of the slides.")
+        raise UsageError(
+            f"{slide.name} is one slide, but there are several pairs of files.", "Give the folder of the slides."
+        )
 
 
 @contextmanager
@@ -44,30 +46,43 @@ def ground_of(
     Yields
     ------
     SlideGround or None
-        None without a slide, or if the folder has none for this pair.
+        None without a slide.
 
     Raises
     ------
     UsageError
-        A file states that it was made from another slide.
+        The folder has no slide for this pair, or a file states that it was made from another one.
     """
+    from wsi_parse.annotations.frame import slide_stated
+    from wsi_parse.evaluate.frames import pixel_size
     from wsi_parse.pictures.ground import SlideGround
     from wsi_parse.slides import SlideOptions, open_slide
 
-    stated = [one.provenance.get("slide") for one in (truth, pred)]
-    known = [facts for facts in stated if isinstance(facts, dict)]
+    stated = [found for one in (truth, pred) if (found := slide_stated(one.provenance)) is not None]
     path = slide
     if slide is not None and slide.is_dir():
-        names = {facts.get("name") for facts in known}
-        found = sorted(one for one in slide.iterdir() if one.name in names or name in (one.stem, one.name))
-        path = found[0] if found else None
+        path = _found_in(slide, name, {one.name for one in stated})
+        if path is None:
+            raise UsageError(f"No slide of {name} is in {slide.name}.", "Give its slide with --slides.")
     if path is None:
         yield None
         return
-    with open_slide(path, SlideOptions(mpp=mpp)) as opened:
-        prints = {facts.get("fingerprint") for facts in known} - {None, opened.info.fingerprint}
-        if prints:
+    # The size of a pixel is that of the files, which may know better than the slide; only its ratios count here.
+    size = pixel_size(mpp, [truth.provenance, pred.provenance])
+    with open_slide(path, SlideOptions() if size is None else SlideOptions(mpp=size[0], override_mpp=True)) as opened:
+        info = opened.info
+        if any(one.is_other({path.name, name}, info.fingerprint, (info.width, info.height)) for one in stated):
             raise UsageError(
                 f"{path.name} is not the slide from which the files of {name} were made.", "Give their slide."
             )
         yield SlideGround.of_file(opened, truth.provenance)
+
+
+def _found_in(folder: Path, name: str, stated: set[str]) -> Path | None:
+    """Return the slide of a pair in a folder: the one that the files name, else one with the name of the pair."""
+    from wsi_parse.slides.listing import list_slides
+
+    slides = list_slides([folder])
+    named = [one for one in slides if one.name in stated]
+    alike = [one for one in slides if name in (one.name, one.stem, one.parent.name if one.parent != folder else "")]
+    return next(iter([*named, *alike]), None)

@@ -103,9 +103,10 @@ def _drawn(measure: Measure, rows: Sequence[GroupRow]) -> str:
         axes = plain_axes(figure, (_LABEL_PART, bottom, 0.97 - _LABEL_PART, 1 - bottom - 0.08 / height_in))
         for number, row in enumerate(rows):
             spread = ((np.arange(len(row.values)) * _GOLDEN) % 1 - 0.5) * 2 * _SPREAD
-            axes.plot(
-                row.values, number + spread, "o", color=BAR, markersize=3, alpha=0.75, markeredgewidth=0, zorder=2
-            )
+            values, at = np.array(row.values), number + spread
+            far = values > high
+            axes.plot(values[~far], at[~far], "o", color=BAR, markersize=4, alpha=0.75, markeredgewidth=0, zorder=2)
+            axes.plot(np.full(far.sum(), high), at[far], ">", color=MARK, markersize=5, clip_on=False, zorder=4)
             if len(row.values) > 2:
                 left, right = row.quantile(0.25), row.quantile(0.75)
                 axes.barh(number, right - left, 0.72, left, color=PALE, linewidth=0, zorder=1)

@@ -137,14 +137,14 @@ def _rows(outcomes: Sequence[Outcome], out: Path, standing_out: Sequence[Outlier
     of_index: dict[int, list[Outlier]] = defaultdict(list)
     for one in standing_out:
         of_index[one.index].append(one)
-    max_bytes = bytes_each(sum(outcome.state == "done" for outcome in outcomes))
+    max_bytes = bytes_each(sum(outcome.state == "done" for outcome in outcomes[:MAX_ROWS]))
     rows = []
     for number, outcome in enumerate(outcomes):
         report, thumbnail = "", None
         if outcome.state == "done":
             # An id is the name of a folder, and nothing of it is taken for an address.
             report = f"./{quote(outcome.id, safe='')}/{REPORT_NAME}" if exists(out / outcome.id / REPORT_NAME) else ""
-            if max_bytes:
+            if max_bytes and number < MAX_ROWS:
                 thumbnail = thumbnail_of(out / outcome.id / OVERLAY_NAME, out / _THUMBNAILS / outcome.id, max_bytes)
         rows.append(Row(number, outcome, report, thumbnail, of_index[number]))
     return rows

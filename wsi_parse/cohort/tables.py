@@ -15,6 +15,7 @@ from wsi_parse.cohort.outcome import Outcome
 from wsi_parse.cohort.own_files import replace_own
 from wsi_parse.cohort.page import cohort_page
 from wsi_parse.cohort.summary import prompts_of, summary
+from wsi_parse.progress import report_traceback
 from wsi_parse.run.folders import COHORT_FILES
 from wsi_parse.text import RESEARCH_ONLY, for_csv
 
@@ -54,9 +55,14 @@ def write_tables(outcomes: Sequence[Outcome], out: Path, *, page: bool = False) 
         SUMMARY: lambda: summary(outcomes).encode(),
         MULTIQC: lambda: multiqc_json(outcomes),
     }
-    if page:
-        contents[PAGE] = lambda: cohort_page(outcomes, out).encode()
     notes, failure = [], None
+    if page:
+        try:
+            html = cohort_page(outcomes, out).encode()
+            contents[PAGE] = lambda: html
+        except Exception as error:  # noqa: BLE001 - the tables are written, and it is told
+            report_traceback(error)
+            notes.append(f"{PAGE} could not be made ({type(error).__name__}: {error}); the tables are complete.")
     for name, content in contents.items():
         try:
             notes.append(replace_own(out / name, content(), out / _MARKS))

@@ -41,10 +41,12 @@ def bytes_each(count: int) -> int:
     """Return how large one of many thumbnails may be; 0 if there are too many to show any.
 
     >>> bytes_each(10), bytes_each(1000), bytes_each(20_000)
-    (40000, 11250, 0)
+    (40000, 10000, 0)
     """
-    # Base64 makes four letters of three bytes.
-    each = min(40_000, int(_BUDGET_BYTES * 0.75) // max(1, count))
+    # It halves, so that it seldom changes while a cohort grows. Base64 makes four letters of three bytes.
+    each = 40_000
+    while each * count > _BUDGET_BYTES * 3 // 4:
+        each //= 2
     return each if each >= _MIN_BYTES else 0
 
 

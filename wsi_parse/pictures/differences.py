@@ -89,8 +89,7 @@ def draw_disagreements(comparison: Comparison, path: Path, ground: SlideGround |
     entries = [Entry(f"{name} {len(group.shown):,}", _COLOURS[name]) for name, group in groups.items()]
     if field is not None:
         entries.append(Entry("close-up (thin lines: prediction)", _REGION, filled=False))
-    name = comparison.name if ground is None else ground.slide.name
-    save(assemble(pictures, entries, heading_of(name) if name else ())[0], path)
+    save(assemble(pictures, entries, heading_of(comparison.name) if comparison.name else ())[0], path)
 
 
 def _ground(view: View, ground: SlideGround | None) -> Image.Image:

@@ -194,7 +194,8 @@ def _segment(slide: Slide, box: Box, frame: Frame | None, settings: RunSettings,
 
 def _in_memory(settings: RunSettings) -> RunSettings:
     """Settings of a run in a temporary folder, whose objects and maps are read when it ends."""
-    export = {"formats": ("parquet",), "frame": "level0", "overlay_px": 0, "report": False, "keep": ("predictions",)}
+    nothing_else = {"overlay_px": 0, "report": False, "heat_map": False, "least_certain": 0}
+    export = {"formats": ("parquet",), "frame": "level0", "keep": ("predictions",), **nothing_else}
     compute = {"cluster": "local", "workers": 0}
     return settings.model_copy(
         update={

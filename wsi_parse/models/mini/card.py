@@ -60,7 +60,7 @@ def short_card() -> str:
     """Return training data, performance on tiles that were not used in training, and known failures."""
     sets, confidence = figures()["sets"], embedded_confidence()
     paragraphs = [
-        "Trained on: CoNSeP (colon), BRCA-M2C, TNBC and BreCaHAD (breast carcinoma), NuInsSeg (30 organs, normal), DSB "
+        "Trained on: CoNSeP (colon), BRCA-M2C, TNBC and BreCaHAD (breast carcinoma), NuInsSeg (20 organs, normal), DSB "
         "2018. Class labels are from CoNSeP (outlines; at most 16 patients, with healthy epithelium in three fields) "
         "and BRCA-M2C (points of 75 patients).",
         _nuclei(sets),
