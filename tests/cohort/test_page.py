@@ -15,10 +15,10 @@ from PIL import Image
 
 from tests.report.pages import words_of
 from tests.report.test_page import Reading
-from wsi_parse.cohort import Outcome
+from wsi_parse.cohort import Outcome, tables
 from wsi_parse.cohort.distributions import grouped_measures
 from wsi_parse.cohort.measures import measures_of, outliers
-from wsi_parse.cohort.tables import write_tables
+from wsi_parse.cohort.tables import remove_page, write_tables
 
 HOSTILE = "<script>alert(1)</script> ünï 😐"
 # A name of a folder cannot hold a slash.
@@ -218,3 +218,26 @@ def test_a_thousand_slides_are_less_than_25_mb(tmp_path: Path) -> None:
     assert 2_000_000 < len(page.encode()) < 25_000_000
     assert len([one for tag, one in found if tag == "tr" and "data-row" in one]) == 1000
     assert len([one for tag, one in found if tag == "image"]) == 1000
+
+
+def test_a_page_that_is_out_of_date_goes_but_not_one_that_a_person_changed(tmp_path: Path) -> None:
+    page = tmp_path / "cohort.html"
+    write_tables([done("a", 50.0)], tmp_path, page=True)
+    remove_page(tmp_path)
+    assert not page.exists()
+    write_tables([done("a", 50.0)], tmp_path, page=True)
+    page.write_text("a remark")
+    remove_page(tmp_path)
+    assert page.read_text() == "a remark"
+
+
+def test_a_page_that_cannot_be_made_costs_no_table(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fails(*_: object) -> str:
+        raise KeyError("a fault of ours")
+
+    write_tables([done("a", 50.0)], tmp_path, page=True)
+    monkeypatch.setattr(tables, "cohort_page", fails)
+    notes = write_tables([done("a", 50.0), done("b", 60.0)], tmp_path, page=True)
+    assert [note for note in notes if "cohort.html could not be made" in note and "tables are complete" in note]
+    assert "\nb," in (tmp_path / "cohort.csv").read_text()
+    assert not (tmp_path / "cohort.html").exists(), "it would contradict the tables"

@@ -1,4 +1,4 @@
-"""replace_own: write a file that is written again and again, and keep aside what a person made of it."""
+"""replace_own and remove_own: files that are written again and again; what a person made of one is kept aside."""
 
 import hashlib
 import time
@@ -62,6 +62,19 @@ def replace_own(path: Path, content: bytes, marks: Path) -> str:
             if time.time() - mark.stat().st_mtime > _STAMP_SECONDS and mark != new:
                 mark.unlink()
     return note
+
+
+def remove_own(path: Path, marks: Path) -> None:
+    """Remove a file that is as we wrote it; what a person made of it stays.
+
+    Parameters
+    ----------
+    path : Path
+    marks : Path
+        As in :func:`replace_own`.
+    """
+    if path.is_file() and not path.is_symlink() and _stamp_of(path, marks) is not None:
+        path.unlink()
 
 
 def _stamp(marks: Path, path: Path, content_hash: str) -> Path:

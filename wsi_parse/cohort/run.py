@@ -15,7 +15,7 @@ from wsi_parse.cohort.listener import Listener, SerialListener, Unheard
 from wsi_parse.cohort.listing import Listing
 from wsi_parse.cohort.outcome import OPENING, FailureNotes, Outcome
 from wsi_parse.cohort.selection import Choice, Decided, check, decide, selected_rows
-from wsi_parse.cohort.tables import write_tables
+from wsi_parse.cohort.tables import remove_page, write_tables
 from wsi_parse.compute.cluster import Cluster
 from wsi_parse.errors import ClaimedError, ClusterError, ManifestError, StoreError, UsageError
 from wsi_parse.files import private_folder, shared_with_group, try_writing
@@ -128,6 +128,8 @@ class _Cohort:
                 self._run_all(rows, cluster)
         finally:
             self._write(page=self.settings.export.report)
+            if not self.settings.export.report:
+                remove_page(self.out)
         if self.table_error:
             raise StoreError(
                 f"The tables cannot be written: {self.table_error.rstrip('.')}.",

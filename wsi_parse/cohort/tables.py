@@ -3,6 +3,7 @@
 import csv
 import io
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ import pyarrow.parquet
 from wsi_parse.cohort.columns import FIRST, LAST, OF_PROMPT, prompt_names
 from wsi_parse.cohort.multiqc import multiqc_json
 from wsi_parse.cohort.outcome import Outcome
-from wsi_parse.cohort.own_files import replace_own
+from wsi_parse.cohort.own_files import remove_own, replace_own
 from wsi_parse.cohort.page import cohort_page
 from wsi_parse.cohort.summary import prompts_of, summary
 from wsi_parse.progress import report_traceback
@@ -62,6 +63,7 @@ def write_tables(outcomes: Sequence[Outcome], out: Path, *, page: bool = False) 
             contents[PAGE] = lambda: html
         except Exception as error:  # noqa: BLE001 - the tables are written, and it is told
             report_traceback(error)
+            remove_page(out)
             notes.append(f"{PAGE} could not be made ({type(error).__name__}: {error}); the tables are complete.")
     for name, content in contents.items():
         try:
@@ -71,6 +73,12 @@ def write_tables(outcomes: Sequence[Outcome], out: Path, *, page: bool = False) 
     if failure is not None:
         raise failure
     return [note for note in notes if note]
+
+
+def remove_page(out: Path) -> None:
+    """Remove the page of an earlier call, which new tables would contradict; one that a person changed stays."""
+    with suppress(OSError):
+        remove_own(out / PAGE, out / _MARKS)
 
 
 def _as_csv(table: pa.Table) -> bytes:

@@ -50,10 +50,9 @@ def _reached(confidence: Confidence, lines: Mapping[str, float], organ: str | No
     seen, ever = confidence.reached_of(organ), [name for name, line in lines.items() if line < NEVER_SURE]
     if not ever and confidence.is_calibrated:
         return ""
-    reached = [seen[name][0] for name in ever if name in seen]
-    if not reached:
+    if not ever or any(name not in seen for name in ever):
         return " (not calibrated)"
-    return f"; sure ones were right in {min(reached):.0%} or more on tissue kept apart"
+    return f"; sure ones were right in {min(seen[name][0] for name in ever):.0%} or more on tissue kept apart"
 
 
 def short_card() -> str:
