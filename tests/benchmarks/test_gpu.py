@@ -53,7 +53,7 @@ def test_a_part_that_runs_out_of_time_or_fails_is_a_row(tmp_path: Path) -> None:
 
 @pytest.mark.whole
 def test_the_networks_need_torch_transformers_and_timm_only() -> None:
-    some = ("platformdirs", "pydantic", "shapely", "skimage", "tifffile", "pyarrow", "pandas", "psutil", "yaml", "rich")
+    some = ("platformdirs", "pydantic", "shapely", "skimage", "tifffile", "pyarrow", "pandas", "psutil", "rich")
     modules = (*some, "dask", "distributed", "zarr", "imagecodecs", "openslide", "tiffslide", "orjson", "open_clip")
     code = f"import sys; sys.modules.update(dict.fromkeys({modules})); import benchmarks.gpu, benchmarks.gpu_network"
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)

@@ -68,8 +68,7 @@ def test_the_whole_pipeline(folder: Path, placed: list[tuple[str, tuple[int, int
         settings = RunSettings.load(None, small, prompts=("nuclei",), model={"name": name})
         run_slide(folder / "tnbc_mosaic_40x.svs", tmp_path / name, settings)
         f1[name] = f1_on(centres_px(tmp_path / name / "annotations.geojson"), known, [corner for _, corner in placed])
-    # Issue 4 asks for 0.05; the aim is not reached yet.
-    assert f1["mini"] >= f1["stain"] + 0.03
+    assert f1["mini"] >= f1["stain"] + 0.05
     # The slide's pixels, not the original tiles': it was compressed again, and that alone costs 0.007.
     network = fuse(load_network(EMBEDDED))
     with open_slide(folder / "tnbc_mosaic_40x.svs") as slide:
@@ -79,4 +78,5 @@ def test_the_whole_pipeline(folder: Path, placed: list[tuple[str, tuple[int, int
             for _, (x, y) in placed
         ]
     tile_wise = f1_on(np.concatenate(of_tile), known, [corner for _, corner in placed])
-    assert abs(f1["mini"] - tile_wise) <= 0.01
+    # At the seams the run sees what lies beyond, where a tile alone is mirrored.
+    assert -0.01 <= f1["mini"] - tile_wise <= 0.02
