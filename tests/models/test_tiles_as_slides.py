@@ -96,7 +96,9 @@ def test_tiles_as_slides(
     )
     assert run[key] == pytest.approx(tile_wise[key], abs=0.01)
     if model == "mini" and "accuracy" in run:
-        for figure in ("accuracy", "recall_neoplastic"):
-            assert run[figure] == pytest.approx(tile_wise[figure], abs=0.03)
+        assert run["accuracy"] == pytest.approx(tile_wise["accuracy"], abs=0.03)
+        # NuCLS has 32 neoplastic nuclei: two may differ.
+        few = 2.5 / 32 if name == "nucls" else 0.03
+        assert run["recall_neoplastic"] == pytest.approx(tile_wise["recall_neoplastic"], abs=few)
     # What the overview and the estimates question; sizes and pixel sizes have tests of their own.
     assert not {"tinted-glass", "unusual-colours", "threshold-at-bound", "few-pixels-of-stain"} & cautions
