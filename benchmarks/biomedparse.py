@@ -15,6 +15,7 @@ from typing import Any
 import psutil
 import torch
 
+from benchmarks.gpu_weights import random_tensors
 from benchmarks.timing import least_seconds, matrix_rate
 from wsi_parse.compute.memory import MemorySampler, total_bytes
 from wsi_parse.models.biomedparse.convert import convert
@@ -64,12 +65,8 @@ def one_tile(network: BiomedParse, device: torch.device) -> dict[str, Any]:
 
 def random_weights(folder: Path) -> Weights:
     """Make a full-size checkpoint, converted like the published one."""
-    generator = torch.Generator().manual_seed(0)
-    tensors = {
-        name: torch.randn(shape, generator=generator) * (0.02 if len(shape) > 1 else 0.1)
-        for name, shape in published_shapes(RELEASED).items()
-    }
-    torch.save(tensors, folder / "random.pt")
+    make = random_tensors()
+    torch.save({name: make(name, shape) for name, shape in published_shapes(RELEASED).items()}, folder / "random.pt")
     convert(folder / "random.pt", folder / "random.safetensors", RELEASED)
     (folder / "random.pt").unlink()
     return Weights.of_file(folder / "random.safetensors")

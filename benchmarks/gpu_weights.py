@@ -54,7 +54,7 @@ MakeTensor = Callable[[str, tuple[int, ...]], Tensor]
 def weights_file(path: Path, sizes: Sizes, reference: Path | None) -> Path:
     """Write converted weights, unless the file is there already."""
     if not path.exists():
-        make = _recipe(reference) if reference is not None else _random()
+        make = _recipe(reference) if reference is not None else random_tensors()
         tensors = {name: make(name, shape).contiguous() for name, shape in published_shapes(sizes).items()}
         save_file(tensors, path, {SIZES_KEY: json.dumps(asdict(sizes))})
     return path
@@ -91,7 +91,8 @@ def tokens_in(golden: Mapping[str, Any]) -> dict[str, list[int]]:
     return {str(text): [int(token) for token in ids[mask > 0]] for text, ids, mask in rows}
 
 
-def _random() -> MakeTensor:
+def random_tensors() -> MakeTensor:
+    """Return what makes each tensor by chance, always the same ones in the same order."""
     generator = torch.Generator().manual_seed(0)
 
     def make(name: str, shape: tuple[int, ...]) -> Tensor:

@@ -18,6 +18,9 @@ _MAX_LINES = 8
 _MAX_ROWS = 40
 # Of a table: a line with a space on both sides.
 _BETWEEN_COLUMNS = 3
+# Titles of the tables: of the rows, and of the columns.
+_OBJECTS = ("objects", "truth", "pred", "error", "prec.", "recall", "F1", "centre F1")
+_OUTLINES = ("outlines", "SQ", "PQ", "AJI", "Dice", "IoU", "area error")
 
 
 def print_evaluation(one: "Evaluation", console: Console) -> None:
@@ -30,39 +33,30 @@ def print_evaluation(one: "Evaluation", console: Console) -> None:
         return
     if one.review is not None:
         console.print(one.review.sentence, highlight=False, markup=False, soft_wrap=True)
-    for table in (_objects(one, console), _outlines(one, console)):
-        console.print(table)
-    more = len(one.classes) - len(_shown(one))
+    from wsi_parse.evaluate.tables import OBJECT_FIGURES, OUTLINE_FIGURES, largest_classes
+
+    classes = largest_classes(one, _MAX_ROWS)
+    for titles, keys in ((_OBJECTS, OBJECT_FIGURES), (_OUTLINES, OUTLINE_FIGURES)):
+        console.print(_table(one, classes, console, titles, keys))
+    more = len(one.classes) - len(classes)
     rest = [f"{more:,} more classes are in --out-json and --out-csv."] if more else []
     for line in (*rest, *_confused(one), *one.notes):
         console.print(for_terminal(line), highlight=False, markup=False, soft_wrap=True)
     console.print()
 
 
-def _objects(one: "Evaluation", console: Console) -> Table:
-    return _table(
-        one,
-        console,
-        ("objects", "truth", "pred", "error", "prec.", "recall", "F1", "centre F1"),
-        ("truth", "pred", "count_error", "precision", "recall", "f1", "centre_f1"),
-    )
-
-
-def _outlines(one: "Evaluation", console: Console) -> Table:
-    return _table(
-        one,
-        console,
-        ("outlines", "SQ", "PQ", "AJI", "Dice", "IoU", "area error"),
-        ("sq", "pq", "aji", "dice", "iou", "area_error"),
-    )
-
-
-def _table(one: "Evaluation", console: Console, titles: tuple[str, ...], keys: tuple[str, ...]) -> Table:
+def _table(
+    one: "Evaluation",
+    classes: "dict[str, Figures]",
+    console: Console,
+    titles: tuple[str, ...],
+    keys: tuple[str, ...],
+) -> Table:
     """Return a table whose names are shortened where the screen is narrow, but never its numbers."""
     from wsi_parse.evaluate.tables import ALL
 
     rows = []
-    for name, figures in [*_shown(one).items(), (ALL, one.everything)]:
+    for name, figures in [*classes.items(), (ALL, one.everything)]:
         values = figures.to_dict()
         rows.append((for_terminal(name), *(_number(key, values[key]) for key in keys)))
     columns = zip(*(row[1:] for row in (titles, *rows)), strict=True)
@@ -85,12 +79,6 @@ def _shortened(name: str, width: int) -> str:
         return name
     tail = (width - 1) // 2
     return f"{set_cell_size(name, width - 1 - tail)}…{set_cell_size(name[::-1], tail)[::-1]}"
-
-
-def _shown(one: "Evaluation") -> "dict[str, Figures]":
-    """Return the classes that are shown: the largest, in their order."""
-    largest = sorted(one.classes, key=lambda name: -one.classes[name].truth - one.classes[name].pred)[:_MAX_ROWS]
-    return {name: figures for name, figures in one.classes.items() if name in largest}
 
 
 def _number(key: str, value: float | None) -> str:

@@ -11,6 +11,15 @@ from wsi_parse.files import write_text
 from wsi_parse.text import RESEARCH_ONLY, for_csv
 
 ALL = "(all objects)"
+#: What is shown of objects and of their outlines, on the screen and on the page.
+OBJECT_FIGURES = ("truth", "pred", "count_error", "precision", "recall", "f1", "centre_f1")
+OUTLINE_FIGURES = ("sq", "pq", "aji", "dice", "iou", "area_error")
+
+
+def largest_classes(one: Evaluation, most: int) -> dict[str, Figures]:
+    """Return the classes with most objects in both files, in their order."""
+    largest = sorted(one.classes, key=lambda name: -one.classes[name].truth - one.classes[name].pred)[:most]
+    return {name: figures for name, figures in one.classes.items() if name in largest}
 
 
 def write_json(evaluations: list[Evaluation], path: Path) -> None:

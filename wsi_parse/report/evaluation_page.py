@@ -9,7 +9,7 @@ from typing import Any
 from PIL import Image
 
 from wsi_parse.evaluate.evaluation import Evaluation, summed
-from wsi_parse.evaluate.tables import ALL
+from wsi_parse.evaluate.tables import ALL, OBJECT_FIGURES, OUTLINE_FIGURES, largest_classes
 from wsi_parse.files import write_text
 from wsi_parse.report.render import render
 
@@ -18,23 +18,14 @@ _PICTURE_PX, _QUALITY = 1600, 85
 _MAX_PICTURES = 20
 # Rows of each table; the other files have all.
 _MAX_ROWS = 200
-_OBJECTS = {
-    "truth": "truth",
-    "pred": "predicted",
-    "count_error": "error of the count",
-    "precision": "precision",
-    "recall": "recall",
-    "f1": "F1",
-    "centre_f1": "F1 of centres",
-}
-_OUTLINES = {
-    "sq": "SQ",
-    "pq": "PQ",
-    "aji": "AJI",
-    "dice": "Dice",
-    "iou": "IoU",
-    "area_error": "error of the area",
-}
+_OBJECTS = dict(
+    zip(
+        OBJECT_FIGURES,
+        ("truth", "predicted", "error of the count", "precision", "recall", "F1", "F1 of centres"),
+        strict=True,
+    )
+)
+_OUTLINES = dict(zip(OUTLINE_FIGURES, ("SQ", "PQ", "AJI", "Dice", "IoU", "error of the area"), strict=True))
 
 
 def write_evaluation_page(evaluations: Sequence[Evaluation], path: Path, pictures: Sequence[Path | None] = ()) -> None:
@@ -65,14 +56,14 @@ def _each(pictures: Sequence[Path | None], count: int) -> list[Path | None]:
 def _part(one: Evaluation, picture: Path | None) -> dict[str, Any]:
     """Gather what the page says of an evaluation."""
     facts = one.to_dict()
-    rows = sorted(one.classes, key=lambda name: -one.classes[name].truth - one.classes[name].pred)[:_MAX_ROWS]
+    rows = sorted(largest_classes(one, _MAX_ROWS))
     confused = sorted((row for row in facts["confusion"] if row["truth"] != row["pred"]), key=lambda row: -row["count"])
     return {
         "name": one.name,
         "is_empty": one.is_empty(),
         "sentence": None if one.review is None else one.review.sentence,
         "review": facts["review"],
-        "rows": [(name, facts["classes"][name]) for name in sorted(rows)] + [(ALL, facts["all"])],
+        "rows": [(name, facts["classes"][name]) for name in rows] + [(ALL, facts["all"])],
         "confused": confused[:_MAX_ROWS],
         "notes": one.notes,
         "jpeg": "" if picture is None else _jpeg(picture),

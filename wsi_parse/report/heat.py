@@ -16,8 +16,8 @@ from wsi_parse.report.numbers import short
 
 #: Standard deviation of the soft window in which objects are counted.
 SMOOTH_UM = 64.0
-# Where less of the window is tissue, a density says little.
-_MIN_TISSUE = 0.15
+#: Where less of a window is tissue, a density says little.
+MIN_TISSUE = 0.15
 _STEPS = 254
 _SMALLEST_SIDE_PX = 480
 
@@ -28,16 +28,23 @@ class HeatMap:
 
     Parameters
     ----------
-    png : str
-        Base64; transparent where there is no tissue.
+    picture : PIL.Image.Image
+        With a palette; transparent where there is no tissue.
     top : float
         The value of the lightest colour; the darkest is 0.
     unit : str
     """
 
-    png: str
+    picture: Image.Image
     top: float
     unit: str
+
+    @property
+    def png(self) -> str:
+        """The picture, base64."""
+        buffer = BytesIO()
+        self.picture.save(buffer, "PNG", compress_level=9)
+        return b64encode(buffer.getvalue()).decode()
 
     @property
     def ticks(self) -> tuple[str, str, str]:
@@ -55,15 +62,15 @@ def _heat_map(lattice: FieldLattice, number: int, is_region: bool) -> HeatMap | 
     step_um2 = lattice.step_um**2
     blur = SMOOTH_UM / lattice.step_um
     tissue = _finer(ndimage.gaussian_filter(lattice.tissue_um2 / step_um2, blur, mode="constant"))
-    shown = tissue >= _MIN_TISSUE
+    shown = tissue >= MIN_TISSUE
     if not counts.any() or not shown.any():
         return None
     what = lattice.covered(number) * 100 if is_region else counts / step_um2 * 1e6
-    values = _finer(ndimage.gaussian_filter(what, blur, mode="constant")) / np.maximum(tissue, _MIN_TISSUE)
+    values = _finer(ndimage.gaussian_filter(what, blur, mode="constant")) / np.maximum(tissue, MIN_TISSUE)
     highest = float(values[shown].max())
     top = min(100.0, round_up(highest)) if is_region else round_up(highest)
     index = np.where(shown, 1 + np.rint(np.clip(values / top, 0, 1) * (_STEPS - 1)), 0).astype(np.uint8)
-    return HeatMap(_png(index), top, "% covered" if is_region else "per mm²")
+    return HeatMap(_picture(index), top, "% covered" if is_region else "per mm²")
 
 
 def round_up(value: float) -> float:
@@ -92,9 +99,8 @@ def _finer(values: NDArray[np.float64]) -> NDArray[np.float32]:
     return np.asarray(Image.fromarray(values.astype(np.float32)).resize(size, Image.Resampling.BILINEAR))
 
 
-def _png(index: NDArray[np.uint8]) -> str:
+def _picture(index: NDArray[np.uint8]) -> Image.Image:
     picture = Image.fromarray(index, "P")
     picture.putpalette([0, 0, 0, *palette().ravel().tolist()])
-    buffer = BytesIO()
-    picture.save(buffer, "PNG", transparency=0, compress_level=9)
-    return b64encode(buffer.getvalue()).decode()
+    picture.info["transparency"] = 0
+    return picture

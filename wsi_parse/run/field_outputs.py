@@ -1,16 +1,13 @@
 """Outputs on request that are counted on a lattice: heat maps, their grid for QuPath, the least certain places."""
 
 import json
-from base64 import b64decode
 from dataclasses import replace
-from io import BytesIO
 from pathlib import Path
 from uuid import UUID, uuid5
 
 import numpy as np
 import shapely
 from numpy.typing import NDArray
-from PIL import Image
 
 from wsi_parse.exporters.base import ExportContext
 from wsi_parse.exporters.geojson import GeoJsonExporter
@@ -23,7 +20,7 @@ from wsi_parse.prompts import Prompt, Rgb
 from wsi_parse.qupath.features import classification
 from wsi_parse.qupath.geometry import fit_for_qupath
 from wsi_parse.report.choose import least_certain
-from wsi_parse.report.heat import heat_maps, palette
+from wsi_parse.report.heat import MIN_TISSUE, heat_maps, palette
 from wsi_parse.report.lattice import PROBABILITY_STEPS, FieldLattice
 from wsi_parse.settings import ExportSettings
 from wsi_parse.slides.slide import Slide
@@ -35,8 +32,6 @@ GRID_UM = 256.0
 _GRID = Prompt("grid", "grid", "cell", "Grid", (120, 126, 134), known=True)
 _PLACE_CLASS, _PLACE_COLOUR = "Least certain", (230, 159, 0)
 _IDS = UUID("7e1a3c52-64f7-5b0e-8f3a-2d9c0b5a6e14")
-# As in the heat maps: where less of a square is tissue, a density says little.
-_MIN_TISSUE = 0.15
 
 
 class FieldOutputs:
@@ -86,7 +81,7 @@ class FieldOutputs:
         lattice, prompts = self._lattice, self._classes.prompts
         panels = []
         for prompt, heat in zip(prompts, heat_maps(lattice, self._classes), strict=True):
-            picture = None if heat is None else Image.open(BytesIO(b64decode(heat.png))).convert("RGBA")
+            picture = None if heat is None else heat.picture.convert("RGBA")
             title = prompt.class_name if heat is None else f"{prompt.class_name}, {heat.unit}"
             ticks = ("", "", "") if heat is None else heat.ticks
             panels.append(HeatPanel(title, picture, lattice.box_level0, ticks))
@@ -102,7 +97,7 @@ class FieldOutputs:
         there = sum(counts.values(), np.zeros(tissue_mm2.shape, np.int64)) > 0
         row, column = np.nonzero(there | (tissue_mm2 > 0))
         corner = np.stack([column, row], axis=1) * steps
-        enough = tissue_mm2 >= _MIN_TISSUE * (steps * lattice.step_um) ** 2 / 1e6
+        enough = tissue_mm2 >= MIN_TISSUE * (steps * lattice.step_um) ** 2 / 1e6
         measured: dict[str, NDArray[np.float64]] = {"tissue_mm2": tissue_mm2}
         for number, (prompt, count) in enumerate(counts.items()):
             measured[f"{prompt.name} count"] = count.astype(np.float64)
