@@ -8,6 +8,8 @@ import pytest
 import torch
 
 from tests.shared import shared_data_root
+from workflows.train_mini.average import average
+from workflows.train_mini.average import main as average_main
 from workflows.train_mini.crops import Crops, source_of
 from workflows.train_mini.guesses import guessed
 from workflows.train_mini.loop import train
@@ -252,3 +254,30 @@ def test_weights_are_averaged_with_those_they_began_with(tmp_path: Path) -> None
     before, after, half_way = (one.state_dict()["shape.weight"] for one in (load_network(start), alone, mixed))
     assert not torch.equal(before, after)
     torch.testing.assert_close(half_way, 0.75 * before + 0.25 * after)
+
+
+class TestAverage:
+    def test_of_weights_is_their_mean(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        paths = []
+        for seed in range(3):
+            torch.manual_seed(seed)
+            paths.append(tmp_path / f"{seed}.safetensors")
+            save_network(MiniNetwork((8, 8, 8, 8)), paths[-1])
+        out = tmp_path / "mean.safetensors"
+        monkeypatch.setattr("sys.argv", ["average", *map(str, paths), "-o", str(out)])
+        average_main()
+        single = [load_network(path).state_dict()["shape.weight"] for path in paths]
+        assert not torch.equal(single[0], single[1])
+        # Weights are written in float16.
+        torch.testing.assert_close(
+            load_network(out).state_dict()["shape.weight"], torch.stack(single).mean(0), rtol=1e-3, atol=1e-4
+        )
+
+    def test_of_one_network_is_the_network(self) -> None:
+        network = MiniNetwork((8, 8, 8, 8)).eval()
+        images = torch.rand(1, 3, 32, 32)
+        torch.testing.assert_close(average([network])(images).classes, network(images).classes)
+
+    def test_of_other_widths_is_refused(self) -> None:
+        with pytest.raises(ValueError, match="same widths"):
+            average([MiniNetwork((8, 8, 8, 8)), MiniNetwork((8, 8, 8, 16))])

@@ -253,6 +253,10 @@ def recoloured(
     sigma = rng.uniform(0, augment.blur_um) / READ_MPP
     if rng.random() < 0.5 and sigma > 0.2:
         picture = picture.filter(ImageFilter.GaussianBlur(sigma))
+    # Scanners sharpen, and with the tissue they sharpen the noise: a set must not be known by it.
+    if rng.random() < augment.sharpen:
+        radius, percent = rng.uniform(0.3, 0.8) / READ_MPP, int(rng.integers(30, 160))
+        picture = picture.filter(ImageFilter.UnsharpMask(radius, percent, 0))
     if rng.random() < augment.jpeg:
         coded = io.BytesIO()
         picture.save(coded, "JPEG", quality=int(rng.integers(40, 95)))

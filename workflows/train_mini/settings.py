@@ -43,7 +43,8 @@ class AugmentSettings(_Section):
     swap_style: float = Field(0.5, ge=0, le=1, description="share of crops that take the colours of another set")
     estimate: float = Field(0.15, description="largest error of the estimate of light and staining")
     blur_um: float = Field(0.3, ge=0, description="largest sigma")
-    noise: float = Field(0.015, ge=0, description="largest standard deviation")
+    sharpen: float = Field(0.3, ge=0, le=1, description="share of crops that are sharpened, noise included")
+    noise: float = Field(0.02, ge=0, description="largest standard deviation")
     jpeg: float = Field(0.4, ge=0, le=1, description="share of crops that are compressed once more")
 
 
