@@ -347,6 +347,12 @@ class TestCommand:
             if "running" not in name
         )
 
-    @pytest.mark.parametrize("name", ["train.yaml", "points.yaml", "finetune.yaml"])
+    @pytest.mark.parametrize("name", ["train.yaml", "longer.yaml", "points.yaml", "finetune.yaml"])
     def test_the_settings_of_the_repository_are_valid(self, name: str) -> None:
         TrainingSettings.load(TRAINING / name)
+
+    def test_settings_take_what_they_do_not_say_from_their_base(self) -> None:
+        first, longer = (TrainingSettings.load(TRAINING / f"{name}.yaml") for name in ("train", "longer"))
+        assert longer.sets == first.sets
+        assert (longer.steps, first.steps) == (11_000, 9_000)
+        assert TrainingSettings.load(TRAINING / "longer.yaml", steps=5).steps == 5

@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from scipy import ndimage
 
 from tests.shared import shared_data_root
 from workflows.train_mini.average import average
@@ -254,6 +255,21 @@ def test_weights_are_averaged_with_those_they_began_with(tmp_path: Path) -> None
     before, after, half_way = (one.state_dict()["shape.weight"] for one in (load_network(start), alone, mixed))
     assert not torch.equal(before, after)
     torch.testing.assert_close(half_way, 0.75 * before + 0.25 * after)
+
+
+def test_sharpened_crops_have_more_fine_detail() -> None:
+    rng = np.random.default_rng(0)
+    tissue = ndimage.gaussian_filter(rng.normal(size=(256, 256, 3)), (3, 3, 0)) * 300 + 150
+    source = source_of(
+        Tile("own", "a", "a", 0.25, tissue.clip(0, 255).astype(np.uint8), np.ones((256, 256), np.int32), None), 1.0, OWN
+    )
+    detail = {}
+    for share in (0.0, 1.0):
+        augment = SETTINGS.augment.model_copy(update={"sharpen": share, "jpeg": 0.0, "blur_um": 0.0})
+        few = SETTINGS.model_copy(update={"augment": augment, "crop_px": 64, "batch": 16})
+        images = Crops([source], few).batch(0).images
+        detail[share] = float((images - ndimage.gaussian_filter(images, (0, 0, 1.2, 1.2))).std())
+    assert detail[1.0] > 1.2 * detail[0.0]
 
 
 class TestAverage:

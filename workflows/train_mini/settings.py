@@ -43,8 +43,8 @@ class AugmentSettings(_Section):
     swap_style: float = Field(0.5, ge=0, le=1, description="share of crops that take the colours of another set")
     estimate: float = Field(0.15, description="largest error of the estimate of light and staining")
     blur_um: float = Field(0.3, ge=0, description="largest sigma")
-    sharpen: float = Field(0.3, ge=0, le=1, description="share of crops that are sharpened, noise included")
-    noise: float = Field(0.02, ge=0, description="largest standard deviation")
+    sharpen: float = Field(0.0, ge=0, le=1, description="share of crops that are sharpened, noise included")
+    noise: float = Field(0.015, ge=0, description="largest standard deviation")
     jpeg: float = Field(0.4, ge=0, le=1, description="share of crops that are compressed once more")
 
 
@@ -82,6 +82,11 @@ class TrainingSettings(_Section):
 
     @classmethod
     def load(cls, path: Path, **direct: object) -> "TrainingSettings":
-        """Read YAML; direct arguments that are not None override it."""
+        """Read YAML; direct arguments that are not None override it.
+
+        What it does not say itself, it takes from the file beside it that its key `base` names.
+        """
         values = yaml.safe_load(path.read_text(encoding="utf-8"))
+        if base := values.pop("base", None):
+            values = {**yaml.safe_load(path.with_name(base).read_text(encoding="utf-8")), **values}
         return cls.model_validate({**values, **{key: value for key, value in direct.items() if value is not None}})
