@@ -1,0 +1,69 @@
+"""RowDetails: what is known of one object, read from the table of its layer when somebody clicks on it."""
+
+import math
+import threading
+from collections import OrderedDict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from wsi_parse.exporters.parquet import FIXED, NUCLEUS
+from wsi_parse.viewer.rings import starts_of
+
+_SHAPES = {"geometry", "bbox", NUCLEUS}
+# Row groups that are kept: clicks lie close together.
+_KEPT = 4
+
+
+class RowDetails:
+    """The rows of a Parquet file, without their outlines; several threads may read it.
+
+    Parameters
+    ----------
+    path : Path
+        objects.parquet of a run, or a file with the same columns.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        with pq.ParquetFile(path) as file:
+            self._columns = [name for name in file.schema_arrow.names if name not in _SHAPES]
+            groups = [file.metadata.row_group(index).num_rows for index in range(file.num_row_groups)]
+        self._start = starts_of(np.array(groups, np.int64))
+        self._groups: OrderedDict[int, pa.Table] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def __len__(self) -> int:
+        return int(self._start[-1])
+
+    def row(self, row: int) -> dict[str, Any] | None:
+        """Return what is known of the object in a row; None if there is no such row."""
+        if not 0 <= row < len(self):
+            return None
+        group = int(np.searchsorted(self._start, row, "right")) - 1
+        found = self._group(group).slice(row - int(self._start[group]), 1).to_pylist()[0]
+        measured = {name: value for name, value in found.items() if name not in FIXED}
+        return {
+            "id": found["id"],
+            "class_name": found["class_name"],
+            "prompt": found["prompt"],
+            "kind": found["kind"],
+            "unsure": found["unsure"],
+            "centroid": [found["centroid_x_level0"], found["centroid_y_level0"]],
+            "measurements": {
+                name: value for name, value in measured.items() if value is not None and math.isfinite(value)
+            },
+        }
+
+    def _group(self, index: int) -> pa.Table:
+        with self._lock:
+            if index not in self._groups:
+                with pq.ParquetFile(self._path) as file:
+                    self._groups[index] = file.read_row_group(index, columns=self._columns)
+                while len(self._groups) > _KEPT:
+                    self._groups.popitem(last=False)
+            self._groups.move_to_end(index)
+            return self._groups[index]
