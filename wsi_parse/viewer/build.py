@@ -189,10 +189,10 @@ class StoreBuilder:
         del lengths
         (self._folder / "ring_points.npy").unlink(missing_ok=True)
 
-    def _write_values(self, order: NDArray[np.int64]) -> list[dict[str, object]]:
+    def _write_values(self, order: NDArray[np.int64]) -> list[dict[str, Any]]:
         """Write the measurements in the order of the cells, and return the range of each."""
         raw = self._raw("values", len(self._names)) if self._names else np.zeros((len(order), 0), np.float32)
-        ranges = []
+        ranges: list[dict[str, Any]] = []
         values = self._create("values", "<f4", (len(self._names), len(order)))
         for begin in range(0, len(order), _AT_ONCE):
             values[:, begin : begin + _AT_ONCE] = raw[order[begin : begin + _AT_ONCE]].T

@@ -3,12 +3,14 @@
 import math
 import threading
 from collections import OrderedDict
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
+from numpy.typing import NDArray
 
 from wsi_parse.exporters.parquet import FIXED, NUCLEUS
 from wsi_parse.viewer.rings import starts_of
@@ -18,6 +20,18 @@ _SHAPES = {"geometry", "bbox", NUCLEUS}
 _KEPT = 4
 
 
+class Details(Protocol):
+    """What is known of the objects of a layer, row by row."""
+
+    def __len__(self) -> int:
+        """Return the number of rows."""
+        ...
+
+    def row(self, row: int) -> dict[str, Any] | None:
+        """Return what is known of the object in a row; None if there is no such row."""
+        ...
+
+
 class RowDetails:
     """The rows of a Parquet file, without their outlines; several threads may read it.
 
@@ -25,10 +39,12 @@ class RowDetails:
     ----------
     path : Path
         objects.parquet of a run, or a file with the same columns.
+    foreign : bool
+        Whether it was made of a file of somebody else, who asked for nothing by a prompt.
     """
 
-    def __init__(self, path: Path) -> None:
-        self._path = path
+    def __init__(self, path: Path, *, foreign: bool = False) -> None:
+        self._path, self._foreign = path, foreign
         with pq.ParquetFile(path) as file:
             self._columns = [name for name in file.schema_arrow.names if name not in _SHAPES]
             groups = [file.metadata.row_group(index).num_rows for index in range(file.num_row_groups)]
@@ -49,7 +65,7 @@ class RowDetails:
         return {
             "id": found["id"],
             "class_name": found["class_name"],
-            "prompt": found["prompt"],
+            "prompt": "" if self._foreign else found["prompt"],
             "kind": found["kind"],
             "unsure": found["unsure"],
             "centroid": [found["centroid_x_level0"], found["centroid_y_level0"]],
@@ -67,3 +83,28 @@ class RowDetails:
                     self._groups.popitem(last=False)
             self._groups.move_to_end(index)
             return self._groups[index]
+
+
+@dataclass(frozen=True)
+class JoinedDetails:
+    """The rows of a file, followed by some of a run.
+
+    Parameters
+    ----------
+    file, result : Details
+    rows : int array (N,)
+        The rows of the run.
+    """
+
+    file: Details
+    result: Details
+    rows: NDArray[np.int64]
+
+    def __len__(self) -> int:
+        return len(self.file) + len(self.rows)
+
+    def row(self, row: int) -> dict[str, Any] | None:
+        """Return what is known of the object in a row; None if there is no such row."""
+        if row < len(self.file):
+            return self.file.row(row)
+        return self.result.row(int(self.rows[row - len(self.file)])) if row < len(self) else None

@@ -18,7 +18,7 @@ from wsi_parse.run.export import classes_of
 from wsi_parse.run.manifest import RunManifest
 from wsi_parse.run.result import OBJECTS
 from wsi_parse.viewer.build import StoreBuilder
-from wsi_parse.viewer.details import RowDetails
+from wsi_parse.viewer.details import Details, RowDetails
 from wsi_parse.viewer.layout import BINS, CELL_PX, MAX_CLASSES, STORE_VERSION, LayerClass
 from wsi_parse.viewer.shelf import Shelf
 from wsi_parse.viewer.store import Store
@@ -36,7 +36,7 @@ class Layer:
     name : str
     classes : tuple of LayerClass
     store : Store
-    details : RowDetails
+    details : Details
     digest : str
         Of all that the layer is made of.
     """
@@ -44,7 +44,7 @@ class Layer:
     name: str
     classes: tuple[LayerClass, ...]
     store: Store
-    details: RowDetails
+    details: Details
     digest: str
 
     def to_dict(self, index: int) -> dict[str, Any]:
@@ -89,7 +89,7 @@ def layer_of_run(folder: Path, manifest: RunManifest, shelf: Shelf) -> Layer:
 
 def _build(path: Path, table: ClassTable, place: Path, digest: str) -> None:
     source = ParquetSource(path, table)
-    centroid = _centroids(path)
+    centroid = centroids_of(path)
     names = source.measurements
     builder = StoreBuilder(place, len(table.rows), names, PROBABILITY if PROBABILITY in names else None)
     row = 0
@@ -100,7 +100,7 @@ def _build(path: Path, table: ClassTable, place: Path, digest: str) -> None:
     builder.finish({"digest": digest})
 
 
-def _centroids(path: Path) -> NDArray[np.float64]:
+def centroids_of(path: Path) -> NDArray[np.float64]:
     """Read the centroids of all objects, float array (N, 2), as they stand in the file."""
     table = pq.read_table(path, columns=["centroid_x_level0", "centroid_y_level0"])
     return np.stack([column.to_numpy() for column in table.columns], axis=1).reshape(-1, 2)

@@ -8,12 +8,15 @@ from pathlib import Path
 from wsi_parse.errors import ManifestError, UsageError
 from wsi_parse.files import MANIFEST_NAME
 from wsi_parse.gates import check_input
+from wsi_parse.run.export import classes_of
 from wsi_parse.run.manifest import RunManifest
-from wsi_parse.run.result import Run
+from wsi_parse.run.result import OBJECTS, Run
 from wsi_parse.slides import open_slide
 from wsi_parse.slides.options import SlideOptions
+from wsi_parse.slides.slide import Slide
+from wsi_parse.viewer.file_layer import Result, layer_of_file
 from wsi_parse.viewer.find_slide import slide_of_run
-from wsi_parse.viewer.layers import layer_of_run
+from wsi_parse.viewer.layers import Layer, layer_of_run
 from wsi_parse.viewer.opened import Opened
 from wsi_parse.viewer.shelf import Shelf
 from wsi_parse.viewer.slide_view import Entry, SlideView
@@ -85,6 +88,8 @@ def _open_run(folder: Path, request: Request, number: int) -> SlideView:
     try:
         shelf = Shelf(folder, request.temporary / str(number), request.say)
         layers = {0: layer_of_run(folder, manifest, shelf)}
+        result = Result(folder / OBJECTS, classes_of(manifest), layers[0])
+        layers |= _of_files(request, slide, result, shelf)
     except BaseException:
         slide.close()
         raise
@@ -93,4 +98,16 @@ def _open_run(folder: Path, request: Request, number: int) -> SlideView:
 
 def _open_slide(path: Path, request: Request) -> SlideView:
     slide = open_slide(path, SlideOptions(skip_unreadable=True))
-    return SlideView(slide, {}, None, None)
+    try:
+        # Nothing is written beside a slide.
+        layers = _of_files(request, slide, None, Shelf(None, request.temporary, request.say))
+    except BaseException:
+        slide.close()
+        raise
+    return SlideView(slide, layers, None, None)
+
+
+def _of_files(request: Request, slide: Slide, result: Result | None, shelf: Shelf) -> dict[int, Layer]:
+    return {
+        number: layer_of_file(path, slide, result, shelf, request.say) for number, path in enumerate(request.others, 1)
+    }
