@@ -79,9 +79,19 @@ def layer_of_run(folder: Path, manifest: RunManifest, shelf: Shelf) -> Layer:
             f"The run in {folder} has no {OBJECTS}, from which objects are shown.",
             "Run the slide again with --format parquet, and with the formats that you need.",
         )
-    table = classes_of(manifest)
+    return layer_of_table(path, classes_of(manifest), shelf)
+
+
+def layer_of_table(path: Path, table: ClassTable, shelf: Shelf) -> Layer:
+    """Open the layer of a table of objects, as runs write it; its buffers are built if they are not there.
+
+    Raises
+    ------
+    StoreError
+        The table is damaged.
+    """
     classes = tuple(LayerClass(row.name, row.prompt.text, row.unsure, row.colour, row.kind) for row in table.rows)
-    check_classes(len(classes), folder.name)
+    check_classes(len(classes), path.name)
     digest = digest_of(file_sha256(path), [row.prompt.name for row in table.rows])
     store = shelf.store("result", digest, lambda place: _build(path, table, place, digest))
     return Layer("result", classes, store, RowDetails(path), digest)

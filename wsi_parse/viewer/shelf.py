@@ -61,7 +61,7 @@ def _opened(place: Path, digest: str) -> Store | None:
         return None
     try:
         found = Store(place)
-    except (OSError, ValueError, KeyError, TypeError):
+    except (OSError, EOFError, ValueError, KeyError, TypeError):
         # Damaged ones are built anew.
         return None
     return found if found.facts.get("digest") == digest else None

@@ -52,6 +52,8 @@ class Store:
         self._cell, self._small, self._large = arrays["cell"], arrays["cell_small"], arrays["large"]
         self._ring_start, self._point_start = arrays["ring_start"], arrays["point_start"]
         self._points, self._hole = arrays["points"], arrays["hole"]
+        # Mapped at once, as the arrays are: another process may replace the folder while this one shows it.
+        self._large_buffer = np.memmap(folder / LARGE_NAME, np.uint8, "r")
         low = self._cell.min(axis=0, initial=0).astype(np.int64)
         self._low, self._wide = low, np.int64(self._cell[:, 0].max(initial=0)) - low[0] + 1
         self._key = self._keys(self._cell[:, 0].astype(np.int64), self._cell[:, 1].astype(np.int64))
@@ -93,7 +95,7 @@ class Store:
 
     def large(self) -> bytes | None:
         """Return the buffer of the large objects; None if there are none."""
-        return (self.folder / LARGE_NAME).read_bytes() if len(self._large) else None
+        return self._large_buffer.tobytes() if len(self._large) else None
 
     @property
     def measurements(self) -> list[str]:
