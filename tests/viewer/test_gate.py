@@ -24,7 +24,7 @@ def gate(tmp_path_factory: pytest.TempPathFactory) -> Gate:
     folder = tmp_path_factory.mktemp("view")
     slide = open_slide(np.full((600, 800, 3), 240, np.uint8))
     view = SlideView(slide, {0: layer_of(folder, batch_of([shapely.box(0, 0, 9, 9)], 0, 0.5))}, None, folder)
-    return application(Opened([Entry("a", "done", 1, (), lambda: view)], cohort=False), FILES, TOKEN, 2)
+    return application(Opened([Entry("a", "done", 1, (), lambda: view)], folder, cohort=False), FILES, TOKEN, 2)
 
 
 @pytest.fixture

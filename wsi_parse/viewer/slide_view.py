@@ -109,6 +109,8 @@ class Entry:
         Their codes.
     open : callable
         Opens it, or raises why there is nothing to be seen.
+    overlay : Path or None
+        A picture of the run that stands for the slide in a list, so that the slide need not be opened.
     """
 
     name: str
@@ -116,3 +118,4 @@ class Entry:
     objects: int | None
     cautions: Sequence[str]
     open: OpenView
+    overlay: Path | None = None

@@ -5,11 +5,16 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from wsi_parse.cohort.tables import PARQUET_TABLE
 from wsi_parse.errors import ManifestError, UsageError
 from wsi_parse.files import MANIFEST_NAME
 from wsi_parse.gates import check_input
 from wsi_parse.run.export import classes_of
 from wsi_parse.run.manifest import RunManifest
+from wsi_parse.run.outputs import OVERLAY_NAME
 from wsi_parse.run.result import OBJECTS, Run
 from wsi_parse.slides import open_slide
 from wsi_parse.slides.options import SlideOptions
@@ -61,10 +66,12 @@ def opened_of(request: Request) -> Opened:
     elif path.is_dir() and (runs := sorted(found.parent for found in path.glob(f"*/{MANIFEST_NAME}"))):
         if request.others:
             raise UsageError("--with is for one slide.", f"Give the folder of one run, such as {runs[0]}.")
-        return Opened([_of_run(folder, request, number) for number, folder in enumerate(runs)], cohort=True)
+        entries = [_of_run(folder, request, number) for number, folder in enumerate(runs)]
+        entries += _without_run(path, {folder.name for folder in runs})
+        return Opened(entries, request.temporary, cohort=True)
     else:
         entries = [Entry(path.name, "done", None, (), partial(_open_slide, path, request))]
-    opened = Opened(entries, cohort=False)
+    opened = Opened(entries, request.temporary, cohort=False)
     opened.view(0)
     return opened
 
@@ -79,7 +86,25 @@ def _of_run(folder: Path, request: Request, number: int) -> Entry:
     state = "open" if manifest.state == "running" else manifest.state
     objects = sum(manifest.counts.values()) if state == "done" else None
     codes = dict.fromkeys(one.code for one in manifest.caution_list())
-    return Entry(str(manifest.slide["name"]), state, objects, tuple(codes), opens)
+    return Entry(str(manifest.slide["name"]), state, objects, tuple(codes), opens, folder / OVERLAY_NAME)
+
+
+def _without_run(cohort: Path, runs: set[str]) -> list[Entry]:
+    """Return the slides of a cohort's table that have no run, such as those that could not be opened."""
+    try:
+        table = pq.read_table(cohort / PARQUET_TABLE, columns=["id", "slide", "state", "error"])
+    except (OSError, pa.ArrowException):
+        return []
+    return [
+        Entry(str(row["slide"]), str(row["state"]), None, (), partial(_nothing_to_see, row["slide"], row["error"]))
+        for row in table.to_pylist()
+        if row["id"] not in runs
+    ]
+
+
+def _nothing_to_see(slide: str, error: str | None) -> SlideView:
+    why = f" It failed: {error}" if error else ""
+    raise UsageError(f"The slide {slide} has no result yet.{why}", "Run the cohort again.")
 
 
 def _open_run(folder: Path, request: Request, number: int) -> SlideView:
