@@ -171,7 +171,7 @@ class _Waiting:
         kept = ~shapely.is_missing(shapes) & ~shapely.is_empty(shapes)
         shapes = shapes[kept]
         shapes = shapely.set_coordinates(shapes, shapely.get_coordinates(shapes) + offset)
-        values = np.array(self._values, np.float32).reshape(-1, len(self._names))[kept]
+        values = np.array(self._values, np.float32).reshape(len(kept), len(self._names))[kept]
         columns = [f"{name} (measured)" if name in _TAKEN else name for name in self._names]
         batch = ObjectBatch(
             shapes,
