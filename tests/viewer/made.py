@@ -14,6 +14,7 @@ from wsi_parse.objects.batch import ObjectBatch
 from wsi_parse.objects.class_table import ClassTable
 from wsi_parse.prompts import Prompt
 from wsi_parse.viewer.layers import Layer, layer_of_table
+from wsi_parse.viewer.object_table import ObjectTable
 from wsi_parse.viewer.shelf import Shelf
 
 TABLE = ClassTable.of([Prompt.parse("neoplastic cells"), Prompt.parse("glands")])
@@ -44,7 +45,7 @@ def write_table(path: Path, *batches: ObjectBatch, table: ClassTable = TABLE, of
 
 def layer_of(folder: Path, *batches: ObjectBatch, table: ClassTable = TABLE, offset: tuple[int, int] = (0, 0)) -> Layer:
     path = write_table(folder / "objects.parquet", *batches, table=table, offset=offset)
-    return layer_of_table(path, table, Shelf(folder, folder / "temporary", lambda _: None))
+    return layer_of_table(ObjectTable(path, table), Shelf(folder, folder / "temporary", lambda _: None))
 
 
 @dataclass(frozen=True)

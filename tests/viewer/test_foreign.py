@@ -16,6 +16,7 @@ from wsi_parse.slides.slide import Slide
 from wsi_parse.viewer.counts import counts_in
 from wsi_parse.viewer.file_layer import Result, layer_of_file
 from wsi_parse.viewer.layers import Layer
+from wsi_parse.viewer.object_table import ObjectTable
 from wsi_parse.viewer.shelf import Shelf
 
 
@@ -111,7 +112,7 @@ def test_a_file_that_is_no_geojson_is_refused(tmp_path: Path, slide: Slide) -> N
     with pytest.raises(UsageError, match="incomplete"):
         shown(tmp_path / "a.geojson", slide)
     names = [feature(shapely.box(0, 0, 5, 5), f"class {number}") for number in range(200)]
-    with pytest.raises(UsageError, match="more than 128 classes"):
+    with pytest.raises(UsageError, match="more than 100 classes"):
         shown(write(tmp_path / "b.geojson", names), slide)
 
 
@@ -127,7 +128,7 @@ def result(tmp_path: Path) -> Result:
     folder.mkdir()
     shapes = shapely.box([0, 50, 100, 150], 0, [10, 60, 110, 160], 10)
     layer = layer_of(folder, batch_of(shapes, [0, 0, 1, 0], 0.5))
-    return Result(folder / "objects.parquet", TABLE, layer)
+    return Result(ObjectTable(folder / "objects.parquet", TABLE), layer)
 
 
 def test_corrections_are_coloured_by_how_they_agree(tmp_path: Path, slide: Slide, result: Result) -> None:

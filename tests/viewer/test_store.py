@@ -16,6 +16,7 @@ from wsi_parse.errors import StoreError
 from wsi_parse.viewer.counts import SQUARES, counts_in, density_of
 from wsi_parse.viewer.layers import Layer, layer_of_table
 from wsi_parse.viewer.layout import BINS, CELL_PX
+from wsi_parse.viewer.object_table import ObjectTable
 from wsi_parse.viewer.shelf import Shelf
 
 SIDE = 20_000
@@ -185,7 +186,9 @@ def test_the_offset_of_the_outputs_is_added(tmp_path: Path) -> None:
 
 
 def opened(folder: Path, said: list[str]) -> Layer:
-    return layer_of_table(folder / "objects.parquet", TABLE, Shelf(folder, folder / "temporary", said.append))
+    return layer_of_table(
+        ObjectTable(folder / "objects.parquet", TABLE), Shelf(folder, folder / "temporary", said.append)
+    )
 
 
 def test_buffers_are_kept_and_built_anew_for_another_result(tmp_path: Path) -> None:
@@ -221,7 +224,9 @@ def test_what_is_not_ours_is_kept_and_said(tmp_path: Path) -> None:
 
 def test_a_damaged_table_leaves_nothing_behind(tmp_path: Path) -> None:
     path = write_table(tmp_path / "objects.parquet", batch_of(shapely.box(0, 0, np.arange(9, 900), 9)))
-    path.write_bytes(path.read_bytes()[:-300])
+    content = bytearray(path.read_bytes())
+    content[3000:3400] = bytes(400)
+    path.write_bytes(content)
     with pytest.raises(StoreError):
         opened(tmp_path, [])
     assert not list((tmp_path / "view").iterdir())

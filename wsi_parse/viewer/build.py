@@ -24,7 +24,7 @@ _SAMPLE = 1_000_000
 
 
 class StoreBuilder:
-    """Takes the objects of a layer in the order of their rows, and writes its buffers.
+    """Takes the objects of a layer in the order of their rows, and writes its buffers. A context manager.
 
     What is held in memory is some 50 bytes an object; outlines and measurements wait in files.
 
@@ -47,6 +47,12 @@ class StoreBuilder:
         self._stack = ExitStack()
         self._points: BinaryIO = self._stack.enter_context((folder / "points.raw").open("wb"))
         self._values: BinaryIO = self._stack.enter_context((folder / "values.raw").open("wb"))
+
+    def __enter__(self) -> "StoreBuilder":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stack.close()
 
     def add(
         self,

@@ -1,7 +1,6 @@
 """How the objects of a file agree with those of a run: matched as `evaluate` matches them, one to one."""
 
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 import shapely
@@ -11,10 +10,9 @@ from wsi_parse.evaluate.count_metrics import ComparedSets
 from wsi_parse.evaluate.object_sets import ObjectSet
 from wsi_parse.evaluate.options import EvaluationOptions
 from wsi_parse.evaluate.pairs import overlapping
-from wsi_parse.exporters.parquet_source import ParquetSource
 from wsi_parse.exporters.tissue import TISSUE
-from wsi_parse.objects.class_table import ClassTable
 from wsi_parse.qupath.classes import is_counted
+from wsi_parse.viewer.object_table import ObjectTable
 
 #: The objects of the file that the run has, too; with another class; not at all; and those that only the run has.
 AGREE, OTHER_CLASS, ONLY_HERE, ONLY_IN_RESULT = range(4)
@@ -39,21 +37,20 @@ class Agreement:
     only_in_result: NDArray[np.bool_]
 
 
-def agreement(file: tuple[Path, ClassTable], result: tuple[Path, ClassTable]) -> Agreement:
+def agreement(file: ObjectTable, result: ObjectTable) -> Agreement:
     """Match the objects of a file with those of a run; all of both are in memory meanwhile.
 
     Parameters
     ----------
-    file, result : (Path, ClassTable)
-        Tables of objects.
+    file, result : ObjectTable
 
     Notes
     -----
     Objects match if their intersection over union is above a half, as in :func:`wsi_parse.evaluate.evaluate`; the
     class "X: Unsure" is X.
     """
-    ours, compared = _object_set(*file)
-    theirs, counted = _object_set(*result)
+    ours, compared = _object_set(file)
+    theirs, counted = _object_set(result)
     sets = ComparedSets(ours, theirs, overlapping(ours.shapes, theirs.shapes), None, None)
     matched = sets.matched(EvaluationOptions().iou, sets.pairs)
     state = np.full(len(ours), ONLY_HERE, np.int8)
@@ -65,15 +62,14 @@ def agreement(file: tuple[Path, ClassTable], result: tuple[Path, ClassTable]) ->
     return Agreement(of_file, left)
 
 
-def _object_set(path: Path, table: ClassTable) -> tuple[ObjectSet, NDArray[np.bool_]]:
+def _object_set(table: ObjectTable) -> tuple[ObjectSet, NDArray[np.bool_]]:
     """Return the objects of a table that are compared, and which these are."""
     # As evaluate does: what QuPath does not count, and the tissue that runs outline, is no object.
-    taken = np.array(
-        [is_counted(row.prompt.class_name) and row.prompt.class_name != TISSUE.class_name for row in table.rows], bool
-    )
-    names = np.array([None, *(row.prompt.class_name for row in table.rows)], object)[1:]
+    classes = [row.prompt.class_name for row in table.classes.rows]
+    taken = np.array([is_counted(name) and name != TISSUE.class_name for name in classes], bool)
+    names = np.array([None, *classes], object)[1:]
     shapes, index = [np.zeros(0, object)], [np.zeros(0, np.int16)]
-    for batch in ParquetSource(path, table).batches():
+    for batch in table.batches():
         shapes.append(batch.geometry)
         index.append(batch.class_index)
     whole, rows = np.concatenate(shapes), np.concatenate(index)

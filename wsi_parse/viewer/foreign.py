@@ -15,12 +15,10 @@ from wsi_parse.annotations.polygons import Rings, areas_of, build
 from wsi_parse.annotations.read import class_of, feature_of, flat_features, id_of, reading, type_of
 from wsi_parse.annotations.stream import Features
 from wsi_parse.errors import UsageError
-from wsi_parse.exporters.base import ExportContext
-from wsi_parse.exporters.parquet import FIXED, NUCLEUS, ParquetExporter
 from wsi_parse.objects.batch import ObjectBatch
 from wsi_parse.objects.class_table import ClassTable
 from wsi_parse.prompts import UNSURE, Kind, Prompt, Rgb
-from wsi_parse.viewer.layout import MAX_CLASSES
+from wsi_parse.viewer.object_table import NO_MEASUREMENTS, write_table
 
 #: Colours that also the colour-blind tell apart (Okabe and Ito), for classes whose file gives them none.
 PALETTE: tuple[Rgb, ...] = (
@@ -34,9 +32,9 @@ PALETTE: tuple[Rgb, ...] = (
 )
 _NO_CLASS = "Unclassified"
 _AT_ONCE = 5_000
-_MOST_MEASUREMENTS = 100
+# Each may be sure and unsure, and all together are numbered in one byte.
+_MOST_CLASSES, _MOST_MEASUREMENTS = 100, 100
 _CELLS = ("detection", "cell")
-_TAKEN = {*FIXED, NUCLEUS}
 
 
 @dataclass
@@ -91,9 +89,9 @@ class Survey:
         key, colour = _class_key(feature), _colour_of(feature)
         if key not in self.classes:
             self.classes[key] = colour or PALETTE[len(self.classes) % len(PALETTE)]
-            if 2 * len(self.classes) > MAX_CLASSES:
+            if len(self.classes) > _MOST_CLASSES:
                 raise UsageError(
-                    f"{self.path.name} has more than {MAX_CLASSES // 2} classes, which are more than the viewer shows.",
+                    f"{self.path.name} has more than {_MOST_CLASSES} classes, which are more than the viewer shows.",
                     "Check whether something else, such as an id, was written as the class.",
                 )
         if key not in self._sure and not class_of(feature).endswith(UNSURE):
@@ -127,13 +125,15 @@ class Survey:
 
     def write(self, path: Path, offset: tuple[float, float]) -> None:
         """Read the file again, and write its objects as a table in level-0 pixels."""
-        with ParquetExporter(path, ExportContext(self.table, (0, 0), {})) as exporter:
-            waiting = _Waiting(self)
-            for feature in _features(Features(self.path)):
-                waiting.add(feature)
-                if len(waiting) >= _AT_ONCE:
-                    exporter.write(waiting.batch(offset))
-            exporter.write(waiting.batch(offset))
+        write_table(path, self.table, self._batches(offset))
+
+    def _batches(self, offset: tuple[float, float]) -> Iterator[ObjectBatch]:
+        waiting = _Waiting(self)
+        for feature in _features(Features(self.path)):
+            waiting.add(feature)
+            if len(waiting) >= _AT_ONCE:
+                yield waiting.batch(offset)
+        yield waiting.batch(offset)
 
 
 class _Waiting:
@@ -172,7 +172,7 @@ class _Waiting:
         shapes = shapes[kept]
         shapes = shapely.set_coordinates(shapes, shapely.get_coordinates(shapes) + offset)
         values = np.array(self._values, np.float32).reshape(len(kept), len(self._names))[kept]
-        columns = [f"{name} (measured)" if name in _TAKEN else name for name in self._names]
+        columns = [f"{name} (measured)" if name in NO_MEASUREMENTS else name for name in self._names]
         batch = ObjectBatch(
             shapes,
             np.array(self._classes, np.int16)[kept],

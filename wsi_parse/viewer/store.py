@@ -113,13 +113,13 @@ class Store:
 
     def _objects_of(self, column: int, row: int) -> tuple[int, int] | None:
         """Return the first object of a cell and the end of those that are not large; None if there are none."""
-        place = int(self.place(column, row))
+        place = int(self.cells_before(column, row))
         if place == len(self._cell) or self._cell[place].tolist() != [column, row] or not self._small[place]:
             return None
         first = int(self.start[place])
         return first, first + int(self._small[place])
 
-    def place(self, column: Any, row: Any) -> NDArray[np.int64]:  # noqa: ANN401 - numbers or arrays of them
+    def cells_before(self, column: Any, row: Any) -> NDArray[np.int64]:  # noqa: ANN401 - numbers or arrays of them
         """Return how many cells with objects come before cells (column, row), row after row."""
         left, _, right, _ = self.cells_box
         inside = np.clip(np.asarray(column, np.int64), left, right)

@@ -22,6 +22,7 @@ from wsi_parse.slides.slide import Slide
 from wsi_parse.viewer.file_layer import Result, layer_of_file
 from wsi_parse.viewer.find_slide import slide_of_run
 from wsi_parse.viewer.layers import Layer, layer_of_run
+from wsi_parse.viewer.object_table import ObjectTable
 from wsi_parse.viewer.opened import Opened
 from wsi_parse.viewer.shelf import Shelf
 from wsi_parse.viewer.slide_view import Entry, SlideView
@@ -113,7 +114,7 @@ def _open_run(folder: Path, request: Request, number: int) -> SlideView:
     try:
         shelf = Shelf(folder, request.temporary / str(number), request.say)
         layers = {0: layer_of_run(folder, manifest, shelf)}
-        result = Result(folder / OBJECTS, classes_of(manifest), layers[0])
+        result = Result(ObjectTable(folder / OBJECTS, classes_of(manifest)), layers[0])
         layers |= _of_files(request, slide, result, shelf)
     except BaseException:
         slide.close()
