@@ -11,6 +11,7 @@ from pathlib import Path
 
 import httpx
 import numpy as np
+import pyarrow.parquet as pq
 import pytest
 from starlette.testclient import TestClient
 
@@ -65,6 +66,16 @@ def test_the_places_are_the_fields_of_the_report(study: Path, tmp_path: Path) ->
     for one in places["fields"]:
         assert one["text"] in page
     assert places["least_certain"][0]["side_um"] == 128
+
+
+def test_a_changed_result_is_shown_as_it_is_and_this_is_said(study: Path, tmp_path: Path) -> None:
+    run = shutil.copytree(study / "out" / "a", tmp_path / "a")
+    table = pq.read_table(run / "objects.parquet")
+    pq.write_table(table.slice(0, 7), run / "objects.parquet")
+    said: list[str] = []
+    found = opened_of(Request(run, study / "slides", (), tmp_path / "temporary", said.append))
+    assert found.view(0).to_dict(cohort=False)["layers"][0]["objects"] == 7
+    assert "was changed since the run" in said[0]
 
 
 def test_a_slide_is_found_beside_the_run(study: Path, tmp_path: Path) -> None:

@@ -1,5 +1,7 @@
 """The view command: a slide and its objects in the browser."""
 
+import os
+import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -74,7 +76,7 @@ def view(
             f"On another machine, through SSH: ssh -L {number}:127.0.0.1:{number} USER@THIS-MACHINE, then open the "
             "link there. Ctrl-C ends.",
         )
-        if not no_browser:
+        if not no_browser and _has_screen():
             webbrowser.open(link)
 
     with tempfile.TemporaryDirectory(prefix="wsi-parse-view-") as temporary:
@@ -85,3 +87,10 @@ def view(
         finally:
             opened.close()
     say(console, "The viewer has ended.")
+
+
+def _has_screen() -> bool:
+    """Return whether a browser would show up here: not at the other end of SSH, where one for terminals might start."""
+    if os.environ.get("SSH_CONNECTION"):
+        return False
+    return not sys.platform.startswith("linux") or any(map(os.environ.get, ("DISPLAY", "WAYLAND_DISPLAY")))

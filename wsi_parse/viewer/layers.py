@@ -20,6 +20,8 @@ from wsi_parse.viewer.store import Store
 
 #: The measurement that the threshold of the viewer is about.
 PROBABILITY = "class_probability"
+# To sort so many takes a second or more.
+_MANY = 100_000
 
 
 @dataclass(frozen=True)
@@ -93,7 +95,13 @@ def layer_of_table(table: ObjectTable, shelf: Shelf) -> Layer:
         )
     classes = tuple(LayerClass(row.name, row.prompt.text, row.unsure, row.colour, row.kind) for row in rows)
     digest = digest_of(file_sha256(table.path), [row.prompt.name for row in rows])
-    store = shelf.store("result", digest, lambda place: _build(table, place, digest))
+
+    def build(place: Path) -> None:
+        if len(table) > _MANY:
+            shelf.say(f"Sorting {len(table):,} objects for the viewer, once …")
+        _build(table, place, digest)
+
+    store = shelf.store("result", digest, build)
     return Layer("result", classes, store, RowDetails(table), digest)
 
 

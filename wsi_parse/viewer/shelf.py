@@ -28,7 +28,7 @@ class Shelf:
     """
 
     def __init__(self, folder: Path | None, temporary: Path, say: Callable[[str], None]) -> None:
-        self._folder, self._temporary, self._say = folder, temporary, say
+        self._folder, self._temporary, self.say = folder, temporary, say
 
     def store(self, name: str, digest: str, build: Callable[[Path], None]) -> Store:
         """Open the buffers of a layer; `build` writes them into an empty folder if they are not there."""
@@ -45,7 +45,7 @@ class Shelf:
                     raise
                 except OSError as error:
                     logger.info("The buffers cannot be kept in %s: %s.", kept.parent, error)
-            self._say(
+            self.say(
                 f"The buffers of the viewer cannot be kept in {self._folder}; they are built in a temporary folder, "
                 "each time anew."
             )

@@ -13,7 +13,7 @@ from wsi_parse.errors import ManifestError, UsageError
 from wsi_parse.files import MANIFEST_NAME
 from wsi_parse.gates import check_input
 from wsi_parse.run.export import classes_of
-from wsi_parse.run.manifest import RunManifest
+from wsi_parse.run.manifest import RunManifest, sha256_of
 from wsi_parse.run.outputs import OVERLAY_NAME
 from wsi_parse.run.result import OBJECTS, Run
 from wsi_parse.slides import open_slide
@@ -111,6 +111,8 @@ def _nothing_to_see(slide: str, error: str | None) -> SlideView:
 def _open_run(folder: Path, request: Request, number: int) -> SlideView:
     manifest = Run.open(folder, verify=False).manifest
     slide = slide_of_run(folder, manifest, request.slide)
+    if sha256_of(folder / OBJECTS) != manifest.outputs.get(OBJECTS):
+        request.say(f"{OBJECTS} in {folder} was changed since the run; it is shown as it is.")
     try:
         shelf = Shelf(folder, request.temporary / str(number), request.say)
         layers = {0: layer_of_run(folder, manifest, shelf)}
