@@ -30,6 +30,7 @@ from wsi_parse.cli.preview import preview
 from wsi_parse.cli.run import RESULTS, run
 from wsi_parse.cli.schema import schema
 from wsi_parse.cli.settings import settings
+from wsi_parse.cli.view import view
 from wsi_parse.errors import UsageError, WsiParseError
 
 
@@ -57,7 +58,7 @@ app = typer.Typer(
 )
 # A command is a function in a module of its own: the signature has its options, the ten that matter most first; the
 # docstring has its help and three examples.
-for command in (run, preview, info, cohort, export, check, evaluate, cite, settings, schema, demo, doctor):
+for command in (run, preview, info, cohort, view, export, check, evaluate, cite, settings, schema, demo, doctor):
     add_command(app, command)
 app.add_typer(models, name="models")
 

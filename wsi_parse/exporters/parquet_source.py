@@ -65,6 +65,11 @@ class ParquetSource:
         return self._classes
 
     @property
+    def measurements(self) -> list[str]:
+        """Names of the columns of measurements, in the order of the file."""
+        return list(self._measurements)
+
+    @property
     def steps(self) -> int:
         """Number of row groups."""
         return self._groups

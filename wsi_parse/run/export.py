@@ -123,7 +123,7 @@ def _write(
     slide: str | Path | None,
     progress: Progress,
 ) -> list[OpenedExporter]:
-    classes = ClassTable.of([_prompt(facts) for facts in manifest.prompts])
+    classes = classes_of(manifest)
     context = export_context(manifest, settings, classes, Path(slide) if slide is not None else None)
     source = ParquetSource(folder / OBJECTS, classes)
     progress.start("export", max(1, source.steps))
@@ -137,6 +137,11 @@ def _write(
         for note in exporter.notes():
             progress.note(note)
     return exporters
+
+
+def classes_of(manifest: RunManifest) -> ClassTable:
+    """Return the classes of a finished run."""
+    return ClassTable.of([_prompt(facts) for facts in manifest.prompts])
 
 
 def _prompt(facts: object) -> Prompt:

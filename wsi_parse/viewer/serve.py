@@ -1,0 +1,73 @@
+"""The server: on this machine's own address, until it is interrupted."""
+
+import os
+import secrets
+import socket
+from collections.abc import Callable
+from contextlib import closing
+
+import uvicorn
+
+from wsi_parse.errors import UsageError
+from wsi_parse.viewer.app import application
+from wsi_parse.viewer.gate import HOST
+from wsi_parse.viewer.opened import Opened
+from wsi_parse.viewer.page_files import page_files
+
+# Decoding takes a processor for itself; the others answer what is small.
+_MOST_READERS = 8
+_END_SECONDS = 2
+
+
+def serve(opened: Opened, port: int, ready: Callable[[str, int], None]) -> None:
+    """Serve slides until the process is interrupted.
+
+    Parameters
+    ----------
+    opened : Opened
+    port : int
+        0: a free one.
+    ready : callable
+        Is told the link and the port when the server listens.
+
+    Raises
+    ------
+    UsageError
+        The port is taken, or this installation has no page.
+    KeyboardInterrupt
+        It was interrupted.
+    """
+    files, token = page_files(), secrets.token_urlsafe(24)
+    app = application(opened, files, token, max(1, min(_MOST_READERS, os.cpu_count() or 1)))
+    config = uvicorn.Config(
+        app,
+        log_level="warning",
+        log_config=None,
+        access_log=False,
+        lifespan="off",
+        ws="none",
+        proxy_headers=False,
+        server_header=False,
+        date_header=False,
+        timeout_graceful_shutdown=_END_SECONDS,
+    )
+    with closing(_listening(port)) as listening:
+        ready(f"http://{HOST}:{listening.getsockname()[1]}/?token={token}", listening.getsockname()[1])
+        uvicorn.Server(config).run(sockets=[listening])
+
+
+def _listening(port: int) -> socket.socket:
+    """Open the port on this machine's own address."""
+    found = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+    try:
+        if os.name == "posix":
+            found.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        found.bind((HOST, port))
+        found.listen(128)
+    except OSError as error:
+        found.close()
+        raise UsageError(
+            f"The port {port} cannot be used: {error.strerror or error}.",
+            "Choose another one with --port, or leave it out: a free one is taken.",
+        ) from error
+    return found

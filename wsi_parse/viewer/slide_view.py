@@ -1,0 +1,121 @@
+"""SlideView: a slide with its layers, ready to be served; it is opened when somebody looks at it."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from wsi_parse.run.export import classes_of
+from wsi_parse.run.manifest import RunManifest
+from wsi_parse.run.outputs import TISSUE_NAME
+from wsi_parse.slides.slide import Slide
+from wsi_parse.text import RESEARCH_ONLY
+from wsi_parse.viewer.areas import tissue_rings
+from wsi_parse.viewer.counts import TILE_PX
+from wsi_parse.viewer.layers import Layer
+from wsi_parse.viewer.places import places_of
+from wsi_parse.viewer.tiles import SlideTiles
+
+
+@dataclass(frozen=True)
+class SlideView:
+    """A slide that is open, and the objects over it.
+
+    Parameters
+    ----------
+    slide : Slide
+    layers : dict of int to Layer
+        0 is that of the run; those of other files follow.
+    manifest : RunManifest or None
+        None: a slide without a run.
+    folder : Path or None
+        Of the run.
+    """
+
+    slide: Slide
+    layers: dict[int, Layer]
+    manifest: RunManifest | None
+    folder: Path | None
+
+    @cached_property
+    def tiles(self) -> SlideTiles:
+        """The tiles of the slide."""
+        return SlideTiles(self.slide)
+
+    @property
+    def name(self) -> str:
+        """Name of the slide, as the run shows it."""
+        return self.slide.name if self.manifest is None else str(self.manifest.slide["name"])
+
+    @property
+    def offset_level0(self) -> tuple[int, int]:
+        """What is subtracted from level-0 pixels where coordinates are shown as QuPath counts them."""
+        bounds = self.slide.info.bounds_level0
+        return (bounds.x, bounds.y) if bounds is not None else (0, 0)
+
+    def to_dict(self, *, cohort: bool) -> dict[str, Any]:
+        """Return what the browser needs to begin: view.json."""
+        info, manifest = self.slide.info, self.manifest
+        size = info.pixel_size
+        cautions = [one.to_dict() for one in (info.cautions if manifest is None else manifest.caution_list())]
+        return {
+            "name": self.name,
+            "width": info.width,
+            "height": info.height,
+            "mpp": None if size is None else [size.x_um, size.y_um],
+            "max_z": self.tiles.max_zoom,
+            "tile_px": TILE_PX,
+            "offset_level0_px": list(self.offset_level0),
+            "research_use": f"{RESEARCH_ONLY[:1].upper()}{RESEARCH_ONLY[1:]}.",
+            "model": "" if manifest is None else str(manifest.model.get("name", "")),
+            "prompts": [] if manifest is None else [str(one["text"]) for one in manifest.prompts],
+            "cohort": cohort,
+            "cautions": [{"code": one["code"], "sentence": one["text"], "remedy": one["remedy"]} for one in cautions],
+            "layers": [layer.to_dict(index) for index, layer in self.layers.items()],
+        }
+
+    def areas(self) -> dict[str, list[list[float]]]:
+        """Return the areas that the run wrote: areas.json."""
+        tissue = [] if self.folder is None else tissue_rings(self.folder / TISSUE_NAME)
+        return {"tissue": tissue, "roi": []}
+
+    def places(self) -> dict[str, list[dict[str, Any]]]:
+        """Return places to look at: places.json."""
+        return self._places
+
+    @cached_property
+    def _places(self) -> dict[str, list[dict[str, Any]]]:
+        if self.manifest is None:
+            return {"least_certain": [], "fields": []}
+        return places_of(self.slide, self.layers[0].store, classes_of(self.manifest), self.manifest)
+
+
+#: Opens a slide and its layers, telling what takes time.
+OpenView = Callable[[], SlideView]
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A slide in the list of what is served.
+
+    Parameters
+    ----------
+    name : str
+    state : str
+        "done", "failed" or "open".
+    objects : int or None
+    cautions : sequence of str
+        Their codes.
+    open : callable
+        Opens it, or raises why there is nothing to be seen.
+    overlay : Path or None
+        A picture of the run that stands for the slide in a list, so that the slide need not be opened.
+    """
+
+    name: str
+    state: str
+    objects: int | None
+    cautions: Sequence[str]
+    open: OpenView
+    overlay: Path | None = None
