@@ -29,7 +29,7 @@ from wsi_parse.text import for_terminal
 MAX_GROUPS = 24
 _WIDTH_IN, _ROW_IN, _EDGE_IN = 6.4, 0.36, 0.62
 _LABEL_PART = 0.24
-_MAX_LABEL = 22
+_MAX_LABEL, _MAX_TITLE = 22, 60
 # Points are spread over this part of their row, always in the same way.
 _SPREAD = 0.3
 _GOLDEN = 0.6180339887
@@ -132,11 +132,11 @@ def _drawn(measure: Measure, rows: Sequence[GroupRow], shown: Callable[[str], st
         axes.plot([row.quantile(0.5)] * 2, [number - 0.4, number + 0.4], color=shown(MARK), linewidth=2, zorder=3)
     axes.set_ylim(len(rows) - 0.5, -0.5)
     axes.set_xlim(0, high)
-    axes.set_yticks(range(len(rows)), [_label(row.name) for row in rows], color=shown(INK))
+    axes.set_yticks(range(len(rows)), [_label(row.name, _MAX_LABEL) for row in rows], color=shown(INK))
     axes.tick_params(axis="y", length=0)
     axes.xaxis.set_major_locator(MaxNLocator(5, steps=[1, 2, 5, 10]))
     axes.xaxis.set_major_formatter(lambda value, _: f"{100 * value:.3g} %" if measure.is_share else short(value))
-    axes.set_xlabel(for_terminal(measure.title), color=shown(INK))
+    axes.set_xlabel(_label(measure.title, _MAX_TITLE), color=shown(INK))
     axes.grid(axis="x", color=shown(LINE), linewidth=0.6, zorder=0)
     return figure
 
@@ -149,6 +149,6 @@ def _end_of_axis(rows: Sequence[GroupRow]) -> float:
     return max(min(most, max(usual, medians)), 1e-6)
 
 
-def _label(name: str) -> str:
+def _label(name: str, most: int) -> str:
     shown = for_terminal(name)
-    return shown if len(shown) <= _MAX_LABEL else f"{shown[: _MAX_LABEL - 1]}…"
+    return shown if len(shown) <= most else f"{shown[: most - 1]}…"
