@@ -4,6 +4,7 @@ from base64 import b64encode
 from collections.abc import Sequence
 from dataclasses import dataclass
 from io import BytesIO
+from typing import Any
 
 import numpy as np
 import shapely
@@ -44,6 +45,8 @@ class Field:
         The crop, base64.
     paths : dict of int to str
         Row of the class table -> the outlines as the data of an SVG path, in pixels of the crop.
+    outside : str
+        The part of the crop outside of the region of interest, as such a path; empty without one.
     """
 
     name: str
@@ -53,6 +56,7 @@ class Field:
     side_px: int
     jpeg: str
     paths: dict[int, str]
+    outside: str
 
     def box_in(self, view: View) -> tuple[float, float, float, float]:
         """Return x, y, width and height of the field in pixels of a view."""
@@ -70,7 +74,13 @@ class FieldGroup:
 
 
 def field_groups(
-    slide: Slide, lattice: FieldLattice, source: ObjectSource, seed: int, *, quality: float = 1.0
+    slide: Slide,
+    lattice: FieldLattice,
+    source: ObjectSource,
+    seed: int,
+    *,
+    region_level0: Any = None,  # noqa: ANN401 - shapely
+    quality: float = 1.0,
 ) -> tuple[FieldGroup, ...]:
     """Choose the fields, read their pixels, and draw the outlines in them.
 
@@ -83,6 +93,8 @@ def field_groups(
         Only the objects in the fields are read.
     seed : int
         Of the random fields.
+    region_level0 : shapely geometry, optional
+        The region of interest: outside of it, nothing was looked for.
     quality : float
         Below 1: smaller pictures.
     """
@@ -122,7 +134,7 @@ def field_groups(
             title,
             what,
             tuple(
-                _field(slide, lattice, source, (title, number), corner, why(*corner), quality)
+                _field(slide, lattice, source, (title, number), corner, why(*corner), region_level0, quality)
                 for number, corner in enumerate(corners, 1)
             ),
         )
@@ -143,6 +155,7 @@ def _field(
     title: tuple[str, int],
     corner: tuple[int, int],
     why: str,
+    region_level0: Any,  # noqa: ANN401 - shapely
     quality: float,
 ) -> Field:
     size = slide.pixel_size
@@ -161,6 +174,7 @@ def _field(
         side_px,
         b64encode(buffer.getvalue()).decode(),
         _outlines(view, source),
+        outside_path(view, region_level0),
     )
 
 
@@ -175,6 +189,16 @@ def _outlines(view: View, source: ObjectSource) -> dict[int, str]:
         for index in np.unique(shown.class_index).tolist():
             found.setdefault(index, []).append(shapes[shown.class_index == index])
     return {index: text for index, parts in sorted(found.items()) if (text := svg_path(np.concatenate(parts)))}
+
+
+def outside_path(view: View, region_level0: Any) -> str:  # noqa: ANN401 - shapely
+    """Return what of a view lies outside of a region, as the data of an SVG path; empty without a region."""
+    if region_level0 is None:
+        return ""
+    box = view.box_level0
+    rest = shapely.get_parts(shapely.difference(shapely.box(box.x, box.y, box.right, box.bottom), region_level0))
+    rest = rest[shapely.get_type_id(rest) == shapely.GeometryType.POLYGON]
+    return svg_path(shapely.set_coordinates(rest, view.pixels(shapely.get_coordinates(rest))))
 
 
 def rectangle_in(view: View, corners_level0: NDArray[np.float64]) -> tuple[float, float, float, float]:
