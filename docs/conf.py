@@ -19,6 +19,7 @@ NAVIGATION = {
     "First steps": ["docs/tutorial", "docs/guide"],
     "Guides": [
         "docs/scale",
+        "docs/classes",
         "docs/models",
         "docs/slides",
         "docs/qupath",

@@ -51,6 +51,24 @@ def test_a_field_in_which_the_model_is_unsure_is_found_and_a_single_object_is_no
     assert abs(y - 450) < 130
 
 
+def test_fields_of_a_region_lie_in_it_and_what_is_outside_is_pale() -> None:
+    slide, region = slide_of(), shapely.box(300, 300, 900, 800)
+    # At the rim of the region, cells reach beyond it.
+    given = [discs([(298, 500), (299, 520), *crowd(1, 40, 310, 790)], class_probability=0.8)]
+    lattice = FieldLattice(slide, tissue_of(slide, region=region), CLASSES)
+    for batch in given:
+        lattice.add(batch, shapely.get_coordinates(shapely.centroid(batch.geometry)))
+    groups = field_groups(slide, lattice, Given(given, CLASSES), 3, region_level0=region)
+    assert [group.fields != () for group in groups] == [True, True, True]
+    for field in (field for group in groups for field in group.fields):
+        box = field.box_level0
+        inside = shapely.box(box.x, box.y, box.right, box.bottom).intersection(region).area / box.area
+        assert inside > 0.2
+        assert bool(field.outside) == (inside < 1)
+    (whole, *_) = field_groups(slide, lattice, Given(given, CLASSES), 3)
+    assert {field.outside for field in whole.fields} == {""}
+
+
 def test_sums_do_not_depend_on_the_batches() -> None:
     batch = discs(crowd(3, 500, 100, 1100), class_probability=0.7123)
     one, many = lattice_of(slide_of(), [batch]), lattice_of(slide_of(), [*batch.parts(7)])

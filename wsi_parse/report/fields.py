@@ -4,6 +4,7 @@ from base64 import b64encode
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from io import BytesIO
+from typing import Any
 
 import numpy as np
 import shapely
@@ -47,6 +48,8 @@ class Field:
         The crop, base64.
     paths : dict of int to str
         Row of the class table -> the outlines as the data of an SVG path, in pixels of the crop.
+    outside : str
+        The part of the crop outside of the region of interest, as such a path; empty without one.
     """
 
     name: str
@@ -56,6 +59,7 @@ class Field:
     side_px: int
     jpeg: str
     paths: dict[int, str]
+    outside: str
 
     def box_in(self, view: View) -> tuple[float, float, float, float]:
         """Return x, y, width and height of the field in pixels of a view."""
@@ -73,7 +77,13 @@ class FieldGroup:
 
 
 def field_groups(
-    slide: Slide, lattice: FieldLattice, source: ObjectSource, seed: int, *, quality: float = 1.0
+    slide: Slide,
+    lattice: FieldLattice,
+    source: ObjectSource,
+    seed: int,
+    *,
+    region_level0: Any = None,  # noqa: ANN401 - shapely
+    quality: float = 1.0,
 ) -> tuple[FieldGroup, ...]:
     """Choose the fields, read their pixels, and draw the outlines in them.
 
@@ -86,6 +96,8 @@ def field_groups(
         Only the objects in the fields are read.
     seed : int
         Of the random fields.
+    region_level0 : shapely geometry, optional
+        The region of interest: outside of it, nothing was looked for.
     quality : float
         Below 1: smaller pictures.
     """
@@ -94,7 +106,7 @@ def field_groups(
             one.title,
             one.what,
             tuple(
-                _field(slide, lattice, source, (one.title, number), corner, one.why(*corner), quality)
+                _field(slide, lattice, source, (one.title, number), corner, one.why(*corner), region_level0, quality)
                 for number, corner in enumerate(one.corners, 1)
             ),
         )
@@ -179,6 +191,7 @@ def _field(
     title: tuple[str, int],
     corner: tuple[int, int],
     why: str,
+    region_level0: Any,  # noqa: ANN401 - shapely
     quality: float,
 ) -> Field:
     size = slide.pixel_size
@@ -197,6 +210,7 @@ def _field(
         side_px,
         b64encode(buffer.getvalue()).decode(),
         _outlines(view, source),
+        outside_path(view, region_level0),
     )
 
 
@@ -211,6 +225,16 @@ def _outlines(view: View, source: ObjectSource) -> dict[int, str]:
         for index in np.unique(shown.class_index).tolist():
             found.setdefault(index, []).append(shapes[shown.class_index == index])
     return {index: text for index, parts in sorted(found.items()) if (text := svg_path(np.concatenate(parts)))}
+
+
+def outside_path(view: View, region_level0: Any) -> str:  # noqa: ANN401 - shapely
+    """Return what of a view lies outside of a region, as the data of an SVG path; empty without a region."""
+    if region_level0 is None:
+        return ""
+    box = view.box_level0
+    rest = shapely.get_parts(shapely.difference(shapely.box(box.x, box.y, box.right, box.bottom), region_level0))
+    rest = rest[shapely.get_type_id(rest) == shapely.GeometryType.POLYGON]
+    return svg_path(shapely.set_coordinates(rest, view.pixels(shapely.get_coordinates(rest))))
 
 
 def rectangle_in(view: View, corners_level0: NDArray[np.float64]) -> tuple[float, float, float, float]:

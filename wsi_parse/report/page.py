@@ -11,7 +11,7 @@ from wsi_parse.files import write_text
 from wsi_parse.objects.batch import ObjectBatch, ObjectSource
 from wsi_parse.report.citations import Citation, citations
 from wsi_parse.report.command import changed_settings, repeating_command
-from wsi_parse.report.fields import field_groups, rectangle_in
+from wsi_parse.report.fields import field_groups, outside_path, rectangle_in
 from wsi_parse.report.heat import SMOOTH_UM, HeatMap, heat_maps, palette
 from wsi_parse.report.histograms import Histograms
 from wsi_parse.report.lattice import FIELD_UM, FieldLattice
@@ -59,7 +59,7 @@ class Report:
     """
 
     def __init__(self, slide: Slide, tissue: TissueMask, source: ObjectSource) -> None:
-        self._slide, self._source = slide, source
+        self._slide, self._source, self._region = slide, source, tissue.region
         self.lattice = FieldLattice(slide, tissue, source.classes)
         self.layers = Layers(slide, tissue, source.classes)
         self.histograms = Histograms(source.classes)
@@ -115,7 +115,8 @@ class Report:
     ) -> str:
         layers, lattice = self.layers, self.lattice
         seed = int(manifest["digests"]["objects"] or "0", 16)
-        groups = field_groups(self._slide, lattice, self._source, seed, quality=quality)
+        region = self._region
+        groups = field_groups(self._slide, lattice, self._source, seed, region_level0=region, quality=quality)
         offset = offset_level0(manifest)
         return render(
             "report.html.j2",
@@ -123,13 +124,13 @@ class Report:
             manifest=manifest,
             prompts=prompts,
             heat=heat,
-            heat_scale=scale_bar(lattice.shape[1] * lattice.step_um),
             heat_box=rectangle_in(layers.view, lattice.box_level0),
             smooth_um=SMOOTH_UM,
             slide_jpeg=layers.slide_jpeg(quality),
             layers=[layers.png(prompt.number, quality) for prompt in prompts],
             tissue_path=layers.tissue_path(),
             region_path=layers.region_path(),
+            outside_path=outside_path(layers.view, region),
             view=layers.view,
             view_scale=scale_bar(layers.view.box.width * layers.view.frame.mpp_x),
             outlined=layers.outlines_cells,

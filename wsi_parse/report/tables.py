@@ -117,7 +117,7 @@ def _facts(
         sure,
         unsure,
         (counts[0], counts[1]),
-        sum(counts) / tissue if tissue else None,
+        _density(manifest, name, sum(counts), tissue),
         covered,
         covered / tissue if tissue else None,
         _rule(limit, manifest["settings"]["objects"]["threshold"], is_cell=is_cell),
@@ -128,6 +128,12 @@ def _facts(
         probability_plot(probability, drawn_limit, f"p{number}") if probability is not None else "",
         limit,
     )
+
+
+def _density(manifest: Mapping[str, Any], name: str, count: int, tissue_mm2: float) -> float | None:
+    """Return the density as the manifest has it: its area of tissue is rounded, and would give another last digit."""
+    found: float | None = manifest["per_mm2"].get(name, count / tissue_mm2) if tissue_mm2 else None
+    return found
 
 
 def _rule(limit: float | None, threshold: float, *, is_cell: bool) -> str:
