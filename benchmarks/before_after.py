@@ -1,6 +1,6 @@
-"""CPU seconds of whole runs of two commits, alternated: `python -m benchmarks.before_after [--before COMMIT] [SLIDE ...]`.
+"""CPU seconds of whole runs of two commits, alternated: `python -m benchmarks.before_after [--before COMMIT] SLIDE ...`.
 
-Each run is a process of its own, start-up included; its seconds are those of all its threads and child processes, which
+Each run is a process of its own, start-up included; its seconds are those of all its threads and child processes, and
 hardly depend on what else the machine does. The model answers zeros, so a run costs what is around the network. Beside
 it stands decoding each stored tile of level 0 once, and for two slides or more the slope: what the largest costs more
 than the smallest, as a multiple of what decoding it costs more. Prints JSON, one object a figure.
@@ -25,7 +25,9 @@ from benchmarks.zeros_model import SCALES
 #: The last commit before reading and the object stages were made faster.
 BEFORE = "2ac1c6d"
 EXECUTIONS = {"threads": 0, "processes": 2}
-# What runs in each tree: its own package, and the model from here. Workers import the script again, as their main module.
+# Decoding that takes less is no measure: starting Python varies by as much.
+_LEAST_LIMIT_S = 0.2
+# What runs in each tree: its own package, and the model from here. Workers import the script as their main module.
 _RUN = """
 import importlib.util, sys
 spec = importlib.util.spec_from_file_location("zeros_model", {model!r})
@@ -40,7 +42,9 @@ if __name__ == "__main__":
     )
     run_slide(Path(sys.argv[1]), Path(sys.argv[2]), settings)
 """
-_DECODE = "import sys; from pathlib import Path; from benchmarks.reading import decode_once; decode_once(Path(sys.argv[1]))"
+_DECODE = (
+    "import sys; from pathlib import Path; from benchmarks.reading import decode_once; decode_once(Path(sys.argv[1]))"
+)
 _NOTHING = "import sys; from benchmarks.reading import decode_once"
 
 
@@ -127,8 +131,11 @@ def main() -> None:
             for slide in slides:
                 seconds, told = alternated(trees, slide, model, execution, given.rounds, script)
                 costs.append(seconds)
-                limit = {f"{name}_times_decoding": round(value / limits[slide], 2) for name, value in seconds.items()}
-                print(json.dumps(told | limit), flush=True)
+                if limits[slide] > _LEAST_LIMIT_S:
+                    told |= {
+                        f"{name}_times_decoding": round(value / limits[slide], 2) for name, value in seconds.items()
+                    }
+                print(json.dumps(told), flush=True)
             more = limits[slides[-1]] - limits[slides[0]]
             if len(slides) > 1 and more > 0:
                 slopes = {name: round((costs[-1][name] - costs[0][name]) / more, 2) for name in trees}
