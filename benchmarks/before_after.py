@@ -1,4 +1,4 @@
-"""CPU seconds of whole runs of two commits, alternated: `python -m benchmarks.before_after [--before COMMIT] SLIDE ...`.
+"""CPU seconds of whole runs of two commits, alternated: `python -m benchmarks.before_after SLIDE ...`.
 
 Each run is a process of its own, start-up included; its seconds are those of all its threads and child processes, and
 hardly depend on what else the machine does. The model answers zeros, so a run costs what is around the network. Beside
@@ -120,8 +120,8 @@ def main() -> None:
     given = parser.parse_args()
     slides = [slide.absolute() for slide in given.slides]
     limits = {slide: decoding(slide, given.rounds) for slide in slides}
-    for slide, seconds in limits.items():
-        print(json.dumps({"slide": slide.name, "decode_once_cpu_s": round(seconds, 3)}), flush=True)
+    for slide, limit in limits.items():
+        print(json.dumps({"slide": slide.name, "decode_once_cpu_s": round(limit, 3)}), flush=True)
     with tempfile.TemporaryDirectory() as folder, checked_out(given.before, Path(folder) / "before") as before:
         script = Path(folder) / "run.py"
         script.write_text(_RUN.format(model=str(Path(__file__).with_name("zeros_model.py"))), encoding="utf-8")
