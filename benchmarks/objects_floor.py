@@ -84,7 +84,10 @@ def measure(plan: RunPlan) -> dict[str, float]:
         floor.append(time.thread_time() - blended)
         ours.append(made - started)
     told = {"ours_s": statistics.median(ours), "floor_s": statistics.median(floor)}
-    per_object = {"ours_us_per_object": 1e6 * told["ours_s"] / cells, "floor_us_per_part": 1e6 * told["floor_s"] / parts}
+    per_object = {
+        "ours_us_per_object": 1e6 * told["ours_s"] / cells,
+        "floor_us_per_part": 1e6 * told["floor_s"] / parts,
+    }
     return {
         "chunks": len(chunks),
         "objects": cells,
