@@ -23,14 +23,16 @@ from typing import Any, cast
 from benchmarks.reading import decode_once
 from benchmarks.scale_slide import ENDINGS, Form, ScaleSlide, write
 from benchmarks.zeros_model import SCALES, Zeros
-from wsi_parse.compute import worker
+from wsi_parse.compute import graph, memory, worker
+from wsi_parse.compute.cluster import Cluster
 from wsi_parse.compute.plan import RunPlan
 from wsi_parse.objects.chunk_objects import ChunkObjects
 from wsi_parse.pictures.overlay import Overlay
 from wsi_parse.predict import inference
 from wsi_parse.predict.pass_maps import PassMaps
 from wsi_parse.predict.tile_store import TileStore
-from wsi_parse.run import pipeline, stages
+from wsi_parse.report.page import Report
+from wsi_parse.run import outputs, pipeline, stages
 from wsi_parse.run.prepared import PreparedRun
 from wsi_parse.settings import RunSettings
 from wsi_parse.slides import open_slide
@@ -54,6 +56,13 @@ _STAGES: dict[str, tuple[tuple[Any, str], ...]] = {
     "load": ((ChunkObjects, "load"),),
     "write": ((stages, "write_outputs"),),
     "pictures": ((Overlay, "finish"),),
+    "report": ((Report, "finish"), (Report, "write")),
+    "release": ((stages, "release"), (outputs, "release")),
+    "memory": ((memory.MemorySampler, "_sample"),),
+    "start cluster": ((Cluster, "client"),),
+    "submit": ((graph, "submit"),),
+    "lay out": ((stages, "lay_out"),),
+    "remove work": ((pipeline, "remove_work"),),
 }
 
 
@@ -113,7 +122,7 @@ def profile(path: Path, model: str, threads: int) -> dict[str, Any]:
         before, started = time.process_time(), time.perf_counter()
         pipeline.run_slide(path, Path(out) / "out", settings)
         total, wall = time.process_time() - before, time.perf_counter() - started
-        outputs = outputs_sha256(Path(out) / "out")
+        digest = outputs_sha256(Path(out) / "out")
     rest = total - sum(watch.seconds.values())
     with open_slide(path) as slide:
         level0 = slide.info.levels[0].box
@@ -130,7 +139,7 @@ def profile(path: Path, model: str, threads: int) -> dict[str, Any]:
         "decodes_per_tile": round(sum(tiles.reads for tiles in whole) / max(tiles.count for tiles in whole), 3)
         if whole
         else None,
-        "outputs_sha256": outputs,
+        "outputs_sha256": digest,
         "peak_mb": round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024),
         "stages_s": {name: round(seconds, 3) for name, seconds in sorted(watch.seconds.items())}
         | {"scheduler and rest": round(rest, 3)},

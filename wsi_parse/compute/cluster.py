@@ -26,6 +26,8 @@ _CONFIG: dict[str, Any] = {
     "distributed.scheduler.allowed-failures": 100,
     "distributed.comm.timeouts.connect": "60s",
     "distributed.admin.log-length": 0,
+    # How often each event loop looks whether it answers; by default fifty times a second.
+    "distributed.admin.tick.interval": "500ms",
     # Tasks return a few numbers, never arrays: there is nothing to spill.
     "distributed.worker.memory.spill": False,
     "distributed.worker.memory.target": False,
@@ -198,7 +200,9 @@ class Cluster:
         is_ours = self._given is None and not is_address
         if is_ours:
             self._stack.enter_context(only_our_settings(dashboard=settings.dashboard))
-        self._stack.enter_context(dask.config.set(_CONFIG))
+        # The profiler looks at all threads a hundred times a second, and its results are for the dashboard alone.
+        profiler = {"distributed.worker.profile.enabled": settings.dashboard}
+        self._stack.enter_context(dask.config.set({**_CONFIG, **profiler}))
         if self._given is not None:
             client = self._stack.enter_context(beside(self._given))
         else:

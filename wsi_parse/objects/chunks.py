@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass
 
+import numpy as np
+
 from wsi_parse.geometry import Box, Frame
 from wsi_parse.models.scale_pass import ScalePass
 from wsi_parse.objects.parameters import ObjectParameters
@@ -51,12 +53,11 @@ class ChunkGrid:
     def chunks(self, selection: Selection) -> list[tuple[int, int]]:
         """Return the indices of the chunks that a chosen tile overlaps, row by row."""
         rows, columns = self.shape
-        return [
-            (row, column)
-            for row in range(rows)
-            for column in range(columns)
-            if selection.reading(self.core((row, column)).multiplied(self.stride))
-        ]
+        down = [self.core((row, 0)).multiplied(self.stride) for row in range(rows)]
+        across = [self.core((0, column)).multiplied(self.stride) for column in range(columns)]
+        meets = selection.any_reading([(box.y, box.bottom) for box in down], [(box.x, box.right) for box in across])
+        found: list[tuple[int, int]] = [(row, column) for row, column in np.argwhere(meets).tolist()]
+        return found
 
 
 def chunk_grid(scale_pass: ScalePass, read_frame: Frame, settings: ObjectSettings) -> ChunkGrid:

@@ -1,8 +1,9 @@
 """View: a part of a slide as a picture; Canvas: outlines drawn on it with soft edges."""
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -147,11 +148,10 @@ class Canvas:
             Opacity of a white seam around the outline, which separates it from dark pixels of the same colour.
         """
         width = max(1, round(width_px * self._finer))
-        for part in shapely.get_parts(np.asarray(shapes_level0, object)):
-            rings = [self._pixels(ring) for ring in shapely.get_rings(part)]
+        for rings in self._rings_of(shapely.get_parts(np.asarray(shapes_level0, object))):
             if fill:
                 self._fill(rings, (*colour, fill))
-            lines = [[*map(tuple, ring.tolist())] for ring in rings] if width_px else []
+            lines = [ring.ravel().tolist() for ring in rings] if width_px else []
             for points in lines if halo else ():
                 self._draw.line(points, (255, 255, 255, halo), 2 * width, joint="curve")
             for points in lines:
@@ -159,7 +159,7 @@ class Canvas:
 
     def boxes(self, corners_level0: NDArray[np.float64], fill: tuple[int, ...], edge: tuple[int, ...]) -> None:
         """Draw rectangles (N, 4) as (left, top, right, bottom) in level-0 pixels."""
-        low, high = self._pixels(corners_level0[:, :2], closed=False), self._pixels(corners_level0[:, 2:], closed=False)
+        low, high = self._pixels(corners_level0[:, :2]), self._pixels(corners_level0[:, 2:])
         for corners in np.concatenate([low, high], axis=1).tolist():
             self._draw.rectangle(corners, fill, edge, self._finer)
 
@@ -168,9 +168,16 @@ class Canvas:
         layer = self._layer.reduce(self._finer) if self._finer > 1 else self._layer
         return Image.alpha_composite(picture.convert("RGBA"), layer).convert("RGB")
 
-    def _pixels(self, shape: object, *, closed: bool = True) -> NDArray[np.float64]:
-        points = shapely.get_coordinates(shape) if closed else np.asarray(shape)
-        return self._view.pixels(points) * self._finer
+    def _rings_of(self, polygons: NDArray[np.object_]) -> Iterator[list[NDArray[np.float64]]]:
+        """Yield the rings of each polygon in pixels of the layer; all are converted at once."""
+        rings, polygon = shapely.get_rings(polygons, return_index=True)
+        points, ring = shapely.get_coordinates(rings, return_index=True)
+        lines = np.split(self._pixels(points), np.searchsorted(ring, np.arange(1, len(rings))))
+        ends = np.searchsorted(polygon, np.arange(len(polygons) + 1))
+        return (lines[start:end] for start, end in pairwise(ends.tolist()))
+
+    def _pixels(self, points_level0: NDArray[np.float64]) -> NDArray[np.float64]:
+        return self._view.pixels(points_level0) * self._finer
 
     def _fill(self, rings: list[NDArray[np.float64]], colour: tuple[int, ...]) -> None:
         box = (0, 0, *self._layer.size)

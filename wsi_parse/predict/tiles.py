@@ -1,6 +1,6 @@
 """How a slide is divided for prediction: tiles, which the model sees, and blocks, in which tiles are stored."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -133,6 +133,15 @@ class TileGrid:
             self._range_reading(box_frame.x, box_frame.right, columns),
         )
 
+    def ranges_reading(
+        self, stretches: Sequence[tuple[int, int]], count: int
+    ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """First tiles and ends, of `count` along an axis, whose read boxes overlap stretches (start, stop) of it."""
+        ranges = [self._range_reading(start, stop, count) for start, stop in stretches]
+        firsts, ends = ([getattr(each, end) for each in ranges] for end in ("start", "stop"))
+        # An empty range may begin behind its end.
+        return np.minimum(firsts, ends).astype(np.int64), np.array(ends, np.int64)
+
     def _range_reading(self, start: int, stop: int, count: int) -> range:
         first = (start + self.margin - self.tile_px) // self.step + 1
         last = -(-(stop + self.margin) // self.step)
@@ -164,6 +173,22 @@ class Selection:
     def reading(self, box_frame: Box) -> list[tuple[int, int]]:
         """Indices of the chosen tiles whose read boxes overlap a box."""
         return [index for index in self.grid.tiles_reading(box_frame) if self.chosen[index]]
+
+    def any_reading(self, down: Sequence[tuple[int, int]], across: Sequence[tuple[int, int]]) -> NDArray[np.bool_]:
+        """Return for each pair of stretches (start, stop), in frame pixels, whether :meth:`reading` finds a tile.
+
+        Returns
+        -------
+        bool array (len(down), len(across))
+        """
+        rows, columns = self.grid.shape
+        # How many tiles are chosen above and left of each corner of the grid.
+        before = np.zeros((rows + 1, columns + 1), np.int64)
+        before[1:, 1:] = self.chosen.cumsum(axis=0).cumsum(axis=1)
+        top, bottom = self.grid.ranges_reading(down, rows)
+        left, right = self.grid.ranges_reading(across, columns)
+        counts = before[bottom][:, right] - before[top][:, right] - before[bottom][:, left] + before[top][:, left]
+        return np.asarray(counts > 0)
 
     def blocks(self) -> list[tuple[int, int]]:
         """Indices of the blocks with at least one chosen tile, row by row."""

@@ -1,0 +1,53 @@
+"""The sampler asks for the PSS only where it may have grown, and misses no peak by that."""
+
+from dataclasses import dataclass
+
+import pytest
+
+from wsi_parse.compute import memory
+
+
+@dataclass
+class Held:
+    pid: int
+    resident: int
+    pss: int
+
+
+@pytest.fixture
+def asked(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    pids: list[int] = []
+
+    def pss(process: Held) -> int:
+        pids.append(process.pid)
+        return process.pss
+
+    monkeypatch.setattr(memory, "_resident_bytes", lambda process: process.resident)
+    monkeypatch.setattr(memory, "_bytes_of", pss)
+    return pids
+
+
+def test_pss_is_asked_for_where_the_processes_hold_more_than_before(asked: list[int]) -> None:
+    sampler = memory.MemorySampler()
+    for resident, pss in ((500, 400), (450, 350), (500, 400), (900, 800), (700, 600)):
+        sampler._sample([Held(1, resident, pss)])
+    assert (sampler.peak_bytes, len(asked)) == (800, 2)
+
+
+def test_another_process_counts_from_its_first_sample(asked: list[int]) -> None:
+    sampler = memory.MemorySampler()
+    sampler._sample([Held(1, 900, 600), Held(2, 900, 600)])
+    # What two processes shared belongs to the one that is left.
+    sampler._sample([Held(1, 1300, 1250)])
+    assert (sampler.peak_bytes, asked) == (1250, [1, 2, 1])
+
+
+def test_little_memory_is_not_released(monkeypatch: pytest.MonkeyPatch) -> None:
+    collected: list[int] = []
+    monkeypatch.setattr(memory.gc, "collect", lambda: collected.append(1))
+    monkeypatch.setattr(memory, "_resident_bytes", lambda _: 100_000_000)
+    memory.release()
+    assert not collected
+    monkeypatch.setattr(memory, "_resident_bytes", lambda _: 1_000_000_000)
+    memory.release()
+    assert collected
