@@ -1,8 +1,8 @@
 """The build hook: the page of the viewer is made from its sources where that was not done yet.
 
-It takes Node.js and what `package-lock.json` names, both loaded for the build alone. Where npm cannot be reached, the package
-is built without the viewer, and this is said; WSI_PARSE_VIEWER=require makes it an error instead, and WSI_PARSE_VIEWER=skip
-builds without it at once.
+It takes Node.js and what `package-lock.json` names, both loaded for the build alone. Where npm cannot be reached, the
+package is built without the viewer, and this is said; WSI_PARSE_VIEWER=require makes it an error instead, and
+WSI_PARSE_VIEWER=skip builds without it at once.
 """
 
 import hashlib
