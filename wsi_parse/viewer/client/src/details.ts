@@ -60,6 +60,7 @@ export class Details {
       element("p", { class: "id" }, element("code", {}, found.id), " ", copy),
       element("table", {}, element("tbody", {}, ...rows.filter(([, value]) => value).map(row))),
     );
+    this.host.closest("section")!.scrollIntoView({ block: "nearest" });
   }
 }
 

@@ -4,6 +4,10 @@ import type { Camera } from "./camera";
 import type { Rgb } from "./colours";
 import type { Box } from "./facts";
 
+/** Points in a row of a texture. */
+const ROW_BITS = 11;
+const ROW = 1 << ROW_BITS;
+
 const PICTURE = {
   vertex: `#version 300 es
     uniform vec4 place;
@@ -28,35 +32,46 @@ const PICTURE = {
     }`,
 };
 
-// Each piece of a line is a rectangle, a little longer than the piece, so that the next one joins it.
+// Points and their colours are fetched from textures, two triangles a piece, each a little longer than the piece, so that the next one
+// joins it; where there are very many pieces, a line of one pixel each. Instances would be shorter to write, but without a graphics
+// card each one is drawn by itself, which takes seconds.
 const LINES = {
   vertex: `#version 300 es
-    in vec2 from;
-    in vec2 to;
-    in vec4 ink;
+    precision highp float;
+    uniform highp sampler2D points;
+    uniform highp sampler2D inks;
+    uniform bool thin;
     uniform vec2 shift;
     uniform float scale;
     uniform vec2 size;
     uniform float width;
-    uniform vec4 halo;
+    uniform vec4 one;
     out vec4 shade;
     out float across;
+    vec4 at(highp sampler2D source, int index) {
+      return texelFetch(source, ivec2(index & ${ROW - 1}, index >> ${ROW_BITS}), 0);
+    }
     void main() {
+      int piece = thin ? gl_VertexID >> 1 : gl_VertexID / 6;
+      int part = thin ? gl_VertexID & 1 : gl_VertexID % 6;
+      int corner = thin ? part * 2 : part < 3 ? part : part == 3 ? 2 : part == 4 ? 1 : 3;
+      vec4 ink = at(inks, piece);
       if (ink.a == 0.0) {
         gl_Position = vec4(2.0, 2.0, 2.0, 1.0);
         return;
       }
-      vec2 a = from * scale + shift;
-      vec2 b = to * scale + shift;
+      vec2 a = at(points, piece).xy * scale + shift;
+      vec2 b = at(points, piece + 1).xy * scale + shift;
       float length = distance(a, b);
       vec2 along = length > 0.0 ? (b - a) / length : vec2(1.0, 0.0);
-      bool end = gl_VertexID > 1;
-      float side = (gl_VertexID & 1) == 0 ? -1.0 : 1.0;
-      across = side * (width * 0.5 + 0.5);
-      vec2 p = (end ? b : a) + along * (end ? 0.3 : -0.3) * width + vec2(-along.y, along.x) * across;
+      bool end = corner > 1;
+      float side = (corner & 1) == 0 ? -1.0 : 1.0;
+      across = thin ? 0.0 : side * (width * 0.5 + 0.5);
+      vec2 p = (end ? b : a) + along * (thin ? 0.0 : end ? 0.3 : -0.3) * width + vec2(-along.y, along.x) * across;
       p = p / size * 2.0 - 1.0;
       gl_Position = vec4(p.x, -p.y, 0.0, 1.0);
-      shade = halo.a > 0.0 ? halo : ink;
+      float light = dot(ink.rgb, vec3(0.3, 0.6, 0.1));
+      shade = one.a == 0.0 ? ink : one.r < 0.0 ? vec4(vec3(light > 0.6 ? 0.1 : 1.0), one.a) : one;
     }`,
   fragment: `#version 300 es
     precision highp float;
@@ -79,12 +94,15 @@ export interface Picture {
 
 /** Lines on the graphics card; coordinates are relative to the origin, so that they stay exact far from (0, 0). */
 export interface Lines {
-  array: WebGLVertexArrayObject;
-  points: WebGLBuffer;
-  colours: WebGLBuffer;
+  points: WebGLTexture;
+  inks: WebGLTexture;
+  rows: number;
   pieces: number;
   origin: [number, number];
 }
+
+/** Not one colour, but white beside dark lines and nearly black beside light ones. */
+export const CONTRAST: Rgb = [-1, -1, -1];
 
 export class NoGraphics extends Error {}
 
@@ -103,7 +121,7 @@ export class Painter {
     if (!gl) throw new NoGraphics("no WebGL 2");
     this.gl = gl;
     this.pictures = new Program(gl, PICTURE, ["place", "part", "size", "opacity"]);
-    this.lines = new Program(gl, LINES, ["shift", "scale", "size", "width", "halo"]);
+    this.lines = new Program(gl, LINES, ["points", "inks", "thin", "shift", "scale", "size", "width", "one"]);
     gl.enable(gl.BLEND);
     gl.blendFunc(gl.ONE, gl.ONE_MINUS_SRC_ALPHA);
   }
@@ -121,12 +139,8 @@ export class Painter {
 
   picture(source: ImageBitmap | ImageData, smooth: boolean): Picture {
     const gl = this.gl;
-    const texture = gl.createTexture();
-    gl.bindTexture(gl.TEXTURE_2D, texture);
+    const texture = this.texture(smooth);
     gl.texImage2D(gl.TEXTURE_2D, 0, gl.RGBA, gl.RGBA, gl.UNSIGNED_BYTE, source);
-    for (const side of [gl.TEXTURE_WRAP_S, gl.TEXTURE_WRAP_T]) gl.texParameteri(gl.TEXTURE_2D, side, gl.CLAMP_TO_EDGE);
-    const filter = smooth ? gl.LINEAR : gl.NEAREST;
-    for (const way of [gl.TEXTURE_MIN_FILTER, gl.TEXTURE_MAG_FILTER]) gl.texParameteri(gl.TEXTURE_2D, way, filter);
     return { texture, width: source.width, height: source.height };
   }
 
@@ -140,7 +154,7 @@ export class Painter {
     const [left, top] = this.onScreen(box.x0, box.y0);
     const [right, bottom] = this.onScreen(box.x1, box.y1);
     gl.useProgram(this.pictures.program);
-    gl.bindVertexArray(null);
+    gl.activeTexture(gl.TEXTURE0);
     gl.uniform4f(this.pictures.at("place"), left, top, right, bottom);
     gl.uniform4f(this.pictures.at("part"), part[0], part[1], part[2], part[3]);
     gl.uniform2f(this.pictures.at("size"), this.canvas.width, this.canvas.height);
@@ -152,51 +166,54 @@ export class Painter {
   /** Lines from each point to the next one; what begins at a point whose colour has alpha 0 is not drawn. */
   createLines(points: Float32Array, origin: [number, number]): Lines {
     const gl = this.gl;
-    const made = {
-      array: gl.createVertexArray(),
-      points: gl.createBuffer(),
-      colours: gl.createBuffer(),
-      pieces: Math.max(0, points.length / 2 - 1),
-      origin,
-    };
-    gl.bindVertexArray(made.array);
-    gl.bindBuffer(gl.ARRAY_BUFFER, made.points);
-    gl.bufferData(gl.ARRAY_BUFFER, points, gl.STATIC_DRAW);
-    this.attribute("from", 2, gl.FLOAT, 0);
-    this.attribute("to", 2, gl.FLOAT, 8);
-    gl.bindBuffer(gl.ARRAY_BUFFER, made.colours);
-    gl.bufferData(gl.ARRAY_BUFFER, 2 * points.length, gl.DYNAMIC_DRAW);
-    this.attribute("ink", 4, gl.UNSIGNED_BYTE, 0);
-    gl.bindVertexArray(null);
+    const rows = Math.max(1, Math.ceil(points.length / 2 / ROW));
+    const filled = new Float32Array(2 * ROW * rows);
+    filled.set(points);
+    const made = { points: this.texture(false), inks: this.texture(false), rows, pieces: Math.max(0, points.length / 2 - 1), origin };
+    gl.bindTexture(gl.TEXTURE_2D, made.points);
+    gl.texImage2D(gl.TEXTURE_2D, 0, gl.RG32F, ROW, rows, 0, gl.RG, gl.FLOAT, filled);
     return made;
   }
 
   /** Give lines their colours: red, green, blue and alpha of each point. */
   colourLines(lines: Lines, colours: Uint8Array): void {
-    this.gl.bindBuffer(this.gl.ARRAY_BUFFER, lines.colours);
-    this.gl.bufferSubData(this.gl.ARRAY_BUFFER, 0, colours);
+    const gl = this.gl;
+    const filled = new Uint8Array(4 * ROW * lines.rows);
+    filled.set(colours);
+    gl.bindTexture(gl.TEXTURE_2D, lines.inks);
+    gl.texImage2D(gl.TEXTURE_2D, 0, gl.RGBA8, ROW, lines.rows, 0, gl.RGBA, gl.UNSIGNED_BYTE, filled);
   }
 
   forgetLines(lines: Lines): void {
-    this.gl.deleteVertexArray(lines.array);
-    this.gl.deleteBuffer(lines.points);
-    this.gl.deleteBuffer(lines.colours);
+    this.gl.deleteTexture(lines.points);
+    this.gl.deleteTexture(lines.inks);
   }
 
-  /** Draw lines in their colours, or all in one colour (then with its opacity); the width is in pixels of the page. */
+  /**
+   * Draw lines in their colours, or all in one colour (then with its opacity).
+   *
+   * @param width in pixels of the page; 0 for the thinnest line there is, which is fast
+   */
   drawLines(lines: Lines, width: number, colour: Rgb = [0, 0, 0], opacity = 0): void {
     if (!lines.pieces) return;
     const gl = this.gl;
     const [x, y] = this.onScreen(lines.origin[0], lines.origin[1]);
     gl.useProgram(this.lines.program);
-    gl.bindVertexArray(lines.array);
+    [lines.points, lines.inks].forEach((texture, unit) => {
+      gl.activeTexture(gl.TEXTURE0 + unit);
+      gl.bindTexture(gl.TEXTURE_2D, texture);
+    });
+    gl.activeTexture(gl.TEXTURE0);
+    gl.uniform1i(this.lines.at("points"), 0);
+    gl.uniform1i(this.lines.at("inks"), 1);
+    gl.uniform1i(this.lines.at("thin"), width ? 0 : 1);
     gl.uniform2f(this.lines.at("shift"), x, y);
     gl.uniform1f(this.lines.at("scale"), this.scale);
     gl.uniform2f(this.lines.at("size"), this.canvas.width, this.canvas.height);
-    gl.uniform1f(this.lines.at("width"), width * this.ratio);
-    gl.uniform4f(this.lines.at("halo"), colour[0] / 255, colour[1] / 255, colour[2] / 255, opacity);
-    gl.drawArraysInstanced(gl.TRIANGLE_STRIP, 0, 4, lines.pieces);
-    gl.bindVertexArray(null);
+    gl.uniform1f(this.lines.at("width"), width ? width * this.ratio : 1);
+    gl.uniform4f(this.lines.at("one"), colour[0] / 255, colour[1] / 255, colour[2] / 255, opacity);
+    if (width) gl.drawArrays(gl.TRIANGLES, 0, 6 * lines.pieces);
+    else gl.drawArrays(gl.LINES, 0, 2 * lines.pieces);
   }
 
   /** Pixels of the graphics card that a level-0 pixel has. */
@@ -209,12 +226,14 @@ export class Painter {
     return [(x - this.camera.x) * this.scale + width / 2, (y - this.camera.y) * this.scale + height / 2];
   }
 
-  private attribute(name: string, size: number, type: number, offset: number): void {
+  private texture(smooth: boolean): WebGLTexture {
     const gl = this.gl;
-    const at = gl.getAttribLocation(this.lines.program, name);
-    gl.enableVertexAttribArray(at);
-    gl.vertexAttribPointer(at, size, type, type === gl.UNSIGNED_BYTE, type === gl.UNSIGNED_BYTE ? 4 : 8, offset);
-    gl.vertexAttribDivisor(at, 1);
+    const made = gl.createTexture();
+    gl.bindTexture(gl.TEXTURE_2D, made);
+    for (const side of [gl.TEXTURE_WRAP_S, gl.TEXTURE_WRAP_T]) gl.texParameteri(gl.TEXTURE_2D, side, gl.CLAMP_TO_EDGE);
+    const filter = smooth ? gl.LINEAR : gl.NEAREST;
+    for (const way of [gl.TEXTURE_MIN_FILTER, gl.TEXTURE_MAG_FILTER]) gl.texParameteri(gl.TEXTURE_2D, way, filter);
+    return made;
   }
 }
 

@@ -6,24 +6,27 @@ import { Census } from "./census";
 import type { Areas, Box, ViewFacts } from "./facts";
 import { Heat } from "./heat";
 import { asLines } from "./outlines";
-import { Painter, type Lines } from "./painter";
+import { CONTRAST, Painter, type Lines } from "./painter";
 import { ServerError, pendingRequests } from "./server";
 import type { Shown } from "./shown";
 import { SlideTiles } from "./slide_tiles";
 
 /** Most objects in view that are drawn as outlines. */
 export const OBJECTS_AT_MOST = 60_000;
-/** More pieces than this are drawn once only, without a light rim. */
-const PIECES_WITH_RIM = 300_000;
+/** Up to so many pieces of outlines have a rim; more are drawn once, and still more as thin as can be. */
+const PIECES_WITH_RIM = 40_000;
+const PIECES_WITH_WIDTH = 120_000;
+/** What comes from the server is drawn together with what comes within this time. */
+const TOGETHER_MS = 80;
 const TISSUE = { colour: [0, 90, 110] as [number, number, number], width: 1.5 };
 const REGION = { colour: [20, 20, 20] as [number, number, number], width: 2.5 };
-const RIM: [number, number, number] = [255, 255, 255];
+const WHITE: [number, number, number] = [255, 255, 255];
 const PICKED: [number, number, number] = [0, 0, 0];
 
 export class Stage {
   camera: Camera;
-  /** Whether outlines are drawn; else density is. */
-  near = true;
+  /** Whether outlines are drawn; else density is, as soon as it is known how many objects there are. */
+  near = false;
   /** What went wrong last, until it is tried again. */
   failure: ServerError | null = null;
   readonly heat: Heat;
@@ -35,7 +38,9 @@ export class Stage {
   private areas: { tissue: Lines; roi: Lines } | null = null;
   private picked: { layer: number; row: number; lines: Lines | null } | null = null;
   private mark: Lines | null = null;
+  private decided = false;
   private frame = 0;
+  private soon = 0;
   private drawing = 0;
 
   /**
@@ -48,10 +53,11 @@ export class Stage {
   ) {
     this.painter = new Painter(canvas);
     const changed = () => this.draw();
+    const came = () => this.drawSoon();
     const failed = (error: unknown) => this.fail(error);
-    this.tiles = new SlideTiles(view, this.painter, changed, failed);
-    this.heat = new Heat(view, shown, this.painter, changed, failed);
-    this.cells = view.layers.map((layer) => new LayerCells(layer, shown, this.painter, changed, failed));
+    this.tiles = new SlideTiles(view, this.painter, came, failed);
+    this.heat = new Heat(view, shown, this.painter, came, failed);
+    this.cells = view.layers.map((layer) => new LayerCells(layer, shown, this.painter, came, failed));
     this.census = new Census(view.layers, changed, failed);
     this.camera = this.whole();
     shown.listen(changed);
@@ -104,6 +110,13 @@ export class Stage {
     if (!this.frame) this.frame = requestAnimationFrame(() => this.now());
   }
 
+  private drawSoon(): void {
+    this.soon ||= window.setTimeout(() => {
+      this.soon = 0;
+      this.draw();
+    }, TOGETHER_MS);
+  }
+
   setAreas(areas: Areas): void {
     this.areas = { tissue: this.linesOf(areas.tissue), roi: this.linesOf(areas.roi) };
     this.draw();
@@ -149,7 +162,7 @@ export class Stage {
 
   /** Whether nothing is on its way and everything that has come is drawn. */
   get atRest(): boolean {
-    return !this.frame && !pendingRequests && this.census.atRest && this.loaders.every((loader) => loader.atRest);
+    return !this.frame && !this.soon && !pendingRequests && this.census.atRest && this.loaders.every((loader) => loader.atRest);
   }
 
   /** Milliseconds that the last frame took this page; the graphics card may take longer. */
@@ -193,6 +206,7 @@ export class Stage {
     const objects = this.census.objects(this.shown);
     const cells = Math.max(0, ...this.view.layers.map((layer) => squareCount(box, layer.cell_px)));
     this.near = cells <= CELLS_AT_MOST && (objects === null ? this.near : objects <= OBJECTS_AT_MOST);
+    this.decided ||= cells > CELLS_AT_MOST || objects !== null;
     this.tiles.look(this.camera, box);
     for (const layer of this.cells) layer.look(this.near ? box : null);
     if (this.heatShown) this.heat.look(this.camera, box);
@@ -200,7 +214,7 @@ export class Stage {
   }
 
   private get heatShown(): boolean {
-    return (!this.near || this.shown.look.heatNear) && this.shown.look.heat > 0;
+    return this.decided && (!this.near || this.shown.look.heatNear) && this.shown.look.heat > 0;
   }
 
   private drawAreas(): void {
@@ -211,9 +225,9 @@ export class Stage {
 
   private drawObjects(): void {
     if (!this.shown.look.outlines) return;
-    const width = this.camera.zoom < -2 ? 1.2 : this.camera.zoom < 0 ? 1.6 : 2;
     const pieces = this.cells.reduce((sum, layer) => sum + layer.pieces, 0);
-    for (const layer of this.cells) layer.draw(width, pieces < PIECES_WITH_RIM ? RIM : null);
+    const width = pieces > PIECES_WITH_WIDTH ? 0 : this.camera.zoom < -2 ? 1.2 : this.camera.zoom < 0 ? 1.6 : 2;
+    for (const layer of this.cells) layer.draw(width, pieces < PIECES_WITH_RIM ? CONTRAST : null);
     if (!this.picked) return;
     if (!this.picked.lines) {
       const found = this.cells.find((one) => one.layer.index === this.picked!.layer)?.ofRow(this.picked.row);
@@ -223,7 +237,7 @@ export class Stage {
   }
 
   private framed(lines: Lines, colour: [number, number, number], width: number): void {
-    this.painter.drawLines(lines, width + 2.5, RIM, 0.75);
+    this.painter.drawLines(lines, width + 2.5, WHITE, 0.75);
     this.painter.drawLines(lines, width, colour, 1);
   }
 
