@@ -42,7 +42,9 @@ def served(views: Sequence[SlideView], folder: Path, *, cohort: bool = False) ->
         missing(f"{error.message} {error.remedy}")
     entries = [Entry(view.name, "done", 1, (), lambda view=view: view) for view in views]
     app = application(Opened(entries, folder, cohort=cohort), files, TOKEN, 2)
-    server = uvicorn.Server(uvicorn.Config(app, log_level="error", lifespan="off", ws="none", timeout_graceful_shutdown=2))
+    server = uvicorn.Server(
+        uvicorn.Config(app, log_level="error", lifespan="off", ws="none", timeout_graceful_shutdown=2)
+    )
     with socket.create_server(("127.0.0.1", 0)) as listening:
         thread = Thread(target=server.run, kwargs={"sockets": [listening]})
         thread.start()
@@ -75,6 +77,9 @@ def state(tab: Tab) -> dict[str, Any]:
 
 
 def go(tab: Tab, x: float, y: float, zoom: float) -> dict[str, Any]:
+    """Look at a place, as soon as the page is there; return what it says of itself."""
+    if not tab.run("!!window.wsiParseViewer"):
+        state(tab)
     tab.run(f"window.wsiParseViewer.go({x}, {y}, {zoom})")
     return state(tab)
 

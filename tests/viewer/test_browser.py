@@ -4,6 +4,7 @@ import json
 import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
@@ -152,10 +153,10 @@ def test_switches(drawing: Browser, link: str, truth: Truth) -> None:
             assert state(tab)["counts"] == [truth.counts(now["box"], 0)]
 
 
-def ink(picture: bytes) -> np.ndarray:
-    import io
-
-    return np.asarray(Image.open(io.BytesIO(picture)).convert("RGB")).astype(int)
+def middle(tab: Tab, name: str) -> np.ndarray:
+    """Pixels of the middle of the slide, as they are on the screen."""
+    taken = Image.open(BytesIO(tab.picture(screenshots() / name, whole=False)))
+    return np.asarray(taken.convert("RGB")).astype(int)[300:600, 700:1000]
 
 
 def test_what_is_switched_off_is_not_drawn(drawing: Browser, link: str) -> None:
@@ -163,10 +164,10 @@ def test_what_is_switched_off_is_not_drawn(drawing: Browser, link: str) -> None:
     with drawing.open(Link(link)) as tab:
         for zoom in (1, -3):
             go(tab, 2600, 2000, zoom)
-            everything = ink(tab.picture(screenshots() / f"viewer-{zoom}.jpg", whole=False))[100:800, 400:1300]
+            everything = middle(tab, f"viewer-{zoom}.jpg")
             tab.run("document.querySelector('legend input').click()")
             state(tab)
-            nothing = ink(tab.picture(screenshots() / "viewer-off.jpg", whole=False))[100:800, 400:1300]
+            nothing = middle(tab, f"viewer-{zoom}-off.jpg")
             tab.run("document.querySelector('legend input').click()")
             state(tab)
             assert np.abs(nothing - (228, 180, 204)).max(axis=2).mean() < 12
@@ -196,7 +197,9 @@ def test_a_link_keeps_what_is_shown(drawing: Browser, link: str) -> None:
         go(tab, 1500, 1200, 0.25)
         slide(tab, "#threshold", 0.4)
         tab.run("document.querySelectorAll('.row input')[0].click()")
-        tab.run("(() => { const a = document.getElementById('by'); a.value = 'area_um2'; a.dispatchEvent(new Event('change')); })()")
+        tab.run(
+            "(() => { const a = document.getElementById('by'); a.value = 'area_um2'; a.dispatchEvent(new Event('change')); })()"
+        )
         first = state(tab)
         tab.run("new Promise((done) => setTimeout(done, 600))")
         kept = tab.run("location.href")
@@ -238,7 +241,9 @@ def test_keys(drawing: Browser, link: str) -> None:
 
 def test_nothing_leaves_the_machine(drawing: Browser, truth_and_site: tuple[Truth, str], link: str) -> None:
     with drawing.open(Link(link)) as tab:
-        tab.run("document.addEventListener('securitypolicyviolation', (event) => console.error(event.violatedDirective))")
+        tab.run(
+            "document.addEventListener('securitypolicyviolation', (event) => console.error(event.violatedDirective))"
+        )
         go(tab, 2000, 2000, 0)
         go(tab, 2000, 2000, -3)
         assert len(tab.requests) > 10
@@ -323,7 +328,10 @@ def test_a_cohort_is_a_list(drawing: Browser, tmp_path: Path) -> None:
     views = [SlideView(open_slide(painted()), {}, None, None) for _ in range(2)]
     with served(views, tmp_path, cohort=True) as site, drawing.open(Link(f"{site}?token={TOKEN}")) as tab:
         tab.run("new Promise((done) => setTimeout(done, 1500))")
-        assert tab.run("[...document.querySelectorAll('.slides a')].map((a) => a.getAttribute('href'))") == ["/s/0/", "/s/1/"]
+        assert tab.run("[...document.querySelectorAll('.slides a')].map((a) => a.getAttribute('href'))") == [
+            "/s/0/",
+            "/s/1/",
+        ]
         assert "Research use only" in tab.run("document.body.innerText")
         tab.run("document.querySelector('.slides a').click()")
         state(tab)

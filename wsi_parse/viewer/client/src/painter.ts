@@ -7,6 +7,7 @@ import type { Box } from "./facts";
 /** Points in a row of a texture. */
 const ROW_BITS = 11;
 const ROW = 1 << ROW_BITS;
+const DASH_PX = 8;
 
 const PICTURE = {
   vertex: `#version 300 es
@@ -48,6 +49,7 @@ const LINES = {
     uniform vec4 one;
     out vec4 shade;
     out float across;
+    out float way;
     vec4 at(highp sampler2D source, int index) {
       return texelFetch(source, ivec2(index & ${ROW - 1}, index >> ${ROW_BITS}), 0);
     }
@@ -60,8 +62,10 @@ const LINES = {
         gl_Position = vec4(2.0, 2.0, 2.0, 1.0);
         return;
       }
-      vec2 a = at(points, piece).xy * scale + shift;
-      vec2 b = at(points, piece + 1).xy * scale + shift;
+      vec3 first = at(points, piece).xyz;
+      vec3 last = at(points, piece + 1).xyz;
+      vec2 a = first.xy * scale + shift;
+      vec2 b = last.xy * scale + shift;
       float length = distance(a, b);
       vec2 along = length > 0.0 ? (b - a) / length : vec2(1.0, 0.0);
       bool end = corner > 1;
@@ -70,16 +74,21 @@ const LINES = {
       vec2 p = (end ? b : a) + along * (thin ? 0.0 : end ? 0.3 : -0.3) * width + vec2(-along.y, along.x) * across;
       p = p / size * 2.0 - 1.0;
       gl_Position = vec4(p.x, -p.y, 0.0, 1.0);
+      // Only what has less than full alpha is dashed.
+      way = ink.a < 1.0 ? (end ? last.z : first.z) * scale : -1.0;
       float light = dot(ink.rgb, vec3(0.3, 0.6, 0.1));
       shade = one.a == 0.0 ? ink : one.r < 0.0 ? vec4(vec3(light > 0.6 ? 0.1 : 1.0), one.a) : one;
     }`,
   fragment: `#version 300 es
     precision highp float;
     uniform float width;
+    uniform float dash;
     in vec4 shade;
     in float across;
+    in float way;
     out vec4 colour;
     void main() {
+      if (way >= 0.0 && mod(way, dash) > 0.6 * dash) discard;
       float alpha = shade.a * clamp(width * 0.5 + 0.5 - abs(across), 0.0, 1.0);
       colour = vec4(shade.rgb * alpha, alpha);
     }`,
@@ -121,7 +130,7 @@ export class Painter {
     if (!gl) throw new NoGraphics("no WebGL 2");
     this.gl = gl;
     this.pictures = new Program(gl, PICTURE, ["place", "part", "size", "opacity"]);
-    this.lines = new Program(gl, LINES, ["points", "inks", "thin", "shift", "scale", "size", "width", "one"]);
+    this.lines = new Program(gl, LINES, ["points", "inks", "thin", "shift", "scale", "size", "width", "dash", "one"]);
     gl.enable(gl.BLEND);
     gl.blendFunc(gl.ONE, gl.ONE_MINUS_SRC_ALPHA);
   }
@@ -163,15 +172,15 @@ export class Painter {
     gl.drawArrays(gl.TRIANGLE_STRIP, 0, 4);
   }
 
-  /** Lines from each point to the next one; what begins at a point whose colour has alpha 0 is not drawn. */
+  /** Lines from each point (x, y, the way so far) to the next one; what begins at a point whose colour has alpha 0 is not drawn. */
   createLines(points: Float32Array, origin: [number, number]): Lines {
     const gl = this.gl;
-    const rows = Math.max(1, Math.ceil(points.length / 2 / ROW));
-    const filled = new Float32Array(2 * ROW * rows);
+    const rows = Math.max(1, Math.ceil(points.length / 3 / ROW));
+    const filled = new Float32Array(3 * ROW * rows);
     filled.set(points);
-    const made = { points: this.texture(false), inks: this.texture(false), rows, pieces: Math.max(0, points.length / 2 - 1), origin };
+    const made = { points: this.texture(false), inks: this.texture(false), rows, pieces: Math.max(0, points.length / 3 - 1), origin };
     gl.bindTexture(gl.TEXTURE_2D, made.points);
-    gl.texImage2D(gl.TEXTURE_2D, 0, gl.RG32F, ROW, rows, 0, gl.RG, gl.FLOAT, filled);
+    gl.texImage2D(gl.TEXTURE_2D, 0, gl.RGB32F, ROW, rows, 0, gl.RGB, gl.FLOAT, filled);
     return made;
   }
 
@@ -210,6 +219,7 @@ export class Painter {
     gl.uniform2f(this.lines.at("shift"), x, y);
     gl.uniform1f(this.lines.at("scale"), this.scale);
     gl.uniform2f(this.lines.at("size"), this.canvas.width, this.canvas.height);
+    gl.uniform1f(this.lines.at("dash"), DASH_PX * this.ratio);
     gl.uniform1f(this.lines.at("width"), width ? width * this.ratio : 1);
     gl.uniform4f(this.lines.at("one"), colour[0] / 255, colour[1] / 255, colour[2] / 255, opacity);
     if (width) gl.drawArrays(gl.TRIANGLES, 0, 6 * lines.pieces);
