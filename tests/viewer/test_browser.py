@@ -12,9 +12,9 @@ import numpy as np
 import pytest
 import shapely
 from PIL import Image
-
 from tests.browser import PHONE, Browser, Tab, missing, screenshots
 from tests.viewer.made import TABLE, batch_of, layer_of
+
 from tests.viewer.served import TOKEN, Link, click, complaints, drawing_browser, go, press, served, slide, state, text
 from wsi_parse.objects.class_table import ClassTable
 from wsi_parse.prompts import Prompt
@@ -198,7 +198,8 @@ def test_a_link_keeps_what_is_shown(drawing: Browser, link: str) -> None:
         slide(tab, "#threshold", 0.4)
         tab.run("document.querySelectorAll('.row input')[0].click()")
         tab.run(
-            "(() => { const a = document.getElementById('by'); a.value = 'area_um2'; a.dispatchEvent(new Event('change')); })()"
+            "(() => { const by = document.getElementById('by'); by.value = 'area_um2';"
+            " by.dispatchEvent(new Event('change')); })()"
         )
         first = state(tab)
         tab.run("new Promise((done) => setTimeout(done, 600))")
@@ -283,11 +284,11 @@ def test_few_objects(drawing: Browser, tmp_path: Path, count: int) -> None:
 
 
 def test_a_slide_without_a_result(drawing: Browser, tmp_path: Path) -> None:
-    with served([SlideView(open_slide(painted()), {}, None, None)], tmp_path) as site:
-        with drawing.open(Link(f"{site}?token={TOKEN}")) as tab:
-            assert state(tab)["total"] == 0
-            assert "without a result" in text(tab, "#classes")
-            assert complaints(tab) == []
+    view = SlideView(open_slide(painted()), {}, None, None)
+    with served([view], tmp_path) as site, drawing.open(Link(f"{site}?token={TOKEN}")) as tab:
+        assert state(tab)["total"] == 0
+        assert "without a result" in text(tab, "#classes")
+        assert complaints(tab) == []
 
 
 def test_without_webgl_the_page_says_so(drawing: Browser, link: str) -> None:

@@ -1,4 +1,4 @@
-"""The page is built with the package: into wheels and source distributions, and without npm the package does without it."""
+"""The page is built with the package, into wheels and source distributions; where npm is not reached, it is left out."""
 
 import json
 import os
@@ -12,7 +12,6 @@ import zipfile
 from pathlib import Path
 
 import pytest
-
 from tests.browser import missing
 
 ROOT = Path(__file__).parents[2]
