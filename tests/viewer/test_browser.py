@@ -25,7 +25,7 @@ pytestmark = pytest.mark.whole
 
 WIDTH, HEIGHT = 5200, 4100
 #: More than are drawn as outlines at once.
-MANY = 70_000
+MANY = 24_000
 LARGE = 3
 HOSTILE = "<img src=x onerror=alert(1)><script>alert(2)</script>"
 TABLET = (820, 1180, True)

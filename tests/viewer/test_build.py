@@ -1,4 +1,4 @@
-"""The page is built with the package, into wheels and source distributions; where npm is not reached, it is left out."""
+"""The page is built with the package, into wheels and source distributions; without npm it is left out."""
 
 import json
 import os

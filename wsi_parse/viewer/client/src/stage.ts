@@ -11,13 +11,13 @@ import { ServerError, pendingRequests } from "./server";
 import type { Shown } from "./shown";
 import { SlideTiles } from "./slide_tiles";
 
-/** Most objects in view that are drawn as outlines. */
-export const OBJECTS_AT_MOST = 60_000;
+/** Most objects in view that are drawn as outlines: more are too small to be told apart, and take seconds without a graphics card. */
+export const OBJECTS_AT_MOST = 20_000;
 /** Up to so many pieces of outlines have a rim; more are drawn once, and still more as thin as can be. */
 const PIECES_WITH_RIM = 40_000;
 const PIECES_WITH_WIDTH = 120_000;
-/** What comes from the server is drawn together with what comes within this time. */
-const TOGETHER_MS = 80;
+/** What comes from the server is drawn together with what comes within this time; it is longer where frames come late. */
+const TOGETHER_MS = [80, 1000];
 const TISSUE = { colour: [0, 90, 110] as [number, number, number], width: 1.5 };
 const REGION = { colour: [20, 20, 20] as [number, number, number], width: 2.5 };
 const WHITE: [number, number, number] = [255, 255, 255];
@@ -42,6 +42,9 @@ export class Stage {
   private frame = 0;
   private soon = 0;
   private drawing = 0;
+  private asked = 0;
+  /** Milliseconds from asking for the last frame to its beginning. */
+  private late = 0;
 
   /**
    * @throws NoGraphics if the browser has no WebGL 2
@@ -107,14 +110,17 @@ export class Stage {
 
   /** Draw at the next frame, however often this is called. */
   draw(): void {
-    if (!this.frame) this.frame = requestAnimationFrame(() => this.now());
+    if (this.frame) return;
+    this.asked = performance.now();
+    this.frame = requestAnimationFrame(() => this.now());
   }
 
   private drawSoon(): void {
+    const [least, most] = TOGETHER_MS;
     this.soon ||= window.setTimeout(() => {
       this.soon = 0;
       this.draw();
-    }, TOGETHER_MS);
+    }, Math.min(Math.max(2 * this.late, least), most));
   }
 
   setAreas(areas: Areas): void {
@@ -189,6 +195,7 @@ export class Stage {
   private now(): void {
     this.frame = 0;
     const began = performance.now();
+    this.late = began - this.asked;
     const box = this.box;
     if (!this.failure) this.look(box);
     this.painter.begin(this.camera, this.width, this.height);
