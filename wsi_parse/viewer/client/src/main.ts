@@ -4,7 +4,7 @@ import { ClassList } from "./classes";
 import { showCohort } from "./cohort";
 import { Controls } from "./controls";
 import { Details } from "./details";
-import { byId } from "./dom";
+import { byId, write } from "./dom";
 import type { Areas, Places, ViewFacts } from "./facts";
 import { Gestures } from "./gestures";
 import { listen } from "./keyboard";
@@ -18,6 +18,8 @@ import { json } from "./server";
 import { Shown } from "./shown";
 import { Stage } from "./stage";
 import { startTheme } from "./theme";
+
+const NOTICED_MS = 300;
 
 /** What a test, or a notebook around this page, may ask and say. */
 interface Hook {
@@ -69,8 +71,21 @@ async function start(): Promise<void> {
   stage.canvas.addEventListener("webglcontextlost", () => {
     say("The graphics card dropped the picture.", "The link keeps where you are.", () => location.reload());
   });
+  sayLoading(stage);
   follow(stage, shown);
   offer(stage, details);
+}
+
+/** Say that something is still on its way, if it takes long enough to be noticed. */
+function sayLoading(stage: Stage): void {
+  let timer = 0;
+  const check = () => {
+    timer = 0;
+    write(byId("busy"), stage.atRest ? "" : "Loading …");
+    if (!stage.atRest) later();
+  };
+  const later = () => (timer ||= window.setTimeout(check, NOTICED_MS));
+  stage.listen(later);
 }
 
 function offer(stage: Stage, details: Details): void {

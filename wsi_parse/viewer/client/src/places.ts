@@ -23,7 +23,9 @@ export class Steps {
     private readonly stage: Stage,
     places: Places,
   ) {
-    const uncertain = places.least_certain.map((one) => around(one, stage.view));
+    // Where the report's fields have them, they are not listed twice.
+    const told = new Set(places.fields.map((one) => one.text));
+    const uncertain = places.least_certain.filter((one) => !told.has(one.text)).map((one) => around(one, stage.view));
     const kinds: [string, Stop[]][] = [["Least certain objects", uncertain]];
     for (const field of places.fields) {
       const known = kinds.find(([name]) => name === field.kind);
