@@ -22,6 +22,7 @@ NAVIGATION = {
         "docs/models",
         "docs/slides",
         "docs/qupath",
+        "docs/viewer",
         "workflows/qupath/README",
         "docs/clusters",
         "workflows/README",

@@ -33,6 +33,7 @@ FORMAT_MODULES = {
     "run/field_outputs.py": {"wsi_parse.exporters.geojson"},
     "run/result.py": {"wsi_parse.exporters.parquet"},
     "run/stages.py": {"wsi_parse.exporters.parquet_source"},
+    "viewer/object_table.py": {"wsi_parse.exporters.parquet", "wsi_parse.exporters.parquet_source"},
 }
 
 

@@ -6,8 +6,8 @@ from typing import Annotated
 
 import typer
 
-from wsi_parse.cli.help import OUTPUT, SLIDE
-from wsi_parse.cli.options import FORMAT_HELP, Json
+from wsi_parse.cli.help import OUTPUT
+from wsi_parse.cli.options import FORMAT_HELP, Json, SlideOfRun
 from wsi_parse.cli.terminal import messages, say
 from wsi_parse.text import RESEARCH_ONLY
 
@@ -29,16 +29,13 @@ def export(
     gzip: Annotated[
         bool, typer.Option("--gzip", rich_help_panel=OUTPUT, help="Compress the formats that can be compressed.")
     ] = False,
-    slide: Annotated[
-        Path | None,
-        typer.Option("--slide", metavar="FILE", rich_help_panel=SLIDE, help="The slide, for formats that refer to it."),
-    ] = None,
+    slide: SlideOfRun = None,
     as_json: Json = False,
 ) -> None:
     """Write the objects of finished runs in other formats, without predicting again.
 
     They are read from objects.parquet in the folder of each run, and the files are written beside it. They are the
-    ones that the run itself would have written.
+    ones that the run itself would have written. Formats that refer to the slide need --slide.
 
     Examples
     --------

@@ -8,6 +8,10 @@ import typer
 from wsi_parse.cli.help import COMPUTE, MODEL, OBJECTS, OUTPUT, SETTINGS, SLIDE
 
 OneSlide = Annotated[Path, typer.Argument(metavar="SLIDE", help="A slide file.", show_default=False)]
+SlideOfRun = Annotated[
+    Path | None,
+    typer.Option("--slide", metavar="FILE", rich_help_panel=SLIDE, help="The slide that the run was made from."),
+]
 Prompts = Annotated[
     list[str] | None,
     typer.Option(

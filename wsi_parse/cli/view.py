@@ -5,7 +5,8 @@ from typing import Annotated
 
 import typer
 
-from wsi_parse.cli.help import SLIDE
+from wsi_parse.cli.help import OBJECTS, OUTPUT
+from wsi_parse.cli.options import SlideOfRun
 from wsi_parse.cli.terminal import messages, say
 from wsi_parse.text import RESEARCH_ONLY
 
@@ -17,25 +18,34 @@ def view(
     ],
     others: Annotated[
         list[Path] | None,
-        typer.Option("--with", metavar="FILE", help="GeoJSON file to lie over the slide. Repeat it for several."),
-    ] = None,
-    slide: Annotated[
-        Path | None,
         typer.Option(
-            "--slide",
-            metavar="FILE|FOLDER",
-            rich_help_panel=SLIDE,
-            help="The slide of the run, or the folder it is in, if it is not found.",
+            "--with",
+            metavar="FILE",
+            rich_help_panel=OBJECTS,
+            help="GeoJSON file to lie over the slide. Repeat the option for several.",
         ),
     ] = None,
+    slide: SlideOfRun = None,
     port: Annotated[
-        int, typer.Option("--port", min=0, max=65535, metavar="N", help="Port on this machine; 0: a free one.")
+        int,
+        typer.Option(
+            "--port",
+            min=0,
+            max=65535,
+            metavar="N",
+            rich_help_panel=OUTPUT,
+            help="Port on this machine; 0: a free one.",
+        ),
     ] = 0,
-    no_browser: Annotated[bool, typer.Option("--no-browser", help="Only show the link; open no browser.")] = False,
+    no_browser: Annotated[
+        bool,
+        typer.Option("--no-browser", rich_help_panel=OUTPUT, help="Only show the link; open no browser."),
+    ] = False,
 ) -> None:
     """Look at a slide and its objects in the browser, up to a million of them, with exact counts.
 
-    Nothing leaves this machine, and nothing is changed. Press Ctrl-C to end.
+    A run does not keep where its slide is: it is looked for by its name in the current folder, and beside and above the
+    run; else give it, or the folder it is in, with --slide. Nothing leaves this machine. Press Ctrl-C to end.
 
     Examples
     --------
@@ -43,7 +53,7 @@ def view(
         Look at the result of a run.
     wsi-parse view wsi-parse-out/slide --with corrected.geojson
         See what somebody corrected, beside the result.
-    wsi-parse view out --slide /data/slides --no-browser
+    wsi-parse view out --slide slides --no-browser
         List the slides of a cohort; open the link that is shown yourself.
     """
     import tempfile

@@ -1,7 +1,7 @@
 """Fields: squares of 128 µm of the slide at full resolution, with the outlines of the objects in them."""
 
 from base64 import b64encode
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from io import BytesIO
 
@@ -11,11 +11,14 @@ from numpy.typing import NDArray
 
 from wsi_parse.geometry import Box
 from wsi_parse.objects.batch import ObjectSource
+from wsi_parse.objects.class_table import ClassTable
 from wsi_parse.pictures.view import View
 from wsi_parse.report.choose import at_random, densest, least_certain
 from wsi_parse.report.lattice import FIELD_UM, PROBABILITY_STEPS, FieldLattice
 from wsi_parse.slides.slide import Slide
 
+#: Title of the fields in which the objects are least certain.
+LEAST_CERTAIN = "Least certain"
 _CROP_PX = 400
 _QUALITY = 82
 # Outlines are cut this far outside of the crop, so that the cut is not seen.
@@ -86,7 +89,51 @@ def field_groups(
     quality : float
         Below 1: smaller pictures.
     """
-    objects = _objects(lattice, source)
+    return tuple(
+        FieldGroup(
+            one.title,
+            one.what,
+            tuple(
+                _field(slide, lattice, source, (one.title, number), corner, one.why(*corner), quality)
+                for number, corner in enumerate(one.corners, 1)
+            ),
+        )
+        for one in choose_fields(lattice, source.classes, seed)
+    )
+
+
+@dataclass(frozen=True)
+class ChosenFields:
+    """Which fields are worth a look for one reason.
+
+    Parameters
+    ----------
+    title, what : str
+        The reason, in short and as a sentence.
+    corners : list of (int, int)
+        Row and column of each field, in steps of the lattice.
+    why : callable
+        Returns the number by which a field was chosen, in words.
+    """
+
+    title: str
+    what: str
+    corners: list[tuple[int, int]]
+    why: Callable[[int, int], str]
+
+
+def choose_fields(lattice: FieldLattice, classes: ClassTable, seed: int) -> tuple[ChosenFields, ...]:
+    """Choose the densest fields, the least certain ones, and some at random.
+
+    Parameters
+    ----------
+    lattice : FieldLattice
+        After all objects were counted.
+    classes : ClassTable
+    seed : int
+        Of the random fields.
+    """
+    objects = _objects(lattice, classes)
     counts = lattice.sums(objects)
     name, certainty = lattice.certainty
     count, total = lattice.sums(certainty.count), lattice.sums(certainty.total)
@@ -101,38 +148,27 @@ def field_groups(
         return f"mean probability {mean:.2f} of {int(count[row, column]):,} objects"
 
     of_class = "class" if name == "class_probability" else "pixels"
-    chosen = (
-        ("Densest", "The fields with the most objects.", densest(lattice, objects), many),
-        (
-            "Least certain",
+    return (
+        ChosenFields("Densest", "The fields with the most objects.", densest(lattice, objects), many),
+        ChosenFields(
+            LEAST_CERTAIN,
             f"The fields in which the mean probability of the {of_class} of the objects is lowest, among those with "
             "at least five objects, if there are any.",
             least_certain(lattice),
             sure,
         ),
-        (
+        ChosenFields(
             "Random",
             "Fields on tissue, chosen without regard to what was found: they show what a usual place looks like.",
             at_random(lattice, seed),
             many,
         ),
     )
-    return tuple(
-        FieldGroup(
-            title,
-            what,
-            tuple(
-                _field(slide, lattice, source, (title, number), corner, why(*corner), quality)
-                for number, corner in enumerate(corners, 1)
-            ),
-        )
-        for title, what, corners, why in chosen
-    )
 
 
-def _objects(lattice: FieldLattice, source: ObjectSource) -> NDArray[np.int64]:
+def _objects(lattice: FieldLattice, classes: ClassTable) -> NDArray[np.int64]:
     """Count cells in each step; regions only where no prompt is of cells."""
-    cells = [number for number, prompt in enumerate(source.classes.prompts) if prompt.kind == "cell"]
+    cells = [number for number, prompt in enumerate(classes.prompts) if prompt.kind == "cell"]
     return lattice.counts[cells or slice(None)].sum(axis=0, dtype=np.int64)
 
 

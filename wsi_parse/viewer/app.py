@@ -118,7 +118,10 @@ class _Pages:
         return binary(content, tag, media_type="image/jpeg")
 
     async def thumbnail(self, request: Request) -> Response:
-        """A small picture of the slide."""
+        """A small picture of the slide; in a list that of its run, so that no slide is opened for it."""
+        if self._opened.cohort:
+            content = await run_sync(self._opened.thumbnail, whole(request, "n"))
+            return binary(content, tag_of(content), media_type="image/jpeg")
         view = await run_sync(self._view, request)
         tag = tag_of(view.slide.info.fingerprint, "thumbnail")
         if is_current(request, tag):

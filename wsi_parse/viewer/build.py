@@ -24,7 +24,7 @@ _SAMPLE = 1_000_000
 
 
 class StoreBuilder:
-    """Takes the objects of a layer in the order of their rows, and writes its buffers.
+    """Takes the objects of a layer in the order of their rows, and writes its buffers. A context manager.
 
     What is held in memory is some 50 bytes an object; outlines and measurements wait in files.
 
@@ -47,6 +47,12 @@ class StoreBuilder:
         self._stack = ExitStack()
         self._points: BinaryIO = self._stack.enter_context((folder / "points.raw").open("wb"))
         self._values: BinaryIO = self._stack.enter_context((folder / "values.raw").open("wb"))
+
+    def __enter__(self) -> "StoreBuilder":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stack.close()
 
     def add(
         self,
@@ -189,10 +195,10 @@ class StoreBuilder:
         del lengths
         (self._folder / "ring_points.npy").unlink(missing_ok=True)
 
-    def _write_values(self, order: NDArray[np.int64]) -> list[dict[str, object]]:
+    def _write_values(self, order: NDArray[np.int64]) -> list[dict[str, Any]]:
         """Write the measurements in the order of the cells, and return the range of each."""
         raw = self._raw("values", len(self._names)) if self._names else np.zeros((len(order), 0), np.float32)
-        ranges = []
+        ranges: list[dict[str, Any]] = []
         values = self._create("values", "<f4", (len(self._names), len(order)))
         for begin in range(0, len(order), _AT_ONCE):
             values[:, begin : begin + _AT_ONCE] = raw[order[begin : begin + _AT_ONCE]].T

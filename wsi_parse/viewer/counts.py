@@ -43,12 +43,12 @@ def counts_in(store: Store, left: float, top: float, right: float, bottom: float
     row = np.arange(*rows)
     whole = (row >= inner_rows[0]) & (row < inner_rows[1]) & (inner_columns[0] < inner_columns[1])
     low, high = np.clip(inner_columns, *columns).tolist()
-    begin, end = store.place(low, row[whole]), store.place(high, row[whole])
+    begin, end = store.cells_before(low, row[whole]), store.cells_before(high, row[whole])
     counts += (store.sums[end].astype(np.int64) - store.sums[begin]).sum(axis=0)
     borders = [(row[~whole], *columns), (row[whole], columns[0], low), (row[whole], high, columns[1])]
     for rows_of, start_column, stop_column in borders:
         if start_column < stop_column:
-            begin, end = store.place(start_column, rows_of), store.place(stop_column, rows_of)
+            begin, end = store.cells_before(start_column, rows_of), store.cells_before(stop_column, rows_of)
             parts += zip(store.start[begin].tolist(), store.start[end].tolist(), strict=True)
     for start, stop in parts:
         x, y = store.centroid[start:stop].T
@@ -87,7 +87,7 @@ def _of_cells(store: Store, zoom: int, column: int, row: int) -> NDArray[np.int6
     _, first_row, _, end_row = store.cells_box
     rows = np.arange(max(top, first_row), min(top + SQUARES * side, end_row))
     edges = left + side * np.arange(SQUARES + 1)
-    places = store.place(edges[None, :], rows[:, None])
+    places = store.cells_before(edges[None, :], rows[:, None])
     # A row of cells in which nothing lies costs nothing.
     used = places[:, -1] > places[:, 0]
     for cell_row, place in zip(rows[used].tolist(), places[used], strict=True):
@@ -102,7 +102,7 @@ def _of_objects(store: Store, zoom: int, column: int, row: int) -> NDArray[np.in
     _, first_row, _, end_row = store.cells_box
     rows = np.arange(max(top // CELL_PX, first_row), min(-(-(top + tile) // CELL_PX), end_row))
     corner = np.array([column, row], np.int64) * SQUARES
-    begin, end = (store.place(edge, rows) for edge in (left // CELL_PX, -(-(left + tile) // CELL_PX)))
+    begin, end = (store.cells_before(edge, rows) for edge in (left // CELL_PX, -(-(left + tile) // CELL_PX)))
     index = []
     for start, stop in zip(store.start[begin].tolist(), store.start[end].tolist(), strict=True):
         # The division by a power of two is exact, where a difference would be rounded.

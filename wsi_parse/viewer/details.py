@@ -1,21 +1,32 @@
-"""RowDetails: what is known of one object, read from the table of its layer when somebody clicks on it."""
+"""RowDetails: what is known of one object, read from its table when somebody clicks on it."""
 
 import math
 import threading
 from collections import OrderedDict
-from pathlib import Path
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, Protocol
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
+from numpy.typing import NDArray
 
-from wsi_parse.exporters.parquet import FIXED, NUCLEUS
+from wsi_parse.viewer.object_table import NO_MEASUREMENTS, ObjectTable
 from wsi_parse.viewer.rings import starts_of
 
-_SHAPES = {"geometry", "bbox", NUCLEUS}
 # Row groups that are kept: clicks lie close together.
 _KEPT = 4
+
+
+class Details(Protocol):
+    """What is known of the objects of a layer, row by row."""
+
+    def __len__(self) -> int:
+        """Return the number of rows."""
+        ...
+
+    def row(self, row: int) -> dict[str, Any] | None:
+        """Return what is known of the object in a row; None if there is no such row."""
+        ...
 
 
 class RowDetails:
@@ -23,16 +34,14 @@ class RowDetails:
 
     Parameters
     ----------
-    path : Path
-        objects.parquet of a run, or a file with the same columns.
+    table : ObjectTable
+    foreign : bool
+        Whether it was made of a file of somebody else, who asked for nothing by a prompt.
     """
 
-    def __init__(self, path: Path) -> None:
-        self._path = path
-        with pq.ParquetFile(path) as file:
-            self._columns = [name for name in file.schema_arrow.names if name not in _SHAPES]
-            groups = [file.metadata.row_group(index).num_rows for index in range(file.num_row_groups)]
-        self._start = starts_of(np.array(groups, np.int64))
+    def __init__(self, table: ObjectTable, *, foreign: bool = False) -> None:
+        self._table, self._foreign = table, foreign
+        self._start = starts_of(table.group_rows)
         self._groups: OrderedDict[int, pa.Table] = OrderedDict()
         self._lock = threading.Lock()
 
@@ -45,11 +54,11 @@ class RowDetails:
             return None
         group = int(np.searchsorted(self._start, row, "right")) - 1
         found = self._group(group).slice(row - int(self._start[group]), 1).to_pylist()[0]
-        measured = {name: value for name, value in found.items() if name not in FIXED}
+        measured = {name: value for name, value in found.items() if name not in NO_MEASUREMENTS}
         return {
             "id": found["id"],
             "class_name": found["class_name"],
-            "prompt": found["prompt"],
+            "prompt": "" if self._foreign else found["prompt"],
             "kind": found["kind"],
             "unsure": found["unsure"],
             "centroid": [found["centroid_x_level0"], found["centroid_y_level0"]],
@@ -61,9 +70,33 @@ class RowDetails:
     def _group(self, index: int) -> pa.Table:
         with self._lock:
             if index not in self._groups:
-                with pq.ParquetFile(self._path) as file:
-                    self._groups[index] = file.read_row_group(index, columns=self._columns)
+                self._groups[index] = self._table.group(index)
                 while len(self._groups) > _KEPT:
                     self._groups.popitem(last=False)
             self._groups.move_to_end(index)
             return self._groups[index]
+
+
+@dataclass(frozen=True)
+class JoinedDetails:
+    """The rows of a file, followed by some of a run.
+
+    Parameters
+    ----------
+    file, result : Details
+    rows : int array (N,)
+        The rows of the run.
+    """
+
+    file: Details
+    result: Details
+    rows: NDArray[np.int64]
+
+    def __len__(self) -> int:
+        return len(self.file) + len(self.rows)
+
+    def row(self, row: int) -> dict[str, Any] | None:
+        """Return what is known of the object in a row; None if there is no such row."""
+        if row < len(self.file):
+            return self.file.row(row)
+        return self.result.row(int(self.rows[row - len(self.file)])) if row < len(self) else None

@@ -54,8 +54,12 @@ class Gate:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a request, or let it through."""
+        if scope["type"] == "websocket":
+            await send({"type": "websocket.close", "code": 1008})
+            return
         if scope["type"] != "http":
-            # There is no other way in; a websocket is closed.
+            # The server's own messages at its start and end.
+            await self._app(scope, receive, send)
             return
 
         async def send_with_headers(message: Message) -> None:

@@ -6,20 +6,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import pyarrow.parquet as pq
-from numpy.typing import NDArray
-
 from wsi_parse.errors import UsageError
-from wsi_parse.exporters.parquet_source import ParquetSource
 from wsi_parse.files import file_sha256
-from wsi_parse.objects.class_table import ClassTable
 from wsi_parse.run.export import classes_of
 from wsi_parse.run.manifest import RunManifest
 from wsi_parse.run.result import OBJECTS
 from wsi_parse.viewer.build import StoreBuilder
-from wsi_parse.viewer.details import RowDetails
+from wsi_parse.viewer.details import Details, RowDetails
 from wsi_parse.viewer.layout import BINS, CELL_PX, MAX_CLASSES, STORE_VERSION, LayerClass
+from wsi_parse.viewer.object_table import ObjectTable
 from wsi_parse.viewer.shelf import Shelf
 from wsi_parse.viewer.store import Store
 
@@ -36,7 +31,7 @@ class Layer:
     name : str
     classes : tuple of LayerClass
     store : Store
-    details : RowDetails
+    details : Details
     digest : str
         Of all that the layer is made of.
     """
@@ -44,7 +39,7 @@ class Layer:
     name: str
     classes: tuple[LayerClass, ...]
     store: Store
-    details: RowDetails
+    details: Details
     digest: str
 
     def to_dict(self, index: int) -> dict[str, Any]:
@@ -79,40 +74,39 @@ def layer_of_run(folder: Path, manifest: RunManifest, shelf: Shelf) -> Layer:
             f"The run in {folder} has no {OBJECTS}, from which objects are shown.",
             "Run the slide again with --format parquet, and with the formats that you need.",
         )
-    table = classes_of(manifest)
-    classes = tuple(LayerClass(row.name, row.prompt.text, row.unsure, row.colour, row.kind) for row in table.rows)
-    check_classes(len(classes), folder.name)
-    digest = digest_of(file_sha256(path), [row.prompt.name for row in table.rows])
-    store = shelf.store("result", digest, lambda place: _build(path, table, place, digest))
-    return Layer("result", classes, store, RowDetails(path), digest)
+    return layer_of_table(ObjectTable(path, classes_of(manifest)), shelf)
 
 
-def _build(path: Path, table: ClassTable, place: Path, digest: str) -> None:
-    source = ParquetSource(path, table)
-    centroid = _centroids(path)
-    names = source.measurements
-    builder = StoreBuilder(place, len(table.rows), names, PROBABILITY if PROBABILITY in names else None)
-    row = 0
-    for batch in source.batches():
-        end = row + len(batch)
-        builder.add(batch.geometry, batch.class_index, batch.measurements, centroid[row:end])
-        row = end
-    builder.finish({"digest": digest})
+def layer_of_table(table: ObjectTable, shelf: Shelf) -> Layer:
+    """Open the layer of a table of objects; its buffers are built if they are not there.
 
-
-def _centroids(path: Path) -> NDArray[np.float64]:
-    """Read the centroids of all objects, float array (N, 2), as they stand in the file."""
-    table = pq.read_table(path, columns=["centroid_x_level0", "centroid_y_level0"])
-    return np.stack([column.to_numpy() for column in table.columns], axis=1).reshape(-1, 2)
-
-
-def check_classes(count: int, name: str) -> None:
-    """Refuse more classes than one byte can number."""
-    if count > MAX_CLASSES:
+    Raises
+    ------
+    StoreError
+        The table is damaged.
+    """
+    rows = table.classes.rows
+    if len(rows) > MAX_CLASSES:
         raise UsageError(
-            f"{name} has {count:,} classes, and the viewer shows at most {MAX_CLASSES}.",
-            "Check whether something else, such as an id, was written as the class.",
+            f"The run has {len(rows):,} classes, and the viewer shows at most {MAX_CLASSES}.",
+            "Look for fewer prompts at a time.",
         )
+    classes = tuple(LayerClass(row.name, row.prompt.text, row.unsure, row.colour, row.kind) for row in rows)
+    digest = digest_of(file_sha256(table.path), [row.prompt.name for row in rows])
+    store = shelf.store("result", digest, lambda place: _build(table, place, digest))
+    return Layer("result", classes, store, RowDetails(table), digest)
+
+
+def _build(table: ObjectTable, place: Path, digest: str) -> None:
+    names = table.measurements
+    probability = PROBABILITY if PROBABILITY in names else None
+    centroid, row = table.centroids(), 0
+    with StoreBuilder(place, len(table.classes.rows), names, probability) as builder:
+        for batch in table.batches():
+            end = row + len(batch)
+            builder.add(batch.geometry, batch.class_index, batch.measurements, centroid[row:end])
+            row = end
+        builder.finish({"digest": digest})
 
 
 def digest_of(*parts: object) -> str:

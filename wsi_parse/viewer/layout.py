@@ -1,6 +1,8 @@
 """What the buffers of a layer are made of: sizes, names of the arrays, and how a probability becomes a bin."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -39,6 +41,16 @@ class LayerClass:
     unsure: bool
     colour: tuple[int, int, int]
     kind: str
+
+    @classmethod
+    def from_dict(cls, facts: Mapping[str, Any]) -> "LayerClass":
+        """Take it from what :meth:`facts` returned."""
+        red, green, blue = facts["colour"]
+        return cls(facts["name"], facts["prompt"], facts["unsure"], (red, green, blue), facts["kind"])
+
+    def facts(self) -> dict[str, Any]:
+        """Return all of it, to be kept beside the buffers."""
+        return asdict(self)
 
     def to_dict(self, index: int, objects: int) -> dict[str, object]:
         """Return it for view.json."""

@@ -1,16 +1,20 @@
 """Opened: the slides that are served; each is opened when somebody first looks at it."""
 
 import threading
+from base64 import b64decode
 from collections import OrderedDict
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 from starlette.exceptions import HTTPException
 
+from wsi_parse.cohort.thumbnails import thumbnail_of
 from wsi_parse.viewer.slide_view import Entry, SlideView
 
 # Of a cohort, so many slides are open at a time.
 _MOST_OPEN = 8
+_THUMBNAIL_BYTES = 40_000
 
 
 class Opened:
@@ -19,12 +23,15 @@ class Opened:
     Parameters
     ----------
     entries : sequence of Entry
+    temporary : Path
+        A folder for small pictures.
     cohort : bool
         Whether they are listed: a single slide is shown at once.
     """
 
-    def __init__(self, entries: Sequence[Entry], *, cohort: bool) -> None:
+    def __init__(self, entries: Sequence[Entry], temporary: Path, *, cohort: bool) -> None:
         self._entries, self.cohort = list(entries), cohort
+        self._temporary = temporary / "thumbnails"
         self._views: OrderedDict[int, SlideView] = OrderedDict()
         self._lock = threading.Lock()
         self._opening = [threading.Lock() for _ in self._entries]
@@ -56,6 +63,12 @@ class Opened:
                     # Another thread may still read it: it is closed when the last one lets it go.
                     self._views.popitem(last=False)
             return view
+
+    def thumbnail(self, number: int) -> bytes | None:
+        """Return a small picture of a slide of a list as JPEG, made of that of its run; None if it has none."""
+        overlay = self.entry(number).overlay
+        found = None if overlay is None else thumbnail_of(overlay, self._temporary / str(number), _THUMBNAIL_BYTES)
+        return None if found is None else b64decode(found.jpeg)
 
     def to_list(self) -> list[dict[str, Any]]:
         """Return the slides for the list of a cohort."""

@@ -17,7 +17,7 @@ _TYPES = {
 }
 
 
-def page_files(folder: Path = STATIC) -> dict[str, tuple[bytes, str]]:
+def page_files() -> dict[str, tuple[bytes, str]]:
     """Read the files of the client: name -> content and media type.
 
     Raises
@@ -25,6 +25,7 @@ def page_files(folder: Path = STATIC) -> dict[str, tuple[bytes, str]]:
     UsageError
         They are not there: this installation was made without them.
     """
+    folder = STATIC
     missing = [name for name in _NEEDED if not (folder / name).is_file()]
     if missing:
         raise UsageError(

@@ -4,6 +4,7 @@ import logging
 from collections.abc import Callable
 from pathlib import Path
 
+from wsi_parse.errors import WsiParseError
 from wsi_parse.files import atomic
 from wsi_parse.viewer.store import META_NAME, Store
 
@@ -39,6 +40,9 @@ class Shelf:
                 try:
                     kept.parent.mkdir(exist_ok=True)
                     return self._built(kept, build)
+                except WsiParseError:
+                    # Those of what is read are errors of the system, too.
+                    raise
                 except OSError as error:
                     logger.info("The buffers cannot be kept in %s: %s.", kept.parent, error)
             self._say(
@@ -61,7 +65,7 @@ def _opened(place: Path, digest: str) -> Store | None:
         return None
     try:
         found = Store(place)
-    except (OSError, ValueError, KeyError, TypeError):
+    except (OSError, EOFError, ValueError, KeyError, TypeError):
         # Damaged ones are built anew.
         return None
     return found if found.facts.get("digest") == digest else None

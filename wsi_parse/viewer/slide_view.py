@@ -6,6 +6,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from wsi_parse.run.export import classes_of
 from wsi_parse.run.manifest import RunManifest
 from wsi_parse.run.outputs import TISSUE_NAME
 from wsi_parse.slides.slide import Slide
@@ -13,6 +14,7 @@ from wsi_parse.text import RESEARCH_ONLY
 from wsi_parse.viewer.areas import tissue_rings
 from wsi_parse.viewer.counts import TILE_PX
 from wsi_parse.viewer.layers import Layer
+from wsi_parse.viewer.places import places_of
 from wsi_parse.viewer.tiles import SlideTiles
 
 
@@ -80,7 +82,13 @@ class SlideView:
 
     def places(self) -> dict[str, list[dict[str, Any]]]:
         """Return places to look at: places.json."""
-        return {"least_certain": [], "fields": []}
+        return self._places
+
+    @cached_property
+    def _places(self) -> dict[str, list[dict[str, Any]]]:
+        if self.manifest is None:
+            return {"least_certain": [], "fields": []}
+        return places_of(self.slide, self.layers[0].store, classes_of(self.manifest), self.manifest)
 
 
 #: Opens a slide and its layers, telling what takes time.
@@ -101,6 +109,8 @@ class Entry:
         Their codes.
     open : callable
         Opens it, or raises why there is nothing to be seen.
+    overlay : Path or None
+        A picture of the run that stands for the slide in a list, so that the slide need not be opened.
     """
 
     name: str
@@ -108,3 +118,4 @@ class Entry:
     objects: int | None
     cautions: Sequence[str]
     open: OpenView
+    overlay: Path | None = None

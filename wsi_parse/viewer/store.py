@@ -52,6 +52,8 @@ class Store:
         self._cell, self._small, self._large = arrays["cell"], arrays["cell_small"], arrays["large"]
         self._ring_start, self._point_start = arrays["ring_start"], arrays["point_start"]
         self._points, self._hole = arrays["points"], arrays["hole"]
+        # Mapped at once, as the arrays are: another process may replace the folder while this one shows it.
+        self._large_buffer = np.memmap(folder / LARGE_NAME, np.uint8, "r")
         low = self._cell.min(axis=0, initial=0).astype(np.int64)
         self._low, self._wide = low, np.int64(self._cell[:, 0].max(initial=0)) - low[0] + 1
         self._key = self._keys(self._cell[:, 0].astype(np.int64), self._cell[:, 1].astype(np.int64))
@@ -93,7 +95,7 @@ class Store:
 
     def large(self) -> bytes | None:
         """Return the buffer of the large objects; None if there are none."""
-        return (self.folder / LARGE_NAME).read_bytes() if len(self._large) else None
+        return self._large_buffer.tobytes() if len(self._large) else None
 
     @property
     def measurements(self) -> list[str]:
@@ -111,13 +113,13 @@ class Store:
 
     def _objects_of(self, column: int, row: int) -> tuple[int, int] | None:
         """Return the first object of a cell and the end of those that are not large; None if there are none."""
-        place = int(self.place(column, row))
+        place = int(self.cells_before(column, row))
         if place == len(self._cell) or self._cell[place].tolist() != [column, row] or not self._small[place]:
             return None
         first = int(self.start[place])
         return first, first + int(self._small[place])
 
-    def place(self, column: Any, row: Any) -> NDArray[np.int64]:  # noqa: ANN401 - numbers or arrays of them
+    def cells_before(self, column: Any, row: Any) -> NDArray[np.int64]:  # noqa: ANN401 - numbers or arrays of them
         """Return how many cells with objects come before cells (column, row), row after row."""
         left, _, right, _ = self.cells_box
         inside = np.clip(np.asarray(column, np.int64), left, right)

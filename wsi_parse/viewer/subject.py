@@ -5,15 +5,24 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from wsi_parse.cohort.tables import PARQUET_TABLE
 from wsi_parse.errors import ManifestError, UsageError
 from wsi_parse.files import MANIFEST_NAME
 from wsi_parse.gates import check_input
+from wsi_parse.run.export import classes_of
 from wsi_parse.run.manifest import RunManifest
-from wsi_parse.run.result import Run
+from wsi_parse.run.outputs import OVERLAY_NAME
+from wsi_parse.run.result import OBJECTS, Run
 from wsi_parse.slides import open_slide
 from wsi_parse.slides.options import SlideOptions
+from wsi_parse.slides.slide import Slide
+from wsi_parse.viewer.file_layer import Result, layer_of_file
 from wsi_parse.viewer.find_slide import slide_of_run
-from wsi_parse.viewer.layers import layer_of_run
+from wsi_parse.viewer.layers import Layer, layer_of_run
+from wsi_parse.viewer.object_table import ObjectTable
 from wsi_parse.viewer.opened import Opened
 from wsi_parse.viewer.shelf import Shelf
 from wsi_parse.viewer.slide_view import Entry, SlideView
@@ -58,10 +67,12 @@ def opened_of(request: Request) -> Opened:
     elif path.is_dir() and (runs := sorted(found.parent for found in path.glob(f"*/{MANIFEST_NAME}"))):
         if request.others:
             raise UsageError("--with is for one slide.", f"Give the folder of one run, such as {runs[0]}.")
-        return Opened([_of_run(folder, request, number) for number, folder in enumerate(runs)], cohort=True)
+        entries = [_of_run(folder, request, number) for number, folder in enumerate(runs)]
+        entries += _without_run(path, {folder.name for folder in runs})
+        return Opened(entries, request.temporary, cohort=True)
     else:
         entries = [Entry(path.name, "done", None, (), partial(_open_slide, path, request))]
-    opened = Opened(entries, cohort=False)
+    opened = Opened(entries, request.temporary, cohort=False)
     opened.view(0)
     return opened
 
@@ -76,7 +87,25 @@ def _of_run(folder: Path, request: Request, number: int) -> Entry:
     state = "open" if manifest.state == "running" else manifest.state
     objects = sum(manifest.counts.values()) if state == "done" else None
     codes = dict.fromkeys(one.code for one in manifest.caution_list())
-    return Entry(str(manifest.slide["name"]), state, objects, tuple(codes), opens)
+    return Entry(str(manifest.slide["name"]), state, objects, tuple(codes), opens, folder / OVERLAY_NAME)
+
+
+def _without_run(cohort: Path, runs: set[str]) -> list[Entry]:
+    """Return the slides of a cohort's table that have no run, such as those that could not be opened."""
+    try:
+        table = pq.read_table(cohort / PARQUET_TABLE, columns=["id", "slide", "state", "error"])
+    except (OSError, pa.ArrowException):
+        return []
+    return [
+        Entry(str(row["slide"]), str(row["state"]), None, (), partial(_nothing_to_see, row["slide"], row["error"]))
+        for row in table.to_pylist()
+        if row["id"] not in runs
+    ]
+
+
+def _nothing_to_see(slide: str, error: str | None) -> SlideView:
+    why = f" It failed: {error}" if error else ""
+    raise UsageError(f"The slide {slide} has no result yet.{why}", "Run the cohort again.")
 
 
 def _open_run(folder: Path, request: Request, number: int) -> SlideView:
@@ -85,6 +114,8 @@ def _open_run(folder: Path, request: Request, number: int) -> SlideView:
     try:
         shelf = Shelf(folder, request.temporary / str(number), request.say)
         layers = {0: layer_of_run(folder, manifest, shelf)}
+        result = Result(ObjectTable(folder / OBJECTS, classes_of(manifest)), layers[0])
+        layers |= _of_files(request, slide, result, shelf)
     except BaseException:
         slide.close()
         raise
@@ -93,4 +124,16 @@ def _open_run(folder: Path, request: Request, number: int) -> SlideView:
 
 def _open_slide(path: Path, request: Request) -> SlideView:
     slide = open_slide(path, SlideOptions(skip_unreadable=True))
-    return SlideView(slide, {}, None, None)
+    try:
+        # Nothing is written beside a slide.
+        layers = _of_files(request, slide, None, Shelf(None, request.temporary, request.say))
+    except BaseException:
+        slide.close()
+        raise
+    return SlideView(slide, layers, None, None)
+
+
+def _of_files(request: Request, slide: Slide, result: Result | None, shelf: Shelf) -> dict[int, Layer]:
+    return {
+        number: layer_of_file(path, slide, result, shelf, request.say) for number, path in enumerate(request.others, 1)
+    }

@@ -30,7 +30,8 @@ class SlideTiles:
         #: The level at which the slide fits into one tile.
         self.max_zoom = max(0, math.ceil(math.log2(longest / TILE_PX)))
         self._kept: OrderedDict[tuple[int, int, int], bytes] = OrderedDict()
-        self._bytes = 0
+        #: Size of all tiles that are kept.
+        self.kept_bytes = 0
         self._lock = threading.Lock()
         self._waiting: dict[tuple[int, int, int], threading.Lock] = {}
 
@@ -82,10 +83,10 @@ class SlideTiles:
     def _keep(self, key: tuple[int, int, int], content: bytes) -> None:
         with self._lock:
             self._kept[key] = content
-            self._bytes += len(content)
-            while self._bytes > _KEPT_BYTES:
+            self.kept_bytes += len(content)
+            while self.kept_bytes > _KEPT_BYTES:
                 _, dropped = self._kept.popitem(last=False)
-                self._bytes -= len(dropped)
+                self.kept_bytes -= len(dropped)
 
 
 def frame_of_zoom(slide: Slide, zoom: int) -> Frame:

@@ -1,0 +1,177 @@
+"""Runs, slides and cohorts are found and opened; what cannot be shown says why, and what to do."""
+
+import json
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import httpx
+import numpy as np
+import pytest
+from starlette.testclient import TestClient
+
+from tests.cli.in_process import Ended, caller
+from tests.small_slides import tissue_with_nuclei, write_slide
+from wsi_parse import RunSettings, segment_slide
+from wsi_parse.errors import UsageError
+from wsi_parse.viewer.app import application
+from wsi_parse.viewer.opened import Opened
+from wsi_parse.viewer.subject import Request, opened_of
+
+pytestmark = pytest.mark.whole
+
+SCRIPT = "<img src=x onerror=alert(1)>"
+
+
+@pytest.fixture(scope="module")
+def study(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A slide with nuclei, its run, and the run of a slide that was given a script as its name."""
+    study = tmp_path_factory.mktemp("study")
+    (study / "slides").mkdir()
+    pixels, _ = tissue_with_nuclei(1200, 900)
+    slide = write_slide(study / "slides" / "a.svs", pixels)
+    segment_slide(slide, study / "out" / "a", prompts="nuclei", model="stain")
+    named = RunSettings.load(None, [f"slide.name={json.dumps(SCRIPT)}"], prompts=("nuclei",), model={"name": "stain"})
+    segment_slide(slide, study / "out" / "b", named)
+    return study
+
+
+def opened(path: Path, temporary: Path, slide: Path | None = None, *others: Path) -> Opened:
+    return opened_of(Request(path, slide, others, temporary, lambda _: None))
+
+
+def test_a_run_is_shown_with_its_slide(study: Path, tmp_path: Path) -> None:
+    run = study / "out" / "a"
+    view = opened(run, tmp_path, study / "slides").view(0)
+    manifest = json.loads((run / "run.json").read_text())
+    facts = view.to_dict(cohort=False)
+    assert (facts["name"], facts["width"], facts["height"]) == ("a.svs", 1200, 900)
+    assert facts["layers"][0]["objects"] == sum(manifest["counts"].values()) > 100
+    assert facts["research_use"].startswith("Research use only")
+    assert len(view.areas()["tissue"]) >= 1
+    assert str(study) not in json.dumps(facts)
+    assert (run / "view" / "result" / "view.json").is_file()
+
+
+def test_the_places_are_the_fields_of_the_report(study: Path, tmp_path: Path) -> None:
+    run = study / "out" / "a"
+    places = opened(run, tmp_path, study / "slides").view(0).places()
+    page = (run / "report.html").read_text()
+    assert {one["kind"] for one in places["fields"]} == {"Densest", "Least certain", "Random"}
+    for one in places["fields"]:
+        assert one["text"] in page
+    assert places["least_certain"][0]["side_um"] == 128
+
+
+def test_a_slide_is_found_beside_the_run(study: Path, tmp_path: Path) -> None:
+    # The folder of slides lies beside the folder of results.
+    assert opened(study / "out" / "a", tmp_path).view(0).name == "a.svs"
+
+
+def test_a_slide_that_was_given_another_name_is_known_by_its_content(study: Path, tmp_path: Path) -> None:
+    view = opened(study / "out" / "b", tmp_path, study / "slides").view(0)
+    assert view.name == SCRIPT
+    assert "a.svs" not in json.dumps(view.to_dict(cohort=False))
+
+
+def test_a_slide_that_is_gone_or_another_one_says_what_to_do(
+    study: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = shutil.copytree(study / "out" / "a", tmp_path / "far" / "away" / "from" / "a")
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(UsageError, match=r"a\.svs, the slide of the run in .* was not found") as caught:
+        opened(run, tmp_path)
+    assert "--slide" in caught.value.remedy
+    other = write_slide(tmp_path / "other.svs", np.full((300, 300, 3), 200, np.uint8))
+    with pytest.raises(UsageError, match="is not the slide of the run"):
+        opened(run, tmp_path, other)
+    same_name = write_slide(tmp_path / "a.svs", np.full((300, 300, 3), 200, np.uint8))
+    with pytest.raises(UsageError, match="has other content"):
+        opened(run, tmp_path)
+    assert same_name.is_file()
+
+
+def test_a_cohort_lists_its_slides_and_opens_them_when_asked(study: Path, tmp_path: Path) -> None:
+    cohort = tmp_path / "cohort"
+    for name in ("a", "b"):
+        shutil.copytree(study / "out" / name, cohort / name)
+    failed = json.loads((cohort / "b" / "run.json").read_text()) | {"state": "failed", "error": "The disk is full."}
+    (cohort / "b" / "run.json").write_text(json.dumps(failed))
+    found = opened(cohort, tmp_path / "temporary", study / "slides")
+    assert not (cohort / "a" / "view" / "result").exists() or (study / "out" / "a" / "view").exists()
+    client = TestClient(application(found, {"index.html": (b"", "text/html")}, "t", 1), "http://127.0.0.1:1")
+    client.headers["Authorization"] = "Bearer t"
+    listed = client.get("/cohort.json").json()["slides"]
+    assert [(one["n"], one["name"], one["state"]) for one in listed] == [(0, "a.svs", "done"), (1, SCRIPT, "failed")]
+    assert client.get("/s/0/thumbnail.jpg").headers["content-type"] == "image/jpeg"
+    assert client.get("/s/0/view.json").json()["cohort"] is True
+    answer = client.get("/s/1/view.json")
+    assert answer.status_code == 500
+    assert "The disk is full." in answer.json()["error"]
+    with pytest.raises(UsageError, match="one slide"):
+        opened(cohort, tmp_path, None, study / "x.geojson")
+
+
+def test_a_bare_slide_is_shown_and_nothing_is_written_beside_it(study: Path, tmp_path: Path) -> None:
+    slide, before = study / "slides" / "a.svs", sorted((study / "slides").iterdir())
+    view = opened(slide, tmp_path, None, study / "out" / "a" / "annotations.geojson").view(0)
+    facts = view.to_dict(cohort=False)
+    assert [one["index"] for one in facts["layers"]] == [1]
+    assert facts["layers"][0]["objects"] > 100
+    assert view.places() == {"least_certain": [], "fields": []}
+    assert sorted((study / "slides").iterdir()) == before
+
+
+@pytest.fixture
+def call(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Callable[..., Ended]:
+    return caller(monkeypatch, capsys)
+
+
+def test_without_its_page_the_command_says_how_to_build_it(
+    call: Callable[..., Ended], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr("wsi_parse.viewer.page_files.STATIC", tmp_path)
+    ended = call("view", tmp_path)
+    assert ended.code == 2
+    assert "make viewer" in ended.err
+
+
+def test_the_server_answers_its_link_and_ends_with_ctrl_c(study: Path, tmp_path: Path) -> None:
+    """As a user starts it: the link is printed, the browser follows it, Ctrl-C ends it in order."""
+    for name in ("index.html", "viewer.js", "viewer.css"):
+        (tmp_path / name).write_text(name)
+    script = (
+        "import sys, pathlib, wsi_parse.viewer.page_files as page\n"
+        f"page.STATIC = pathlib.Path({str(tmp_path)!r})\n"
+        "from wsi_parse.cli.main import main\nmain()"
+    )
+    arguments = ["view", str(study / "out" / "a"), "--slide", str(study / "slides"), "--no-browser"]
+    process = subprocess.Popen(
+        [sys.executable, "-c", script, *arguments], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+    )
+    try:
+        assert process.stdout is not None
+        line = process.stdout.readline()
+        link = line.split()[1]
+        assert link.startswith("http://127.0.0.1:")
+        assert "ssh -L" in process.stdout.readline()
+        with httpx.Client(follow_redirects=True) as browser:
+            page = browser.get(link)
+            assert (page.status_code, page.text, page.url.path, page.url.query) == (200, "index.html", "/s/0/", b"")
+            base = link.partition("/?")[0]
+            assert browser.get(f"{base}/s/0/tiles/0/0/0.jpg").content[:2] == b"\xff\xd8"
+            assert httpx.get(f"{base}/s/0/view.json").status_code == 403
+        began = time.monotonic()
+        process.send_signal(signal.SIGINT)
+        rest = process.stdout.read()
+        assert process.wait(20) == 0
+        assert "The viewer has ended." in rest
+        assert "Traceback" not in rest
+        assert time.monotonic() - began < 15
+    finally:
+        process.kill()
+        process.communicate()
