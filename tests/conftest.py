@@ -6,7 +6,11 @@ from collections.abc import Iterator
 import pytest
 from hypothesis import HealthCheck, settings
 
+from tests.browser import axe, browser
 from tests.skips import summary
+
+# Fixtures of all folders.
+__all__ = ["axe", "browser"]
 
 # No test may depend on how fast the machine is; in CI the same examples are tried every time.
 settings.register_profile(

@@ -51,7 +51,7 @@ def test_marks_do_not_pile_up(tmp_path: Path, table: Path) -> None:
         for mark in marks.iterdir():
             os.utime(mark, (0, 0))
     replace_own(table, b"last", marks)
-    assert [path.name for path in marks.iterdir()] == [f"cohort.csv.{file_sha256(table)[:32]}"]
+    assert [path.name for path in marks.iterdir()] == [f"cohort-csv.{file_sha256(table)[:32]}"]
     before = table.stat().st_mtime_ns
     replace_own(table, b"last", marks)
     assert table.stat().st_mtime_ns == before

@@ -156,7 +156,7 @@ def test_distributions_count_each_slide_once_and_are_files_to_save() -> None:
         "y $2^1$ < &#010203 #1": (1, 500.0),
         "all slides": (6, 25.0),
     }
-    drawing = base64.b64decode(density.file).decode()
+    drawing = base64.b64decode(density.files["svg"]).decode()
     texts = "".join(ElementTree.fromstring(drawing).itertext())
     assert "y $2^1$ < &#010203 #1" in texts
     assert "nuclei, per mm² of tissue" in texts
@@ -164,12 +164,19 @@ def test_distributions_count_each_slide_once_and_are_files_to_save() -> None:
     assert len([one for one in points if one.tag.endswith("use")]) == 12, "each slide in its group, and among all"
     assert "var(--" in density.svg
     assert "var(--" not in drawing
+    assert "#3b6ea5" in drawing
+    pdf = base64.b64decode(density.files["pdf"])
+    assert pdf.startswith(b"%PDF-")
+    assert b"Date" not in pdf
+    assert len(pdf) < 60_000
+    assert grouped_measures(outcomes, measures_of(outcomes))[0].files == density.files
+    assert grouped_measures(outcomes[1:], measures_of(outcomes[1:]))[0].files["pdf"] != density.files["pdf"]
 
 
 def test_a_slide_beyond_the_axis_is_a_mark_at_its_edge() -> None:
     outcomes = [done(str(number), 100.0 + number) for number in range(9)] + [done("far", 90_000.0)]
     (density,) = grouped_measures(outcomes, measures_of(outcomes))
-    drawing = ElementTree.fromstring(base64.b64decode(density.file).decode())
+    drawing = ElementTree.fromstring(base64.b64decode(density.files["svg"]).decode())
     marks = [one for one in drawing.iter() if one.tag.endswith("use") and one.get("x")]
     points = [one for one in marks if "fill-opacity: 0.75" in one.get("style", "")]
     assert len(points) == 9
@@ -202,16 +209,21 @@ def test_thumbnails_are_kept_and_follow_their_overlays(tmp_path: Path) -> None:
     assert "There are no overlays to show" in words_of(written([done("a")], tmp_path)[0])
 
 
-@pytest.mark.whole
-def test_a_thousand_slides_are_less_than_25_mb(tmp_path: Path) -> None:
-    numbers = np.random.default_rng(3).lognormal(7, 0.4, 1000)
+def thousand(out: Path) -> list[Outcome]:
+    """A large cohort, with the folders of its slides."""
     outcomes = []
-    for number, density in enumerate(numbers.tolist()):
+    for number, density in enumerate(np.random.default_rng(3).lognormal(7, 0.4, 1000).tolist()):
         # Noise, which no picture is larger than.
-        run_folder(tmp_path, f"slide-{number}", 60 if number % 10 else 240)
+        run_folder(out, f"slide-{number}", 60 if number % 10 else 240)
         extra = {f"column {index}": index for index in range(8)}
         values = {"cautions": [CAUTION] * (number % 5 == 0), "median_nuclear_area_um2": 30.0 + number % 7}
         outcomes.append(done(f"slide-{number}", density, group=f"centre {number % 6}", extra=extra, **values))
+    return outcomes
+
+
+@pytest.mark.whole
+def test_a_thousand_slides_are_less_than_25_mb(tmp_path: Path) -> None:
+    outcomes = thousand(tmp_path)
     began = time.process_time()
     page, found = written(outcomes, tmp_path)
     assert time.process_time() - began < 60

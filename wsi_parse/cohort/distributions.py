@@ -1,15 +1,28 @@
 """Distributions of a cohort: for each measure the slides of each group, as a table and as a drawing to save."""
 
 from base64 import b64encode
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
 from wsi_parse.cohort.measures import Measure
 from wsi_parse.cohort.outcome import Outcome
 from wsi_parse.report.numbers import short
-from wsi_parse.report.svg import BAR, INK, LINE, MARK, PALE, as_svg, drawing, for_file, for_page, plain_axes
+from wsi_parse.report.svg import (
+    BAR,
+    INK,
+    LINE,
+    MARK,
+    PALE,
+    as_pdf,
+    as_svg,
+    drawing,
+    for_page,
+    of_light_page,
+    plain_axes,
+)
 from wsi_parse.text import for_terminal
 
 #: Groups that are shown: those with most slides.
@@ -20,6 +33,8 @@ _MAX_LABEL = 22
 # Points are spread over this part of their row, always in the same way.
 _SPREAD = 0.3
 _GOLDEN = 0.6180339887
+# More points are paler, so that the box is seen through them.
+_MANY = 60
 # Slides farther from the box than so many times its width lie beyond the axis.
 _FAR = 4.0
 
@@ -52,14 +67,14 @@ class GroupedMeasure:
     rows : list of GroupRow
     svg : str
         An element of the page.
-    file : str
-        The drawing as an SVG file, base64.
+    files : dict of str to str
+        Ending of a file -> the drawing as such a file, base64.
     """
 
     measure: Measure
     rows: list[GroupRow]
     svg: str
-    file: str
+    files: dict[str, str]
 
 
 def group_name(outcome: Outcome) -> str:
@@ -77,8 +92,11 @@ def grouped_measures(outcomes: Sequence[Outcome], measures: Sequence[Measure]) -
         rows = [GroupRow(name, _values(outcomes, measure, name)) for name in shown] if len(set(names)) > 1 else []
         rows.append(GroupRow("all slides", [*measure.values.values()]))
         rows = [row for row in rows if row.values]
-        svg = _drawn(measure, rows)
-        found.append(GroupedMeasure(measure, rows, for_page(svg, f"d{number}"), _encoded(for_file(svg))))
+        with drawing():
+            svg = for_page(as_svg(_drawn(measure, rows, str)), f"d{number}")
+            figure = _drawn(measure, rows, of_light_page)
+            files = {"svg": _encoded(as_svg(figure).encode()), "pdf": _encoded(as_pdf(figure))}
+        found.append(GroupedMeasure(measure, rows, svg, files))
     return found
 
 
@@ -86,40 +104,41 @@ def _values(outcomes: Sequence[Outcome], measure: Measure, name: str) -> list[fl
     return [value for index, value in measure.values.items() if group_name(outcomes[index]) == name]
 
 
-def _encoded(text: str) -> str:
-    return b64encode(text.encode()).decode()
+def _encoded(content: bytes) -> str:
+    return b64encode(content).decode()
 
 
-def _drawn(measure: Measure, rows: Sequence[GroupRow]) -> str:
+def _drawn(measure: Measure, rows: Sequence[GroupRow], shown: Callable[[str], str]) -> Any:  # noqa: ANN401 - a Figure
     """Draw a row for each group, from the top: its slides as points, median and interquartile range as a box."""
     from matplotlib.figure import Figure
     from matplotlib.ticker import MaxNLocator
 
     high = _end_of_axis(rows)
     height_in = len(rows) * _ROW_IN + _EDGE_IN
-    with drawing():
-        figure = Figure((_WIDTH_IN, height_in))
-        bottom = (_EDGE_IN - 0.08) / height_in
-        axes = plain_axes(figure, (_LABEL_PART, bottom, 0.97 - _LABEL_PART, 1 - bottom - 0.08 / height_in))
-        for number, row in enumerate(rows):
-            spread = ((np.arange(len(row.values)) * _GOLDEN) % 1 - 0.5) * 2 * _SPREAD
-            values, at = np.array(row.values), number + spread
-            far = values > high
-            axes.plot(values[~far], at[~far], "o", color=BAR, markersize=4, alpha=0.75, markeredgewidth=0, zorder=2)
-            axes.plot(np.full(far.sum(), high), at[far], ">", color=MARK, markersize=5, clip_on=False, zorder=4)
-            if len(row.values) > 2:
-                left, right = row.quantile(0.25), row.quantile(0.75)
-                axes.barh(number, right - left, 0.72, left, color=PALE, linewidth=0, zorder=1)
-            axes.plot([row.quantile(0.5)] * 2, [number - 0.4, number + 0.4], color=MARK, linewidth=2, zorder=3)
-        axes.set_ylim(len(rows) - 0.5, -0.5)
-        axes.set_xlim(0, high)
-        axes.set_yticks(range(len(rows)), [_label(row.name) for row in rows], color=INK)
-        axes.tick_params(axis="y", length=0)
-        axes.xaxis.set_major_locator(MaxNLocator(5))
-        axes.xaxis.set_major_formatter(lambda value, _: f"{100 * value:.3g} %" if measure.is_share else short(value))
-        axes.set_xlabel(for_terminal(measure.title), color=INK)
-        axes.grid(axis="x", color=LINE, linewidth=0.6, zorder=0)
-        return as_svg(figure)
+    figure = Figure((_WIDTH_IN, height_in))
+    bottom = (_EDGE_IN - 0.08) / height_in
+    axes = plain_axes(figure, (_LABEL_PART, bottom, 0.97 - _LABEL_PART, 1 - bottom - 0.08 / height_in), shown)
+    for number, row in enumerate(rows):
+        spread = ((np.arange(len(row.values)) * _GOLDEN) % 1 - 0.5) * 2 * _SPREAD
+        values, at = np.array(row.values), number + spread
+        far = values > high
+        alpha = 0.75 if len(values) <= _MANY else 0.35
+        axes.plot(values[~far], at[~far], "o", color=shown(BAR), markersize=5, alpha=alpha, markeredgewidth=0, zorder=2)
+        axes.plot(np.full(far.sum(), high), at[far], ">", color=shown(MARK), markersize=6, clip_on=False, zorder=4)
+        if len(row.values) > 2:
+            left, right = row.quantile(0.25), row.quantile(0.75)
+            axes.barh(number, right - left, 0.8, left, color=shown(PALE), linewidth=0, zorder=1)
+            axes.barh(number, right - left, 0.8, left, fill=False, edgecolor=shown(MARK), linewidth=1.2, zorder=3)
+        axes.plot([row.quantile(0.5)] * 2, [number - 0.4, number + 0.4], color=shown(MARK), linewidth=2, zorder=3)
+    axes.set_ylim(len(rows) - 0.5, -0.5)
+    axes.set_xlim(0, high)
+    axes.set_yticks(range(len(rows)), [_label(row.name) for row in rows], color=shown(INK))
+    axes.tick_params(axis="y", length=0)
+    axes.xaxis.set_major_locator(MaxNLocator(5, steps=[1, 2, 5, 10]))
+    axes.xaxis.set_major_formatter(lambda value, _: f"{100 * value:.3g} %" if measure.is_share else short(value))
+    axes.set_xlabel(for_terminal(measure.title), color=shown(INK))
+    axes.grid(axis="x", color=shown(LINE), linewidth=0.6, zorder=0)
+    return figure
 
 
 def _end_of_axis(rows: Sequence[GroupRow]) -> float:

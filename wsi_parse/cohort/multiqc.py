@@ -28,7 +28,9 @@ def multiqc_json(outcomes: Sequence[Outcome]) -> bytes:
     outcomes : sequence of Outcome
         Slides that are not done have their state alone.
     """
-    names = prompt_names(prompts_of(outcomes))
+    # In MultiQC, names of columns become those of elements of its page, in which it takes plain letters only.
+    columns = prompt_names(prompts_of(outcomes)).items()
+    names = {prompt: name if name.isascii() else f"P{number}" for number, (prompt, name) in enumerate(columns, 1)}
     headers: dict[str, Any] = {"state": {"title": "State", "description": "How the run ended", "scale": False}}
     headers |= {name: _header(*facts) for name, facts in _FIRST.items()}
     for prompt, name in names.items():

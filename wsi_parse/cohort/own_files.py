@@ -56,7 +56,7 @@ def replace_own(path: Path, content: bytes, marks: Path) -> str:
     new.touch()
     with atomic(path) as temporary:
         temporary.write_bytes(content)
-    for mark in marks.glob(f"{path.name}.*"):
+    for mark in marks.glob(f"{new.stem}.*"):
         # A younger one may be that of another process, which is about to write.
         with suppress(FileNotFoundError):
             if time.time() - mark.stat().st_mtime > _STAMP_SECONDS and mark != new:
@@ -78,7 +78,8 @@ def remove_own(path: Path, marks: Path) -> None:
 
 
 def _stamp(marks: Path, path: Path, content_hash: str) -> Path:
-    return marks / f"{path.name}.{content_hash[:32]}"
+    # Without the file's own ending: programs that look for files by their names, such as MultiQC, do not find marks.
+    return marks / f"{path.name.replace('.', '-')}.{content_hash[:32]}"
 
 
 def _stamp_of(path: Path, marks: Path) -> Path | None:

@@ -30,7 +30,7 @@ _MAX_PIECES = 2000
 
 
 class Layers:
-    """Pictures of the objects of each prompt over a slide, drawn while the objects stream by.
+    """Pictures of the objects of each prompt over a slide, or over its region of interest, drawn while they stream by.
 
     Parameters
     ----------
@@ -42,7 +42,7 @@ class Layers:
     def __init__(self, slide: Slide, tissue: TissueMask, classes: ClassTable) -> None:
         self._slide, self._tissue, self._classes = slide, tissue, classes
         largest = int((_MAX_PIXELS / max(1, len(classes.prompts))) ** 0.5)
-        self.view = View.of_slide(slide, min(LONGER_SIDE_PX, largest))
+        self.view = View.of_slide(slide, min(LONGER_SIDE_PX, largest), tissue.region)
         self.outlines_cells = TYPICAL_CELL_UM / self.view.frame.mpp_x >= _MIN_OUTLINED_PX
         # Only of prompts that have objects.
         self._covers: dict[int, Coverage] = {}

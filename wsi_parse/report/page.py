@@ -123,7 +123,6 @@ class Report:
             manifest=manifest,
             prompts=prompts,
             heat=heat,
-            heat_scale=scale_bar(lattice.shape[1] * lattice.step_um),
             heat_box=rectangle_in(layers.view, lattice.box_level0),
             smooth_um=SMOOTH_UM,
             slide_jpeg=layers.slide_jpeg(quality),

@@ -10,8 +10,8 @@ from wsi_parse.report.reference import Reference
 from wsi_parse.report.svg import BAND, BAR, INK, LINE, MARK, PALE, as_svg, drawing, for_page, plain_axes
 
 _SIZE_IN = (5.4, 2.5)
-# Left, bottom, width and height of the axes, as parts of the figure.
-_AXES = (0.12, 0.2, 0.86, 0.76)
+# Of the axes, as parts of the figure; the left one grows with the letters of the numbers there.
+_LEFT, _LEFT_EACH, _RIGHT, _BOTTOM, _HEIGHT = 0.065, 0.016, 0.98, 0.2, 0.76
 _MAX_BARS = 60
 
 
@@ -51,7 +51,9 @@ def _plot(
     bars = _rebinned(found, width, high)
     with drawing():
         figure = Figure(_SIZE_IN)
-        axes = plain_axes(figure, _AXES)
+        most = max(1, bars.sum(axis=0).max(initial=0) * 1.08)
+        left = _LEFT + _LEFT_EACH * len(f"{most:,.0f}")
+        axes = plain_axes(figure, (left, _BOTTOM, _RIGHT - left, _HEIGHT))
         for number, reference in enumerate(references):
             bottom, top = 1 - (number + 1) / len(references), 1 - number / len(references)
             axes.axvspan(reference.low, reference.high, bottom, top, color=BAND, linewidth=0, zorder=0)
@@ -62,7 +64,7 @@ def _plot(
         if limit is not None:
             axes.axvline(limit, color=MARK, dashes=(4, 2), linewidth=1.4, zorder=3)
         axes.set_xlim(0, high)
-        axes.set_ylim(0, max(1, bars.sum(axis=0).max(initial=0) * 1.08))
+        axes.set_ylim(0, most)
         axes.set_xlabel(label, color=INK)
         axes.set_ylabel("objects", color=INK)
         axes.yaxis.set_major_locator(MaxNLocator(4, integer=True))

@@ -1,14 +1,14 @@
-"""Drawings of matplotlib as SVG: on a page in colours that the page decides, as a file in colours of their own."""
+"""Drawings of matplotlib: on a page in colours that the page decides, as files in colours of their own."""
 
 import re
 import threading
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from io import StringIO
+from io import BytesIO, StringIO
 from typing import Any
 
-# Colours that no class has, each put in the place of a variable of the style sheet; in a file, those of a light page.
+# Colours that no class has, each put in the place of a variable of the style sheet; in files, those of a light page.
 _COLOURS = {
     "#010203": ("ink", "#1f242b"),
     "#010204": ("quiet", "#59626d"),
@@ -43,12 +43,28 @@ def drawing() -> Iterator[None]:
         yield
 
 
-def plain_axes(figure: Any, box: tuple[float, float, float, float]) -> Any:  # noqa: ANN401 - matplotlib's Axes
-    """Add axes without a frame; `box` is left, bottom, width and height as parts of the figure."""
+def of_light_page(colour: str) -> str:
+    """Return what stands for one of the colours of a page in files.
+
+    >>> of_light_page(INK)
+    '#1f242b'
+    """
+    return _COLOURS[colour][1]
+
+
+def plain_axes(
+    figure: Any,  # noqa: ANN401 - matplotlib's Figure
+    box: tuple[float, float, float, float],
+    shown: Callable[[str], str] = str,
+) -> Any:  # noqa: ANN401 - matplotlib's Axes
+    """Add axes without a frame; `box` is left, bottom, width and height as parts of the figure.
+
+    `shown` tells what stands for a colour: itself on a page, and :func:`of_light_page` in files.
+    """
     axes = figure.add_axes(box)
-    axes.tick_params(colors=QUIET, length=3)
+    axes.tick_params(colors=shown(QUIET), length=3)
     axes.spines[["top", "right", "left"]].set_visible(False)
-    axes.spines["bottom"].set_color(QUIET)
+    axes.spines["bottom"].set_color(shown(QUIET))
     axes.set_axisbelow(True)
     axes.patch.set_visible(False)
     return axes
@@ -59,6 +75,14 @@ def as_svg(figure: Any) -> str:  # noqa: ANN401 - matplotlib's Figure
     text = StringIO()
     figure.savefig(text, format="svg", transparent=True, metadata={"Date": None, "Creator": None})
     return re.sub(r"<metadata>.*?</metadata>", "", text.getvalue(), flags=re.DOTALL)
+
+
+def as_pdf(figure: Any) -> bytes:  # noqa: ANN401 - matplotlib's Figure
+    """Save a figure as a PDF file that holds no date; letters that its font lacks are boxes."""
+    content = BytesIO()
+    nothing = {"Creator": None, "Producer": None, "CreationDate": None}
+    figure.savefig(content, format="pdf", transparent=True, metadata=nothing)
+    return content.getvalue()
 
 
 def for_page(svg: str, name: str) -> str:
@@ -79,10 +103,3 @@ def for_page(svg: str, name: str) -> str:
     rest = re.sub(r'(href="|url\()#([\w-]+)', rf"\1#{name}-\2", rest)
     box = head.split('viewBox="', 1)[1].split('"', 1)[0]
     return f'<svg viewBox="{box}" aria-hidden="true">{rest}'.strip()
-
-
-def for_file(svg: str) -> str:
-    """Make a drawing a file of its own, in the colours of a light page."""
-    for placeholder, (_, colour) in _COLOURS.items():
-        svg = svg.replace(f": {placeholder}", f": {colour}")
-    return svg

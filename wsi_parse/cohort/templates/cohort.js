@@ -24,7 +24,7 @@
       if (picture) picture.hidden = !fits;
       count += fits;
     }
-    shown.textContent = `${count} of ${rows.length} rows`;
+    shown.textContent = `${count.toLocaleString("en")} of ${rows.length.toLocaleString("en")} rows`;
   };
   for (const one of [search, kind, group]) if (one) one.addEventListener("input", filter);
 
