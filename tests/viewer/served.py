@@ -9,8 +9,8 @@ from threading import Thread
 from typing import Any
 
 import uvicorn
-from tests.browser import Browser, Tab, missing
 
+from tests.browser import Browser, Tab, missing
 from wsi_parse.errors import UsageError
 from wsi_parse.viewer.app import application
 from wsi_parse.viewer.opened import Opened

@@ -12,9 +12,9 @@ import numpy as np
 import pytest
 import shapely
 from PIL import Image
+
 from tests.browser import PHONE, Browser, Tab, missing, screenshots
 from tests.viewer.made import TABLE, batch_of, layer_of
-
 from tests.viewer.served import TOKEN, Link, click, complaints, drawing_browser, go, press, served, slide, state, text
 from wsi_parse.objects.class_table import ClassTable
 from wsi_parse.prompts import Prompt

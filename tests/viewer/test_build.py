@@ -12,6 +12,7 @@ import zipfile
 from pathlib import Path
 
 import pytest
+
 from tests.browser import missing
 
 ROOT = Path(__file__).parents[2]

@@ -101,8 +101,8 @@ export class Controls {
     }
     if (heat?.most) {
       const side = view.mpp ? `${brief(heat.side * view.mpp[0])} µm` : `${brief(heat.side)} px`;
-      // The scale is logarithmic in 1 + count, so that a single object is seen beside thousands.
-      const middle = Math.round(Math.expm1(Math.log1p(heat.most) / 2));
+      // The scale goes by the square root, so that few objects are seen beside many.
+      const middle = Math.round(heat.most / 4);
       this.legend.append(
         scale(HEAT_SCALE, "0", grouped(middle), grouped(heat.most), `Objects in a square with a side of ${side}. All are counted, none is left out.`),
       );

@@ -122,7 +122,7 @@ export class Heat {
 function painted(sum: Uint32Array, most: number): ImageData {
   const image = new ImageData(CELLS, CELLS);
   sum.forEach((count, cell) => {
-    if (count) image.data.set([...onScale(HEAT_SCALE, Math.log1p(count) / Math.log1p(most)), 255], 4 * cell);
+    if (count) image.data.set([...onScale(HEAT_SCALE, Math.sqrt(count / most)), 255], 4 * cell);
   });
   return image;
 }
