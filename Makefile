@@ -8,12 +8,15 @@ PYTEST := $(BIN)/python -m pytest
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help venv demo test test-quick test-slow coverage lowest bench docs lint format clean
+.PHONY: help venv viewer demo test test-quick test-slow coverage lowest bench docs lint format clean
 
 help:  ## list the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' Makefile
 
 venv: $(VENV)/.developing  ## the environment of a developer, in .venv
+
+viewer: $(VENV)/.installed  ## the page of `wsi-parse view`, where it is not built or not as its sources are
+	WSI_PARSE_VIEWER=require $(PIP) --no-deps --editable .
 
 demo: $(VENV)/.installed  ## the main job on a painted slide; look at demo-out/demo/report.html
 	$(BIN)/wsi-parse demo
@@ -53,7 +56,7 @@ format: $(VENV)/.developing  ## bring the code into its form
 	$(BIN)/ruff format
 
 clean:  ## remove what make made
-	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache .coverage .coverage.* htmlcov demo-out dist build
+	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache .coverage .coverage.* htmlcov demo-out dist build wsi_parse/viewer/static
 	find . -path ./.git -prune -o -type d -name __pycache__ -prune -exec rm -rf {} +
 
 # A stamp is written last: an interrupted installation is made again.

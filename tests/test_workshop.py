@@ -25,7 +25,8 @@ def texts() -> list[Path]:
     files = [path for path in ROOT.iterdir() if path.is_file()]
     for folder in OURS:
         files += [path for path in (ROOT / folder).rglob("*") if path.is_file()]
-    return sorted(path for path in files if path.suffix in SUFFIXES and path.name != ".coverage")
+    ours = [path for path in files if path.name != ".coverage" and "node_modules" not in path.parts]
+    return sorted(path for path in ours if path.suffix in SUFFIXES)
 
 
 def named(path: Path) -> str:

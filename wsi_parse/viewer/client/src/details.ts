@@ -1,0 +1,79 @@
+// Details: what is known of the object that was clicked.
+
+import { classColour } from "./cells";
+import { css } from "./colours";
+import { brief, byId, element, swatch } from "./dom";
+import type { ObjectFacts } from "./facts";
+import { json } from "./server";
+import type { Stage } from "./stage";
+
+export class Details {
+  /** The object that is picked. */
+  picked: { layer: number; row: number } | null = null;
+  private readonly host = byId("details");
+
+  constructor(
+    private readonly stage: Stage,
+    private readonly failed: (error: unknown) => void,
+  ) {
+    this.clear();
+  }
+
+  /** Pick what is at a point of the canvas, or nothing. */
+  async pick(x: number, y: number): Promise<void> {
+    const found = this.stage.objectAt(x, y);
+    if (!found) {
+      this.clear();
+      return;
+    }
+    const picked = (this.picked = { layer: found.layer, row: found.row });
+    this.stage.pick(picked);
+    try {
+      const facts = await json<ObjectFacts>(`object/${found.layer}/${found.row}`);
+      if (this.picked === picked) this.fill(facts, found.layer, found.objects.classIndex[found.index]);
+    } catch (error) {
+      this.failed(error);
+    }
+  }
+
+  clear(): void {
+    this.picked = null;
+    this.stage.pick(null);
+    const what = "Click an outline to see its measurements. Enter picks what is in the middle.";
+    this.host.replaceChildren(element("p", { class: "quiet" }, what));
+  }
+
+  private fill(found: ObjectFacts, layerIndex: number, classIndex: number): void {
+    const { view, shown } = this.stage;
+    const layer = view.layers.find((one) => one.index === layerIndex)!;
+    const [x, y] = found.centroid.map((value, axis) => value - view.offset_level0_px[axis]);
+    const copy = element("button", { type: "button", click: () => void copied(found.id, copy) }, "Copy id");
+    const rows: [string, string][] = [
+      ["Prompt", found.prompt],
+      ["Kind", found.kind],
+      ["Layer", layer.name],
+      ["Centroid (px)", `${x.toFixed(1)}, ${y.toFixed(1)}`],
+      ...Object.entries(found.measurements).map(([name, value]): [string, string] => [name, value === null ? "–" : brief(value)]),
+    ];
+    this.host.replaceChildren(
+      element("p", { class: "class" }, swatch(css(classColour(layer, classIndex, shown.look.safe)), found.unsure), found.class_name, found.unsure && " (unsure)"),
+      element("p", { class: "id" }, element("code", {}, found.id), " ", copy),
+      element("table", {}, element("tbody", {}, ...rows.filter(([, value]) => value).map(row))),
+    );
+    this.host.closest("section")!.scrollIntoView({ block: "nearest" });
+  }
+}
+
+function row([name, value]: [string, string]): HTMLElement {
+  return element("tr", {}, element("th", { scope: "row" }, name), element("td", {}, value));
+}
+
+async function copied(text: string, button: HTMLButtonElement): Promise<void> {
+  try {
+    await navigator.clipboard.writeText(text);
+    button.textContent = "Copied";
+  } catch {
+    button.textContent = "Not allowed: select it and copy it";
+  }
+  window.setTimeout(() => (button.textContent = "Copy id"), 1500);
+}

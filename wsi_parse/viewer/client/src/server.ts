@@ -1,0 +1,55 @@
+// Requests to the server that this page came from.
+
+/** What the server, or the lack of it, says about a request that failed. */
+export class ServerError extends Error {
+  constructor(
+    message: string,
+    readonly remedy: string,
+  ) {
+    super(message);
+  }
+}
+
+/** Requests under way; a page is at rest when there are none. */
+export let pendingRequests = 0;
+
+export async function json<T>(path: string, signal?: AbortSignal): Promise<T> {
+  const response = await answer(path, signal);
+  return (await response.json()) as T;
+}
+
+/** Bytes, or null where the server says that there is nothing. */
+export async function bytes(path: string, signal?: AbortSignal): Promise<ArrayBuffer | null> {
+  const response = await answer(path, signal, [404]);
+  return response.ok && response.status !== 204 ? await response.arrayBuffer() : null;
+}
+
+/** A picture, or null where there is none. */
+export async function picture(path: string, signal?: AbortSignal): Promise<ImageBitmap | null> {
+  const response = await answer(path, signal, [404]);
+  return response.ok && response.status !== 204 ? await createImageBitmap(await response.blob()) : null;
+}
+
+async function answer(path: string, signal?: AbortSignal, allowed: number[] = []): Promise<Response> {
+  pendingRequests += 1;
+  try {
+    const response = await fetch(path, { signal, credentials: "same-origin" });
+    if (!response.ok && !allowed.includes(response.status)) throw await failure(response);
+    return response;
+  } catch (error) {
+    if (error instanceof ServerError || (error as Error).name === "AbortError") throw error;
+    throw new ServerError("The server does not answer.", "Start `wsi-parse view` again, and open the link that it prints.");
+  } finally {
+    pendingRequests -= 1;
+  }
+}
+
+async function failure(response: Response): Promise<ServerError> {
+  try {
+    const said = (await response.json()) as { error: string; remedy: string };
+    return new ServerError(said.error, said.remedy);
+  } catch {
+    const remedy = response.status === 403 || response.status === 401 ? "Open the link that `wsi-parse view` printed." : "";
+    return new ServerError(`The server answers ${response.status}.`, remedy);
+  }
+}
