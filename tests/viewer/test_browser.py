@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from base64 import b64decode
 from collections.abc import Iterator
 from dataclasses import dataclass
 from io import BytesIO
@@ -337,3 +338,81 @@ def test_a_cohort_is_a_list(drawing: Browser, tmp_path: Path) -> None:
         tab.run("document.querySelector('.slides a').click()")
         state(tab)
         assert tab.run("document.getElementById('back').hidden") is False
+
+
+SQUARE = (1120, 592, 1344, 752)
+
+
+def corners_on_screen(tab: Tab, density: int, what: str, left: float) -> np.ndarray:
+    """Where the square of the slide, or the outline of it, lies in the window: its corners (2, 2)."""
+    tab.run(
+        "for (const one of document.querySelectorAll('#switches input[type=checkbox]')) if (!one.checked) one.click()"
+    )
+    tab.run(f"document.querySelectorAll('#switches input')[{['slide', 'outline'].index(what) ^ 1}].click()")
+    state(tab)
+    taken = Image.open(BytesIO(b64decode(tab.call("Page.captureScreenshot", format="png")["data"])))
+    red, green, blue = np.moveaxis(np.asarray(taken.convert("RGB")).astype(int), 2, 0)
+    there = (blue - red if what == "slide" else red - green) > 70
+    there[:, : int((left + 5) * density)] = False
+    rows, columns = np.flatnonzero(there.any(axis=1)), np.flatnonzero(there.any(axis=0))
+    return np.array([[columns[0], rows[0]], [columns[-1] + 1, rows[-1] + 1]]) / density
+
+
+@pytest.mark.parametrize("density", [1, 2])
+def test_a_square_lies_where_it_should(drawing: Browser, tmp_path: Path, density: int) -> None:
+    """Square and outline, within half a level-0 pixel and what a pixel of the screen cannot tell."""
+    pixels = np.full((1500, 2300, 3), 244, np.uint8)
+    pixels[SQUARE[1] : SQUARE[3], SQUARE[0] : SQUARE[2]] = (20, 20, 160)
+    view = SlideView(open_slide(pixels), {0: layer_of(tmp_path, batch_of([shapely.box(*SQUARE)], 0, 0.9))}, None, None)
+    with served([view], tmp_path) as site, drawing.open(Link(f"{site}?token={TOKEN}")) as tab:
+        tab.call("Emulation.setDeviceMetricsOverride", width=1366, height=900, deviceScaleFactor=density, mobile=False)
+        for zoom in (-1, 0, 1.5):
+            box = go(tab, 1240, 660, zoom)["box"]
+            at = tab.run("(({left, top}) => [left, top])(document.getElementById('slide').getBoundingClientRect())")
+            scale = 2**zoom
+            expected = (np.array(SQUARE).reshape(2, 2) - (box["x0"], box["y0"])) * scale + at
+            found = corners_on_screen(tab, density, "slide", at[0])
+            assert np.abs(found - expected).max() <= scale / 2 + 1
+            outline = corners_on_screen(tab, density, "outline", at[0])
+            # It has a width, and is as far outside as inside.
+            assert np.abs(outline - expected).max() <= scale / 2 + 2.5
+            assert np.abs(outline.mean(axis=0) - expected.mean(axis=0)).max() <= scale / 2 + 0.5
+
+
+def test_layers_are_told_apart(drawing: Browser, tmp_path: Path) -> None:
+    """Another file beside the result: each has its own switch and its own number."""
+    layers = {}
+    for index, count in enumerate((300, 200)):
+        folder = tmp_path / str(index)
+        folder.mkdir()
+        layers[index] = layer_of(folder, crowd(count)[0])
+    view = SlideView(open_slide(painted()), layers, None, None)
+    with served([view], tmp_path) as site, drawing.open(Link(f"{site}?token={TOKEN}")) as tab:
+        assert state(tab)["total"] == 500
+        for layer, rest in ((0, 200), (1, 300)):
+            tab.run(f"document.querySelectorAll('legend input')[{layer}].click()")
+            assert state(tab)["total"] == rest
+            tab.run(f"document.querySelectorAll('legend input')[{layer}].click()")
+        assert state(tab)["total"] == 500
+
+
+def test_fingers_move_and_pinch(drawing: Browser, link: str) -> None:
+    with drawing.open(Link(link), window=TABLET) as tab:
+        tab.call("Emulation.setTouchEmulationEnabled", enabled=True, maxTouchPoints=2)
+        before = go(tab, 2000, 2000, 0)
+
+        def touch(kind: str, *points: tuple[int, int]) -> None:
+            found = [{"x": x, "y": y, "id": number} for number, (x, y) in enumerate(points)]
+            tab.call("Input.dispatchTouchEvent", type=kind, touchPoints=found)
+
+        touch("touchStart", (600, 600))
+        for x in (580, 540, 500):
+            touch("touchMove", (x, 600))
+        touch("touchEnd")
+        moved = state(tab)
+        assert abs(moved["x"] - before["x"] - 100) < 6
+        touch("touchStart", (550, 600), (650, 600))
+        for away in (10, 30, 50):
+            touch("touchMove", (550 - away, 600), (650 + away, 600))
+        touch("touchEnd")
+        assert abs(state(tab)["zoom"] - 1) < 0.1
