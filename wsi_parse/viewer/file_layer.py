@@ -81,7 +81,7 @@ def layer_of_file(path: Path, slide: Slide, result: Result | None, shelf: Shelf,
     classes = tuple(LayerClass.from_dict(one) for one in store.facts["classes"])
     details: Details = RowDetails(ObjectTable(store.folder / ROWS_NAME, survey.table), foreign=True)
     if result is not None:
-        details = JoinedDetails(details, result.layer.details, np.load(store.folder / ONLY_NAME))
+        details = JoinedDetails(details, result.layer.details, np.load(store.folder / ONLY_NAME, allow_pickle=False))
     return Layer(path.name, classes, store, details, digest)
 
 
