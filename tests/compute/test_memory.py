@@ -34,6 +34,15 @@ def test_pss_is_asked_for_where_the_processes_hold_more_than_before(asked: list[
     assert (sampler.peak_bytes, len(asked)) == (800, 2)
 
 
+def test_shared_pages_that_become_private_are_seen(asked: list[int]) -> None:
+    sampler = memory.MemorySampler()
+    sampler._sample([Held(number, 1000, 250) for number in range(4)])
+    for _ in range(memory._MOST_SKIPPED):
+        sampler._sample([Held(number, 900, 900) for number in range(4)])
+    assert sampler.peak_bytes == 3600
+    assert len(asked) == 8
+
+
 def test_another_process_counts_from_its_first_sample(asked: list[int]) -> None:
     sampler = memory.MemorySampler()
     sampler._sample([Held(1, 900, 600), Held(2, 900, 600)])

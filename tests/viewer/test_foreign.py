@@ -183,3 +183,38 @@ def test_names_that_are_scripts_are_only_text(tmp_path: Path, slide: Slide) -> N
     script = "</script><script>alert(1)</script>"
     layer, _ = shown(write(tmp_path / "a.geojson", [feature(shapely.box(0, 0, 9, 9), script)]), slide)
     assert classes_of(layer) == {(script, ""): 1}
+
+
+def test_files_of_one_name_in_two_folders_stay_apart(tmp_path: Path, slide: Slide) -> None:
+    (tmp_path / "view").mkdir()
+    shelf = Shelf(tmp_path, tmp_path / "temporary", lambda _: None)
+    layers = []
+    for number, name in enumerate(("Tumor", "Stroma")):
+        folder = tmp_path / f"reviewer {number}"
+        folder.mkdir()
+        path = write(folder / "corrected.geojson", [feature(shapely.box(100 * number, 0, 100 * number + 9, 9), name)])
+        layers.append(layer_of_file(path, slide, None, shelf, lambda _: None))
+    assert [(layer.details.row(0) or {})["class_name"] for layer in layers] == ["Tumor", "Stroma"]
+
+
+def test_more_classes_than_can_be_numbered_are_counted_together(
+    tmp_path: Path, slide: Slide, result: Result, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("wsi_parse.viewer.file_layer.MAX_CLASSES", 30)
+    kinds = ("detection", "annotation")
+    features = [
+        feature(shapely.box(20 * n, 300, 20 * n + 9, 309), f"class {n}{'*' if n % 3 == 0 else ''}", kinds[n % 2])
+        for n in range(60)
+    ]
+    for beside in (None, result):
+        layer, _ = shown(write(tmp_path / "many.geojson", features), slide, beside)
+        assert len(layer.classes) <= 30
+        assert sum(layer.store.objects) >= 60
+
+
+def test_objects_that_cannot_be_shown_are_said(tmp_path: Path, slide: Slide) -> None:
+    far = shapely.box(5e12, 0, 5e12 + 9e6, 9)
+    for _ in range(2):
+        layer, said = shown(write(tmp_path / "far.geojson", [feature(shapely.box(0, 0, 9, 9)), feature(far)]), slide)
+        assert sum(layer.store.objects) == 1
+        assert any("far.geojson: 1 of its objects" in one for one in said)

@@ -104,6 +104,16 @@ def test_a_wrong_cookie_opens_nothing(client: TestClient, gate: Gate) -> None:
             assert other.get("/s/0/view.json", headers={"Cookie": cookie.encode("latin-1")}).status_code == 403
 
 
+@pytest.mark.parametrize("others", ['foo={"a": 1}', "a b", "foo[bar=1", "x=a,b c", "x@y=1", "=", ";;"])
+def test_cookies_of_other_programs_lock_nobody_out(stranger: TestClient, gate: Gate, others: str) -> None:
+    stranger.get(f"/?token={TOKEN}")
+    own = f"{gate.cookie_name}={stranger.cookies[gate.cookie_name]}"
+    stranger.cookies.clear()
+    for line in (f"{others}; {own}", f"{own}; {others}"):
+        assert stranger.get("/s/0/view.json", headers={"Cookie": line}).status_code == 200
+    assert stranger.get("/s/0/view.json", headers={"Cookie": others}).status_code == 403
+
+
 @pytest.mark.parametrize("host", ["127.0.0.1:5000", "localhost:5000", "127.0.0.1", "LOCALHOST:1"])
 def test_through_a_tunnel_the_port_may_differ(client: TestClient, host: str) -> None:
     assert client.get("/s/0/view.json", headers={"Host": host}).status_code == 200

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from tests.viewer.made import TABLE, all_cells, batch_of, decode, layer_of, write_table
 from wsi_parse.errors import StoreError
+from wsi_parse.viewer.build import StoreBuilder
 from wsi_parse.viewer.counts import SQUARES, counts_in, density_of
 from wsi_parse.viewer.layers import Layer, layer_of_table
 from wsi_parse.viewer.layout import BINS, CELL_PX
@@ -202,6 +203,20 @@ def test_buffers_are_kept_and_built_anew_for_another_result(tmp_path: Path) -> N
     # What is still open is not pulled away.
     assert sum(first.store.objects) == 1
     assert decode(first.store.cell(0, 0) or b"").row.tolist() == [0]
+
+
+def test_details_of_another_file_are_not_told(tmp_path: Path) -> None:
+    first = layer_of(tmp_path, batch_of([shapely.box(0, 0, 9, 9)], ids=["first"]))
+    write_table(tmp_path / "objects.parquet", batch_of([shapely.box(0, 0, 9, 9)], ids=["other"]))
+    with pytest.raises(StoreError, match="changed meanwhile"):
+        first.details.row(0)
+
+
+@pytest.mark.parametrize("place", [np.nan, np.inf, 1e13])
+def test_objects_nowhere_are_refused(tmp_path: Path, place: float) -> None:
+    shapes = np.array([shapely.box(0, 0, 9, 9)], object)
+    with StoreBuilder(tmp_path, 1, [], None) as builder, pytest.raises(StoreError, match="damaged"):
+        builder.add(shapes, np.zeros(1, np.int16), {}, np.array([[place, 0.0]]))
 
 
 def test_damaged_buffers_are_built_anew(tmp_path: Path) -> None:

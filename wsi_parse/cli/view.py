@@ -60,8 +60,8 @@ def view(
     """
     import tempfile
     import webbrowser
-    from contextlib import suppress
 
+    from wsi_parse.cli.signals import Terminated
     from wsi_parse.viewer.page_files import page_files
     from wsi_parse.viewer.serve import serve
     from wsi_parse.viewer.subject import Request, opened_of
@@ -82,8 +82,11 @@ def view(
     with tempfile.TemporaryDirectory(prefix="wsi-parse-view-") as temporary:
         opened = opened_of(Request(path, slide, tuple(others or ()), Path(temporary), lambda text: say(console, text)))
         try:
-            with suppress(KeyboardInterrupt):
-                serve(opened, port, ready)
+            serve(opened, port, ready)
+        except KeyboardInterrupt as interrupt:
+            # Ctrl-C is how it ends; a signal that told it to end is named by the exit code.
+            if isinstance(interrupt, Terminated):
+                raise
         finally:
             opened.close()
     say(console, "The viewer has ended.")

@@ -13,6 +13,8 @@ import psutil
 from wsi_parse.compute.worker import Done
 
 _WORTH_RELEASING_BYTES = 450_000_000
+# Samples of the RSS alone before the PSS is asked for again.
+_MOST_SKIPPED = 10
 
 
 class MemorySampler:
@@ -28,6 +30,7 @@ class MemorySampler:
         self.peak_bytes = 0
         self._seconds = seconds
         self._most_resident: dict[tuple[int, ...], int] = {}
+        self._skipped = 0
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, daemon=True)
 
@@ -48,13 +51,17 @@ class MemorySampler:
     def _sample(self, processes: list[psutil.Process]) -> None:
         """Add up the PSS of processes, where it may be more than before.
 
-        The system walks through all pages to tell the PSS, which takes tens of milliseconds; the RSS it knows. As long
-        as the same processes hold no more of that than they did, they share the same pages.
+        The system walks through all pages to tell the PSS, which takes tens of milliseconds; the RSS it knows, and it
+        is never less. Where the same processes hold no more RSS than they did, the PSS is asked for now and then only:
+        pages that were shared may be private by now.
         """
         resident = sum(map(_resident_bytes, processes))
         which = tuple(process.pid for process in processes)
-        if resident > self._most_resident.get(which, 0):
-            self._most_resident = {which: resident}
+        self._skipped += 1
+        if resident <= self.peak_bytes:
+            return
+        if resident > self._most_resident.get(which, 0) or self._skipped >= _MOST_SKIPPED:
+            self._most_resident, self._skipped = {which: resident}, 0
             self.peak_bytes = max(self.peak_bytes, sum(map(_bytes_of, processes)))
 
 

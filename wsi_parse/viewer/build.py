@@ -10,6 +10,7 @@ import numpy as np
 import shapely
 from numpy.typing import NDArray
 
+from wsi_parse.errors import StoreError
 from wsi_parse.viewer.buffer import ObjectBuffer
 from wsi_parse.viewer.layout import BINS, CELL_PX, LARGE_PX, bins_of
 from wsi_parse.viewer.rings import Rings, ragged, starts_of
@@ -17,6 +18,8 @@ from wsi_parse.viewer.store import LARGE_NAME, META_NAME
 
 # Objects that are sorted and written at once.
 _AT_ONCE = 50_000
+# No slide is as wide.
+_FARTHEST_PX = 1e9
 # Values of the table of cells by classes and bins that are held at once.
 _MOST_COUNTS = 4_000_000
 # Values of a measurement from which its quantiles are taken: every value of as many objects, else evenly chosen ones.
@@ -75,6 +78,8 @@ class StoreBuilder:
         """
         if not len(shapes):
             return
+        if not (np.abs(centroid) < _FARTHEST_PX).all():
+            raise StoreError("Objects lie beyond any slide, or nowhere: the table of objects is damaged.")
         cell = np.floor(centroid / CELL_PX).astype(np.int32)
         bounds = shapely.bounds(shapes)
         large = ((bounds[:, 2:] - bounds[:, :2]) > LARGE_PX).any(axis=1)

@@ -27,6 +27,9 @@ _COLOURS: tuple[Rgb, ...] = ((0, 114, 178), (170, 60, 150), (230, 159, 0), (0, 1
 NOT_SHOWN = -2
 # Objects of the file and of the run together, of which all are in memory while they are matched.
 _MOST_COMPARED = 1_000_000
+# Where there are more classes than can be numbered, those that come last are counted together: by state and kind.
+_OTHERS, _GREY = "other classes", (128, 128, 128)
+_COLLECTIVE = 2 * (len(STATES) + 1)
 
 
 @dataclass(frozen=True)
@@ -77,9 +80,11 @@ def layer_of_file(path: Path, slide: Slide, result: Result | None, shelf: Shelf,
         survey.write(place / ROWS_NAME, offset)
         _Builder(place, ObjectTable(place / ROWS_NAME, survey.table), result).build(digest)
 
-    store = shelf.store(f"with-{digest_of(path.name)[:12]}", digest, write)
+    store = shelf.store(f"with-{digest_of(str(path.resolve()))[:12]}", digest, write)
     classes = tuple(LayerClass.from_dict(one) for one in store.facts["classes"])
     details: Details = RowDetails(ObjectTable(store.folder / ROWS_NAME, survey.table), foreign=True)
+    if lost := survey.objects - len(details):
+        say(f"{path.name}: {lost:,} of its objects have damaged coordinates or no area, and are not shown.")
     if result is not None:
         details = JoinedDetails(details, result.layer.details, np.load(store.folder / ONLY_NAME, allow_pickle=False))
     return Layer(path.name, classes, store, details, digest)
@@ -148,7 +153,8 @@ class _Builder:
                     row.kind,
                 )
                 # More than can be numbered: the state counts, and the class is not told apart.
-                if named not in self._classes and len(self._classes) >= MAX_CLASSES - len(STATES):
-                    named = LayerClass(named.name, "", False, named.colour, named.kind)
+                if named not in self._classes and len(self._classes) >= MAX_CLASSES - _COLLECTIVE:
+                    name, colour = (named.name, named.colour) if is_state else (_OTHERS, _GREY)
+                    named = LayerClass(name, "", False, colour, named.kind)
                 numbers[here] = self._classes.setdefault(named, len(self._classes))
         return numbers

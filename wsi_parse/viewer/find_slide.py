@@ -54,13 +54,13 @@ def slide_of_run(folder: Path, manifest: RunManifest, given: Path | None) -> Sli
         others.append(path.name)
     if given is not None and given.name in others:
         raise UsageError(
-            f"{given.name} is not the slide of the run in {folder}, which is {name}.",
+            f"{given.name} is not the slide of the run {folder.name}, which is {name}.",
             "Give the slide that the run was made from.",
         )
-    where = f"in {given}" if given is not None else f"in the current folder, and beside and above {folder}"
+    where = f"in {given.name}" if given is not None else f"in the current folder, and beside and above {folder.name}"
     also = " A slide with this name is there, but has other content." if name in others else ""
     raise UsageError(
-        f"{name}, the slide of the run in {folder}, was not found {where}; a run does not keep where its slide is."
+        f"{name}, the slide of the run {folder.name}, was not found {where}; a run does not keep where its slide is."
         f"{also}",
         "Give the slide, or the folder it is in, with --slide.",
     )

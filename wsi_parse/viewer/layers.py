@@ -73,7 +73,7 @@ def layer_of_run(folder: Path, manifest: RunManifest, shelf: Shelf) -> Layer:
     path = folder / OBJECTS
     if not path.is_file():
         raise UsageError(
-            f"The run in {folder} has no {OBJECTS}, from which objects are shown.",
+            f"The run {folder.name} has no {OBJECTS}, from which objects are shown.",
             "Run the slide again with --format parquet, and with the formats that you need.",
         )
     return layer_of_table(ObjectTable(path, classes_of(manifest)), shelf)

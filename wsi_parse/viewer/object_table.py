@@ -39,6 +39,7 @@ class ObjectTable:
 
     def __init__(self, path: Path, classes: ClassTable) -> None:
         self.path, self.classes = path, classes
+        self._opened = _identity(path)
         self._source = ParquetSource(path, classes)
         with pq.ParquetFile(path) as file:
             self._columns = [name for name in file.schema_arrow.names if name not in _SHAPES]
@@ -70,8 +71,16 @@ class ObjectTable:
         return np.concatenate([np.zeros(0, np.int16), *parts])
 
     def group(self, index: int) -> pa.Table:
-        """Read a group of rows without outlines."""
+        """Read a group of rows without outlines.
+
+        Raises
+        ------
+        StoreError
+            The file is damaged, or another one than at first: its rows are other objects.
+        """
         with self._readable(), pq.ParquetFile(self.path, page_checksum_verification=True) as file:
+            if _identity(self.path) != self._opened:
+                raise OSError("it is another file")
             return file.read_row_group(index, columns=self._columns)
 
     @contextmanager
@@ -82,8 +91,17 @@ class ObjectTable:
         except (OSError, pa.ArrowException) as error:
             raise StoreError(
                 f"The objects in {self.path.name} cannot be read: it is damaged, or was changed meanwhile.",
-                "Run the slide again with the same settings, which writes the file anew.",
+                "Start the viewer again if it was written anew; else run the slide again with the same settings.",
             ) from error
+
+
+def _identity(path: Path) -> tuple[int, int, int] | None:
+    """Return what tells whether a file is still the same one; None if it is not there."""
+    try:
+        found = path.stat()
+    except OSError:
+        return None
+    return found.st_ino, found.st_mtime_ns, found.st_size
 
 
 def write_table(path: Path, classes: ClassTable, batches: Iterator[ObjectBatch]) -> None:

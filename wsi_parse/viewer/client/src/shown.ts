@@ -74,9 +74,9 @@ export class Shown {
     return this.layer(layer) && !this.look.off.has(`${layer}.${index}`);
   }
 
-  /** Whether an object is shown; one without a class probability is, at every threshold. */
+  /** Whether an object is shown; one without a class probability is, at every threshold. Probabilities are float32. */
   object(layer: number, index: number, probability: number): boolean {
-    return this.class(layer, index) && !(probability < this.look.threshold);
+    return this.class(layer, index) && !(probability < Math.fround(this.look.threshold));
   }
 
   /** The first bin of probability that is shown; exact where the threshold is a multiple of a bin. */
