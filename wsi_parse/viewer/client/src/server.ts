@@ -14,28 +14,30 @@ export class ServerError extends Error {
 export let pendingRequests = 0;
 
 export async function json<T>(path: string, signal?: AbortSignal): Promise<T> {
-  const response = await answer(path, signal);
-  return (await response.json()) as T;
+  return await answer(path, (response) => response.json() as Promise<T>, signal);
 }
 
 /** Bytes, or null where the server says that there is nothing. */
 export async function bytes(path: string, signal?: AbortSignal): Promise<ArrayBuffer | null> {
-  const response = await answer(path, signal, [404]);
-  return response.ok && response.status !== 204 ? await response.arrayBuffer() : null;
+  return await answer(path, async (response) => (isThere(response) ? await response.arrayBuffer() : null), signal, [404]);
 }
 
 /** A picture, or null where there is none. */
 export async function picture(path: string, signal?: AbortSignal): Promise<ImageBitmap | null> {
-  const response = await answer(path, signal, [404]);
-  return response.ok && response.status !== 204 ? await createImageBitmap(await response.blob()) : null;
+  return await answer(path, async (response) => (isThere(response) ? await createImageBitmap(await response.blob()) : null), signal, [404]);
 }
 
-async function answer(path: string, signal?: AbortSignal, allowed: number[] = []): Promise<Response> {
+function isThere(response: Response): boolean {
+  return response.ok && response.status !== 204;
+}
+
+/** Ask, and read the answer; a request is under way until it is read. */
+async function answer<T>(path: string, read: (response: Response) => Promise<T>, signal?: AbortSignal, allowed: number[] = []): Promise<T> {
   pendingRequests += 1;
   try {
     const response = await fetch(path, { signal, credentials: "same-origin" });
     if (!response.ok && !allowed.includes(response.status)) throw await failure(response);
-    return response;
+    return await read(response);
   } catch (error) {
     if (error instanceof ServerError || (error as Error).name === "AbortError") throw error;
     throw new ServerError("The server does not answer.", "Start `wsi-parse view` again, and open the link that it prints.");
