@@ -18,6 +18,8 @@ from typing import Any
 
 import pytest
 
+from tests.shared import missing
+
 _AXE = "axe-core@4"
 # The part of Chromium's protocol that speaks of a page.
 _DOMAINS = ("Page", "Runtime", "Network", "Log")
@@ -54,13 +56,6 @@ axe.run(document, {resultTypes: ["violations"]}).then((found) => found.violation
   .filter((one) => ["serious", "critical"].includes(one.impact))
   .map((one) => [one.id, one.nodes.slice(0, 3).map((node) => node.html)]))
 """
-
-
-def missing(reason: str) -> None:
-    """Skip a test for want of something; under CI nothing may be wanting."""
-    if os.environ.get("CI") == "true":
-        pytest.fail(reason)
-    pytest.skip(reason)
 
 
 class Browser:

@@ -31,9 +31,8 @@ class SlideGround:
     @classmethod
     def of_file(cls, slide: Slide, provenance: Provenance) -> "SlideGround":
         """Place a file on its slide: as it states, else as QuPath does, which crops to the bounds of the slide."""
-        stated, bounds = stated_offset(provenance), slide.info.bounds_level0
-        in_qupath = np.zeros(2) if bounds is None else np.array([bounds.x, bounds.y], float)
-        return cls(slide, in_qupath if stated is None else stated)
+        stated = stated_offset(provenance)
+        return cls(slide, np.array(slide.info.offset_in_qupath, float) if stated is None else stated)
 
     def picture(self, view: View) -> Image.Image:
         """Read what lies under a view, paler and greyer, RGB; white outside of the slide.

@@ -140,9 +140,9 @@ def _region_of_interest(slide: Slide, path: Path | None, names: set[str]) -> tup
     """Read the region in level-0 pixels, its hash, and cautions: it is of another slide than these names, or small."""
     if path is None:
         return None, "", ()
-    info, bounds = slide.info, slide.info.bounds_level0
+    info = slide.info
     # The frame of the outputs does not change how a region is read.
-    roi = read_roi(path, (bounds.x, bounds.y) if bounds else (0, 0))
+    roi = read_roi(path, info.offset_in_qupath)
     other = roi.slide is not None and roi.slide.is_other(names, info.fingerprint, (info.width, info.height))
     on_slide = shapely.intersection(roi.area, shapely.box(0, 0, info.width, info.height)).area
     if not on_slide:

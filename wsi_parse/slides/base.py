@@ -126,6 +126,11 @@ class SlideInfo:
     cautions: tuple[Caution, ...] = ()
 
     @property
+    def offset_in_qupath(self) -> tuple[int, int]:
+        """Level-0 pixels that QuPath subtracts from coordinates: the origin of the bounds, to which it crops."""
+        return (0, 0) if self.bounds_level0 is None else (self.bounds_level0.x, self.bounds_level0.y)
+
+    @property
     def width(self) -> int:
         """Level-0 width in pixels."""
         return self.levels[0].width

@@ -65,7 +65,7 @@ def layer_of_file(path: Path, slide: Slide, result: Result | None, shelf: Shelf,
     UsageError
         The file cannot be read or is not valid GeoJSON.
     """
-    survey, bounds = Survey.of(path), slide.info.bounds_level0
+    survey = Survey.of(path)
     _say_doubts(survey, slide, say)
     if result is not None and survey.objects + len(result.layer.details) > _MOST_COMPARED:
         say(
@@ -73,7 +73,7 @@ def layer_of_file(path: Path, slide: Slide, result: Result | None, shelf: Shelf,
             f"{_MOST_COMPARED:,} objects."
         )
         result = None
-    offset = survey.offset((bounds.x, bounds.y) if bounds is not None else (0, 0))
+    offset = survey.offset(slide.info.offset_in_qupath)
     digest = digest_of(file_sha256(path), offset, None if result is None else result.layer.digest)
 
     def write(place: Path) -> None:
@@ -122,12 +122,10 @@ class _Builder:
         probability = PROBABILITY if PROBABILITY in names else None
         with StoreBuilder(self._place, len(self._classes), names, probability) as builder:
             for table, numbers, chosen in parts:
-                centroid, row = table.centroids(), 0
-                for batch in table.batches():
-                    rows = slice(row, row + len(batch))
-                    row, kept = rows.stop, chosen[rows]
+                for rows, batch, centroid in table.placed():
+                    kept = chosen[rows]
                     some = batch.take(kept)
-                    builder.add(some.geometry, numbers[rows][kept], some.measurements, centroid[rows][kept])
+                    builder.add(some.geometry, numbers[rows][kept], some.measurements, centroid[kept])
             builder.finish({"digest": digest, "classes": [one.facts() for one in self._classes]})
 
     def _of_file(self) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:

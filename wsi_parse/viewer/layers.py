@@ -108,12 +108,9 @@ def layer_of_table(table: ObjectTable, shelf: Shelf) -> Layer:
 def _build(table: ObjectTable, place: Path, digest: str) -> None:
     names = table.measurements
     probability = PROBABILITY if PROBABILITY in names else None
-    centroid, row = table.centroids(), 0
     with StoreBuilder(place, len(table.classes.rows), names, probability) as builder:
-        for batch in table.batches():
-            end = row + len(batch)
-            builder.add(batch.geometry, batch.class_index, batch.measurements, centroid[row:end])
-            row = end
+        for _, batch, centroid in table.placed():
+            builder.add(batch.geometry, batch.class_index, batch.measurements, centroid)
         builder.finish({"digest": digest})
 
 

@@ -65,6 +65,14 @@ class ObjectTable:
             table = pq.read_table(self.path, columns=["centroid_x_level0", "centroid_y_level0"])
         return np.stack([column.to_numpy() for column in table.columns], axis=1).reshape(-1, 2)
 
+    def placed(self) -> Iterator[tuple[slice, ObjectBatch, NDArray[np.float64]]]:
+        """Yield all objects in their order, with their rows and their centroids, float array (N, 2)."""
+        centroids, row = self.centroids(), 0
+        for batch in self.batches():
+            rows = slice(row, row + len(batch))
+            yield rows, batch, centroids[rows]
+            row = rows.stop
+
     def class_index(self) -> NDArray[np.int16]:
         """Return the class of every object, int array (N,)."""
         parts: list[NDArray[Any]] = [batch.class_index for batch in self.batches()]

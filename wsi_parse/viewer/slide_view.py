@@ -48,12 +48,6 @@ class SlideView:
         """Name of the slide, as the run shows it."""
         return self.slide.name if self.manifest is None else str(self.manifest.slide["name"])
 
-    @property
-    def offset_level0(self) -> tuple[int, int]:
-        """What is subtracted from level-0 pixels where coordinates are shown as QuPath counts them."""
-        bounds = self.slide.info.bounds_level0
-        return (bounds.x, bounds.y) if bounds is not None else (0, 0)
-
     def to_dict(self, *, cohort: bool) -> dict[str, Any]:
         """Return what the browser needs to begin: view.json."""
         info, manifest = self.slide.info, self.manifest
@@ -66,7 +60,7 @@ class SlideView:
             "mpp": None if size is None else [size.x_um, size.y_um],
             "max_z": self.tiles.max_zoom,
             "tile_px": TILE_PX,
-            "offset_level0_px": list(self.offset_level0),
+            "offset_level0_px": list(info.offset_in_qupath),
             "research_use": f"{RESEARCH_ONLY[:1].upper()}{RESEARCH_ONLY[1:]}.",
             "model": "" if manifest is None else str(manifest.model.get("name", "")),
             "prompts": [] if manifest is None else [str(one["text"]) for one in manifest.prompts],

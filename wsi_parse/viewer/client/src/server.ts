@@ -35,14 +35,20 @@ function isThere(response: Response): boolean {
 async function answer<T>(path: string, read: (response: Response) => Promise<T>, signal?: AbortSignal, allowed: number[] = []): Promise<T> {
   pendingRequests += 1;
   try {
-    const response = await fetch(path, { signal, credentials: "same-origin" });
+    const response = await asked(path, signal);
     if (!response.ok && !allowed.includes(response.status)) throw await failure(response);
     return await read(response);
-  } catch (error) {
-    if (error instanceof ServerError || (error as Error).name === "AbortError") throw error;
-    throw new ServerError("The server does not answer.", "Start `wsi-parse view` again, and open the link that it prints.");
   } finally {
     pendingRequests -= 1;
+  }
+}
+
+async function asked(path: string, signal?: AbortSignal): Promise<Response> {
+  try {
+    return await fetch(path, { signal, credentials: "same-origin" });
+  } catch (error) {
+    if ((error as Error).name === "AbortError") throw error;
+    throw new ServerError("The server does not answer.", "Start `wsi-parse view` again, and open the link that it prints.");
   }
 }
 
