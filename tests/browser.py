@@ -24,6 +24,8 @@ _AXE = "axe-core@4"
 # The part of Chromium's protocol that speaks of a page.
 _DOMAINS = ("Page", "Runtime", "Network", "Log")
 _SECONDS = 240
+# What Chromium answers when the page that a script ran in is no longer there.
+_GONE = ("navigated or closed", "context was destroyed", "Cannot find context", "Cannot find default execution context")
 #: Width and height of a window, and whether it is a phone's.
 WIDE, PHONE, PAPER = (1366, 900, False), (390, 844, True), (718, 1040, False)
 # Text that is cut off, lies beside the window, or beyond the drawing that it belongs to.
@@ -56,6 +58,10 @@ axe.run(document, {resultTypes: ["violations"]}).then((found) => found.violation
   .filter((one) => ["serious", "critical"].includes(one.impact))
   .map((one) => [one.id, one.nodes.slice(0, 3).map((node) => node.html)]))
 """
+
+
+class PageGoneError(AssertionError):
+    """The page that a script ran in has made room for another one."""
 
 
 class Browser:
@@ -101,8 +107,10 @@ class Browser:
         while True:
             answer = self._next()
             if answer.get("id") == self._number:
-                assert "error" not in answer, f"{method}: {answer['error']}"
-                return answer["result"]
+                if "error" not in answer:
+                    return answer["result"]
+                failure = PageGoneError if any(one in str(answer["error"]) for one in _GONE) else AssertionError
+                raise failure(f"{method}: {answer['error']}")
             if seen is not None and "method" in answer:
                 seen.append(answer)
 
@@ -135,8 +143,7 @@ class Browser:
         ]
         tab.call("Emulation.setEmulatedMedia", media=medium, features=features)
         tab.call("Page.navigate", url=path.as_uri())
-        while tab.run("document.readyState") != "complete" or tab.run("location.href") == "about:blank":
-            time.sleep(0.05)
+        tab.wait_for("document.readyState === 'complete' && location.href !== 'about:blank'")
         return tab
 
 
@@ -162,6 +169,21 @@ class Tab:
         told = self.call("Runtime.evaluate", expression=script, returnByValue=True, awaitPromise=True)
         assert "exceptionDetails" not in told, told["exceptionDetails"]
         return told["result"].get("value")
+
+    def wait_for(self, script: str) -> Any:
+        """Return what a script ends with as soon as that is true; it only reads, since it runs again and again.
+
+        Links are followed and pages renewed meanwhile: a script that a page takes with it is run again in the next one.
+        """
+        end = time.monotonic() + _SECONDS
+        while time.monotonic() < end:
+            try:
+                if found := self.run(script):
+                    return found
+            except PageGoneError:
+                pass
+            time.sleep(0.05)
+        raise AssertionError(f"never so in {_SECONDS} s: {script}\n{self.run('document.body.innerText')}")
 
     @property
     def requests(self) -> list[str]:

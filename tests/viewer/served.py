@@ -1,7 +1,6 @@
 """Slides with known objects behind a running server, and a browser that draws."""
 
 import socket
-import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -18,7 +17,6 @@ from wsi_parse.viewer.page_files import page_files
 from wsi_parse.viewer.slide_view import Entry, SlideView
 
 TOKEN = "token-of-a-test"
-_SECONDS = 120
 # Without a graphics card Chromium draws on the processor, if it is told to.
 _DRAWS = "--use-angle=swiftshader --enable-unsafe-swiftshader --ignore-gpu-blocklist"
 
@@ -63,17 +61,18 @@ def drawing_browser(program: str, folder: Path) -> Browser:
     return Browser(str(starter), folder / "profile")
 
 
+# A frame must have passed: what was just clicked is drawn in the next one.
+_AT_REST = """
+new Promise((done) => requestAnimationFrame(() => setTimeout(done))).then(() => {
+  const found = window.wsiParseViewer?.state();
+  return found?.atRest ? found : null;
+})
+"""
+
+
 def state(tab: Tab) -> dict[str, Any]:
     """Wait until all that is in view has come and is drawn; return what the page says of itself."""
-    end = time.monotonic() + _SECONDS
-    while time.monotonic() < end:
-        # A frame must have passed: what was just clicked is drawn in the next one.
-        tab.run("new Promise((done) => requestAnimationFrame(() => setTimeout(done)))")
-        found = tab.run("window.wsiParseViewer?.state()")
-        if found and found["atRest"]:
-            return dict(found)
-        time.sleep(0.05)
-    raise AssertionError(f"the page does not come to rest: {tab.run('document.body.innerText')}")
+    return dict(tab.wait_for(_AT_REST))
 
 
 def go(tab: Tab, x: float, y: float, zoom: float) -> dict[str, Any]:

@@ -203,8 +203,7 @@ def test_a_link_keeps_what_is_shown(drawing: Browser, link: str) -> None:
             " by.dispatchEvent(new Event('change')); })()"
         )
         first = state(tab)
-        tab.run("new Promise((done) => setTimeout(done, 600))")
-        kept = tab.run("location.href")
+        kept = tab.wait_for("/p=0.4.*by=area_um2/.test(location.hash) && location.href")
         legend = text(tab, "#legend")
     with drawing.open(Link(kept)) as tab:
         second = state(tab)
@@ -223,11 +222,10 @@ def test_back_and_forward(drawing: Browser, link: str) -> None:
         for x in (1000, 3000):
             tab.run("new Promise((done) => setTimeout(done, 2300))")
             go(tab, x, 2000, 0)
-            tab.run("new Promise((done) => setTimeout(done, 600))")
+            tab.wait_for(f"location.hash.includes('x={x}.00')")
         for way, x in (("back", 1000), ("forward", 3000)):
             tab.run(f"history.{way}()")
-            tab.run("new Promise((done) => setTimeout(done, 600))")
-            assert state(tab)["x"] == x
+            tab.wait_for(f"window.wsiParseViewer.state().x === {x}")
 
 
 def test_keys(drawing: Browser, link: str) -> None:
@@ -296,7 +294,7 @@ def test_without_webgl_the_page_says_so(drawing: Browser, link: str) -> None:
     with drawing.open(Link(link)) as tab:
         tab.call("Page.addScriptToEvaluateOnNewDocument", source="HTMLCanvasElement.prototype.getContext = () => null")
         tab.call("Page.reload")
-        tab.run("new Promise((done) => setTimeout(done, 1500))")
+        tab.wait_for("document.getElementById('message')?.hidden === false")
         assert "it has no WebGL 2" in text(tab, "#message")
         assert "Research use only" in text(tab, "#research")
 
@@ -309,7 +307,7 @@ def test_a_server_that_ended_is_named(drawing: Browser, tmp_path: Path) -> None:
         state(tab)
     with tab:
         tab.run("window.wsiParseViewer.go(500, 500, 1.5)")
-        tab.run("new Promise((done) => setTimeout(done, 1500))")
+        tab.wait_for("!document.getElementById('message').hidden")
         assert "The server does not answer." in text(tab, "#message")
         assert "wsi-parse view" in text(tab, "#message")
 
@@ -329,7 +327,7 @@ def test_it_is_for_everybody(drawing: Browser, link: str, axe: str, scheme: str,
 def test_a_cohort_is_a_list(drawing: Browser, tmp_path: Path) -> None:
     views = [SlideView(open_slide(painted()), {}, None, None) for _ in range(2)]
     with served(views, tmp_path, cohort=True) as site, drawing.open(Link(f"{site}?token={TOKEN}")) as tab:
-        tab.run("new Promise((done) => setTimeout(done, 1500))")
+        tab.wait_for("document.querySelectorAll('.slides a').length")
         assert tab.run("[...document.querySelectorAll('.slides a')].map((a) => a.getAttribute('href'))") == [
             "/s/0/",
             "/s/1/",
