@@ -13,9 +13,9 @@ from hypothesis import strategies as st
 
 from tests.exporters.made import CLASSES, PROVENANCE, batch_of, cells, context, shapes_of, written
 from tests.shared import shared_data_root
+from wsi_parse.exporters.areas import TISSUE, write_areas
 from wsi_parse.exporters.base import ExportContext
 from wsi_parse.exporters.geojson import GeoJsonExporter, measurements_text
-from wsi_parse.exporters.tissue import write_tissue
 from wsi_parse.objects.batch import ObjectBatch
 from wsi_parse.objects.class_table import ClassTable
 from wsi_parse.prompts import Prompt
@@ -128,7 +128,7 @@ def test_measurements_are_short() -> None:
 
 def test_tissue_is_locked(tmp_path: Path) -> None:
     path = tmp_path / "tissue.geojson"
-    write_tissue(path, np.array([ANNULUS, TWO]), context((10, 0)))
+    write_areas(path, np.array([ANNULUS, TWO]), TISSUE, context((10, 0)))
     collection = json.loads(path.read_bytes())
     assert {feature["properties"]["classification"]["name"] for feature in collection["features"]} == {"Tissue"}
     for feature in collection["features"]:
@@ -136,9 +136,9 @@ def test_tissue_is_locked(tmp_path: Path) -> None:
         assert feature["properties"]["objectType"] == "annotation"
     assert shapes_of(collection)[0].bounds == (90, 100, 130, 140)
     first = path.read_bytes()
-    write_tissue(path, np.array([ANNULUS, TWO]), context((10, 0)))
+    write_areas(path, np.array([ANNULUS, TWO]), TISSUE, context((10, 0)))
     assert path.read_bytes() == first
-    write_tissue(path, np.empty(0, object), context())
+    write_areas(path, np.empty(0, object), TISSUE, context())
     assert json.loads(path.read_bytes())["features"] == []
 
 

@@ -1,7 +1,6 @@
 """The viewer in a real browser: what is on the screen equals the truth, and nothing leaves the machine."""
 
 import json
-import shutil
 from base64 import b64decode
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -14,9 +13,9 @@ import pytest
 import shapely
 from PIL import Image
 
-from tests.browser import PHONE, Browser, Tab, missing, screenshots
+from tests.browser import PHONE, Browser, Tab, screenshots
 from tests.viewer.made import TABLE, batch_of, layer_of
-from tests.viewer.served import TOKEN, Link, click, complaints, drawing_browser, go, press, served, slide, state, text
+from tests.viewer.served import TOKEN, Link, click, complaints, go, press, served, slide, state, text
 from wsi_parse.objects.class_table import ClassTable
 from wsi_parse.prompts import Prompt
 from wsi_parse.slides import open_slide
@@ -68,15 +67,6 @@ def crowd(count: int, large: int = LARGE) -> tuple[Any, Truth]:
     centres = shapely.centroid(shapes)
     batch = batch_of(shapes, class_index, probability, area_um2=(radius**2).astype(np.float32))
     return batch, Truth(shapely.get_x(centres), shapely.get_y(centres), probability, class_index)
-
-
-@pytest.fixture(scope="module")
-def drawing(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
-    program = shutil.which("chromium") or shutil.which("chromium-browser")
-    if program is None:
-        missing("there is no Chromium: apt-get install chromium")
-    with drawing_browser(str(program), tmp_path_factory.mktemp("drawing")) as running:
-        yield running
 
 
 @pytest.fixture(scope="module")

@@ -244,3 +244,42 @@ def test_json_is_not_kept_and_buffers_are_asked_for_again(client: TestClient) ->
         assert first.headers["cache-control"].startswith("private")
         again = client.get(address, headers={"If-None-Match": first.headers["etag"]})
         assert (again.status_code, again.content) == (304, b"")
+
+
+FRAME = {"Sec-Fetch-Dest": "iframe"}
+
+
+@pytest.fixture
+def embedded(gate: Gate) -> Iterator[TestClient]:
+    """Somebody whose notebook shows the page in a frame, to which no cookie comes."""
+    framed = Gate(gate._app, TOKEN, embedded=True)
+    with TestClient(framed, HOME, follow_redirects=False) as client:
+        yield client
+
+
+def test_in_a_frame_the_link_gives_the_page_and_no_cookie(embedded: TestClient) -> None:
+    answer = embedded.get(f"/s/0/?token={TOKEN}", headers=FRAME)
+    assert answer.status_code == 200
+    assert "set-cookie" not in answer.headers
+    assert "frame-ancestors http://127.0.0.1:* http://localhost:*" in answer.headers["content-security-policy"]
+    assert embedded.get("/static/viewer.js").status_code == 200
+    assert embedded.get(f"/s/0/?token={TOKEN}").status_code == 303
+
+
+@pytest.mark.parametrize("address", [one for one in ADDRESSES if not one.startswith("/static/")])
+def test_a_frame_without_the_token_gets_nothing(embedded: TestClient, address: str) -> None:
+    assert embedded.get(address, headers=FRAME).status_code == 403
+    assert embedded.get(address, params={"token": "wrong"}, headers=FRAME).status_code == 403
+    assert embedded.get(address, headers={"Authorization": f"Bearer {TOKEN}"}).status_code in (200, 204, 303)
+
+
+@pytest.mark.parametrize("path", ["/static/../s/0/view.json", "/static/viewer.js/x", "/static/", "/static"])
+def test_beside_the_program_of_the_page_nothing_is_given_away(embedded: TestClient, path: str) -> None:
+    assert embedded.get(path).status_code in (403, 404)
+
+
+def test_outside_of_notebooks_no_frame_shows_the_page(stranger: TestClient) -> None:
+    answer = stranger.get(f"/s/0/?token={TOKEN}", headers=FRAME)
+    assert (answer.status_code, "frame-ancestors 'none'" in answer.headers["content-security-policy"]) == (303, True)
+    stranger.cookies.clear()
+    assert stranger.get("/static/viewer.js").status_code == 403

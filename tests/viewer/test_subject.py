@@ -65,7 +65,8 @@ def test_the_places_are_the_fields_of_the_report(study: Path, tmp_path: Path) ->
     assert {one["kind"] for one in places["fields"]} == {"Densest", "Least certain", "Random"}
     for one in places["fields"]:
         assert one["text"] in page
-    assert places["least_certain"][0]["side_um"] == 128
+    table = pq.read_table(run / "objects.parquet", columns=["probability_mean"])
+    assert places["objects"][0]["text"].endswith(f"{min(table['probability_mean'].to_pylist()):.3f}")
 
 
 def test_a_changed_result_is_shown_as_it_is_and_this_is_said(study: Path, tmp_path: Path) -> None:
@@ -133,7 +134,7 @@ def test_a_bare_slide_is_shown_and_nothing_is_written_beside_it(study: Path, tmp
     facts = view.to_dict(cohort=False)
     assert [one["index"] for one in facts["layers"]] == [1]
     assert facts["layers"][0]["objects"] > 100
-    assert view.places() == {"least_certain": [], "fields": []}
+    assert view.places() == {"objects": [], "fields": []}
     assert sorted((study / "slides").iterdir()) == before
 
 

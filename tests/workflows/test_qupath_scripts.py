@@ -13,9 +13,9 @@ import numpy as np
 import pytest
 import shapely
 
+from wsi_parse.exporters.areas import TISSUE, write_areas
 from wsi_parse.exporters.base import ExportContext
 from wsi_parse.exporters.geojson_parts import GeoJsonParts
-from wsi_parse.exporters.tissue import write_tissue
 from wsi_parse.objects.batch import ObjectBatch
 from wsi_parse.objects.class_table import ClassTable
 from wsi_parse.prompts import Prompt
@@ -110,7 +110,7 @@ def results(
     batch = squares(10, seed)
     with GeoJsonParts(target / name, context) as exporter:
         exporter.write(batch)
-    write_tissue(target / "tissue.geojson", np.array([shapely.box(700, 300, 3000, 2000)]), context)
+    write_areas(target / "tissue.geojson", np.array([shapely.box(700, 300, 3000, 2000)]), TISSUE, context)
     return batch
 
 

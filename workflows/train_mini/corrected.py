@@ -12,7 +12,7 @@ from skimage.draw import polygon
 from workflows.train_mini.tiles import UNKNOWN, Tile
 from wsi_parse.annotations import read_annotations
 from wsi_parse.errors import UsageError
-from wsi_parse.exporters.tissue import TISSUE
+from wsi_parse.exporters.areas import TISSUE
 from wsi_parse.models.mini.facts import CLASS_OF, CLASSES
 from wsi_parse.prompts import TARGETS
 from wsi_parse.qupath.classes import is_counted

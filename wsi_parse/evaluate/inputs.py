@@ -17,7 +17,9 @@ from wsi_parse.gates import check_input, shown
 _ENDINGS = (".geojson", ".json", ".zip")
 _OBJECTS = "annotations"
 # Other files of a run folder than the objects.
-_NOT_OBJECTS = re.compile(r"run\.json|annotations_index\.json|(heat_map|least_certain|tissue(_\d+)?)\.geojson(\.gz)?")
+_NOT_OBJECTS = re.compile(
+    r"run\.json|annotations_index\.json|(heat_map|least_certain|region|tissue(_\d+)?)\.geojson(\.gz)?"
+)
 _NO_GEOJSON = "was written without geojson, or is not finished"
 _REMEDY = "Run it again with --format geojson."
 _GEOJSON = re.compile(rb'"(FeatureCollection|Feature|(Multi)?Polygon|GeometryCollection)"')

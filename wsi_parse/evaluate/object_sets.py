@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from wsi_parse.annotations import Annotations
 from wsi_parse.errors import UsageError
 from wsi_parse.evaluate.options import EvaluationOptions, Objects
-from wsi_parse.exporters.tissue import TISSUE
+from wsi_parse.exporters.areas import TISSUE
 from wsi_parse.prompts import UNSURE
 from wsi_parse.qupath.classes import is_counted
 

@@ -9,9 +9,9 @@ import numpy as np
 import shapely
 
 from wsi_parse.compute.memory import release
+from wsi_parse.exporters.areas import REGION, TISSUE, write_areas
 from wsi_parse.exporters.base import ExportContext
 from wsi_parse.exporters.opened import OpenedExporter
-from wsi_parse.exporters.tissue import write_tissue
 from wsi_parse.objects.batch import ObjectSource
 from wsi_parse.objects.class_table import ClassTable
 from wsi_parse.objects.probability_map import ProbabilityMap
@@ -30,7 +30,7 @@ from wsi_parse.settings import ExportSettings
 from wsi_parse.slides.slide import Slide
 from wsi_parse.tissue.mask import TissueMask
 
-TISSUE_NAME, OVERLAY_NAME = "tissue.geojson", "overlay.png"
+TISSUE_NAME, REGION_NAME, OVERLAY_NAME = "tissue.geojson", "region.geojson", "overlay.png"
 
 
 @dataclass(frozen=True)
@@ -80,6 +80,8 @@ def write_outputs(
     folder: Path,
     clock: Clock,
     progress: Progress,
+    *,
+    in_region: bool = False,
 ) -> Written:
     """Write every output of one pass over the objects.
 
@@ -98,6 +100,8 @@ def write_outputs(
         Where the outputs go; nothing is written elsewhere.
     clock : Clock
     progress : Progress
+    in_region : bool
+        The user gave a region of interest: its outline is written, too.
     """
     counts, areas = np.zeros(len(source.classes.rows), np.int64), NuclearAreas(source.classes)
     steps_left = source.steps
@@ -129,14 +133,18 @@ def write_outputs(
     release()
     progress.start("pictures", 1)
     with clock.stage("pictures"), stage_named(slide.name, "pictures"):
-        write_tissue(folder / TISSUE_NAME, tissue_polygons(tissue), context)
+        outlines = [folder / TISSUE_NAME]
+        write_areas(outlines[0], tissue_polygons(tissue), TISSUE, context)
+        if in_region:
+            outlines.append(folder / REGION_NAME)
+            write_areas(outlines[1], region_polygons(tissue), REGION, context)
         for picture in pictures:
             picture.finish()
         of_fields = fields.finish(folder, context) if fields is not None else ()
     progress.advance("pictures")
     files = [path for exporter in exporters for path in exporter.written]
     return Written(
-        (*files, folder / TISSUE_NAME, *(picture.path for picture in pictures), *of_fields),
+        (*files, *outlines, *(picture.path for picture in pictures), *of_fields),
         *source.classes.by_prompt(counts),
         areas,
         {exporter.name: cast(FormatFacts, exporter.facts()) for exporter in exporters},
@@ -169,4 +177,10 @@ def tissue_polygons(tissue: TissueMask) -> Any:  # noqa: ANN401 - an object arra
     shapes = to_level0(polygons_of_mask(tissue.tissue), tissue.frame, 0.5)
     if tissue.region is not None:
         shapes = fit_for_qupath(shapely.intersection(shapes[~shapely.is_missing(shapes)], tissue.region))
+    return shapes[~shapely.is_missing(shapes)]
+
+
+def region_polygons(tissue: TissueMask) -> Any:  # noqa: ANN401 - an object array of shapely polygons
+    """Return the region of interest, without what could not be read, in level-0 pixels, valid for QuPath."""
+    shapes = fit_for_qupath(shapely.get_parts(tissue.region))
     return shapes[~shapely.is_missing(shapes)]

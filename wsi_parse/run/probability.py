@@ -11,9 +11,10 @@ from numpy.typing import NDArray
 from wsi_parse.errors import MissingPackageError, StoreError
 from wsi_parse.geometry import Box, Frame
 from wsi_parse.objects.probability_map import ProbabilityMap
-from wsi_parse.predict.maps_description import load_description
+from wsi_parse.predict.maps_description import MAPS_NAME, load_description
 from wsi_parse.predict.pass_maps import PassMaps
 from wsi_parse.prompts import Prompt
+from wsi_parse.run.work import maps_of
 
 # Side of a piece of a Dask array, in pixels: 16 MB as float32.
 _PIECE_PX = 2048
@@ -114,12 +115,12 @@ def open_probability(folder: Path, prompt: str) -> Probability | None:
     StoreError
         The description of the maps is missing or damaged.
     """
-    maps = ProbabilityMap.of_maps(load_description(folder))
+    stored = StoredMaps(folder)
+    maps = stored.map
     names = [one.name for one in maps.prompts]
     if prompt not in names:
         return None
     number = names.index(prompt)
-    stored = _StoredMaps(folder)
     shape = maps.frame.box.shape
     array, covered = (
         _dask_array(_Lazy(stored, number, shape, dtype), name)
@@ -132,7 +133,13 @@ def _as_floats(values: NDArray[np.uint8], covered: NDArray[np.bool_]) -> NDArray
     return np.where(covered, values / np.float32(255), np.float32(np.nan)).astype(np.float32)
 
 
-class _StoredMaps:
+def folders_of_maps(folder: Path, predict_digest: str) -> list[Path]:
+    """Return the folders of the scale passes whose maps a run kept."""
+    kept = maps_of(folder, predict_digest)
+    return [described.parent for maps in kept for described in sorted(maps.glob(f"*/{MAPS_NAME}"))]
+
+
+class StoredMaps:
     """Stored maps that are opened when they are first read, also in another process; damage is noticed.
 
     Parameters
@@ -146,8 +153,19 @@ class _StoredMaps:
         self._opened: tuple[PassMaps, ProbabilityMap] | None = None
         self._whole: set[tuple[int, int]] = set()
 
-    def __reduce__(self) -> tuple[Callable[[Path], "_StoredMaps"], tuple[Path]]:
-        return _StoredMaps, (self.folder,)
+    @property
+    def map(self) -> ProbabilityMap:
+        """The map itself, whose blocks are not looked at before they are read.
+
+        Raises
+        ------
+        StoreError
+            Its description is missing or damaged.
+        """
+        return self._open()[1]
+
+    def __reduce__(self) -> tuple[Callable[[Path], "StoredMaps"], tuple[Path]]:
+        return StoredMaps, (self.folder,)
 
     def read(self, box: Box) -> tuple[NDArray[np.uint8], NDArray[np.bool_]]:
         """Read a box; see :class:`ProbabilityMap`.
@@ -157,10 +175,7 @@ class _StoredMaps:
         StoreError
             A block under the box is missing, incomplete or was changed.
         """
-        if self._opened is None:
-            maps = load_description(self.folder)
-            self._opened = maps, ProbabilityMap.of_maps(maps)
-        maps, stitched = self._opened
+        maps, stitched = self._open()
         for block in maps.selection.blocks_under(box.multiplied(maps.stride)):
             if block not in self._whole and not maps.store.is_whole(block):
                 raise StoreError(
@@ -170,12 +185,18 @@ class _StoredMaps:
             self._whole.add(block)
         return stitched.read(box)
 
+    def _open(self) -> tuple[PassMaps, ProbabilityMap]:
+        if self._opened is None:
+            maps = load_description(self.folder)
+            self._opened = maps, ProbabilityMap.of_maps(maps)
+        return self._opened
+
 
 @dataclass(frozen=True, eq=False)
 class _Lazy:
     """One array of stored maps as Dask reads it: shape, type, and slices."""
 
-    stored: _StoredMaps
+    stored: StoredMaps
     number: int
     shape: tuple[int, int]
     dtype: np.dtype[Any]

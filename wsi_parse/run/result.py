@@ -1,7 +1,7 @@
 """Run: the results of a finished run, for Python: its objects, maps, picture and manifest."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib.util import find_spec
 from io import BytesIO
@@ -16,16 +16,16 @@ from wsi_parse.errors import MissingPackageError, StoreError, UnknownNameError, 
 from wsi_parse.exporters.parquet import NUCLEUS, OFFSET, PROVENANCE_KEY, ParquetExporter
 from wsi_parse.files import MANIFEST_NAME
 from wsi_parse.gates import check_input
-from wsi_parse.predict.maps_description import MAPS_NAME
 from wsi_parse.prompts import Prompt
 from wsi_parse.run.manifest import RunManifest, sha256_of
 from wsi_parse.run.outputs import OVERLAY_NAME
-from wsi_parse.run.probability import Probability, open_probability
-from wsi_parse.run.work import maps_of
+from wsi_parse.run.probability import Probability, folders_of_maps, open_probability
 from wsi_parse.text import for_html
 
 if TYPE_CHECKING:
     from geopandas import GeoDataFrame
+
+    from wsi_parse.viewer.notebook import Viewing
 
 OBJECTS = ParquetExporter.file_name
 _KEEP = 'with --keep predictions (in Python: RunSettings(export={"keep": "predictions"}))'
@@ -147,11 +147,10 @@ class Run:
             What was kept is damaged.
         """
         name = name_of_prompt(prompt, {one["text"]: one["name"] for one in self.manifest.prompts})
-        for maps in maps_of(self.folder, self.manifest.digests.predict):
-            for described in sorted(maps.glob(f"*/{MAPS_NAME}")):
-                found = open_probability(described.parent, name)
-                if found is not None:
-                    return found
+        for maps in folders_of_maps(self.folder, self.manifest.digests.predict):
+            found = open_probability(maps, name)
+            if found is not None:
+                return found
         if self.manifest.maps_kept:
             raise StoreError(
                 f"The kept predictions of the run in {self.folder} were removed.",
@@ -179,6 +178,44 @@ class Run:
             )
         with Image.open(path) as picture:
             return picture.convert("RGB")
+
+    def view(
+        self,
+        slide: str | Path | None = None,
+        *,
+        files: Sequence[str | Path] = (),
+        port: int = 0,
+        height: int = 640,
+    ) -> "Viewing":
+        """Look at the run in the viewer: in a notebook as a frame, elsewhere by the link that is shown.
+
+        Parameters
+        ----------
+        slide : str, Path or None
+            The slide, or the folder it is in: a run does not keep where its slide is. None: it is looked for by its
+            name in the current folder, and beside and above the run.
+        files : sequence of str or Path
+            GeoJSON files to lie over the slide, such as what somebody corrected.
+        port : int
+            On this machine; 0: a free one.
+        height : int
+            Of the frame, in pixels of the screen.
+
+        Returns
+        -------
+        Viewing
+            Its `link` opens the viewer in a browser on this machine; `close()` ends it, as the end of the process does.
+
+        Raises
+        ------
+        UsageError
+            The slide was not found or is another one, the run has no objects.parquet, or this installation has no
+            viewer.
+        """
+        from wsi_parse.viewer.notebook import view_run
+
+        where = None if slide is None else Path(slide)
+        return view_run(self.folder, where, [Path(file) for file in files], port=port, height=height)
 
     def __repr__(self) -> str:
         counts = ", ".join(f"{count:,} {name}" for name, count in self.counts.items())

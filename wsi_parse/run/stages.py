@@ -118,7 +118,17 @@ class Stages:
         slide, export, manifest = self.prepared.slide, self.prepared.settings.export, self.manifest
         context = export_context(manifest, export, source.classes, self.prepared.path, tuple(maps))
         with staging(self.folder, manifest.digests.outputs) as staged:
-            written = write_outputs(source, slide, tissue, context, export, staged, self.clock, self.progress)
+            written = write_outputs(
+                source,
+                slide,
+                tissue,
+                context,
+                export,
+                staged,
+                self.clock,
+                self.progress,
+                in_region=self.prepared.roi is not None,
+            )
             for note in written.notes:
                 self.progress.note(note)
             written.record(manifest, tissue)

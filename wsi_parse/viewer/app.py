@@ -27,7 +27,9 @@ _LARGE = "large"
 logger = logging.getLogger(__name__)
 
 
-def application(opened: Opened, files: Mapping[str, tuple[bytes, str]], token: str, threads: int) -> Gate:
+def application(
+    opened: Opened, files: Mapping[str, tuple[bytes, str]], token: str, threads: int, *, embedded: bool = False
+) -> Gate:
     """Make the application.
 
     Parameters
@@ -40,6 +42,8 @@ def application(opened: Opened, files: Mapping[str, tuple[bytes, str]], token: s
         In the link that opens it.
     threads : int
         How many tiles of slides are read at a time.
+    embedded : bool
+        A notebook may show the page in a frame; see :class:`Gate`.
     """
     pages = _Pages(opened, files, threads)
     slide = [
@@ -49,6 +53,7 @@ def application(opened: Opened, files: Mapping[str, tuple[bytes, str]], token: s
         ("thumbnail.jpg", pages.thumbnail),
         ("areas.json", pages.areas),
         ("places.json", pages.places),
+        ("maps/{map}/{z}/{x}/{y}.bin", pages.map),
         ("density/{layer}/{z}/{x}/{y}.bin", pages.density),
         ("counts/{layer}", pages.counts),
         ("objects/{layer}/{column}/{row}.bin", pages.objects),
@@ -64,7 +69,7 @@ def application(opened: Opened, files: Mapping[str, tuple[bytes, str]], token: s
         *(Route(f"/s/{{n}}/{path}", endpoint) for path, endpoint in slide),
     ]
     handlers: Mapping[Any, Callable[..., Any]] = {WsiParseError: _failed, HTTPException: _refused}
-    return Gate(Starlette(routes=routes, exception_handlers=handlers), token)
+    return Gate(Starlette(routes=routes, exception_handlers=handlers), token, embedded=embedded)
 
 
 class _Pages:
@@ -137,6 +142,23 @@ class _Pages:
         """Places to look at."""
         return json_answer(self._view(request).places())
 
+    async def map(self, request: Request) -> Response:
+        """A tile of a probability map."""
+        view = await run_sync(self._view, request)
+        number, zoom, column, row = (whole(request, name) for name in ("map", "z", "x", "y"))
+        if view.manifest is None or not 0 <= number < len(view.maps):
+            raise HTTPException(404)
+        tag = tag_of(view.manifest.digests.predict, request.url.path)
+        if is_current(request, tag):
+            return unchanged(tag)
+        async with self._readers:
+            if await request.is_disconnected():
+                return Response(status_code=204)
+            content = await run_sync(view.maps[number].tile, zoom, column, row)
+        if content is None:
+            raise HTTPException(404)
+        return packed(content, tag)
+
     def density(self, request: Request) -> Response:
         """How many objects of each class and bin are in the squares of a tile."""
         zoom, column, row = (whole(request, name) for name in ("z", "x", "y"))
@@ -181,10 +203,11 @@ class _Pages:
     def object(self, request: Request) -> Response:
         """All that is known of an object."""
         layer, _ = self._layer(request)
-        found = layer.details.row(whole(request, "row"))
-        if found is None:
+        row = whole(request, "row")
+        found, class_index = layer.details.row(row), layer.store.class_of(row)
+        if found is None or class_index is None:
             raise HTTPException(404)
-        return json_answer(found)
+        return json_answer({**found, "class_index": class_index})
 
     def _view(self, request: Request) -> SlideView:
         return self._opened.view(whole(request, "n"))

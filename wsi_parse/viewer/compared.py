@@ -10,7 +10,7 @@ from wsi_parse.evaluate.count_metrics import ComparedSets
 from wsi_parse.evaluate.object_sets import ObjectSet
 from wsi_parse.evaluate.options import EvaluationOptions
 from wsi_parse.evaluate.pairs import overlapping
-from wsi_parse.exporters.tissue import TISSUE
+from wsi_parse.exporters.areas import TISSUE
 from wsi_parse.qupath.classes import is_counted
 from wsi_parse.viewer.object_table import ObjectTable
 

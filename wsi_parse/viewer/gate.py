@@ -17,6 +17,7 @@ _ODD_PATH = re.compile(
     rb"//|\\|(^|/)\.{1,2}(/|$)|%(2e|2f|5c|25|0[0-9a-f]|1[0-9a-f]|7f)|[\x00-\x20\x7f-\xff]", re.IGNORECASE
 )
 _MOST_PATH_BYTES = 1_000
+_STATIC = re.compile(rb"/static/[a-z_.]+", re.IGNORECASE)
 _HEADERS = {
     "Content-Security-Policy": (
         "default-src 'self'; img-src 'self' blob: data:; object-src 'none'; base-uri 'none'; form-action 'none'; "
@@ -27,6 +28,8 @@ _HEADERS = {
     "Cross-Origin-Resource-Policy": "same-origin",
     "Cross-Origin-Opener-Policy": "same-origin",
 }
+# Where pages come from that may show the viewer in a frame: notebooks on this machine, and those of an editor.
+_FRAMERS = "http://127.0.0.1:* http://localhost:* https://127.0.0.1:* https://localhost:* vscode-webview:"
 _NO_TOKEN = "This page needs the link that `wsi-parse view` printed, with its token. Copy the whole link.\n"
 
 
@@ -38,6 +41,10 @@ class Gate:
     app : ASGI application
     token : str
         In the link; a request with it gets a cookie.
+    embedded : bool
+        A notebook on this machine may show the page in a frame. No cookie reaches a page there that comes from
+        somewhere else, so the page keeps the token itself, and sends it with each request; its program, which is no
+        secret, is given to everybody on this machine.
 
     Notes
     -----
@@ -45,8 +52,11 @@ class Gate:
     this machine is refused by its Host. Answers carry a policy by which the browser asks nobody else for anything.
     """
 
-    def __init__(self, app: ASGIApp, token: str) -> None:
-        self._app, self._token = app, token
+    def __init__(self, app: ASGIApp, token: str, *, embedded: bool = False) -> None:
+        self._app, self._token, self._embedded = app, token, embedded
+        self._headers = {
+            name: value.format(ancestors=_FRAMERS if embedded else "'none'") for name, value in _HEADERS.items()
+        }
         self._cookie = secrets.token_urlsafe(32)
         # Cookies do not know ports: several viewers on one machine keep theirs apart by name.
         self.cookie_name = f"wsi_parse_view_{secrets.token_hex(4)}"
@@ -64,8 +74,8 @@ class Gate:
         async def send_with_headers(message: Message) -> None:
             if message["type"] == "http.response.start":
                 headers = MutableHeaders(scope=message)
-                for name, value in _HEADERS.items():
-                    headers[name] = value.format(ancestors="'none'")
+                for name, value in self._headers.items():
+                    headers[name] = value
                 headers.setdefault("Cache-Control", "no-store")
             await send(message)
 
@@ -89,14 +99,18 @@ class Gate:
         given = [value for name, value in query if name == "token"]
         if given:
             return self._with_token(scope, query, given)
+        if self._embedded and _STATIC.fullmatch(raw_path):
+            return None
         if self._is_known(headers):
             return None
         return _refused(403, _NO_TOKEN)
 
-    def _with_token(self, scope: Scope, query: list[tuple[str, str]], given: list[str]) -> Response:
-        """Answer a link: the token becomes a cookie, and leaves the address."""
+    def _with_token(self, scope: Scope, query: list[tuple[str, str]], given: list[str]) -> Response | None:
+        """Answer a link: the token becomes a cookie, and leaves the address; in a frame the page itself keeps it."""
         if len(given) != 1 or not _same(given[0], self._token):
             return _refused(403, _NO_TOKEN)
+        if self._embedded and Headers(scope=scope).get("sec-fetch-dest") == "iframe":
+            return None
         rest = urlencode([(name, value) for name, value in query if name != "token"])
         path = (scope.get("raw_path") or scope["path"].encode()).decode("latin-1")
         answer = RedirectResponse(path + (f"?{rest}" if rest else ""), 303)

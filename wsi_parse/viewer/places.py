@@ -1,9 +1,11 @@
-"""Places to look at: the fields that the page of a run shows, and the least certain ones, chosen by the same rules."""
+"""Places to look at: the least certain objects, and fields chosen by the rules of the page of a run."""
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import shapely
+from numpy.typing import NDArray
 
 from wsi_parse.geometry import Frame
 from wsi_parse.objects.batch import ObjectBatch
@@ -19,10 +21,14 @@ from wsi_parse.tissue.mask import TissueMask
 from wsi_parse.viewer.store import Store
 
 _AT_ONCE = 100_000
+# So many objects are stepped through one by one.
+_OBJECTS = 100
+# What tells how certain an object is, the best first, and what it is called.
+_CERTAINTY = {"class_probability": "class probability", "probability_mean": "mean probability"}
 
 
 def places_of(
-    slide: Slide, store: Store, classes: ClassTable, manifest: RunManifest
+    slide: Slide, store: Store, classes: ClassTable, manifest: RunManifest, region: NDArray[np.object_]
 ) -> dict[str, list[dict[str, Any]]]:
     """Choose the places of a run: places.json.
 
@@ -33,29 +39,51 @@ def places_of(
         Of the run's objects.
     classes : ClassTable
     manifest : RunManifest
-
-    Notes
-    -----
-    Fields at random lie on tissue. A run in a region of interest does not keep the region, so they are left out there.
+    region : object array (N,)
+        Polygons of the region of interest that the run wrote; empty if it wrote none.
     """
-    whole = manifest.settings["slide"]["roi"] is None
-    tissue = _tissue(slide, manifest) if whole else _no_tissue(slide)
+    tissue = _tissue(slide, manifest, region)
     lattice = FieldLattice(slide, tissue, classes)
     _count(lattice, store)
     groups = choose_fields(lattice, classes, int(manifest.digests.objects or "0", 16))
-    side, fields, doubtful = lattice.field_steps, [], []
+    # Whoever asked the run for more of the least certain fields steps through all of them.
+    most = max(FIELDS, int(manifest.settings["export"].get("least_certain") or 0))
+    side, fields = lattice.field_steps, []
     for group in groups:
-        for row, column in group.corners:
+        corners = least_certain(lattice, most) if group.title == LEAST_CERTAIN else group.corners
+        for row, column in corners:
             left, top = lattice.level0(np.array([column, row], float)).round(2).tolist()
             right, bottom = lattice.level0(np.array([column + side, row + side], float)).round(2).tolist()
             box = {"x0": left, "y0": top, "x1": right, "y1": bottom}
             fields.append({**box, "kind": group.title, "text": group.why(row, column)})
-    most = max(FIELDS, int(manifest.settings["export"].get("least_certain") or 0))
-    why = next(group.why for group in groups if group.title == LEAST_CERTAIN)
-    for row, column in least_certain(lattice, most):
-        x, y = lattice.level0(np.array([column, row], float) + side / 2).round(2).tolist()
-        doubtful.append({"x": x, "y": y, "side_um": side * lattice.step_um, "text": why(row, column)})
-    return {"least_certain": doubtful, "fields": fields}
+    return {"objects": least_certain_objects(store, classes), "fields": fields}
+
+
+def least_certain_objects(store: Store, classes: ClassTable, most: int = _OBJECTS) -> list[dict[str, Any]]:
+    """Choose the objects of whose class the model is least certain, the least certain first.
+
+    Returns
+    -------
+    list of dict
+        Row, centroid (x, y) in level-0 pixels, and a text that says why. Objects whose probability is not known are
+        left out; models that do not tell the probability of a class tell the mean of that of the object.
+    """
+    name, rows = next((one for one in _CERTAINTY if one in store.measurements), None), np.asarray(store.row)
+    if name is None:
+        return []
+    probability = np.asarray(store.values[store.measurements.index(name)])
+    known = np.flatnonzero(~np.isnan(probability))
+    if len(known) > most:
+        # All that are as low as the last one: which of them are taken depends on their rows alone.
+        known = known[probability[known] <= np.partition(probability[known], most - 1)[most - 1]]
+    chosen = known[np.lexsort((rows[known], probability[known]))][:most]
+    found = []
+    for index in chosen.tolist():
+        x, y = np.asarray(store.centroid[index], float).round(2).tolist()
+        class_name = classes.rows[int(store.class_index[index])].name
+        text = f"{class_name}, {_CERTAINTY[name]} {probability[index]:.3f}"
+        found.append({"row": int(rows[index]), "x": x, "y": y, "text": text})
+    return found
 
 
 def _count(lattice: FieldLattice, store: Store) -> None:
@@ -69,9 +97,12 @@ def _count(lattice: FieldLattice, store: Store) -> None:
         lattice.add(batch, np.asarray(store.centroid[some]))
 
 
-def _tissue(slide: Slide, manifest: RunManifest) -> TissueMask:
-    """Detect the tissue as the run did."""
-    return detect_tissue(slide, TissueSettings.model_validate(manifest.settings["tissue"]))
+def _tissue(slide: Slide, manifest: RunManifest, region: NDArray[np.object_]) -> TissueMask:
+    """Detect the tissue as the run did; none if the run had a region of interest of which nothing is known."""
+    if manifest.settings["slide"]["roi"] is not None and not len(region):
+        return _no_tissue(slide)
+    found = detect_tissue(slide, TissueSettings.model_validate(manifest.settings["tissue"]))
+    return replace(found, region=shapely.union_all(region)) if len(region) else found
 
 
 def _no_tissue(slide: Slide) -> TissueMask:

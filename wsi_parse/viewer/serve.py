@@ -37,10 +37,24 @@ def serve(opened: Opened, port: int, ready: Callable[[str, int], None]) -> None:
     KeyboardInterrupt
         It was interrupted.
     """
+    server, token = server_of(opened)
+    with closing(listening_at(port)) as listening:
+        ready(f"http://{HOST}:{listening.getsockname()[1]}/?token={token}", listening.getsockname()[1])
+        server.run(sockets=[listening])
+
+
+def server_of(opened: Opened, *, embedded: bool = False) -> tuple[uvicorn.Server, str]:
+    """Make the server, and the token of its link; see :func:`wsi_parse.viewer.app.application`.
+
+    Raises
+    ------
+    UsageError
+        This installation has no page.
+    """
     files, token = page_files(), secrets.token_urlsafe(24)
-    app = application(opened, files, token, max(1, min(_MOST_READERS, os.cpu_count() or 1)))
+    threads = max(1, min(_MOST_READERS, os.cpu_count() or 1))
     config = uvicorn.Config(
-        app,
+        application(opened, files, token, threads, embedded=embedded),
         log_level="warning",
         log_config=None,
         access_log=False,
@@ -51,13 +65,17 @@ def serve(opened: Opened, port: int, ready: Callable[[str, int], None]) -> None:
         date_header=False,
         timeout_graceful_shutdown=_END_SECONDS,
     )
-    with closing(_listening(port)) as listening:
-        ready(f"http://{HOST}:{listening.getsockname()[1]}/?token={token}", listening.getsockname()[1])
-        uvicorn.Server(config).run(sockets=[listening])
+    return uvicorn.Server(config), token
 
 
-def _listening(port: int) -> socket.socket:
-    """Open the port on this machine's own address."""
+def listening_at(port: int) -> socket.socket:
+    """Open a port on this machine's own address; 0: a free one.
+
+    Raises
+    ------
+    UsageError
+        The port is taken.
+    """
     found = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
     try:
         if os.name == "posix":

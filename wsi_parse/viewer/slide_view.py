@@ -1,19 +1,20 @@
 """SlideView: a slide with its layers, ready to be served; it is opened when somebody looks at it."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from wsi_parse.run.export import classes_of
 from wsi_parse.run.manifest import RunManifest
-from wsi_parse.run.outputs import TISSUE_NAME
+from wsi_parse.run.outputs import REGION_NAME, TISSUE_NAME
 from wsi_parse.slides.slide import Slide
 from wsi_parse.text import RESEARCH_ONLY
-from wsi_parse.viewer.areas import tissue_rings
+from wsi_parse.viewer.areas import flat_rings, read_areas
 from wsi_parse.viewer.counts import TILE_PX
 from wsi_parse.viewer.layers import Layer
+from wsi_parse.viewer.maps import MapTiles
 from wsi_parse.viewer.places import places_of
 from wsi_parse.viewer.tiles import SlideTiles
 
@@ -31,12 +32,15 @@ class SlideView:
         None: a slide without a run.
     folder : Path or None
         Of the run.
+    maps : sequence of MapTiles
+        The probability maps that the run kept.
     """
 
     slide: Slide
     layers: dict[int, Layer]
     manifest: RunManifest | None
     folder: Path | None
+    maps: Sequence[MapTiles] = field(default=())
 
     @cached_property
     def tiles(self) -> SlideTiles:
@@ -67,12 +71,15 @@ class SlideView:
             "cohort": cohort,
             "cautions": [{"code": one["code"], "sentence": one["text"], "remedy": one["remedy"]} for one in cautions],
             "layers": [layer.to_dict(index) for index, layer in self.layers.items()],
+            "maps": [one.to_dict() for one in self.maps],
         }
 
     def areas(self) -> dict[str, list[list[float]]]:
         """Return the areas that the run wrote: areas.json."""
-        tissue = [] if self.folder is None else tissue_rings(self.folder / TISSUE_NAME)
-        return {"tissue": tissue, "roi": []}
+        files = {"tissue": TISSUE_NAME, "roi": REGION_NAME}
+        if self.folder is None:
+            return {name: [] for name in files}
+        return {name: flat_rings(read_areas(self.folder / file)) for name, file in files.items()}
 
     def places(self) -> dict[str, list[dict[str, Any]]]:
         """Return places to look at: places.json."""
@@ -81,8 +88,10 @@ class SlideView:
     @cached_property
     def _places(self) -> dict[str, list[dict[str, Any]]]:
         if self.manifest is None:
-            return {"least_certain": [], "fields": []}
-        return places_of(self.slide, self.layers[0].store, classes_of(self.manifest), self.manifest)
+            return {"objects": [], "fields": []}
+        assert self.folder is not None
+        region = read_areas(self.folder / REGION_NAME)
+        return places_of(self.slide, self.layers[0].store, classes_of(self.manifest), self.manifest, region)
 
 
 #: Opens a slide and its layers, telling what takes time.

@@ -93,6 +93,11 @@ class Store:
             self._hole[rings],
         ).to_bytes()
 
+    def class_of(self, row: int) -> int | None:
+        """Return the index of the class of the object in a row; None if there is none."""
+        found = np.flatnonzero(self.row == row)
+        return int(self.class_index[found[0]]) if len(found) else None
+
     def large(self) -> bytes | None:
         """Return the buffer of the large objects; None if there are none."""
         return self._large_buffer.tobytes() if len(self._large) else None

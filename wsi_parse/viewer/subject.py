@@ -9,7 +9,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from wsi_parse.cohort.tables import PARQUET_TABLE
-from wsi_parse.errors import ManifestError, UsageError
+from wsi_parse.errors import ManifestError, StoreError, UsageError
 from wsi_parse.files import MANIFEST_NAME
 from wsi_parse.gates import check_input
 from wsi_parse.run.export import classes_of
@@ -22,6 +22,7 @@ from wsi_parse.slides.slide import Slide
 from wsi_parse.viewer.file_layer import Result, layer_of_file
 from wsi_parse.viewer.find_slide import slide_of_run
 from wsi_parse.viewer.layers import Layer, layer_of_run
+from wsi_parse.viewer.maps import MapTiles, maps_of_run
 from wsi_parse.viewer.object_table import ObjectTable
 from wsi_parse.viewer.opened import Opened
 from wsi_parse.viewer.shelf import Shelf
@@ -121,7 +122,15 @@ def _open_run(folder: Path, request: Request, number: int) -> SlideView:
     except BaseException:
         slide.close()
         raise
-    return SlideView(slide, layers, manifest, folder)
+    return SlideView(slide, layers, manifest, folder, _maps(folder, manifest, request))
+
+
+def _maps(folder: Path, manifest: RunManifest, request: Request) -> list[MapTiles]:
+    try:
+        return maps_of_run(folder, manifest)
+    except StoreError as error:
+        request.say(f"The maps of {folder.name} are not shown. {error.message} {error.remedy}")
+        return []
 
 
 def _open_slide(path: Path, request: Request) -> SlideView:

@@ -5,6 +5,7 @@ import { gradient, type ScaleName } from "./colours";
 import { brief, byId, element, grouped, Switches, write } from "./dom";
 import type { Areas } from "./facts";
 import { HEAT_SCALE } from "./heat";
+import { MAP_SCALE } from "./maps";
 import type { Look, Shown } from "./shown";
 import { OBJECTS_AT_MOST, type Stage } from "./stage";
 
@@ -14,6 +15,7 @@ export class Controls {
   private readonly slider = element("input", { type: "range", min: "0", max: "1", step: "0.01", id: "threshold", input: () => this.slid() });
   private readonly sliderText = element("output", { for: "threshold" });
   private readonly by = element("select", { id: "by", change: () => this.shown.change({ by: this.by.value || null }) });
+  private readonly map = element("select", { id: "map-of", change: () => this.mapped() });
   private readonly heat = element("input", { type: "range", min: "0", max: "1", step: "0.05", id: "heat", input: () => this.heated() });
   private readonly legend = byId("legend");
   private readonly switches = new Switches();
@@ -49,12 +51,18 @@ export class Controls {
     host.append(flag("Slide", "slide"));
     if (areas.tissue.length) host.append(flag("Outline of the tissue", "tissue"));
     if (areas.roi.length) host.append(flag("Region of interest", "roi"));
-    if (!this.stage.view.layers.length) return;
+    const { layers, maps } = this.stage.view;
+    if (maps.length) {
+      const names = maps.map((one, index) => element("option", { value: `${index}` }, one.prompt));
+      this.map.append(element("option", { value: "" }, "none"), ...names);
+      host.append(element("label", { for: "map-of" }, "Probability map "), this.map);
+    }
+    if (!layers.length) return;
     host.append(
       flag("Outlines of objects", "outlines"),
       flag("Heat map under the outlines, too", "heatNear"),
       flag("Class colours for the colour-blind", "safe"),
-      element("label", { for: "heat" }, "Opacity of the heat map"),
+      element("label", { for: "heat" }, maps.length ? "Opacity of heat map and probability map" : "Opacity of the heat map"),
       this.heat,
     );
     this.heat.value = String(look.heat);
@@ -62,6 +70,10 @@ export class Controls {
 
   private slid(): void {
     this.shown.change({ threshold: Number(this.slider.value) });
+  }
+
+  private mapped(): void {
+    this.shown.change({ map: this.map.value === "" ? null : Number(this.map.value) });
   }
 
   private heated(): void {
@@ -80,6 +92,7 @@ export class Controls {
     write(this.sliderText, threshold.toFixed(near ? 2 : 3));
     this.by.value = look.by ?? "";
     this.heat.value = String(look.heat);
+    this.map.value = look.map === null ? "" : String(look.map);
     this.renewLegend();
   }
 
@@ -88,11 +101,18 @@ export class Controls {
     const { near, view } = stage;
     const heat = stage.heat.legend;
     const by = near ? view.layers.flatMap((layer) => layer.measurements).find((one) => one.name === shown.look.by) : null;
-    const said = JSON.stringify([near, heat, by]);
+    const map = shown.look.map === null ? null : view.maps[shown.look.map];
+    const isFar = map !== null && stage.maps.isFar(shown.look.map!, stage.camera, stage.box);
+    const said = JSON.stringify([near, heat, by, map, isFar]);
     if (said === this.said) return;
     this.said = said;
     this.legend.replaceChildren();
     if (!view.layers.length) return;
+    if (map && isFar) this.legend.append(element("p", { class: "quiet" }, "Come nearer to see the probability map."));
+    if (map && !isFar) {
+      const what = map.meaning === "target" ? `“${map.prompt}”` : `a cell that is of “${map.prompt}”`;
+      this.legend.append(scale(MAP_SCALE, "0", "0.5", "1", `Probability of ${what}. Where nothing was predicted nothing is drawn.`));
+    }
     this.legend.append(
       element("p", { id: "mode" }, near ? "Near: each object has its outline." : "Far: each square shows a count."),
     );

@@ -1,4 +1,4 @@
-// Details: what is known of the object that was clicked.
+// Details: what is known of the object that was picked.
 
 import { classColour } from "./cells";
 import { css } from "./colours";
@@ -7,9 +7,15 @@ import type { ObjectFacts } from "./facts";
 import { json } from "./server";
 import type { Stage } from "./stage";
 
+/** An object: its layer, and its row there. */
+export interface Picked {
+  layer: number;
+  row: number;
+}
+
 export class Details {
   /** The object that is picked. */
-  picked: { layer: number; row: number } | null = null;
+  picked: Picked | null = null;
   private readonly host = byId("details");
 
   constructor(
@@ -20,20 +26,19 @@ export class Details {
   }
 
   /** Pick what is at a point of the canvas, or nothing. */
-  async pick(x: number, y: number): Promise<void> {
-    const found = this.stage.objectAt(x, y);
-    if (!found) {
+  pick(x: number, y: number): void {
+    this.select(this.stage.objectAt(x, y));
+  }
+
+  /** Pick an object, wherever it is, or nothing. */
+  select(wanted: Picked | null): void {
+    const layer = this.stage.view.layers.find((one) => one.index === wanted?.layer);
+    if (!wanted || !layer || wanted.row >= layer.objects) {
       this.clear();
       return;
     }
-    const picked = (this.picked = { layer: found.layer, row: found.row });
-    this.stage.pick(picked);
-    try {
-      const facts = await json<ObjectFacts>(`object/${found.layer}/${found.row}`);
-      if (this.picked === picked) this.fill(facts, found.layer, found.objects.classIndex[found.index]);
-    } catch (error) {
-      this.failed(error);
-    }
+    if (this.picked?.layer === wanted.layer && this.picked.row === wanted.row) return;
+    void this.tell({ layer: wanted.layer, row: wanted.row });
   }
 
   clear(): void {
@@ -43,7 +48,18 @@ export class Details {
     this.host.replaceChildren(element("p", { class: "quiet" }, what));
   }
 
-  private fill(found: ObjectFacts, layerIndex: number, classIndex: number): void {
+  private async tell(picked: Picked): Promise<void> {
+    this.picked = picked;
+    this.stage.pick(picked);
+    try {
+      const facts = await json<ObjectFacts>(`object/${picked.layer}/${picked.row}`);
+      if (this.picked === picked) this.fill(facts, picked.layer);
+    } catch (error) {
+      this.failed(error);
+    }
+  }
+
+  private fill(found: ObjectFacts, layerIndex: number): void {
     const { view, shown } = this.stage;
     const layer = view.layers.find((one) => one.index === layerIndex)!;
     const [x, y] = found.centroid.map((value, axis) => value - view.offset_level0_px[axis]);
@@ -55,8 +71,9 @@ export class Details {
       ["Centroid (px)", `${x.toFixed(1)}, ${y.toFixed(1)}`],
       ...Object.entries(found.measurements).map(([name, value]): [string, string] => [name, value === null ? "–" : brief(value)]),
     ];
+    const colour = css(classColour(layer, found.class_index, shown.look.safe));
     this.host.replaceChildren(
-      element("p", { class: "class" }, swatch(css(classColour(layer, classIndex, shown.look.safe)), found.unsure), found.class_name, found.unsure && " (unsure)"),
+      element("p", { class: "class" }, swatch(colour, found.unsure), found.class_name, found.unsure && " (unsure)"),
       element("p", { class: "id" }, element("code", {}, found.id), " ", copy),
       element("table", {}, element("tbody", {}, ...rows.filter(([, value]) => value).map(row))),
     );

@@ -38,6 +38,20 @@ export interface Caution {
   remedy: string;
 }
 
+/** The probability map of a prompt, on a lattice of its own. */
+export interface MapFacts {
+  prompt: string;
+  /** What is probable: "target", or "cell times class". */
+  meaning: string;
+  /** Size in pixels of the map. */
+  width: number;
+  height: number;
+  /** Level-0 pixels of a pixel of the map, in x and in y. */
+  scale: [number, number];
+  /** The largest reduction by powers of two. */
+  max_z: number;
+}
+
 export interface ViewFacts {
   name: string;
   width: number;
@@ -52,6 +66,7 @@ export interface ViewFacts {
   cohort: boolean;
   cautions: Caution[];
   layers: LayerFacts[];
+  maps: MapFacts[];
 }
 
 /** A box in level-0 pixels: a point is in it where x0 <= x < x1 and y0 <= y < y1. */
@@ -62,10 +77,11 @@ export interface Box {
   y1: number;
 }
 
-export interface Place {
+/** An object of the run worth a look. */
+export interface Doubtful {
+  row: number;
   x: number;
   y: number;
-  side_um?: number;
   text: string;
 }
 
@@ -75,7 +91,7 @@ export interface Field extends Box {
 }
 
 export interface Places {
-  least_certain: Place[];
+  objects: Doubtful[];
   fields: Field[];
 }
 
@@ -87,6 +103,7 @@ export interface Areas {
 
 export interface ObjectFacts {
   id: string;
+  class_index: number;
   class_name: string;
   prompt: string;
   kind: string;

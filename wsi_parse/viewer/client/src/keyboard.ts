@@ -17,6 +17,11 @@ export function listen(stage: Stage, shown: Shown, steps: Steps, details: Detail
   };
   const zoom = (by: number) => () => stage.go({ ...stage.camera, zoom: stage.camera.zoom + by });
   const whole = () => stage.go(stage.whole());
+  // From map to map, and then to none.
+  const map = () => {
+    const next = shown.look.map === null ? 0 : shown.look.map + 1;
+    shown.change({ map: next < stage.view.maps.length ? next : null });
+  };
   const flip = (name: "outlines" | "tissue" | "heatNear" | "slide") => () => shown.change({ [name]: !shown.look[name] });
   const keys: [name: string, does: string, actions: Record<string, () => void>][] = [
     ["arrow keys", "move", { ArrowLeft: pan(-1, 0), ArrowRight: pan(1, 0), ArrowUp: pan(0, -1), ArrowDown: pan(0, 1) }],
@@ -28,6 +33,7 @@ export function listen(stage: Stage, shown: Shown, steps: Steps, details: Detail
     ["p", "previous place", { p: () => steps.step(-1) }],
     ["o", "outlines of objects on or off", { o: flip("outlines") }],
     ["h", "heat map under outlines on or off", { h: flip("heatNear") }],
+    ["m", "the next probability map, where the run kept them", { m: map }],
     ["t", "outline of the tissue on or off", { t: flip("tissue") }],
     ["s", "slide on or off", { s: flip("slide") }],
     ["d", "dark or light", { d: theme }],
@@ -45,7 +51,7 @@ export function listen(stage: Stage, shown: Shown, steps: Steps, details: Detail
     action();
   });
   stage.canvas.addEventListener("keydown", (event) => {
-    if (event.key === "Enter") void details.pick(stage.width / 2, stage.height / 2);
+    if (event.key === "Enter") details.pick(stage.width / 2, stage.height / 2);
   });
   const rows: [string, string][] = [
     ...keys.map(([name, does]): [string, string] => [name, does]),

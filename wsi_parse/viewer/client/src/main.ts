@@ -60,11 +60,11 @@ async function start(): Promise<void> {
   if (areas.tissue.length || areas.roi.length) stage.setAreas(areas);
   if (linked.camera) stage.go(linked.camera);
   const details = new Details(stage, failed);
-  const gestures = new Gestures(stage, (x, y) => void details.pick(x, y));
+  const gestures = new Gestures(stage, (x, y) => details.pick(x, y));
   new ClassList(stage, shown);
   new Controls(stage, shown, areas);
   new ScaleBar(stage, gestures);
-  listen(stage, shown, new Steps(stage, places), details, theme);
+  listen(stage, shown, new Steps(stage, details, places), details, theme);
   stage.listen(() => {
     if (stage.failure) failed(stage.failure, () => stage.retry());
   });
@@ -72,7 +72,8 @@ async function start(): Promise<void> {
     say("The graphics card dropped the picture.", "The link keeps where you are.", () => location.reload());
   });
   sayLoading(stage);
-  follow(stage, shown);
+  details.select(linked.picked);
+  follow(stage, shown, details);
   offer(stage, details);
 }
 

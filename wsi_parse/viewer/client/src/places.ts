@@ -1,16 +1,21 @@
 // Places to look at, one after another: the least certain objects, and the fields of the report.
 
+import type { Details } from "./details";
 import { byId, element, write } from "./dom";
-import type { Box, Places, ViewFacts } from "./facts";
+import type { Box, Doubtful, Places, ViewFacts } from "./facts";
 import type { Stage } from "./stage";
 
-const SIDE_UM = 64;
-const SIDE_PX = 256;
-/** So much more than the place is shown. */
+/** Side of what is shown around an object. */
+const SIDE_UM = 50;
+const SIDE_PX = 200;
+/** So much more than a field is shown. */
 const ROOM = 1.6;
 
-interface Stop extends Box {
+interface Stop {
+  box: Box;
   text: string;
+  /** The object that is meant, of the run. */
+  row?: number;
 }
 
 export class Steps {
@@ -21,16 +26,15 @@ export class Steps {
 
   constructor(
     private readonly stage: Stage,
+    private readonly details: Details,
     places: Places,
   ) {
-    // Where the report's fields have them, they are not listed twice.
-    const told = new Set(places.fields.map((one) => one.text));
-    const uncertain = places.least_certain.filter((one) => !told.has(one.text)).map((one) => around(one, stage.view));
-    const kinds: [string, Stop[]][] = [["Least certain objects", uncertain]];
-    for (const field of places.fields) {
-      const known = kinds.find(([name]) => name === field.kind);
-      if (known) known[1].push(field);
-      else kinds.push([field.kind, [field]]);
+    const kinds: [string, Stop[]][] = [["Least certain objects", places.objects.map((one) => around(one, stage.view))]];
+    for (const { kind, text, ...box } of places.fields) {
+      const name = `${kind} fields`;
+      const known = kinds.find(([other]) => other === name);
+      if (known) known[1].push({ box, text });
+      else kinds.push([name, [{ box, text }]]);
     }
     const filled = kinds.filter(([, stops]) => stops.length);
     this.stops = filled.map(([, stops]) => stops);
@@ -49,10 +53,12 @@ export class Steps {
     const stops = this.stops[Number(this.kind.value)] ?? [];
     if (!stops.length) return;
     this.at = this.at < 0 ? (by > 0 ? 0 : stops.length - 1) : (this.at + by + stops.length) % stops.length;
-    const stop = stops[this.at];
-    this.stage.goToBox(stop, ROOM);
-    this.stage.setMark(stop);
-    write(this.text, `${this.at + 1} of ${stops.length}: ${stop.text}`);
+    const { box, text, row } = stops[this.at];
+    this.stage.goToBox(box, row === undefined ? ROOM : 1);
+    // An object has an outline of its own; a field gets a frame.
+    this.stage.setMark(row === undefined ? box : null);
+    this.details.select(row === undefined ? null : { layer: 0, row });
+    write(this.text, `${this.at + 1} of ${stops.length}: ${text}`);
   }
 
   private choose(): void {
@@ -62,7 +68,8 @@ export class Steps {
   }
 }
 
-function around(place: { x: number; y: number; side_um?: number; text: string }, view: ViewFacts): Stop {
-  const half = (view.mpp ? (place.side_um ?? SIDE_UM) / view.mpp[0] : SIDE_PX) / 2;
-  return { x0: place.x - half, y0: place.y - half, x1: place.x + half, y1: place.y + half, text: place.text };
+function around(one: Doubtful, view: ViewFacts): Stop {
+  const half = (view.mpp ? SIDE_UM / view.mpp[0] : SIDE_PX) / 2;
+  const box = { x0: one.x - half, y0: one.y - half, x1: one.x + half, y1: one.y + half };
+  return { box, text: one.text, row: one.row };
 }

@@ -39,6 +39,8 @@ export class ScaleBar {
     const { camera, view } = this.stage;
     const at = this.gestures.pointer ?? [camera.x, camera.y];
     const [x, y] = at.map((value, axis) => Math.floor(value - view.offset_level0_px[axis]));
-    write(this.place, `x ${x}, y ${y} px`);
+    const map = this.stage.shown.look.map;
+    const probability = map === null ? null : this.stage.maps.at(map, camera, at as [number, number]);
+    write(this.place, `x ${x}, y ${y} px${probability === null ? "" : `, probability ${probability.toFixed(2)}`}`);
   }
 }

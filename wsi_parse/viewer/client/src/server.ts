@@ -10,6 +10,11 @@ export class ServerError extends Error {
   }
 }
 
+/** In the frame of a notebook no cookie arrives: the token of the link is kept here, and leaves the address. */
+const token = new URLSearchParams(location.search).get("token");
+if (token) history.replaceState(null, "", location.pathname + location.hash);
+const headers: HeadersInit = token ? { Authorization: `Bearer ${token}` } : {};
+
 /** Requests under way; a page is at rest when there are none. */
 export let pendingRequests = 0;
 
@@ -45,7 +50,7 @@ async function answer<T>(path: string, read: (response: Response) => Promise<T>,
 
 async function asked(path: string, signal?: AbortSignal): Promise<Response> {
   try {
-    return await fetch(path, { signal, credentials: "same-origin" });
+    return await fetch(path, { signal, headers, credentials: "same-origin" });
   } catch (error) {
     if ((error as Error).name === "AbortError") throw error;
     throw new ServerError("The server does not answer.", "Start `wsi-parse view` again, and open the link that it prints.");

@@ -17,6 +17,8 @@ export interface Look {
   roi: boolean;
   /** Opacity of the heat map, 0 to 1. */
   heat: number;
+  /** Which probability map is drawn, in place of the heat map; null: none. */
+  map: number | null;
   /** The heat map also lies under outlines. */
   heatNear: boolean;
 }
@@ -32,6 +34,7 @@ export const FIRST: Look = {
   tissue: true,
   roi: true,
   heat: 0.7,
+  map: null,
   heatNear: false,
 };
 
@@ -49,6 +52,8 @@ export class Shown {
 
   change(part: Partial<Look>): void {
     this.look = { ...this.look, ...part };
+    // A link may come from another run.
+    if (this.look.map !== null && this.look.map >= this.view.maps.length) this.look.map = null;
     this.version += 1;
     for (const listener of this.listeners) listener();
   }

@@ -5,6 +5,7 @@ import { CELLS_AT_MOST, LayerCells, type Found } from "./cells";
 import { Census } from "./census";
 import type { Areas, Box, ViewFacts } from "./facts";
 import { Heat } from "./heat";
+import { ProbabilityMaps } from "./maps";
 import { asLines } from "./outlines";
 import { CONTRAST, Painter, type Lines } from "./painter";
 import { ServerError, pendingRequests } from "./server";
@@ -30,6 +31,7 @@ export class Stage {
   /** What went wrong last, until it is tried again. */
   failure: ServerError | null = null;
   readonly heat: Heat;
+  readonly maps: ProbabilityMaps;
   private readonly painter: Painter;
   private readonly tiles: SlideTiles;
   private readonly cells: LayerCells[];
@@ -60,6 +62,7 @@ export class Stage {
     const failed = (error: unknown) => this.fail(error);
     this.tiles = new SlideTiles(view, this.painter, came, failed);
     this.heat = new Heat(view, shown, this.painter, came, failed);
+    this.maps = new ProbabilityMaps(view, this.painter, came, failed);
     this.cells = view.layers.map((layer) => new LayerCells(layer, shown, this.painter, came, failed));
     this.census = new Census(view.layers, changed, failed);
     this.camera = this.whole();
@@ -184,7 +187,7 @@ export class Stage {
   }
 
   private get loaders(): { atRest: boolean }[] {
-    return [this.tiles.loader, this.heat.loader, ...this.cells.flatMap((layer) => [layer.cells, layer.values])];
+    return [this.tiles.loader, this.heat.loader, this.maps.loader, ...this.cells.flatMap((layer) => [layer.cells, layer.values])];
   }
 
   private fail(error: unknown): void {
@@ -201,6 +204,7 @@ export class Stage {
     this.painter.begin(this.camera, this.width, this.height);
     if (this.shown.look.slide) this.tiles.draw(this.camera, box);
     if (this.heatShown) this.heat.draw(this.camera, box);
+    this.maps.draw(this.shown.look.map, this.camera, box, this.shown.look.heat);
     this.drawAreas();
     this.drawObjects();
     if (this.mark) this.framed(this.mark, PICKED, 2);
@@ -218,10 +222,14 @@ export class Stage {
     for (const layer of this.cells) layer.look(this.near ? box : null);
     if (this.heatShown) this.heat.look(this.camera, box);
     else this.heat.rest();
+    this.maps.look(this.shown.look.map, this.camera, box);
   }
 
   private get heatShown(): boolean {
-    return this.decided && (!this.near || this.shown.look.heatNear) && this.shown.look.heat > 0;
+    const { map, heat, heatNear } = this.shown.look;
+    // A map takes the place of the heat map, as far as it is drawn.
+    const covered = map !== null && !this.maps.isFar(map, this.camera, this.box);
+    return this.decided && !covered && (!this.near || heatNear) && heat > 0;
   }
 
   private drawAreas(): void {
