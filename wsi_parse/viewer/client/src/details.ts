@@ -73,7 +73,7 @@ export class Details {
     ];
     const colour = css(classColour(layer, found.class_index, shown.look.safe));
     this.host.replaceChildren(
-      element("p", { class: "class" }, swatch(colour, found.unsure), found.class_name, found.unsure && " (unsure)"),
+      element("p", { class: "class" }, swatch(colour, found.unsure), found.class_name, found.unsure && !/unsure/i.test(found.class_name) && " (unsure)"),
       element("p", { class: "id" }, element("code", {}, found.id), " ", copy),
       element("table", {}, element("tbody", {}, ...rows.filter(([, value]) => value).map(row))),
     );
