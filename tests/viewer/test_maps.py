@@ -152,6 +152,20 @@ def test_the_region_is_that_of_the_run(run: Run, tmp_path: Path) -> None:
     assert "region.geojson" in run.manifest.outputs
 
 
+def test_what_could_not_be_read_is_an_area(run: Run, tmp_path: Path) -> None:
+    folder = shutil.copytree(run.folder, tmp_path / "out")
+    shutil.copy(run.folder.parent / "a.svs", tmp_path)
+    manifest = json.loads((folder / "run.json").read_text())
+    tiles = [[256, 0, 256, 256], [512, 0, 256, 256], [256, 512, 256, 256]]
+    manifest["unreadable"] = {"tiles": 3, "of": 24, "tiles_level0_px": tiles}
+    (folder / "run.json").write_text(json.dumps(manifest))
+    rings = view_of(Run.open(folder), tmp_path / "t").areas()["unreadable"]
+    found = shapely.union_all([shapely.Polygon(np.reshape(ring, (-1, 2))) for ring in rings])
+    assert found.equals(shapely.union_all([shapely.box(x, y, x + w, y + h) for x, y, w, h in tiles]))
+    assert len(rings) == 2
+    assert view_of(run, tmp_path / "u").areas()["unreadable"] == []
+
+
 def test_places_lie_in_the_region(run: Run, tmp_path: Path) -> None:
     fields = view_of(run, tmp_path).places()["fields"]
     assert {one["kind"] for one in fields} == {"Densest", "Least certain", "Random"}

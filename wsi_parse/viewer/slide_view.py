@@ -6,6 +6,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+import shapely
+
 from wsi_parse.run.export import classes_of
 from wsi_parse.run.manifest import RunManifest
 from wsi_parse.run.outputs import REGION_NAME, TISSUE_NAME
@@ -76,10 +78,15 @@ class SlideView:
 
     def areas(self) -> dict[str, list[list[float]]]:
         """Return the areas that the run wrote: areas.json."""
-        files = {"tissue": TISSUE_NAME, "roi": REGION_NAME}
-        if self.folder is None:
-            return {name: [] for name in files}
-        return {name: flat_rings(read_areas(self.folder / file)) for name, file in files.items()}
+        if self.folder is None or self.manifest is None:
+            return {"tissue": [], "roi": [], "unreadable": []}
+        tiles = self.manifest.unreadable.get("tiles_level0_px", ())
+        unreadable = [shapely.box(x, y, x + width, y + height) for x, y, width, height in tiles]
+        return {
+            "tissue": flat_rings(read_areas(self.folder / TISSUE_NAME)),
+            "roi": flat_rings(read_areas(self.folder / REGION_NAME)),
+            "unreadable": flat_rings(shapely.get_parts(shapely.union_all(unreadable))),
+        }
 
     def places(self) -> dict[str, list[dict[str, Any]]]:
         """Return places to look at: places.json."""

@@ -9,7 +9,7 @@ import { MAP_SCALE } from "./maps";
 import type { Look, Shown } from "./shown";
 import { OBJECTS_AT_MOST, type Stage } from "./stage";
 
-type Flag = "slide" | "outlines" | "tissue" | "roi" | "heatNear" | "safe";
+type Flag = "slide" | "outlines" | keyof Areas | "heatNear" | "safe";
 
 export class Controls {
   private readonly slider = element("input", { type: "range", min: "0", max: "1", step: "0.01", id: "threshold", input: () => this.slid() });
@@ -51,6 +51,7 @@ export class Controls {
     host.append(flag("Slide", "slide"));
     if (areas.tissue.length) host.append(flag("Outline of the tissue", "tissue"));
     if (areas.roi.length) host.append(flag("Region of interest", "roi"));
+    if (areas.unreadable.length) host.append(flag("What could not be read", "unreadable"));
     const { layers, maps } = this.stage.view;
     if (maps.length) {
       const names = maps.map((one, index) => element("option", { value: `${index}` }, one.prompt));

@@ -98,7 +98,10 @@ export interface Places {
 /** Rings of level-0 pixels, each flat: x, y, x, y, … */
 export interface Areas {
   tissue: number[][];
+  /** The region of interest. */
   roi: number[][];
+  /** What could not be read of the slide. */
+  unreadable: number[][];
 }
 
 export interface ObjectFacts {

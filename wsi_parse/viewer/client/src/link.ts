@@ -8,7 +8,7 @@ import type { Stage } from "./stage";
 const WAIT_MS = 250;
 /** What was looked at for so long is a step that the browser goes back to. */
 const STAY_MS = 2000;
-const FLAGS = ["slide", "outlines", "tissue", "roi"] as const;
+const FLAGS = ["slide", "outlines", "tissue", "roi", "unreadable"] as const;
 
 export function written(camera: Camera, look: Look, picked: Picked | null): string {
   const parts = new URLSearchParams({ x: camera.x.toFixed(2), y: camera.y.toFixed(2), z: camera.zoom.toFixed(3) });
@@ -35,7 +35,7 @@ export function read(hash: string): { camera: Camera | null; look: Look; picked:
     return value >= 0 && value <= 1 ? value : otherwise;
   };
   const picked = /^(\d{1,3})\.(\d{1,10})$/.exec(parts.get("o") ?? "");
-  const [slide, outlines, tissue, roi] = FLAGS.map((name) => !hidden.includes(name));
+  const [slide, outlines, tissue, roi, unreadable] = FLAGS.map((name) => !hidden.includes(name));
   return {
     camera: [x, y, zoom].every(Number.isFinite) ? { x, y, zoom } : null,
     picked: picked && { layer: Number(picked[1]), row: Number(picked[2]) },
@@ -51,6 +51,7 @@ export function read(hash: string): { camera: Camera | null; look: Look; picked:
       outlines,
       tissue,
       roi,
+      unreadable,
     },
   };
 }

@@ -57,7 +57,7 @@ async function start(): Promise<void> {
     say("This browser cannot draw the slide: it has no WebGL 2.", remedy);
     return;
   }
-  if (areas.tissue.length || areas.roi.length) stage.setAreas(areas);
+  stage.setAreas(areas);
   if (linked.camera) stage.go(linked.camera);
   const details = new Details(stage, failed);
   const gestures = new Gestures(stage, (x, y) => details.pick(x, y));

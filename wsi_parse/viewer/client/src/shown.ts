@@ -15,6 +15,7 @@ export interface Look {
   outlines: boolean;
   tissue: boolean;
   roi: boolean;
+  unreadable: boolean;
   /** Opacity of the heat map, 0 to 1. */
   heat: number;
   /** Which probability map is drawn, in place of the heat map; null: none. */
@@ -33,6 +34,7 @@ export const FIRST: Look = {
   outlines: true,
   tissue: true,
   roi: true,
+  unreadable: true,
   heat: 0.7,
   map: null,
   heatNear: false,

@@ -19,8 +19,12 @@ const PIECES_WITH_RIM = 40_000;
 const PIECES_WITH_WIDTH = 120_000;
 /** What comes from the server is drawn together with what comes within this time; it is longer where frames come late. */
 const TOGETHER_MS = [80, 1000];
-const TISSUE = { colour: [0, 90, 110] as [number, number, number], width: 1.5 };
-const REGION = { colour: [20, 20, 20] as [number, number, number], width: 2.5 };
+/** How areas are outlined. */
+const AREAS: Record<keyof Areas, { colour: [number, number, number]; width: number }> = {
+  tissue: { colour: [0, 90, 110], width: 1.5 },
+  unreadable: { colour: [190, 0, 0], width: 2 },
+  roi: { colour: [20, 20, 20], width: 2.5 },
+};
 const WHITE: [number, number, number] = [255, 255, 255];
 const PICKED: [number, number, number] = [0, 0, 0];
 
@@ -37,7 +41,7 @@ export class Stage {
   private readonly cells: LayerCells[];
   private readonly census: Census;
   private readonly listeners: (() => void)[] = [];
-  private areas: { tissue: Lines; roi: Lines } | null = null;
+  private areas: [keyof Areas, Lines][] = [];
   private picked: { layer: number; row: number; lines: Lines | null } | null = null;
   private mark: Lines | null = null;
   private decided = false;
@@ -127,7 +131,8 @@ export class Stage {
   }
 
   setAreas(areas: Areas): void {
-    this.areas = { tissue: this.linesOf(areas.tissue), roi: this.linesOf(areas.roi) };
+    const names = Object.keys(AREAS) as (keyof Areas)[];
+    this.areas = names.filter((name) => areas[name].length).map((name) => [name, this.linesOf(areas[name])]);
     this.draw();
   }
 
@@ -233,9 +238,9 @@ export class Stage {
   }
 
   private drawAreas(): void {
-    if (!this.areas) return;
-    if (this.shown.look.tissue) this.framed(this.areas.tissue, TISSUE.colour, TISSUE.width);
-    if (this.shown.look.roi) this.framed(this.areas.roi, REGION.colour, REGION.width);
+    for (const [name, lines] of this.areas) {
+      if (this.shown.look[name]) this.framed(lines, AREAS[name].colour, AREAS[name].width);
+    }
   }
 
   private drawObjects(): void {
