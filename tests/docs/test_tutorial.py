@@ -2,10 +2,12 @@
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -34,10 +36,25 @@ def test_the_tutorial_runs(tmp_path: Path) -> None:
             assert done.returncode == 0, f"{block}: {command}\n{done.stdout}{done.stderr}"
             ran += 1
     assert ran >= 7
-    out = tmp_path / "wsi-parse-out" / "CMU-1-Small-Region"
-    counts = json.loads((out / "run.json").read_text(encoding="utf-8"))["counts"]
-    inside = json.loads((tmp_path / "region-out" / "CMU-1-Small-Region" / "run.json").read_text(encoding="utf-8"))
-    assert counts["nuclei"] == pytest.approx(2274, rel=0.1), "the page says how many"
-    assert 0 < inside["counts"]["nuclei"] < counts["nuclei"] / 4
-    assert (out / "objects.csv").is_file()
+    plain, classes, inside = (run_in(tmp_path / name) for name in ("wsi-parse-out", "classes-out", "region-out"))
+    found = [plain["counts"]["nuclei"], plain["tissue_mm2"], plain["per_mm2"]["nuclei"]]
+    assert stated(r"about ([\d,]+) nuclei on ([\d.]+) mm² of tissue, which are ([\d,]+)") == pytest.approx(
+        found, rel=0.05
+    )
+    found = [classes["counts"]["neoplastic cells"], classes["counts"]["nuclei"], classes["unsure"]["neoplastic cells"]]
+    told = stated(r"calls (\d+) of the nuclei neoplastic \(the others, ([\d,]+), stay nuclei\); of (\d+) of them")
+    assert told == pytest.approx(found, rel=0.05)
+    assert 0 < inside["counts"]["nuclei"] < plain["counts"]["nuclei"] / 4
+    assert (tmp_path / "wsi-parse-out" / "CMU-1-Small-Region" / "objects.csv").is_file()
     assert (tmp_path / "differences.png").stat().st_size > 10_000
+
+
+def run_in(folder: Path) -> dict[str, Any]:
+    return dict(json.loads((folder / "CMU-1-Small-Region" / "run.json").read_text(encoding="utf-8")))
+
+
+def stated(pattern: str) -> list[float]:
+    """The numbers that the page states."""
+    match = re.search(pattern, (ROOT / "docs" / "tutorial.md").read_text(encoding="utf-8"))
+    assert match, pattern
+    return [float(number.replace(",", "")) for number in match.groups()]
