@@ -8,6 +8,9 @@ import type { Box } from "./facts";
 const ROW_BITS = 11;
 const ROW = 1 << ROW_BITS;
 const DASH_PX = 8;
+/** Farther away an outline is as long as a few dashes, and would be lost: all are solid there. */
+const DASHED_FROM_ZOOM = -1.5;
+const ENDLESS = 1e9;
 
 const PICTURE = {
   vertex: `#version 300 es
@@ -219,7 +222,7 @@ export class Painter {
     gl.uniform2f(this.lines.at("shift"), x, y);
     gl.uniform1f(this.lines.at("scale"), this.scale);
     gl.uniform2f(this.lines.at("size"), this.canvas.width, this.canvas.height);
-    gl.uniform1f(this.lines.at("dash"), DASH_PX * this.ratio);
+    gl.uniform1f(this.lines.at("dash"), this.camera.zoom < DASHED_FROM_ZOOM ? ENDLESS : DASH_PX * this.ratio);
     gl.uniform1f(this.lines.at("width"), width ? width * this.ratio : 1);
     gl.uniform4f(this.lines.at("one"), colour[0] / 255, colour[1] / 255, colour[2] / 255, opacity);
     if (width) gl.drawArrays(gl.TRIANGLES, 0, 6 * lines.pieces);
