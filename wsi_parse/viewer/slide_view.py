@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +13,7 @@ from wsi_parse.text import RESEARCH_ONLY
 from wsi_parse.viewer.areas import tissue_rings
 from wsi_parse.viewer.counts import TILE_PX
 from wsi_parse.viewer.layers import Layer
+from wsi_parse.viewer.once import once
 from wsi_parse.viewer.places import places_of
 from wsi_parse.viewer.tiles import SlideTiles
 
@@ -38,7 +38,7 @@ class SlideView:
     manifest: RunManifest | None
     folder: Path | None
 
-    @cached_property
+    @once
     def tiles(self) -> SlideTiles:
         """The tiles of the slide."""
         return SlideTiles(self.slide)
@@ -78,7 +78,7 @@ class SlideView:
         """Return places to look at: places.json."""
         return self._places
 
-    @cached_property
+    @once
     def _places(self) -> dict[str, list[dict[str, Any]]]:
         if self.manifest is None:
             return {"least_certain": [], "fields": []}
