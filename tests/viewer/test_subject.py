@@ -19,7 +19,10 @@ from tests.cli.in_process import Ended, caller
 from tests.small_slides import tissue_with_nuclei, write_slide
 from wsi_parse import RunSettings, segment_slide
 from wsi_parse.errors import UsageError
+from wsi_parse.files import file_sha256
+from wsi_parse.viewer import layers, subject
 from wsi_parse.viewer.app import application
+from wsi_parse.viewer.object_table import ObjectTable
 from wsi_parse.viewer.opened import Opened
 from wsi_parse.viewer.subject import Request, opened_of
 
@@ -77,6 +80,17 @@ def test_a_changed_result_is_shown_as_it_is_and_this_is_said(study: Path, tmp_pa
     found = opened_of(Request(run, study / "slides", (), tmp_path / "temporary", said.append))
     assert found.view(0).to_dict(cohort=False)["layers"][0]["objects"] == 7
     assert "was changed since the run" in said[0]
+
+
+def test_the_table_of_a_run_is_hashed_and_opened_once(
+    study: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hashed, tables = [], []
+    monkeypatch.setattr(subject, "file_sha256", lambda path: (hashed.append(path.name), file_sha256(path))[1])
+    monkeypatch.setattr(layers, "ObjectTable", lambda *given: (tables.append(given), ObjectTable(*given))[1])
+    run = study / "out" / "a"
+    opened(run, tmp_path, study / "slides", run / "annotations.geojson")
+    assert (hashed, len(tables)) == (["objects.parquet"], 1)
 
 
 def test_a_slide_is_found_beside_the_run(study: Path, tmp_path: Path) -> None:

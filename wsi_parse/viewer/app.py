@@ -2,7 +2,9 @@
 
 import logging
 from collections.abc import Callable, Mapping
-from typing import Any
+from functools import partial
+from inspect import iscoroutinefunction
+from typing import Any, TypeVar
 from urllib.parse import unquote
 
 from anyio import CapacityLimiter
@@ -23,6 +25,7 @@ from wsi_parse.viewer.slide_view import SlideView
 
 _PAGE = "index.html"
 _LARGE = "large"
+_T = TypeVar("_T")
 
 logger = logging.getLogger(__name__)
 
@@ -66,7 +69,7 @@ def application(
         Route("/", pages.root),
         Route("/cohort.json", pages.cohort),
         Route("/static/{name}", pages.static),
-        *(Route(f"/s/{{n}}/{path}", endpoint) for path, endpoint in slide),
+        *(Route(f"/s/{{n}}/{path}", pages.counted(answer)) for path, answer in slide),
     ]
     handlers: Mapping[Any, Callable[..., Any]] = {WsiParseError: _failed, HTTPException: _refused}
     return Gate(Starlette(routes=routes, exception_handlers=handlers), token, embedded=embedded)
@@ -77,7 +80,7 @@ class _Pages:
 
     def __init__(self, opened: Opened, files: Mapping[str, tuple[bytes, str]], threads: int) -> None:
         self._opened, self._files = opened, files
-        self._readers = CapacityLimiter(threads)
+        self._readers, self._far_readers = CapacityLimiter(threads), CapacityLimiter(max(1, threads // 2))
 
     def root(self, _: Request) -> Response:
         """The list of a cohort; a single slide itself."""
@@ -113,11 +116,12 @@ class _Pages:
         tag = tag_of(view.slide.info.fingerprint, zoom, column, row)
         if is_current(request, tag):
             return unchanged(tag)
-        async with self._readers:
+        # Tiles that take long have few threads of their own, so that the others need not wait for them.
+        async with self._far_readers if view.tiles.is_far(zoom) else self._readers:
             # Who moves on fast asks for tiles that nobody waits for any more.
             if await request.is_disconnected():
                 return Response(status_code=204)
-            content = await run_sync(view.tiles.tile, zoom, column, row)
+            content = await run_sync(self._read, partial(view.tiles.tile, zoom, column, row))
         if content is None:
             raise HTTPException(404)
         return binary(content, tag, media_type="image/jpeg")
@@ -125,14 +129,15 @@ class _Pages:
     async def thumbnail(self, request: Request) -> Response:
         """A small picture of the slide; in a list that of its run, so that no slide is opened for it."""
         if self._opened.cohort:
-            content = await run_sync(self._opened.thumbnail, whole(request, "n"))
+            async with self._readers:
+                content = await run_sync(self._opened.thumbnail, whole(request, "n"))
             return binary(content, tag_of(content), media_type="image/jpeg")
         view = await run_sync(self._view, request)
         tag = tag_of(view.slide.info.fingerprint, "thumbnail")
         if is_current(request, tag):
             return unchanged(tag)
         async with self._readers:
-            return binary(await run_sync(view.tiles.thumbnail), tag, media_type="image/jpeg")
+            return binary(await run_sync(self._read, view.tiles.thumbnail), tag, media_type="image/jpeg")
 
     def areas(self, request: Request) -> Response:
         """The tissue."""
@@ -154,7 +159,7 @@ class _Pages:
         async with self._readers:
             if await request.is_disconnected():
                 return Response(status_code=204)
-            content = await run_sync(view.maps[number].tile, zoom, column, row)
+            content = await run_sync(self._read, partial(view.maps[number].tile, zoom, column, row))
         if content is None:
             raise HTTPException(404)
         return packed(content, tag)
@@ -208,6 +213,20 @@ class _Pages:
         if found is None or class_index is None:
             raise HTTPException(404)
         return json_answer({**found, "class_index": class_index})
+
+    def counted(self, answer: Callable[..., Any]) -> Callable[..., Any]:
+        """Let the end of the viewer wait for an answer that is made in a thread."""
+        if iscoroutinefunction(answer):
+            return answer
+
+        def counted(request: Request) -> Response:
+            return self._read(partial(answer, request))
+
+        return counted
+
+    def _read(self, work: Callable[[], _T]) -> _T:
+        with self._opened.reading():
+            return work()
 
     def _view(self, request: Request) -> SlideView:
         return self._opened.view(whole(request, "n"))

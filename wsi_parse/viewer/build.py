@@ -125,9 +125,11 @@ class StoreBuilder:
             "measurements": ranges,
             "probability": self._probability,
         }
-        (self._folder / META_NAME).write_text(json.dumps(facts | about), encoding="utf-8")
         for name in ("points.raw", "values.raw"):
             (self._folder / name).unlink()
+        # What a person puts beside them is not ours to be removed.
+        about["files"] = sorted(path.name for path in self._folder.iterdir())
+        (self._folder / META_NAME).write_text(json.dumps(facts | about), encoding="utf-8")
 
     def _column(self, name: str, empty: NDArray[Any]) -> NDArray[Any]:
         return np.concatenate([empty, *self._parts.get(name, [])])

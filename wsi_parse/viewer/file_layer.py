@@ -18,7 +18,7 @@ from wsi_parse.viewer.foreign import Survey
 from wsi_parse.viewer.layers import PROBABILITY, Layer, digest_of
 from wsi_parse.viewer.layout import MAX_CLASSES, LayerClass
 from wsi_parse.viewer.object_table import ObjectTable
-from wsi_parse.viewer.shelf import Shelf
+from wsi_parse.viewer.shelf import FILE_PREFIX, Shelf
 
 ROWS_NAME, ONLY_NAME = "objects.parquet", "only_in_result.npy"
 # Blue, purple, orange and green: told apart by the colour-blind, and seen on pink tissue.
@@ -80,7 +80,7 @@ def layer_of_file(path: Path, slide: Slide, result: Result | None, shelf: Shelf,
         survey.write(place / ROWS_NAME, offset)
         _Builder(place, ObjectTable(place / ROWS_NAME, survey.table), result).build(digest)
 
-    store = shelf.store(f"with-{digest_of(str(path.resolve()))[:12]}", digest, write)
+    store = shelf.store(f"{FILE_PREFIX}{digest_of(str(path.resolve()))[:12]}", digest, write)
     classes = tuple(LayerClass.from_dict(one) for one in store.facts["classes"])
     details: Details = RowDetails(ObjectTable(store.folder / ROWS_NAME, survey.table), foreign=True)
     if lost := survey.objects - len(details):

@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 from wsi_parse.errors import UsageError
-from wsi_parse.files import file_sha256
 from wsi_parse.run.export import classes_of
 from wsi_parse.run.manifest import RunManifest
 from wsi_parse.run.result import OBJECTS
@@ -60,8 +59,8 @@ class Layer:
         }
 
 
-def layer_of_run(folder: Path, manifest: RunManifest, shelf: Shelf) -> Layer:
-    """Open the layer of a finished run; its buffers are built if they are not there.
+def table_of_run(folder: Path, manifest: RunManifest) -> ObjectTable:
+    """Open the objects of a finished run.
 
     Raises
     ------
@@ -76,11 +75,18 @@ def layer_of_run(folder: Path, manifest: RunManifest, shelf: Shelf) -> Layer:
             f"The run {folder.name} has no {OBJECTS}, from which objects are shown.",
             "Run the slide again with --format parquet, and with the formats that you need.",
         )
-    return layer_of_table(ObjectTable(path, classes_of(manifest)), shelf)
+    return ObjectTable(path, classes_of(manifest))
 
 
-def layer_of_table(table: ObjectTable, shelf: Shelf) -> Layer:
+def layer_of_table(table: ObjectTable, sha256: str, shelf: Shelf) -> Layer:
     """Open the layer of a table of objects; its buffers are built if they are not there.
+
+    Parameters
+    ----------
+    table : ObjectTable
+    sha256 : str
+        Of its file.
+    shelf : Shelf
 
     Raises
     ------
@@ -94,7 +100,7 @@ def layer_of_table(table: ObjectTable, shelf: Shelf) -> Layer:
             "Look for fewer prompts at a time.",
         )
     classes = tuple(LayerClass(row.name, row.prompt.text, row.unsure, row.colour, row.kind) for row in rows)
-    digest = digest_of(file_sha256(table.path), [row.prompt.name for row in rows])
+    digest = digest_of(sha256, [row.prompt.name for row in rows])
 
     def build(place: Path) -> None:
         if len(table) > _MANY:

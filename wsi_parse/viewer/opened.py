@@ -1,9 +1,11 @@
 """Opened: the slides that are served; each is opened when somebody first looks at it."""
 
+import logging
 import threading
 from base64 import b64decode
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +17,10 @@ from wsi_parse.viewer.slide_view import Entry, SlideView
 # Of a cohort, so many slides are open at a time.
 _MOST_OPEN = 8
 _THUMBNAIL_BYTES = 40_000
+# What reads when the viewer ends needs less, unless the disk does not answer.
+_READING_SECONDS = 20
+
+logger = logging.getLogger(__name__)
 
 
 class Opened:
@@ -35,6 +41,8 @@ class Opened:
         self._views: OrderedDict[int, SlideView] = OrderedDict()
         self._lock = threading.Lock()
         self._opening = [threading.Lock() for _ in self._entries]
+        self._drawing = [threading.Lock() for _ in self._entries]
+        self._readers, self._no_reader = 0, threading.Condition()
 
     def entry(self, number: int) -> Entry:
         """Return a slide of the list."""
@@ -67,7 +75,9 @@ class Opened:
     def thumbnail(self, number: int) -> bytes | None:
         """Return a small picture of a slide of a list as JPEG, made of that of its run; None if it has none."""
         overlay = self.entry(number).overlay
-        found = None if overlay is None else thumbnail_of(overlay, self._temporary / str(number), _THUMBNAIL_BYTES)
+        # Two tabs that ask at once would make the same file.
+        with self._drawing[number]:
+            found = None if overlay is None else thumbnail_of(overlay, self._temporary / str(number), _THUMBNAIL_BYTES)
         return None if found is None else b64decode(found.jpeg)
 
     def to_list(self) -> list[dict[str, Any]]:
@@ -83,9 +93,28 @@ class Opened:
             for number, entry in enumerate(self._entries)
         ]
 
+    @contextmanager
+    def reading(self) -> Iterator[None]:
+        """While the body runs, :meth:`close` waits: a slide that is closed under who reads it would end the process."""
+        with self._no_reader:
+            self._readers += 1
+        try:
+            yield
+        finally:
+            with self._no_reader:
+                self._readers -= 1
+                self._no_reader.notify_all()
+
     def close(self) -> None:
-        """Release all slides."""
+        """Release all slides, when nobody reads them any more; a slide that cannot be read to the end stays open."""
         with self._lock:
-            for view in self._views.values():
-                view.slide.close()
+            views = list(self._views.values())
             self._views.clear()
+        for view in views:
+            view.tiles.stop()
+        with self._no_reader:
+            if not self._no_reader.wait_for(lambda: not self._readers, _READING_SECONDS):
+                logger.warning("A slide is still being read: it is not closed.")
+                return
+        for view in views:
+            view.slide.close()

@@ -1,7 +1,13 @@
 """Shelf: where the buffers of layers are kept: beside the result, or in a temporary folder if they cannot be."""
 
+import json
 import logging
+import re
+import stat
+import time
 from collections.abc import Callable
+from contextlib import suppress
+from itertools import count
 from pathlib import Path
 
 from wsi_parse.errors import WsiParseError
@@ -10,6 +16,12 @@ from wsi_parse.viewer.store import META_NAME, Store
 
 #: The folder in that of a run.
 VIEW = "view"
+#: Of the layers of files of others: a hash of the file's path follows.
+FILE_PREFIX = "with-"
+# And what was moved aside by a process that was then killed.
+_OF_A_FILE = re.compile(rf"{FILE_PREFIX}[0-9a-f]{{12}}(-[0-9]+)?|result-[0-9]+")
+# Buffers of files of others that nobody looked at for so long are removed.
+_UNUSED_SECONDS = 30 * 24 * 3600
 
 logger = logging.getLogger(__name__)
 
@@ -52,11 +64,35 @@ class Shelf:
         self._temporary.mkdir(parents=True, exist_ok=True)
         return self._built(self._temporary / name, build)
 
+    def remove_unused(self) -> None:
+        """Remove the buffers of files that were laid over the slide long ago; files that are not ours stay."""
+        folder = None if self._folder is None else self._folder / VIEW
+        if folder is None or folder.is_symlink() or not folder.is_dir():
+            return
+        for place in folder.iterdir():
+            with suppress(OSError):
+                # Opening marks them, see below.
+                used = (place / META_NAME).lstat()
+                is_old = stat.S_ISREG(used.st_mode) and used.st_mtime < time.time() - _UNUSED_SECONDS
+                if is_old and _OF_A_FILE.fullmatch(place.name) and not place.is_symlink():
+                    _remove_ours(place)
+
     def _built(self, place: Path, build: Callable[[Path], None]) -> Store:
         with atomic(place) as folder:
             folder.mkdir()
             build(folder)
+            self._make_room(place)
         return Store(place)
+
+    def _make_room(self, place: Path) -> None:
+        """Remove earlier buffers; what else lies among them stays, under another name."""
+        if not place.exists():
+            return
+        # Under another name first: buffers are there as a whole, or not at all.
+        aside = next(path for number in count(1) if not (path := place.with_name(f"{place.name}-{number}")).exists())
+        place.rename(aside)
+        if not _remove_ours(aside):
+            self.say(f"{aside} holds files that are not the viewer's; they were in {place.name}, and are kept.")
 
 
 def _opened(place: Path, digest: str) -> Store | None:
@@ -68,7 +104,29 @@ def _opened(place: Path, digest: str) -> Store | None:
     except (OSError, EOFError, ValueError, KeyError, TypeError):
         # Damaged ones are built anew.
         return None
-    return found if found.facts.get("digest") == digest else None
+    if found.facts.get("digest") != digest:
+        return None
+    with suppress(OSError):
+        (place / META_NAME).touch()
+    return found
+
+
+def _remove_ours(place: Path) -> bool:
+    """Remove buffers, and their folder if nothing else is in it; return whether it is gone."""
+    try:
+        names = json.loads((place / META_NAME).read_text(encoding="utf-8"))["files"]
+    except (OSError, ValueError, LookupError, TypeError):
+        names = []
+    ours = {place / str(name) for name in names} | {place / META_NAME}
+    for path in [path for path in place.iterdir() if path in ours]:
+        with suppress(OSError):
+            # Of a link only the link; a folder stays.
+            path.unlink()
+    try:
+        place.rmdir()
+    except OSError:
+        return False
+    return True
 
 
 def _may_be_written(place: Path) -> bool:

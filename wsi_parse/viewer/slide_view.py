@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +16,7 @@ from wsi_parse.viewer.areas import flat_rings, read_areas
 from wsi_parse.viewer.counts import TILE_PX
 from wsi_parse.viewer.layers import Layer
 from wsi_parse.viewer.maps import MapTiles
+from wsi_parse.viewer.once import once
 from wsi_parse.viewer.places import places_of
 from wsi_parse.viewer.tiles import SlideTiles
 
@@ -44,7 +44,7 @@ class SlideView:
     folder: Path | None
     maps: Sequence[MapTiles] = field(default=())
 
-    @cached_property
+    @once
     def tiles(self) -> SlideTiles:
         """The tiles of the slide."""
         return SlideTiles(self.slide)
@@ -92,7 +92,7 @@ class SlideView:
         """Return places to look at: places.json."""
         return self._places
 
-    @cached_property
+    @once
     def _places(self) -> dict[str, list[dict[str, Any]]]:
         if self.manifest is None:
             return {"objects": [], "fields": []}

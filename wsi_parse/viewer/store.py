@@ -1,7 +1,6 @@
 """Store: the buffers of a layer, mapped from the disk and sorted by cells of the slide."""
 
 import json
-from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -56,20 +55,14 @@ class Store:
         self._large_buffer = np.memmap(folder / LARGE_NAME, np.uint8, "r")
         low = self._cell.min(axis=0, initial=0).astype(np.int64)
         self._low, self._wide = low, np.int64(self._cell[:, 0].max(initial=0)) - low[0] + 1
+        #: First column and row of cells with objects, and the ends of both.
+        self.cells_box = _box_of(self._cell)
         self._key = self._keys(self._cell[:, 0].astype(np.int64), self._cell[:, 1].astype(np.int64))
 
     @property
     def objects(self) -> list[int]:
         """Number of objects of each class."""
         return list(self.facts["objects"])
-
-    @cached_property
-    def cells_box(self) -> tuple[int, int, int, int]:
-        """First column and row of cells with objects, and the ends of both."""
-        if not len(self._cell):
-            return 0, 0, 0, 0
-        (left, top), (right, bottom) = self._cell.min(axis=0).tolist(), self._cell.max(axis=0).tolist()
-        return left, top, right + 1, bottom + 1
 
     def cell(self, column: int, row: int) -> bytes | None:
         """Return the buffer of the objects of a cell without the large ones; None if there are none."""
@@ -138,6 +131,13 @@ class Store:
     def wide(self) -> int:
         """Number of classes times bins."""
         return len(self.objects) * BINS
+
+
+def _box_of(cell: NDArray[np.int32]) -> tuple[int, int, int, int]:
+    if not len(cell):
+        return 0, 0, 0, 0
+    (left, top), (right, bottom) = cell.min(axis=0).tolist(), cell.max(axis=0).tolist()
+    return left, top, right + 1, bottom + 1
 
 
 def _floats(values: NDArray[np.float32]) -> bytes:

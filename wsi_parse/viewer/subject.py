@@ -10,10 +10,9 @@ import pyarrow.parquet as pq
 
 from wsi_parse.cohort.tables import PARQUET_TABLE
 from wsi_parse.errors import ManifestError, StoreError, UsageError
-from wsi_parse.files import MANIFEST_NAME
+from wsi_parse.files import MANIFEST_NAME, file_sha256
 from wsi_parse.gates import check_input
-from wsi_parse.run.export import classes_of
-from wsi_parse.run.manifest import RunManifest, sha256_of
+from wsi_parse.run.manifest import RunManifest
 from wsi_parse.run.outputs import OVERLAY_NAME
 from wsi_parse.run.result import OBJECTS, Run
 from wsi_parse.slides import open_slide
@@ -21,9 +20,8 @@ from wsi_parse.slides.options import SlideOptions
 from wsi_parse.slides.slide import Slide
 from wsi_parse.viewer.file_layer import Result, layer_of_file
 from wsi_parse.viewer.find_slide import slide_of_run
-from wsi_parse.viewer.layers import Layer, layer_of_run
+from wsi_parse.viewer.layers import Layer, layer_of_table, table_of_run
 from wsi_parse.viewer.maps import MapTiles, maps_of_run
-from wsi_parse.viewer.object_table import ObjectTable
 from wsi_parse.viewer.opened import Opened
 from wsi_parse.viewer.shelf import Shelf
 from wsi_parse.viewer.slide_view import Entry, SlideView
@@ -112,13 +110,15 @@ def _nothing_to_see(slide: str, error: str | None) -> SlideView:
 def _open_run(folder: Path, request: Request, number: int) -> SlideView:
     manifest = Run.open(folder, verify=False).manifest
     slide = slide_of_run(folder, manifest, request.slide)
-    if sha256_of(folder / OBJECTS) != manifest.outputs.get(OBJECTS):
-        request.say(f"{OBJECTS} in {folder} was changed since the run; it is shown as it is.")
     try:
+        table = table_of_run(folder, manifest)
+        sha256 = file_sha256(table.path)
+        if sha256 != manifest.outputs.get(OBJECTS):
+            request.say(f"{OBJECTS} in {folder} was changed since the run; it is shown as it is.")
         shelf = Shelf(folder, request.temporary / str(number), request.say)
-        layers = {0: layer_of_run(folder, manifest, shelf)}
-        result = Result(ObjectTable(folder / OBJECTS, classes_of(manifest)), layers[0])
-        layers |= _of_files(request, slide, result, shelf)
+        layers = {0: layer_of_table(table, sha256, shelf)}
+        layers |= _of_files(request, slide, Result(table, layers[0]), shelf)
+        shelf.remove_unused()
     except BaseException:
         slide.close()
         raise

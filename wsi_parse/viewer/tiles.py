@@ -1,18 +1,27 @@
 """SlideTiles: the slide as square tiles for deep zoom, read as every result is read, and kept for a while as JPEG."""
 
 import math
-import threading
-from collections import OrderedDict
+from functools import partial
 from io import BytesIO
 
+import numpy as np
+from numpy.typing import NDArray
 from PIL import Image
 
+from wsi_parse.errors import UsageError
 from wsi_parse.geometry import Box, Frame
+from wsi_parse.slides.lattice import WHITE, steps_of
+from wsi_parse.slides.resample import halved
 from wsi_parse.slides.slide import Slide
 from wsi_parse.viewer.counts import TILE_PX
+from wsi_parse.viewer.kept import Kept
 
 _QUALITY = 85
 _KEPT_BYTES = 96_000_000
+# Tiles of half the size, of which coarser ones are made.
+_KEPT_HALVES_BYTES = 160_000_000
+# Pixels of a level along the side of one pixel of a tile, up to which a tile is read at once: 2048 x 2048 of them.
+_MOST_STEP = 4
 _THUMBNAIL_PX = 400
 
 
@@ -22,6 +31,12 @@ class SlideTiles:
     Parameters
     ----------
     slide : Slide
+
+    Notes
+    -----
+    Where the slide has no level that is near the zoom level of a tile, the tile is made of the four of the next finer
+    zoom level, which are kept for that: so a slide without a pyramid is read once, and not again at each zoom
+    level. Only means of four pixels are taken, so that a tile is the same in whatever order tiles are asked for.
     """
 
     def __init__(self, slide: Slide) -> None:
@@ -29,11 +44,23 @@ class SlideTiles:
         longest = max(slide.dimensions)
         #: The level at which the slide fits into one tile.
         self.max_zoom = max(0, math.ceil(math.log2(longest / TILE_PX)))
-        self._kept: OrderedDict[tuple[int, int, int], bytes] = OrderedDict()
-        #: Size of all tiles that are kept.
-        self.kept_bytes = 0
-        self._lock = threading.Lock()
-        self._waiting: dict[tuple[int, int, int], threading.Lock] = {}
+        self._tiles = Kept[bytes](_KEPT_BYTES, len)
+        self._halves = Kept[NDArray[np.uint8]](_KEPT_HALVES_BYTES, lambda pixels: pixels.nbytes)
+        self._ended = False
+
+    @property
+    def kept_bytes(self) -> int:
+        """Size of all tiles that are kept."""
+        return self._tiles.bytes
+
+    def is_far(self, zoom: int) -> bool:
+        """Return whether the tiles of a zoom level are made of others, which may take long."""
+        frame = frame_of_zoom(self.slide, zoom)
+        return zoom > 0 and max(steps_of(frame, self.slide.info.levels[self.slide.level_for(frame)])) > _MOST_STEP
+
+    def stop(self) -> None:
+        """Let what takes long end soon; from now on no tile is read."""
+        self._ended = True
 
     def tile(self, zoom: int, column: int, row: int) -> bytes | None:
         """Return a tile as JPEG of 512 x 512 pixels, white beyond the slide; None if it lies outside.
@@ -50,43 +77,39 @@ class SlideTiles:
         SlideLostError
             The file cannot be read any more.
         """
-        side = TILE_PX << zoom if 0 <= zoom <= self.max_zoom else 0
-        width, height = self.slide.dimensions
-        if not side or not (0 <= column * side < width and 0 <= row * side < height):
+        if not self._is_on_slide(zoom, column, row):
             return None
-        key = (zoom, column, row)
-        with self._lock:
-            waiting = self._waiting.setdefault(key, threading.Lock())
-        # Two tabs that ask for the same tile read it once.
-        with waiting:
-            if (found := self._found(key)) is None:
-                found = self._read(*key)
-                self._keep(key, found)
-        with self._lock:
-            self._waiting.pop(key, None)
-        return found
+        return self._tiles.get((zoom, column, row), lambda: _jpeg(Image.fromarray(self._pixels(zoom, column, row))))
 
     def thumbnail(self) -> bytes:
         """Return a small picture of the slide as JPEG."""
-        return _jpeg(self.slide.get_thumbnail((_THUMBNAIL_PX, _THUMBNAIL_PX)))
+        width, height = (max(1, round(length / (1 << self.max_zoom))) for length in self.slide.dimensions)
+        picture = Image.fromarray(self._pixels(self.max_zoom, 0, 0)[:height, :width])
+        picture.thumbnail((_THUMBNAIL_PX, _THUMBNAIL_PX))
+        return _jpeg(picture)
 
-    def _read(self, zoom: int, column: int, row: int) -> bytes:
-        box = Box(column * TILE_PX, row * TILE_PX, TILE_PX, TILE_PX)
-        return _jpeg(Image.fromarray(self.slide.read(box, frame_of_zoom(self.slide, zoom))))
+    def _pixels(self, zoom: int, column: int, row: int) -> NDArray[np.uint8]:
+        """Return the pixels of a tile; white beyond the slide."""
+        if self._ended:
+            raise UsageError("The viewer has ended.", "Start it again.")
+        if not self.is_far(zoom):
+            box = Box(column * TILE_PX, row * TILE_PX, TILE_PX, TILE_PX)
+            return self.slide.read(box, frame_of_zoom(self.slide, zoom))
+        pixels, half = np.full((TILE_PX, TILE_PX, 3), WHITE, np.uint8), TILE_PX // 2
+        for y, x in ((0, 0), (0, 1), (1, 0), (1, 1)):
+            under = zoom - 1, 2 * column + x, 2 * row + y
+            if self._is_on_slide(*under):
+                part = self._halves.get(under, partial(self._half, *under))
+                pixels[y * half : (y + 1) * half, x * half : (x + 1) * half] = part
+        return pixels
 
-    def _found(self, key: tuple[int, int, int]) -> bytes | None:
-        with self._lock:
-            if key in self._kept:
-                self._kept.move_to_end(key)
-            return self._kept.get(key)
+    def _half(self, zoom: int, column: int, row: int) -> NDArray[np.uint8]:
+        return halved(self._pixels(zoom, column, row))
 
-    def _keep(self, key: tuple[int, int, int], content: bytes) -> None:
-        with self._lock:
-            self._kept[key] = content
-            self.kept_bytes += len(content)
-            while self.kept_bytes > _KEPT_BYTES:
-                _, dropped = self._kept.popitem(last=False)
-                self.kept_bytes -= len(dropped)
+    def _is_on_slide(self, zoom: int, column: int, row: int) -> bool:
+        side = TILE_PX << zoom if 0 <= zoom <= self.max_zoom else 0
+        width, height = self.slide.dimensions
+        return bool(side) and 0 <= column * side < width and 0 <= row * side < height
 
 
 def frame_of_zoom(slide: Slide, zoom: int) -> Frame:
