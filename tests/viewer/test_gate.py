@@ -273,6 +273,13 @@ def test_a_frame_without_the_token_gets_nothing(embedded: TestClient, address: s
     assert embedded.get(address, headers={"Authorization": f"Bearer {TOKEN}"}).status_code in (200, 204, 303)
 
 
+def test_a_frame_of_another_program_is_not_opened_by_the_cookie(embedded: TestClient) -> None:
+    """Cookies know no ports: the one of a window of its own comes from each page of this machine."""
+    embedded.get(f"/s/0/?token={TOKEN}")
+    assert embedded.get("/s/0/").status_code == 200
+    assert embedded.get("/s/0/", headers=FRAME).status_code == 403
+
+
 @pytest.mark.parametrize("path", ["/static/../s/0/view.json", "/static/viewer.js/x", "/static/", "/static"])
 def test_beside_the_program_of_the_page_nothing_is_given_away(embedded: TestClient, path: str) -> None:
     assert embedded.get(path).status_code in (403, 404)

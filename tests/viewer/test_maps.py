@@ -13,10 +13,11 @@ import shapely
 from PIL import Image
 from starlette.testclient import TestClient
 
-from tests.browser import Browser, Tab, screenshots
+from tests.browser import PHONE, Browser, Tab, screenshots
 from tests.small_slides import tissue_with_nuclei, write_slide
 from tests.viewer.served import TOKEN, Link, click, complaints, go, press, served, state, text
 from wsi_parse import Run, RunSettings, segment_slide
+from wsi_parse.errors import StoreError
 from wsi_parse.viewer.app import application
 from wsi_parse.viewer.counts import TILE_PX
 from wsi_parse.viewer.opened import Opened
@@ -134,6 +135,64 @@ def test_damaged_maps_are_named_and_the_rest_is_shown(run: Run, tmp_path: Path) 
     assert view_of(run, tmp_path / "u").maps
 
 
+def copied(run: Run, folder: Path) -> Run:
+    """A run of which a test may break something."""
+    shutil.copytree(run.folder, folder / "out")
+    shutil.copy(run.folder.parent / "a.svs", folder)
+    return Run.open(folder / "out")
+
+
+@pytest.mark.parametrize("lost", [".work/maps-*", ".work/maps-*/*/done", ".work/maps-*/*/*/c"])
+def test_maps_that_vanish_while_they_are_shown_are_an_error_and_not_zero(run: Run, tmp_path: Path, lost: str) -> None:
+    mine = copied(run, tmp_path)
+    (tiles,) = view_of(mine, tmp_path / "t").maps
+    assert np.frombuffer(tiles.tile(0, 0, 0) or b"", np.uint8).max() > 200
+    for path in mine.folder.glob(lost):
+        shutil.rmtree(path)
+    with pytest.raises(StoreError, match="damaged or were removed at block"):
+        tiles.tile(0, 0, 0)
+    with pytest.raises(StoreError, match="--keep predictions"):
+        tiles.tile(2, 0, 0)
+
+
+def test_a_map_that_fails_is_switched_off_and_the_rest_goes_on(drawing: Browser, run: Run, tmp_path: Path) -> None:
+    mine = copied(run, tmp_path)
+    view = view_of(mine, tmp_path / "t")
+    for path in mine.folder.glob(".work/maps-*"):
+        shutil.rmtree(path)
+    with served([view], tmp_path) as site, drawing.open(Link(f"{site}?token={TOKEN}")) as tab:
+        state(tab)
+        press(tab, "m")
+        tab.wait_for("!document.getElementById('message').hidden")
+        assert "damaged or were removed" in text(tab, "#message")
+        assert tab.run("document.getElementById('map-of').value") == ""
+        now = go(tab, 300, 300, 1)
+        assert now["total"] > 0
+        assert text(tab, "#message button") == "Close"
+
+
+def test_maps_that_were_removed_are_said_to_be(run: Run, tmp_path: Path) -> None:
+    mine, said = copied(run, tmp_path), list[str]()
+    for path in mine.folder.glob(".work/maps-*"):
+        shutil.rmtree(path)
+    assert view_of(mine, tmp_path / "t", said).maps == []
+    assert ["were removed" in one for one in said] == [True]
+
+
+@pytest.mark.parametrize("content", [None, "{", '{"type": "Point", "coordinates": [1, 2]}'])
+def test_a_region_that_was_changed_is_not_shown_and_this_is_said(run: Run, tmp_path: Path, content: str | None) -> None:
+    mine, said = copied(run, tmp_path), list[str]()
+    if content is None:
+        (mine.folder / "region.geojson").unlink()
+    else:
+        (mine.folder / "region.geojson").write_text(content)
+    view = view_of(mine, tmp_path / "t", said)
+    assert view.areas()["roi"] == []
+    assert len(view.areas()["tissue"]) == 1
+    assert [one.split(" in ")[0] for one in said] == ["region.geojson"]
+    assert {one["kind"] for one in view.places()["fields"]} == {"Densest", "Least certain"}
+
+
 def test_a_run_that_kept_no_maps_has_none(tmp_path: Path) -> None:
     pixels, _ = tissue_with_nuclei(600, 500)
     run = segment_slide(write_slide(tmp_path / "a.svs", pixels), tmp_path / "out", prompts="nuclei", model="stain")
@@ -218,7 +277,7 @@ def test_a_map_is_drawn_over_the_slide(drawing: Browser, run: Run, tmp_path: Pat
         assert after[0] - after[2] > 60 + (before[0] - before[2])
         assert "Probability of “nuclei”" in text(tab, "#legend")
         tab.call("Input.dispatchMouseEvent", type="mouseMoved", x=middle[0], y=middle[1])
-        tab.wait_for(f"document.getElementById('place').textContent.endsWith('probability {array.max():.2f}')")
+        tab.wait_for(f"document.getElementById('place').textContent.endsWith(', nuclei {array.max():.2f}')")
         kept = tab.wait_for("/map=0/.test(location.hash) && location.href")
         press(tab, "m")
         state(tab)
@@ -246,7 +305,7 @@ def test_the_least_certain_objects_are_stepped_through(drawing: Browser, run: Ru
     table = pq.read_table(run.folder / "objects.parquet").to_pandas()
     with served([view], tmp_path) as site, drawing.open(Link(f"{site}?token={TOKEN}")) as tab:
         state(tab)
-        assert text(tab, "#kind option").startswith("Least certain objects (100)")
+        assert text(tab, "#kind option") == "Least certain objects"
         for one in places[:3]:
             press(tab, "n")
             now = state(tab)
@@ -254,12 +313,66 @@ def test_the_least_certain_objects_are_stepped_through(drawing: Browser, run: Ru
             assert (now["x"], now["y"]) == pytest.approx((one["x"], one["y"]), abs=0.5)
             assert text(tab, "#details code") == table["id"][one["row"]]
         tab.picture(screenshots() / "viewer-step.jpg", whole=False)
+        assert "3 of 100: Nucleus, mean probability" in text(tab, "#steps p")
         kept = tab.wait_for(f"location.hash.includes('o=0.{places[2]['row']}') && location.href")
         press(tab, "Escape")
         tab.wait_for("!location.hash.includes('o=')")
     with served([view], tmp_path) as site, drawing.open(Link(f"{site}s/0/?token={TOKEN}#{kept.split('#')[1]}")) as tab:
         state(tab)
         assert text(tab, "#details code") == table["id"][places[2]["row"]]
+
+
+def test_steps_are_of_the_classes_that_are_shown_and_marked_without_outlines(
+    drawing: Browser, run: Run, tmp_path: Path
+) -> None:
+    with served([view_of(run, tmp_path)], tmp_path) as site, drawing.open(Link(f"{site}?token={TOKEN}")) as tab:
+        state(tab)
+        press(tab, "o")
+        press(tab, "n")
+        state(tab)
+        marked = screen(tab)
+        press(tab, "Escape")
+        state(tab)
+        assert (np.abs(marked - screen(tab)).max(axis=2)[60:840, 330:] > 100).sum() > 50
+        tab.run("document.querySelectorAll('.row input')[0].click()")
+        press(tab, "n")
+        state(tab)
+        assert text(tab, "#steps p") == "None of the classes that are shown."
+
+
+def test_details_that_cannot_be_read_are_not_those_of_another_object(
+    drawing: Browser, run: Run, tmp_path: Path
+) -> None:
+    mine = copied(run, tmp_path)
+    view = view_of(mine, tmp_path / "t")
+    with served([view], tmp_path) as site, drawing.open(Link(f"{site}?token={TOKEN}")) as tab:
+        state(tab)
+        press(tab, "n")
+        state(tab)
+        assert text(tab, "#details code")
+        # Another group of rows would be read anew; here the only one is forgotten.
+        view.layers[0].details._groups.clear()
+        (mine.folder / "objects.parquet").rename(mine.folder / "moved.parquet")
+        press(tab, "n")
+        tab.wait_for("!document.getElementById('message').hidden")
+        assert "cannot be read" in text(tab, "#message")
+        assert tab.run("document.querySelector('#details code')") is None
+        (mine.folder / "moved.parquet").rename(mine.folder / "objects.parquet")
+        tab.run("document.querySelector('#message button').click()")
+        tab.wait_for("!!document.querySelector('#details code')")
+
+
+def test_long_prompts_fit_a_phone(drawing: Browser, run: Run, tmp_path: Path) -> None:
+    view = view_of(run, tmp_path)
+    assert view.manifest is not None
+    for number in range(6):
+        view.manifest.prompts.append({**view.manifest.prompts[0], "text": f"a rather long prompt, number {number}"})
+    with served([view], tmp_path) as site, drawing.open(Link(f"{site}?token={TOKEN}"), window=PHONE) as tab:
+        state(tab)
+        assert tab.overflow_px <= 0
+        for selector in ("#show-help", "#theme", "#closer", "#whole", "#place"):
+            right = tab.run(f"document.querySelector('{selector}').getBoundingClientRect().right")
+            assert right <= PHONE[0]
 
 
 def test_a_link_to_what_is_not_there_is_harmless(drawing: Browser, run: Run, tmp_path: Path) -> None:

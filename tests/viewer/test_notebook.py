@@ -1,5 +1,9 @@
 """run.view(): the viewer in a notebook's frame, served by the process of the notebook."""
 
+import json
+import os
+import signal
+import socket
 import subprocess
 import sys
 import time
@@ -8,6 +12,7 @@ from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from threading import Thread
+from typing import Any
 
 import httpx
 import pytest
@@ -61,7 +66,9 @@ def test_the_frame_of_a_notebook_shows_the_run(drawing: Browser, run: Run, tmp_p
         frame = frame_in(drawing, viewing.link.split("?")[0])
         shown = frame.wait_for("window.wsiParseViewer?.state().atRest && window.wsiParseViewer.state()")
         assert shown["total"] == run.counts["nuclei"] > 50
-        assert "token" not in frame.run("location.href")
+        frame.run("location.reload()")
+        again = frame.wait_for("window.wsiParseViewer?.state().atRest && window.wsiParseViewer.state()")
+        assert again["total"] == shown["total"]
         assert "Research use only" in frame.run("document.body.innerText")
         assert "Research use only" in tab.run("document.body.innerText")
         tab.picture(screenshots() / "viewer-notebook.jpg", whole=False)
@@ -86,6 +93,71 @@ def test_asked_for_again_the_open_one_is_given(run: Run) -> None:
     second.close()
     with pytest.raises(httpx.ConnectError):
         httpx.get(second.link)
+
+
+def test_a_file_that_was_changed_is_shown_as_it_is_now(run: Run, tmp_path: Path) -> None:
+    corrected = tmp_path / "corrected.geojson"
+    whole = json.loads((run.folder / "annotations.geojson").read_text())
+    shown = []
+    for count in (50, 10):
+        corrected.write_text(json.dumps(whole | {"features": whole["features"][:count]}))
+        viewing = run.view(run.folder.parent, files=corrected)
+        headers = {"Authorization": f"Bearer {viewing.link.split('token=')[1]}"}
+        facts = httpx.get(viewing.link.split("?")[0] + "view.json", headers=headers).json()
+        shown.append((viewing, {one["name"]: one["objects"] for one in facts["layers"][1]["classes"]}))
+    (first, of_first), (second, of_second) = shown
+    assert (of_first["agree"], of_second["agree"]) == (50, 10)
+    assert (first.is_open, second.is_open) == (False, True)
+    second.close()
+
+
+def test_height_and_port_are_those_asked_for(run: Run) -> None:
+    first = run.view(run.folder.parent)
+    assert "height: 640px" in first._repr_html_()
+    assert "height: 900px" in run.view(run.folder.parent, height=900)._repr_html_()
+    other = run.view(run.folder.parent, port=free_port())
+    assert (first.is_open, other.is_open, other.port) == (False, True, other.port)
+    # The port is its own: it makes room for the one that follows.
+    (run.folder / "run.json").touch()
+    again = run.view(run.folder.parent, port=other.port)
+    assert (other.is_open, again.is_open, again.port) == (False, True, other.port)
+    again.close()
+
+
+def free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as found:
+        return int(found.getsockname()[1])
+
+
+@pytest.mark.parametrize("wrong", [{"port": 99_999}, {"port": -1}, {"height": "100%"}, {"height": 5}])
+def test_wrong_numbers_are_errors_of_ours(run: Run, wrong: dict[str, Any]) -> None:
+    with pytest.raises(UsageError, match=r"Give a number|Choose another port"):
+        run.view(run.folder.parent, **wrong)
+
+
+def test_a_run_that_is_gone_is_an_error_of_ours(run: Run, tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="gone"):
+        Run(tmp_path / "gone", run.manifest).view()
+
+
+def test_a_process_that_was_forked_leaves_it_alone(run: Run) -> None:
+    viewing = run.view(run.folder.parent)
+    child = os.fork()
+    if not child:
+        viewing.close()
+        # As the end of a process does, without the tests' own.
+        os._exit(int(viewing.is_open))
+    assert os.waitpid(child, 0)[1] == 0
+    assert httpx.get(viewing.link).status_code == 303
+    child = os.fork()
+    if not child:
+        time.sleep(30)
+        os._exit(0)
+    viewing.close()
+    with pytest.raises(httpx.ConnectError):
+        httpx.get(viewing.link, timeout=5)
+    os.kill(child, signal.SIGKILL)
+    os.waitpid(child, 0)
 
 
 def test_what_cannot_be_shown_says_why(run: Run, tmp_path: Path) -> None:

@@ -22,6 +22,13 @@ def test_the_lowest_class_probabilities_come_first_and_ties_by_row(tmp_path: Pat
     assert [one["row"] for one in least_certain_objects(store, TABLE)] == [1, 3, 5, 4, 0]
 
 
+def test_each_class_has_its_own(tmp_path: Path) -> None:
+    """Many objects of one class leave room for those of another."""
+    probability, classes = np.array([0.1, 0.2, 0.3, 0.9, 0.8], np.float32), np.array([0, 0, 0, 1, 1])
+    found = least_certain_objects(layer_of(tmp_path, batch_of(boxes(5), classes, probability)).store, TABLE, 2)
+    assert [(one["row"], one["class_index"]) for one in found] == [(0, 0), (1, 0), (4, 1), (3, 1)]
+
+
 def test_without_objects_or_probabilities_there_are_none(tmp_path: Path) -> None:
     for name in "ab":
         (tmp_path / name).mkdir()

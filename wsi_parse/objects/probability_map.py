@@ -78,6 +78,14 @@ class ProbabilityMap:
         )
 
 
+def read_one(maps: PassMaps, number: int, box: Box) -> tuple[NDArray[np.uint8], NDArray[np.bool_]]:
+    """Read the map of one prompt as :class:`ProbabilityMap` reads all: uint8 (rows, columns), and where it is known."""
+    recipe = maps.scale_pass.recipes[number]
+    one, covered = maps.channel(recipe.probability, box)
+    name = _class_channel(maps, recipe)
+    return one if name is None else _product(one, maps.channel(name, box)[0]), covered
+
+
 def _class_channel(maps: PassMaps, recipe: Recipe) -> str | None:
     """Return the channel with the probability of a recipe's class, given a cell; None if its own map is enough."""
     if recipe.class_channel is None or maps.scale_pass.channel(recipe.class_channel).kind != "class":

@@ -78,7 +78,7 @@ def load_description(folder: Path) -> PassMaps:
 
 
 def _first_place(error: ValidationError) -> str:
-    return ".".join(str(part) for part in error.errors()[0]["loc"])
+    return ".".join(str(part) for part in error.errors()[0]["loc"]) or "content"
 
 
 def _check_grid(grid: TileGrid) -> None:

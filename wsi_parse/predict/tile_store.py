@@ -26,6 +26,10 @@ _DONE, _ZARR = "done", "zarr.json"
 _AGAIN = "Run the same command again: the block will be predicted again."
 
 
+#: What tells a file from another one at its place: its number on the disk, when it was changed, its size.
+Stamp = tuple[int, int, int]
+
+
 class TileStore:
     """The channels of all tiles, stored side by side without overlap.
 
@@ -77,7 +81,9 @@ class TileStore:
             # zarr would wait for ever for what a pipe says.
             read_regular(self._folders[channel] / _ZARR)
             array = zarr.open_array(str(self._folders[channel]), mode="r")
-        except (OSError, ValueError, KeyError, TypeError, RuntimeError) as error:
+        except OSError as error:
+            raise _cannot_open(channel, f"{_ZARR}: {error.strerror or type(error).__name__}") from error
+        except (ValueError, KeyError, TypeError, RuntimeError) as error:
             raise _cannot_open(channel, str(error) or type(error).__name__) from error
         # A file may claim anything: only the form that we write is read.
         found = array.shape, array.shards, array.chunks, array.dtype
@@ -189,6 +195,11 @@ class TileStore:
         except DamagedError:
             return False
 
+    def stamp(self, block: tuple[int, int]) -> tuple[Stamp | None, ...]:
+        """Return what tells, without reading them, whether the files of a block are still those that they were."""
+        paths = [self.marker(block), *(self._shard(channel, block) for channel in self._arrays)]
+        return tuple(map(_stamp, paths))
+
     def _marked(self, block: tuple[int, int]) -> "_Marker":
         """Read the marker of a block.
 
@@ -278,6 +289,14 @@ class TileStore:
             return None
         except OSError as error:
             raise _cannot_read_now(path, error) from error
+
+
+def _stamp(path: Path) -> Stamp | None:
+    try:
+        found = path.lstat()
+    except OSError:
+        return None
+    return found.st_ino, found.st_mtime_ns, found.st_size
 
 
 @dataclass(frozen=True, slots=True)

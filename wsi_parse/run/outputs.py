@@ -137,7 +137,7 @@ def write_outputs(
         write_areas(outlines[0], tissue_polygons(tissue), TISSUE, context)
         if in_region:
             outlines.append(folder / REGION_NAME)
-            write_areas(outlines[1], region_polygons(tissue), REGION, context)
+            write_areas(outlines[1], region_polygons(tissue, slide), REGION, context)
         for picture in pictures:
             picture.finish()
         of_fields = fields.finish(folder, context) if fields is not None else ()
@@ -180,7 +180,8 @@ def tissue_polygons(tissue: TissueMask) -> Any:  # noqa: ANN401 - an object arra
     return shapes[~shapely.is_missing(shapes)]
 
 
-def region_polygons(tissue: TissueMask) -> Any:  # noqa: ANN401 - an object array of shapely polygons
-    """Return the region of interest, without what could not be read, in level-0 pixels, valid for QuPath."""
-    shapes = fit_for_qupath(shapely.get_parts(tissue.region))
+def region_polygons(tissue: TissueMask, slide: Slide) -> Any:  # noqa: ANN401 - an object array of shapely polygons
+    """Return the region on the slide, without what could not be read, in level-0 pixels, valid for QuPath."""
+    parts = shapely.get_parts(shapely.intersection(tissue.region, shapely.box(0, 0, *slide.dimensions)))
+    shapes = fit_for_qupath(parts[shapely.area(parts) > 0])
     return shapes[~shapely.is_missing(shapes)]

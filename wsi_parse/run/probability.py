@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from wsi_parse.errors import MissingPackageError, StoreError
 from wsi_parse.geometry import Box, Frame
-from wsi_parse.objects.probability_map import ProbabilityMap
+from wsi_parse.objects.probability_map import ProbabilityMap, read_one
 from wsi_parse.predict.maps_description import MAPS_NAME, load_description
 from wsi_parse.predict.pass_maps import PassMaps
 from wsi_parse.prompts import Prompt
@@ -151,7 +151,7 @@ class StoredMaps:
     def __init__(self, folder: Path) -> None:
         self.folder = folder.absolute()
         self._opened: tuple[PassMaps, ProbabilityMap] | None = None
-        self._whole: set[tuple[int, int]] = set()
+        self._whole: dict[tuple[int, int], object] = {}
 
     @property
     def map(self) -> ProbabilityMap:
@@ -175,15 +175,27 @@ class StoredMaps:
         StoreError
             A block under the box is missing, incomplete or was changed.
         """
-        maps, stitched = self._open()
+        self._check(box)
+        return self.map.read(box)
+
+    def read_one(self, number: int, box: Box) -> tuple[NDArray[np.uint8], NDArray[np.bool_]]:
+        """Read a box of the map of one prompt; see :class:`ProbabilityMap`, and :meth:`read`."""
+        self._check(box)
+        return read_one(self._open()[0], number, box)
+
+    def _check(self, box: Box) -> None:
+        """Hold each block under a box to its checksums, and again where its files are not those of the last time."""
+        maps, _ = self._open()
         for block in maps.selection.blocks_under(box.multiplied(maps.stride)):
-            if block not in self._whole and not maps.store.is_whole(block):
+            stamp = maps.store.stamp(block)
+            if self._whole.get(block) == stamp:
+                continue
+            if not maps.store.is_whole(block):
                 raise StoreError(
-                    f"The kept predictions are damaged at block (row {block[0]}, column {block[1]}).",
+                    f"The kept predictions are damaged or were removed at block (row {block[0]}, column {block[1]}).",
                     "Run the same command again with --keep predictions: the block is predicted again.",
                 )
-            self._whole.add(block)
-        return stitched.read(box)
+            self._whole[block] = stamp
 
     def _open(self) -> tuple[PassMaps, ProbabilityMap]:
         if self._opened is None:

@@ -183,7 +183,7 @@ class Run:
         self,
         slide: str | Path | None = None,
         *,
-        files: Sequence[str | Path] = (),
+        files: str | Path | Sequence[str | Path] = (),
         port: int = 0,
         height: int = 640,
     ) -> "Viewing":
@@ -194,7 +194,7 @@ class Run:
         slide : str, Path or None
             The slide, or the folder it is in: a run does not keep where its slide is. None: it is looked for by its
             name in the current folder, and beside and above the run.
-        files : sequence of str or Path
+        files : str, Path or sequence of them
             GeoJSON files to lie over the slide, such as what somebody corrected.
         port : int
             On this machine; 0: a free one.
@@ -205,6 +205,7 @@ class Run:
         -------
         Viewing
             Its `link` opens the viewer in a browser on this machine; `close()` ends it, as the end of the process does.
+            Asked for again the same is given, or a new one if a file was changed since.
 
         Raises
         ------
@@ -215,7 +216,8 @@ class Run:
         from wsi_parse.viewer.notebook import view_run
 
         where = None if slide is None else Path(slide)
-        return view_run(self.folder, where, [Path(file) for file in files], port=port, height=height)
+        given = [files] if isinstance(files, str | Path) else files
+        return view_run(self.folder, where, [Path(file) for file in given], port=port, height=height)
 
     def __repr__(self) -> str:
         counts = ", ".join(f"{count:,} {name}" for name, count in self.counts.items())

@@ -10,16 +10,12 @@ from numpy.typing import NDArray
 
 from wsi_parse.annotations import read_annotations
 from wsi_parse.annotations.frame import stated_offset
-from wsi_parse.errors import UsageError
 from wsi_parse.viewer.rings import Rings, starts_of
 
 
 def read_areas(path: Path) -> NDArray[np.object_]:
-    """Return the polygons of tissue.geojson or region.geojson in level-0 pixels; none if it is not there."""
-    try:
-        found = read_annotations(path)
-    except UsageError:
-        return np.empty(0, object)
+    """Return the polygons of tissue.geojson or region.geojson in level-0 pixels."""
+    found = read_annotations(path)
     offset = stated_offset(found.provenance)
     if offset is None:
         return found.geometry

@@ -101,6 +101,9 @@ class Gate:
             return self._with_token(scope, query, given)
         if self._embedded and _STATIC.fullmatch(raw_path):
             return None
+        # With the cookie alone, a page of any other program on this machine could show the slide in a frame.
+        if self._embedded and headers.get("sec-fetch-dest") == "iframe":
+            return _refused(403, _NO_TOKEN)
         if self._is_known(headers):
             return None
         return _refused(403, _NO_TOKEN)

@@ -1,6 +1,5 @@
 """MapTiles: the probability maps that a run kept, as square tiles of their own lattice."""
 
-import threading
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,6 +14,8 @@ from wsi_parse.viewer.counts import TILE_PX
 
 #: The coarsest tiles that are made: each pixel of one is the mean of 8 x 8 of the map, which are read for it.
 MAX_ZOOM = 3
+# A multiple of 2**MAX_ZOOM.
+_BAND_PX = 512
 
 
 @dataclass(frozen=True)
@@ -27,13 +28,10 @@ class MapTiles:
         Of the scale pass of the prompt.
     number : int
         Which of its maps.
-    lock : threading.Lock
-        One for all maps of a pass.
     """
 
     stored: StoredMaps
     number: int
-    lock: threading.Lock
 
     def to_dict(self) -> dict[str, Any]:
         """Return it for view.json: the lattice of the map, and what its numbers mean."""
@@ -73,13 +71,14 @@ class MapTiles:
         if not side or not (0 <= column * side < frame.width and 0 <= row * side < frame.height):
             return None
         right, bottom = min((column + 1) * side, frame.width), min((row + 1) * side, frame.height)
-        box = Box.from_corners(column * side, row * side, right, bottom)
-        with self.lock:
-            values, covered = self.stored.read(box)
         planes = np.zeros((2, TILE_PX, TILE_PX), np.uint8)
-        mean, seen = _reduced(values[self.number], covered, 1 << zoom)
-        planes[0, : mean.shape[0], : mean.shape[1]] = mean
-        planes[1, : mean.shape[0], : mean.shape[1]] = seen
+        # Band by band: a tile of the coarsest zoom is made of 17 million pixels.
+        for top in range(row * side, bottom, _BAND_PX):
+            box = Box.from_corners(column * side, top, right, min(top + _BAND_PX, bottom))
+            mean, seen = _reduced(*self.stored.read_one(self.number, box), 1 << zoom)
+            place = np.s_[(top - row * side) >> zoom :, :]
+            planes[0][place][: mean.shape[0], : mean.shape[1]] = mean
+            planes[1][place][: mean.shape[0], : mean.shape[1]] = seen
         return planes.tobytes()
 
 
@@ -93,9 +92,9 @@ def maps_of_run(folder: Path, manifest: RunManifest) -> list[MapTiles]:
     """
     found: dict[str, MapTiles] = {}
     for maps in folders_of_maps(folder, manifest.digests.predict):
-        stored, lock = StoredMaps(maps), threading.Lock()
+        stored = StoredMaps(maps)
         for number, prompt in enumerate(stored.map.prompts):
-            found.setdefault(prompt.name, MapTiles(stored, number, lock))
+            found.setdefault(prompt.name, MapTiles(stored, number))
     names = [str(one["name"]) for one in manifest.prompts]
     return [found[name] for name in names if name in found]
 

@@ -65,25 +65,35 @@ def least_certain_objects(store: Store, classes: ClassTable, most: int = _OBJECT
     Returns
     -------
     list of dict
-        Row, centroid (x, y) in level-0 pixels, and a text that says why. Objects whose probability is not known are
-        left out; models that do not tell the probability of a class tell the mean of that of the object.
+        Row, centroid (x, y) in level-0 pixels, class, and a text that says why; at most `most` of each class. Objects
+        whose probability is not known are left out; models that do not tell the probability of a class tell the mean
+        of that of the object.
     """
     name, rows = next((one for one in _CERTAINTY if one in store.measurements), None), np.asarray(store.row)
     if name is None:
         return []
     probability = np.asarray(store.values[store.measurements.index(name)])
-    known = np.flatnonzero(~np.isnan(probability))
+    class_index = np.asarray(store.class_index)
+    of_classes = (class_index == number for number in range(len(classes.rows)))
+    chosen = np.concatenate([_lowest(probability, rows, one, most) for one in of_classes])
+    found = []
+    for index in chosen[np.lexsort((rows[chosen], probability[chosen]))].tolist():
+        x, y = np.asarray(store.centroid[index], float).round(2).tolist()
+        of_class = int(class_index[index])
+        text = f"{classes.rows[of_class].name}, {_CERTAINTY[name]} {probability[index]:.3f}"
+        found.append({"row": int(rows[index]), "x": x, "y": y, "class_index": of_class, "text": text})
+    return found
+
+
+def _lowest(
+    probability: NDArray[np.float32], rows: NDArray[np.integer], allowed: NDArray[np.bool_], most: int
+) -> NDArray[np.int64]:
+    """Return where the lowest probabilities are among those allowed; of equal ones the first rows are taken."""
+    known = np.flatnonzero(allowed & ~np.isnan(probability))
     if len(known) > most:
         # All that are as low as the last one: which of them are taken depends on their rows alone.
         known = known[probability[known] <= np.partition(probability[known], most - 1)[most - 1]]
-    chosen = known[np.lexsort((rows[known], probability[known]))][:most]
-    found = []
-    for index in chosen.tolist():
-        x, y = np.asarray(store.centroid[index], float).round(2).tolist()
-        class_name = classes.rows[int(store.class_index[index])].name
-        text = f"{class_name}, {_CERTAINTY[name]} {probability[index]:.3f}"
-        found.append({"row": int(rows[index]), "x": x, "y": y, "text": text})
-    return found
+    return known[np.lexsort((rows[known], probability[known]))][:most]
 
 
 def _count(lattice: FieldLattice, store: Store) -> None:

@@ -17,6 +17,7 @@ from wsi_parse.viewer.page_files import page_files
 # Decoding takes a processor for itself; the others answer what is small.
 _MOST_READERS = 8
 _END_SECONDS = 2
+_LAST_PORT = 65_535
 
 
 def serve(opened: Opened, port: int, ready: Callable[[str, int], None]) -> None:
@@ -78,6 +79,8 @@ def listening_at(port: int) -> socket.socket:
     """
     found = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
     try:
+        if not 0 <= port <= _LAST_PORT:
+            raise OSError("ports are numbers from 1 to 65535")
         if os.name == "posix":
             found.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         found.bind((HOST, port))
@@ -86,6 +89,6 @@ def listening_at(port: int) -> socket.socket:
         found.close()
         raise UsageError(
             f"The port {port} cannot be used: {error.strerror or error}.",
-            "Choose another one with --port, or leave it out: a free one is taken.",
+            "Choose another port, or none: then a free one is taken.",
         ) from error
     return found

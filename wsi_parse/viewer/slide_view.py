@@ -5,10 +5,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import shapely
+from numpy.typing import NDArray
 
 from wsi_parse.run.export import classes_of
-from wsi_parse.run.manifest import RunManifest
+from wsi_parse.run.manifest import RunManifest, sha256_of
 from wsi_parse.run.outputs import REGION_NAME, TISSUE_NAME
 from wsi_parse.slides.slide import Slide
 from wsi_parse.text import RESEARCH_ONLY
@@ -83,10 +85,18 @@ class SlideView:
         tiles = self.manifest.unreadable.get("tiles_level0_px", ())
         unreadable = [shapely.box(x, y, x + width, y + height) for x, y, width, height in tiles]
         return {
-            "tissue": flat_rings(read_areas(self.folder / TISSUE_NAME)),
-            "roi": flat_rings(read_areas(self.folder / REGION_NAME)),
+            "tissue": flat_rings(self._outlines(TISSUE_NAME)),
+            "roi": flat_rings(self._outlines(REGION_NAME)),
             "unreadable": flat_rings(shapely.get_parts(shapely.union_all(unreadable))),
         }
+
+    def _outlines(self, name: str) -> NDArray[np.object_]:
+        """Return the polygons of an output of the run, unless somebody changed it."""
+        assert self.folder is not None
+        assert self.manifest is not None
+        path = self.folder / name
+        known = name in self.manifest.outputs and sha256_of(path) == self.manifest.outputs[name]
+        return read_areas(path) if known else np.empty(0, object)
 
     def places(self) -> dict[str, list[dict[str, Any]]]:
         """Return places to look at: places.json."""
@@ -96,8 +106,7 @@ class SlideView:
     def _places(self) -> dict[str, list[dict[str, Any]]]:
         if self.manifest is None:
             return {"objects": [], "fields": []}
-        assert self.folder is not None
-        region = read_areas(self.folder / REGION_NAME)
+        region = self._outlines(REGION_NAME)
         return places_of(self.slide, self.layers[0].store, classes_of(self.manifest), self.manifest, region)
 
 

@@ -12,8 +12,8 @@ from wsi_parse.cohort.tables import PARQUET_TABLE
 from wsi_parse.errors import ManifestError, StoreError, UsageError
 from wsi_parse.files import MANIFEST_NAME, file_sha256
 from wsi_parse.gates import check_input
-from wsi_parse.run.manifest import RunManifest
-from wsi_parse.run.outputs import OVERLAY_NAME
+from wsi_parse.run.manifest import RunManifest, sha256_of
+from wsi_parse.run.outputs import OVERLAY_NAME, REGION_NAME, TISSUE_NAME
 from wsi_parse.run.result import OBJECTS, Run
 from wsi_parse.slides import open_slide
 from wsi_parse.slides.options import SlideOptions
@@ -119,6 +119,7 @@ def _open_run(folder: Path, request: Request, number: int) -> SlideView:
         layers = {0: layer_of_table(table, sha256, shelf)}
         layers |= _of_files(request, slide, Result(table, layers[0]), shelf)
         shelf.remove_unused()
+        _check_outlines(folder, manifest, request.say)
     except BaseException:
         slide.close()
         raise
@@ -127,10 +128,20 @@ def _open_run(folder: Path, request: Request, number: int) -> SlideView:
 
 def _maps(folder: Path, manifest: RunManifest, request: Request) -> list[MapTiles]:
     try:
-        return maps_of_run(folder, manifest)
+        found = maps_of_run(folder, manifest)
     except StoreError as error:
         request.say(f"The maps of {folder.name} are not shown. {error.message} {error.remedy}")
         return []
+    if manifest.maps_kept and not found:
+        request.say(f"The kept predictions of {folder.name} were removed: there are no probability maps to show.")
+    return found
+
+
+def _check_outlines(folder: Path, manifest: RunManifest, say: Callable[[str], None]) -> None:
+    """Say which outlines of the run are not shown, because somebody changed or removed them."""
+    for name in (TISSUE_NAME, REGION_NAME):
+        if name in manifest.outputs and sha256_of(folder / name) != manifest.outputs[name]:
+            say(f"{name} in {folder.name} was changed or removed since the run; it is not shown.")
 
 
 def _open_slide(path: Path, request: Request) -> SlideView:

@@ -112,7 +112,7 @@ export class Controls {
     if (map && isFar) this.legend.append(element("p", { class: "quiet" }, "Come nearer to see the probability map."));
     if (map && !isFar) {
       const what = map.meaning === "target" ? `“${map.prompt}”` : `a cell that is of “${map.prompt}”`;
-      this.legend.append(scale(MAP_SCALE, "0", "0.5", "1", `Probability of ${what}. Where nothing was predicted nothing is drawn.`));
+      this.legend.append(scale(MAP_SCALE, "0", "0.5", "1", `Probability of ${what}; the fainter, the less probable. The number at the pointer tells 0 from what was not predicted.`));
     }
     this.legend.append(
       element("p", { id: "mode" }, near ? "Near: each object has its outline." : "Far: each square shows a count."),

@@ -20,7 +20,7 @@ export class Details {
 
   constructor(
     private readonly stage: Stage,
-    private readonly failed: (error: unknown) => void,
+    private readonly failed: (error: unknown, again: () => void) => void,
   ) {
     this.clear();
   }
@@ -55,7 +55,10 @@ export class Details {
       const facts = await json<ObjectFacts>(`object/${picked.layer}/${picked.row}`);
       if (this.picked === picked) this.fill(facts, picked.layer);
     } catch (error) {
-      this.failed(error);
+      if (this.picked !== picked) return;
+      // What stands there is of another object.
+      this.clear();
+      this.failed(error, () => void this.tell(picked));
     }
   }
 

@@ -82,6 +82,7 @@ export interface Doubtful {
   row: number;
   x: number;
   y: number;
+  class_index: number;
   text: string;
 }
 

@@ -37,14 +37,16 @@ export function listen(stage: Stage, shown: Shown, steps: Steps, details: Detail
     ["t", "outline of the tissue on or off", { t: flip("tissue") }],
     ["s", "slide on or off", { s: flip("slide") }],
     ["d", "dark or light", { d: theme }],
-    ["Escape", "nothing is picked", { Escape: () => details.clear() }],
+    ["Escape", "nothing is picked", { Escape: () => (details.clear(), steps.clear()) }],
     ["?", "this help", { "?": () => (help.open ? help.close() : help.showModal()) }],
   ];
   const actions = new Map(keys.flatMap(([, , given]) => Object.entries(given)));
   window.addEventListener("keydown", (event) => {
     const target = event.target as HTMLElement;
     if (event.ctrlKey || event.metaKey || event.altKey || (help.open && event.key !== "?")) return;
-    if (target.closest("input:not([type=checkbox]), select, textarea, [role=separator]")) return;
+    // Whoever has just chosen which places steps through them.
+    const stepsOn = target.id === "kind" && ["n", "p"].includes(event.key);
+    if (!stepsOn && target.closest("input:not([type=checkbox]), select, textarea, [role=separator]")) return;
     const action = actions.get(event.key);
     if (!action) return;
     event.preventDefault();

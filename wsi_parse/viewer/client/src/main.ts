@@ -59,6 +59,7 @@ async function start(): Promise<void> {
   }
   stage.setAreas(areas);
   if (linked.camera) stage.go(linked.camera);
+  stage.notice = (error) => failed(error, null);
   const details = new Details(stage, failed);
   const gestures = new Gestures(stage, (x, y) => details.pick(x, y));
   new ClassList(stage, shown);

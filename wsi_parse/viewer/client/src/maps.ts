@@ -56,7 +56,7 @@ export class ProbabilityMaps {
     return this.tilesIn(this.view.maps[map], camera, box).length > TILES_AT_MOST;
   }
 
-  /** The probability at a point in level-0 pixels, a mean where the view is far; null where none is known. */
+  /** The probability at a point in level-0 pixels, a mean where the view is far; NaN where nothing was predicted, null while it is not known. */
   at(map: number, camera: Camera, [x, y]: [number, number]): number | null {
     const { z, side } = this.lattice(this.view.maps[map], camera);
     const [column, row] = [Math.floor(x / side[0]), Math.floor(y / side[1])];
@@ -65,7 +65,7 @@ export class ProbabilityMaps {
     const px = this.view.tile_px;
     const [right, down] = [Math.floor((x / side[0] - column) * px), Math.floor((y / side[1] - row) * px)];
     const at = down * px + right;
-    return tile.seen[at] ? tile.values[at] / STEPS : null;
+    return tile.seen[at] ? tile.values[at] / STEPS : NaN;
   }
 
   private keys(map: number | null, camera: Camera, box: Box): [string, Box][] {

@@ -16,8 +16,8 @@ export function say(text: string, remedy = "", again?: () => void): void {
   host.hidden = false;
 }
 
-/** Say what failed, and offer to try it again; from the beginning if nothing else is known. */
-export function failed(error: unknown, again = () => location.reload()): void {
-  if (error instanceof ServerError) say(error.message, error.remedy, again);
-  else say("The page failed.", String((error as Error)?.message ?? error), again);
+/** Say what failed, and offer to try it again: from the beginning if nothing else is known, null: not at all. */
+export function failed(error: unknown, again: (() => void) | null = () => location.reload()): void {
+  if (error instanceof ServerError) say(error.message, error.remedy, again ?? undefined);
+  else say("The page failed.", String((error as Error)?.message ?? error), again ?? undefined);
 }

@@ -35,12 +35,19 @@ export class ScaleBar {
     this.renewPlace();
   }
 
+  /** What the map that is shown says of a point. */
+  private probability(at: [number, number]): string {
+    const { camera, maps, shown, view } = this.stage;
+    const map = shown.look.map;
+    const found = map === null ? null : maps.at(map, camera, at);
+    if (map === null || found === null) return "";
+    return Number.isNaN(found) ? ", not predicted" : `, ${view.maps[map].prompt} ${found.toFixed(2)}`;
+  }
+
   private renewPlace(): void {
     const { camera, view } = this.stage;
     const at = this.gestures.pointer ?? [camera.x, camera.y];
     const [x, y] = at.map((value, axis) => Math.floor(value - view.offset_level0_px[axis]));
-    const map = this.stage.shown.look.map;
-    const probability = map === null ? null : this.stage.maps.at(map, camera, at as [number, number]);
-    write(this.place, `x ${x}, y ${y} px${probability === null ? "" : `, probability ${probability.toFixed(2)}`}`);
+    write(this.place, `x ${x}, y ${y} px${this.probability(at as [number, number])}`);
   }
 }

@@ -10,9 +10,8 @@ export class ServerError extends Error {
   }
 }
 
-/** In the frame of a notebook no cookie arrives: the token of the link is kept here, and leaves the address. */
+/** In the frame of a notebook no cookie arrives: the token stays in the address of the frame, which nobody sees, so that it can be loaded again. */
 const token = new URLSearchParams(location.search).get("token");
-if (token) history.replaceState(null, "", location.pathname + location.hash);
 const headers: HeadersInit = token ? { Authorization: `Bearer ${token}` } : {};
 
 /** Requests under way; a page is at rest when there are none. */
@@ -61,7 +60,8 @@ async function failure(response: Response): Promise<ServerError> {
   try {
     const said = (await response.json()) as { error: string; remedy: string };
     return new ServerError(said.error, said.remedy);
-  } catch {
+  } catch (error) {
+    if ((error as Error).name === "AbortError") throw error;
     const remedy = response.status === 403 || response.status === 401 ? "Open the link that `wsi-parse view` printed." : "";
     return new ServerError(`The server answers ${response.status}.`, remedy);
   }

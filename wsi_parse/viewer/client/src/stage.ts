@@ -22,7 +22,7 @@ const TOGETHER_MS = [80, 1000];
 /** How areas are outlined. */
 const AREAS: Record<keyof Areas, { colour: [number, number, number]; width: number }> = {
   tissue: { colour: [0, 90, 110], width: 1.5 },
-  unreadable: { colour: [190, 0, 0], width: 2 },
+  unreadable: { colour: [120, 0, 140], width: 2 },
   roi: { colour: [20, 20, 20], width: 2.5 },
 };
 const WHITE: [number, number, number] = [255, 255, 255];
@@ -32,6 +32,8 @@ export class Stage {
   camera: Camera;
   /** Whether outlines are drawn; else density is, as soon as it is known how many objects there are. */
   near = false;
+  /** Is told what fails without which the rest goes on. */
+  notice: (error: unknown) => void = () => undefined;
   /** What went wrong last, until it is tried again. */
   failure: ServerError | null = null;
   readonly heat: Heat;
@@ -66,7 +68,7 @@ export class Stage {
     const failed = (error: unknown) => this.fail(error);
     this.tiles = new SlideTiles(view, this.painter, came, failed);
     this.heat = new Heat(view, shown, this.painter, came, failed);
-    this.maps = new ProbabilityMaps(view, this.painter, came, failed);
+    this.maps = new ProbabilityMaps(view, this.painter, came, (error) => this.withoutMap(error));
     this.cells = view.layers.map((layer) => new LayerCells(layer, shown, this.painter, came, failed));
     this.census = new Census(view.layers, changed, failed);
     this.camera = this.whole();
@@ -195,6 +197,11 @@ export class Stage {
     return [this.tiles.loader, this.heat.loader, this.maps.loader, ...this.cells.flatMap((layer) => [layer.cells, layer.values])];
   }
 
+  private withoutMap(error: unknown): void {
+    this.shown.change({ map: null });
+    this.notice(error);
+  }
+
   private fail(error: unknown): void {
     this.failure = error instanceof ServerError ? error : new ServerError(String((error as Error).message ?? error), "");
     for (const listener of this.listeners) listener();
@@ -244,10 +251,18 @@ export class Stage {
   }
 
   private drawObjects(): void {
-    if (!this.shown.look.outlines) return;
+    if (this.shown.look.outlines) this.drawOutlines();
+    this.drawPicked();
+  }
+
+  private drawOutlines(): void {
     const pieces = this.cells.reduce((sum, layer) => sum + layer.pieces, 0);
     const width = pieces > PIECES_WITH_WIDTH ? 0 : this.camera.zoom < -2 ? 1.2 : this.camera.zoom < 0 ? 1.6 : 2;
     for (const layer of this.cells) layer.draw(width, pieces < PIECES_WITH_RIM ? CONTRAST : null);
+  }
+
+  /** What is picked is drawn also where outlines are off. */
+  private drawPicked(): void {
     if (!this.picked) return;
     if (!this.picked.lines) {
       const found = this.cells.find((one) => one.layer.index === this.picked!.layer)?.ofRow(this.picked.row);
