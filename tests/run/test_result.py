@@ -208,10 +208,10 @@ def test_damage_to_kept_predictions_is_noticed(slide: Path, tmp_path: Path) -> N
     data = bytearray(shard.read_bytes())
     data[len(data) // 2] ^= 1
     shard.write_bytes(data)
-    with pytest.raises(StoreError, match=r"damaged at block.*--keep predictions"):
+    with pytest.raises(StoreError, match=r"damaged or were removed at block.*--keep predictions"):
         run.probability("nuclei").array.compute()
     shard.unlink()
-    with pytest.raises(StoreError, match="damaged at block"):
+    with pytest.raises(StoreError, match="damaged or were removed at block"):
         run.probability("nuclei").array.compute()
     assert np.nanmax(whole) > 0.9
     for path in (tmp_path / ".work").glob("maps-*/stain/maps.json"):
