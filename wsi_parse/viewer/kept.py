@@ -35,18 +35,14 @@ class Kept(Generic[_T]):
                 return self._known(key)
             except KeyError:
                 made = make()
-                self._keep(key, made)
+                self.put(key, made)
                 return made
             finally:
                 with self._lock:
                     self._making.pop(key, None)
 
-    def _known(self, key: Hashable) -> _T:
-        with self._lock:
-            self._kept.move_to_end(key)
-            return self._kept[key]
-
-    def _keep(self, key: Hashable, made: _T) -> None:
+    def put(self, key: Hashable, made: _T) -> None:
+        """Keep what was made on the way to something else."""
         with self._lock:
             if key in self._kept:
                 return
@@ -55,3 +51,8 @@ class Kept(Generic[_T]):
             while self.bytes > self._limit_bytes and len(self._kept) > 1:
                 _, dropped = self._kept.popitem(last=False)
                 self.bytes -= self._size_of(dropped)
+
+    def _known(self, key: Hashable) -> _T:
+        with self._lock:
+            self._kept.move_to_end(key)
+            return self._kept[key]

@@ -58,7 +58,9 @@ def serve(opened: Opened, port: int, ready: Callable[[str, int], None]) -> None:
 
 def _listening(port: int) -> socket.socket:
     """Open the port on this machine's own address."""
-    found = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+    # Only where the protocol is named, asyncio sends small answers at once: else the second part of each waits for the
+    # browser to confirm the first, 40 ms.
+    found = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     try:
         if os.name == "posix":
             found.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
