@@ -183,7 +183,7 @@ def test_the_server_answers_its_link_and_ends_with_ctrl_c(study: Path, tmp_path:
         line = process.stdout.readline()
         link = line.split()[1]
         assert link.startswith("http://127.0.0.1:")
-        assert "ssh -L" in process.stdout.readline()
+        assert "ssh -N -L" in process.stdout.readline()
         with httpx.Client(follow_redirects=True) as browser:
             page = browser.get(link)
             assert (page.status_code, page.text, page.url.path, page.url.query) == (200, "index.html", "/s/0/", b"")

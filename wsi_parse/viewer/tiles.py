@@ -55,7 +55,7 @@ class SlideTiles:
     @property
     def kept_bytes(self) -> int:
         """Size of all tiles that are kept."""
-        return self._near.bytes + self._far.bytes
+        return self._near.size + self._far.size
 
     def is_far(self, zoom: int) -> bool:
         """Return whether the tiles of a zoom level are made of others, which may take long."""
