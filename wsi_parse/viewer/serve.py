@@ -16,7 +16,21 @@ from wsi_parse.viewer.page_files import page_files
 
 # Decoding takes a processor for itself; the others answer what is small.
 _MOST_READERS = 8
-_END_SECONDS = 2
+# What is under way when the server ends may take so long.
+_END_SECONDS = 10
+
+
+class _Server(uvicorn.Server):
+    """Tells what takes long that nobody waits for it any more, before it waits for the answers under way."""
+
+    def __init__(self, config: uvicorn.Config, opened: Opened) -> None:
+        super().__init__(config)
+        self._opened = opened
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """End in order."""
+        self._opened.stop()
+        await super().shutdown(sockets)
 
 
 def serve(opened: Opened, port: int, ready: Callable[[str, int], None]) -> None:
@@ -53,7 +67,7 @@ def serve(opened: Opened, port: int, ready: Callable[[str, int], None]) -> None:
     )
     with closing(_listening(port)) as listening:
         ready(f"http://{HOST}:{listening.getsockname()[1]}/?token={token}", listening.getsockname()[1])
-        uvicorn.Server(config).run(sockets=[listening])
+        _Server(config, opened).run(sockets=[listening])
 
 
 def _listening(port: int) -> socket.socket:
