@@ -196,7 +196,7 @@ def alone(server: Server, kinds: dict[str, Ask], count: int, note: str) -> Itera
         yield row_of(f"{kind}, one client{note}", [taken for taken, _ in answers], spent, sizes)
 
 
-def together(server: Server, kinds: dict[str, Ask], count: int, note: str) -> Iterator[dict[str, Any]]:
+def mixed(server: Server, kinds: dict[str, Ask], count: int, note: str) -> Iterator[dict[str, Any]]:
     """Send requests of all kinds, mixed, by several clients at a time."""
 
     def one(seed: int) -> list[tuple[str, float, int]]:
@@ -255,7 +255,7 @@ def measure(side: int, folder: Path, count: int) -> Iterator[dict[str, Any]]:
         yield from alone(server, {"places": lambda _: "places.json"}, count, "")
         kinds = views.kinds(far=True)
         yield from alone(server, kinds, count, "")
-        yield from together(server, kinds, count, "")
+        yield from mixed(server, kinds, count, "")
     yield row
     run, slide = make(side, folder, pyramid=False)
     with started(run, slide, "no pyramid, first start"):
@@ -264,10 +264,10 @@ def measure(side: int, folder: Path, count: int) -> Iterator[dict[str, Any]]:
         far = f"tiles/{views.max_zoom}/0/0.jpg"
         with ThreadPoolExecutor(1) as pool:
             waiting = pool.submit(once, server, far, "tile of the whole slide, first, no pyramid")
-            yield from together(server, views.kinds(far=False), count, " while the whole slide is read")
+            yield from mixed(server, views.kinds(far=False), count, " while the whole slide is read")
             yield waiting.result()
         yield from alone(server, {"tile": views.tile}, count, ", no pyramid")
-        yield from together(server, views.kinds(far=True), count, ", no pyramid")
+        yield from mixed(server, views.kinds(far=True), count, ", no pyramid")
     yield row
 
 
