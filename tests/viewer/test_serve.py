@@ -7,7 +7,7 @@ import pytest
 
 from wsi_parse.errors import UsageError
 from wsi_parse.viewer.gate import HOST
-from wsi_parse.viewer.serve import _listening
+from wsi_parse.viewer.serve import listening_at
 
 
 def test_small_answers_are_sent_at_once() -> None:
@@ -21,7 +21,7 @@ def test_small_answers_are_sent_at_once() -> None:
             told.set_result(accepted.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY))
             writer.close()
 
-        async with await asyncio.start_server(answer, sock=_listening(0)) as server:
+        async with await asyncio.start_server(answer, sock=listening_at(0)) as server:
             _, writer = await asyncio.open_connection(*server.sockets[0].getsockname())
             found = await told
             writer.close()
@@ -33,10 +33,10 @@ def test_small_answers_are_sent_at_once() -> None:
 
 def test_a_port_that_is_taken_is_named() -> None:
     with socket.create_server((HOST, 0)) as taken, pytest.raises(UsageError, match="cannot be used") as caught:
-        _listening(taken.getsockname()[1])
+        listening_at(taken.getsockname()[1])
     assert "--port" in caught.value.remedy
 
 
 def test_only_this_machine_can_reach_it() -> None:
-    with _listening(0) as listening:
+    with listening_at(0) as listening:
         assert listening.getsockname()[0] == "127.0.0.1"

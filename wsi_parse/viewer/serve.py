@@ -65,13 +65,19 @@ def serve(opened: Opened, port: int, ready: Callable[[str, int], None]) -> None:
         date_header=False,
         timeout_graceful_shutdown=_END_SECONDS,
     )
-    with closing(_listening(port)) as listening:
+    with closing(listening_at(port)) as listening:
         ready(f"http://{HOST}:{listening.getsockname()[1]}/?token={token}", listening.getsockname()[1])
         _Server(config, opened).run(sockets=[listening])
 
 
-def _listening(port: int) -> socket.socket:
-    """Open the port on this machine's own address."""
+def listening_at(port: int) -> socket.socket:
+    """Open a port on this machine's own address; 0: a free one.
+
+    Raises
+    ------
+    UsageError
+        The port is taken.
+    """
     # Only where the protocol is named, asyncio sends small answers at once: else the second part of each waits for the
     # browser to confirm the first, 40 ms.
     found = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
