@@ -16,7 +16,7 @@ from benchmarks.measures import MEASURES, Measure, printed_objects
 from benchmarks.results import Series, add_round, unequal, write_results
 
 #: What runs once: its limits are its exit code.
-ONCE = ("annotations", "evaluate", "tissue", "memory", "scale", "cohort")
+ONCE = ("annotations", "evaluate", "tissue", "memory", "scale", "cohort", "viewer")
 
 
 def main() -> None:

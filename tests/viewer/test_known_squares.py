@@ -181,6 +181,11 @@ def test_a_slide_without_a_pyramid_is_read_once_for_all_zooms(tmp_path: Path, mo
         assert [tiles.is_far(zoom) for zoom in range(4)] == [False, True, True, True]
         again = [mosaic(tiles, zoom) for zoom in (3, 2, 1)]
         assert sorted((box.x, box.y) for box in boxes) == [(x * 512, y * 512) for x in range(5) for y in range(3)]
+        boxes.clear()
+        upwards = SlideTiles(slide)
+        assert np.array_equal(mosaic(upwards, 1), again[2])
+        assert np.array_equal(mosaic(upwards, 3), again[0])
+        assert len(boxes) == 15
     for zoom, (one, other) in enumerate(zip(plain, whole, strict=True)):
         inside = (slice(0, HEIGHT >> zoom), slice(0, WIDTH >> zoom))
         assert np.abs(one - other)[inside].mean() < 1

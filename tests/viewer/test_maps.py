@@ -351,7 +351,7 @@ def test_details_that_cannot_be_read_are_not_those_of_another_object(
         state(tab)
         assert text(tab, "#details code")
         # Another group of rows would be read anew; here the only one is forgotten.
-        view.layers[0].details._groups.clear()
+        view.layers[0].details._groups._kept.clear()
         (mine.folder / "objects.parquet").rename(mine.folder / "moved.parquet")
         press(tab, "n")
         tab.wait_for("!document.getElementById('message').hidden")

@@ -6,7 +6,9 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
 
 import httpx
@@ -166,38 +168,69 @@ def test_without_its_page_the_command_says_how_to_build_it(
     assert "make viewer" in ended.err
 
 
-def test_the_server_answers_its_link_and_ends_with_ctrl_c(study: Path, tmp_path: Path) -> None:
-    """As a user starts it: the link is printed, the browser follows it, Ctrl-C ends it in order."""
+@contextmanager
+def started(folder: Path, patch: str, *arguments: str) -> Iterator[tuple[subprocess.Popen[str], str]]:
+    """Start the command with a page of three words, after a few lines of Python; what is given is its link."""
     for name in ("index.html", "viewer.js", "viewer.css"):
-        (tmp_path / name).write_text(name)
+        (folder / name).write_text(name)
     script = (
-        "import sys, pathlib, wsi_parse.viewer.page_files as page\n"
-        f"page.STATIC = pathlib.Path({str(tmp_path)!r})\n"
+        "import pathlib, time, wsi_parse.viewer.page_files as page\n"
+        f"page.STATIC = pathlib.Path({str(folder)!r})\n{patch}\n"
         "from wsi_parse.cli.main import main\nmain()"
     )
-    arguments = ["view", str(study / "out" / "a"), "--slide", str(study / "slides"), "--no-browser"]
     process = subprocess.Popen(
-        [sys.executable, "-c", script, *arguments], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+        [sys.executable, "-c", script, "view", *arguments, "--no-browser"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
     )
     try:
         assert process.stdout is not None
-        line = process.stdout.readline()
-        link = line.split()[1]
+        link = process.stdout.readline().split()[1]
         assert link.startswith("http://127.0.0.1:")
-        assert "ssh -L" in process.stdout.readline()
+        assert "ssh -N -L" in process.stdout.readline()
+        yield process, link
+    finally:
+        process.kill()
+        process.communicate()
+
+
+def end(process: subprocess.Popen[str]) -> str:
+    """Press Ctrl-C; return what it says at its end."""
+    began = time.monotonic()
+    process.send_signal(signal.SIGINT)
+    assert process.stdout is not None
+    rest = process.stdout.read()
+    assert process.wait(20) == 0
+    assert time.monotonic() - began < 15
+    return rest
+
+
+def test_the_server_answers_its_link_and_ends_with_ctrl_c(study: Path, tmp_path: Path) -> None:
+    """As a user starts it: the link is printed, the browser follows it, Ctrl-C ends it in order."""
+    run = str(study / "out" / "a")
+    with started(tmp_path, "", run, "--slide", str(study / "slides")) as (process, link):
         with httpx.Client(follow_redirects=True) as browser:
             page = browser.get(link)
             assert (page.status_code, page.text, page.url.path, page.url.query) == (200, "index.html", "/s/0/", b"")
             base = link.partition("/?")[0]
             assert browser.get(f"{base}/s/0/tiles/0/0/0.jpg").content[:2] == b"\xff\xd8"
             assert httpx.get(f"{base}/s/0/view.json").status_code == 403
-        began = time.monotonic()
-        process.send_signal(signal.SIGINT)
-        rest = process.stdout.read()
-        assert process.wait(20) == 0
-        assert "The viewer has ended." in rest
-        assert "Traceback" not in rest
-        assert time.monotonic() - began < 15
-    finally:
-        process.kill()
-        process.communicate()
+        assert end(process) == "The viewer has ended.\n"
+
+
+def test_ctrl_c_ends_it_also_while_a_slide_without_a_pyramid_is_read(study: Path, tmp_path: Path) -> None:
+    """That takes a minute here; it ends in between, in order, and says so to who waits for the tile."""
+    patch = (
+        "from wsi_parse.slides.slide import Slide\nfrom wsi_parse.viewer import tiles\n"
+        "tiles._MOST_STEP, tiles.TILE_PX, read = 1, 128, Slide.read\n"
+        "Slide.read = lambda *given: (time.sleep(1), read(*given))[1]"
+    )
+    with started(tmp_path, patch, str(study / "slides" / "a.svs")) as (process, link):
+        base, _, query = link.partition("/?token=")
+        with ThreadPoolExecutor(1) as pool, httpx.Client(headers={"Authorization": f"Bearer {query}"}) as browser:
+            zoom = browser.get(f"{base}/s/0/view.json").json()["max_z"]
+            answer = pool.submit(browser.get, f"{base}/s/0/tiles/{zoom}/0/0.jpg", timeout=60)
+            time.sleep(2)
+            assert end(process) == "The viewer has ended.\n"
+            assert (answer.result().status_code, answer.result().json()["error"]) == (500, "The viewer has ended.")

@@ -86,9 +86,9 @@ def test_what_is_kept_is_made_once_and_dropped_when_it_is_too_much() -> None:
         return b"x" * 60
 
     assert at_once(lambda: kept.get("a", make)) == [b"x" * 60] * THREADS
-    assert (len(made), kept.bytes) == (1, 60)
+    assert (len(made), kept.size) == (1, 60)
     kept.get("b", make)
-    assert kept.bytes == 60
+    assert kept.size == 60
     kept.get("a", make)
     assert len(made) == 3
 

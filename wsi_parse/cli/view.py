@@ -73,8 +73,8 @@ def view(
         say(console, f"→ {link}  ({RESEARCH_ONLY})")
         say(
             console,
-            f"On another machine, through SSH: ssh -L {number}:127.0.0.1:{number} USER@THIS-MACHINE, then open the "
-            "link there. Ctrl-C ends.",
+            f"From another machine: run ssh -N -L {number}:127.0.0.1:{number} USER@MACHINE there, with the name of "
+            "this machine, and open the link there. Ctrl-C here ends the viewer.",
         )
         if not no_browser and _has_screen():
             webbrowser.open(link)

@@ -1,8 +1,6 @@
 """RowDetails: what is known of one object, read from its table when somebody clicks on it."""
 
 import math
-import threading
-from collections import OrderedDict
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -10,6 +8,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from wsi_parse.viewer.kept import Kept
 from wsi_parse.viewer.object_table import NO_MEASUREMENTS, ObjectTable
 from wsi_parse.viewer.rings import starts_of
 
@@ -42,8 +41,7 @@ class RowDetails:
     def __init__(self, table: ObjectTable, *, foreign: bool = False) -> None:
         self._table, self._foreign = table, foreign
         self._start = starts_of(table.group_rows)
-        self._groups: OrderedDict[int, pa.Table] = OrderedDict()
-        self._lock = threading.Lock()
+        self._groups = Kept[pa.Table](_KEPT, lambda _: 1)
 
     def __len__(self) -> int:
         return int(self._start[-1])
@@ -53,7 +51,11 @@ class RowDetails:
         if not 0 <= row < len(self):
             return None
         group = int(np.searchsorted(self._start, row, "right")) - 1
-        found = self._group(group).slice(row - int(self._start[group]), 1).to_pylist()[0]
+        found = (
+            self._groups.get(group, lambda: self._table.group(group))
+            .slice(row - int(self._start[group]), 1)
+            .to_pylist()[0]
+        )
         measured = {name: value for name, value in found.items() if name not in NO_MEASUREMENTS}
         return {
             "id": found["id"],
@@ -66,15 +68,6 @@ class RowDetails:
                 name: value for name, value in measured.items() if value is not None and math.isfinite(value)
             },
         }
-
-    def _group(self, index: int) -> pa.Table:
-        with self._lock:
-            if index not in self._groups:
-                self._groups[index] = self._table.group(index)
-                while len(self._groups) > _KEPT:
-                    self._groups.popitem(last=False)
-            self._groups.move_to_end(index)
-            return self._groups[index]
 
 
 @dataclass(frozen=True)

@@ -13,15 +13,16 @@ class Kept(Generic[_T]):
 
     Parameters
     ----------
-    limit_bytes : int
+    limit : int
         Size of all that is kept; the last one is kept even if it alone is larger.
     size_of : callable
-        Returns the size of one.
+        Returns the size of one: its bytes, or 1 where as many are kept.
     """
 
-    def __init__(self, limit_bytes: int, size_of: Callable[[_T], int]) -> None:
-        self.bytes = 0
-        self._limit_bytes, self._size_of = limit_bytes, size_of
+    def __init__(self, limit: int, size_of: Callable[[_T], int]) -> None:
+        #: Size of all that is kept.
+        self.size = 0
+        self._limit, self._size_of = limit, size_of
         self._kept: OrderedDict[Hashable, _T] = OrderedDict()
         self._lock = threading.Lock()
         self._making: dict[Hashable, threading.Lock] = {}
@@ -32,26 +33,29 @@ class Kept(Generic[_T]):
             making = self._making.setdefault(key, threading.Lock())
         with making:
             try:
-                return self._known(key)
-            except KeyError:
-                made = make()
-                self._keep(key, made)
-                return made
+                if not (found := self._known(key)):
+                    found = [make()]
+                    self.put(key, found[0])
+                return found[0]
             finally:
                 with self._lock:
                     self._making.pop(key, None)
 
-    def _known(self, key: Hashable) -> _T:
-        with self._lock:
-            self._kept.move_to_end(key)
-            return self._kept[key]
-
-    def _keep(self, key: Hashable, made: _T) -> None:
+    def put(self, key: Hashable, made: _T) -> None:
+        """Keep what was made on the way to something else."""
         with self._lock:
             if key in self._kept:
                 return
             self._kept[key] = made
-            self.bytes += self._size_of(made)
-            while self.bytes > self._limit_bytes and len(self._kept) > 1:
+            self.size += self._size_of(made)
+            while self.size > self._limit and len(self._kept) > 1:
                 _, dropped = self._kept.popitem(last=False)
-                self.bytes -= self._size_of(dropped)
+                self.size -= self._size_of(dropped)
+
+    def _known(self, key: Hashable) -> list[_T]:
+        """Return what is kept by a name: one or none."""
+        with self._lock:
+            if key not in self._kept:
+                return []
+            self._kept.move_to_end(key)
+            return [self._kept[key]]

@@ -19,7 +19,8 @@ from wsi_parse.viewer.gate import HOST
 from wsi_parse.viewer.serve import listening_at, server_of
 from wsi_parse.viewer.subject import Request, opened_of
 
-_END_SECONDS = 10
+# Longer than the server itself waits for answers under way.
+_END_SECONDS = 15
 _LEAST_HEIGHT_PX = 100
 
 

@@ -105,13 +105,18 @@ class Opened:
                 self._readers -= 1
                 self._no_reader.notify_all()
 
+    def stop(self) -> None:
+        """Let what takes long end soon; no tile is read any more."""
+        with self._lock:
+            for view in self._views.values():
+                view.tiles.stop()
+
     def close(self) -> None:
         """Release all slides, when nobody reads them any more; a slide that cannot be read to the end stays open."""
+        self.stop()
         with self._lock:
             views = list(self._views.values())
             self._views.clear()
-        for view in views:
-            view.tiles.stop()
         with self._no_reader:
             if not self._no_reader.wait_for(lambda: not self._readers, _READING_SECONDS):
                 logger.warning("A slide is still being read: it is not closed.")

@@ -16,8 +16,22 @@ from wsi_parse.viewer.page_files import page_files
 
 # Decoding takes a processor for itself; the others answer what is small.
 _MOST_READERS = 8
-_END_SECONDS = 2
 _LAST_PORT = 65_535
+# What is under way when the server ends may take so long.
+_END_SECONDS = 10
+
+
+class _Server(uvicorn.Server):
+    """Tells what takes long that nobody waits for it any more, before it waits for the answers under way."""
+
+    def __init__(self, config: uvicorn.Config, opened: Opened) -> None:
+        super().__init__(config)
+        self._opened = opened
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """End in order."""
+        self._opened.stop()
+        await super().shutdown(sockets)
 
 
 def serve(opened: Opened, port: int, ready: Callable[[str, int], None]) -> None:
@@ -66,7 +80,7 @@ def server_of(opened: Opened, *, embedded: bool = False) -> tuple[uvicorn.Server
         date_header=False,
         timeout_graceful_shutdown=_END_SECONDS,
     )
-    return uvicorn.Server(config), token
+    return _Server(config, opened), token
 
 
 def listening_at(port: int) -> socket.socket:
@@ -77,7 +91,9 @@ def listening_at(port: int) -> socket.socket:
     UsageError
         The port is taken.
     """
-    found = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+    # Only where the protocol is named, asyncio sends small answers at once: else the second part of each waits for the
+    # browser to confirm the first, 40 ms.
+    found = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     try:
         if not 0 <= port <= _LAST_PORT:
             raise OSError("ports are numbers from 1 to 65535")

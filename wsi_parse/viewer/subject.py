@@ -26,6 +26,9 @@ from wsi_parse.viewer.opened import Opened
 from wsi_parse.viewer.shelf import Shelf
 from wsi_parse.viewer.slide_view import Entry, SlideView
 
+# To read so many takes more than two seconds.
+_MANY_PX = 500_000_000
+
 
 @dataclass(frozen=True)
 class Request:
@@ -123,6 +126,7 @@ def _open_run(folder: Path, request: Request, number: int) -> SlideView:
     except BaseException:
         slide.close()
         raise
+    _say_if_slow(slide, request.say)
     return SlideView(slide, layers, manifest, folder, _maps(folder, manifest, request))
 
 
@@ -152,7 +156,18 @@ def _open_slide(path: Path, request: Request) -> SlideView:
     except BaseException:
         slide.close()
         raise
+    _say_if_slow(slide, request.say)
     return SlideView(slide, layers, None, None)
+
+
+def _say_if_slow(slide: Slide, say: Callable[[str], None]) -> None:
+    """Say that a slide takes long to be seen as a whole."""
+    coarsest = slide.info.levels[-1]
+    if coarsest.width * coarsest.height > _MANY_PX:
+        say(
+            f"{slide.name} holds no small copy of itself: before it is seen as a whole, all of it is read, once, "
+            "which may take a minute. What is near comes at once."
+        )
 
 
 def _of_files(request: Request, slide: Slide, result: Result | None, shelf: Shelf) -> dict[int, Layer]:

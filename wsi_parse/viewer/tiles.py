@@ -1,7 +1,6 @@
 """SlideTiles: the slide as square tiles for deep zoom, read as every result is read, and kept for a while as JPEG."""
 
 import math
-from functools import partial
 from io import BytesIO
 
 import numpy as np
@@ -18,11 +17,16 @@ from wsi_parse.viewer.kept import Kept
 
 _QUALITY = 85
 _KEPT_BYTES = 96_000_000
-# Tiles of half the size, of which coarser ones are made.
-_KEPT_HALVES_BYTES = 160_000_000
+# The same of far tiles, which are made of others: all of a slide of 200,000 px.
+_KEPT_FAR_BYTES = 160_000_000
+# Far tiles of half the size, of which coarser ones are made.
+_KEPT_HALVES_BYTES = 96_000_000
 # Pixels of a level along the side of one pixel of a tile, up to which a tile is read at once: 2048 x 2048 of them.
 _MOST_STEP = 4
 _THUMBNAIL_PX = 400
+
+# Zoom level, column and row.
+_Key = tuple[int, int, int]
 
 
 class SlideTiles:
@@ -34,8 +38,8 @@ class SlideTiles:
 
     Notes
     -----
-    Where the slide has no level that is near the zoom level of a tile, the tile is made of the four of the next finer
-    zoom level, which are kept for that: so a slide without a pyramid is read once, and not again at each zoom
+    Where the slide has no level that is near the zoom level of a tile, the tile is far: it is made of the four of the
+    next finer zoom level, and far tiles are kept. So a slide without a pyramid is read once, and not again at each zoom
     level. Only means of four pixels are taken, so that a tile is the same in whatever order tiles are asked for.
     """
 
@@ -44,14 +48,14 @@ class SlideTiles:
         longest = max(slide.dimensions)
         #: The level at which the slide fits into one tile.
         self.max_zoom = max(0, math.ceil(math.log2(longest / TILE_PX)))
-        self._tiles = Kept[bytes](_KEPT_BYTES, len)
+        self._near, self._far = Kept[bytes](_KEPT_BYTES, len), Kept[bytes](_KEPT_FAR_BYTES, len)
         self._halves = Kept[NDArray[np.uint8]](_KEPT_HALVES_BYTES, lambda pixels: pixels.nbytes)
         self._ended = False
 
     @property
     def kept_bytes(self) -> int:
         """Size of all tiles that are kept."""
-        return self._tiles.bytes
+        return self._near.size + self._far.size
 
     def is_far(self, zoom: int) -> bool:
         """Return whether the tiles of a zoom level are made of others, which may take long."""
@@ -79,14 +83,23 @@ class SlideTiles:
         """
         if not self._is_on_slide(zoom, column, row):
             return None
-        return self._tiles.get((zoom, column, row), lambda: _jpeg(Image.fromarray(self._pixels(zoom, column, row))))
+        key = (zoom, column, row)
+        if not self.is_far(zoom):
+            return self._near.get(key, lambda: _jpeg(self._pixels(*key)))
+
+        def make() -> bytes:
+            pixels = self._pixels(*key)
+            self._halves.put(key, halved(pixels))
+            return _jpeg(pixels)
+
+        return self._far.get(key, make)
 
     def thumbnail(self) -> bytes:
         """Return a small picture of the slide as JPEG."""
         width, height = (max(1, round(length / (1 << self.max_zoom))) for length in self.slide.dimensions)
         picture = Image.fromarray(self._pixels(self.max_zoom, 0, 0)[:height, :width])
         picture.thumbnail((_THUMBNAIL_PX, _THUMBNAIL_PX))
-        return _jpeg(picture)
+        return _jpeg(np.asarray(picture))
 
     def _pixels(self, zoom: int, column: int, row: int) -> NDArray[np.uint8]:
         """Return the pixels of a tile; white beyond the slide."""
@@ -99,12 +112,20 @@ class SlideTiles:
         for y, x in ((0, 0), (0, 1), (1, 0), (1, 1)):
             under = zoom - 1, 2 * column + x, 2 * row + y
             if self._is_on_slide(*under):
-                part = self._halves.get(under, partial(self._half, *under))
-                pixels[y * half : (y + 1) * half, x * half : (x + 1) * half] = part
+                pixels[y * half : (y + 1) * half, x * half : (x + 1) * half] = self._half(under)
         return pixels
 
-    def _half(self, zoom: int, column: int, row: int) -> NDArray[np.uint8]:
-        return halved(self._pixels(zoom, column, row))
+    def _half(self, key: _Key) -> NDArray[np.uint8]:
+        """Return a tile in half the size; of a far one, the tile is kept, too."""
+        if not self.is_far(key[0]):
+            return halved(self._pixels(*key))
+
+        def make() -> NDArray[np.uint8]:
+            pixels = self._pixels(*key)
+            self._far.put(key, _jpeg(pixels))
+            return halved(pixels)
+
+        return self._halves.get(key, make)
 
     def _is_on_slide(self, zoom: int, column: int, row: int) -> bool:
         side = TILE_PX << zoom if 0 <= zoom <= self.max_zoom else 0
@@ -120,7 +141,7 @@ def frame_of_zoom(slide: Slide, zoom: int) -> Frame:
     return Frame(width, height, frame.mpp_x * scale, frame.mpp_y * scale, float(scale), float(scale))
 
 
-def _jpeg(picture: Image.Image) -> bytes:
+def _jpeg(pixels: NDArray[np.uint8]) -> bytes:
     buffer = BytesIO()
-    picture.save(buffer, "JPEG", quality=_QUALITY)
+    Image.fromarray(pixels).save(buffer, "JPEG", quality=_QUALITY)
     return buffer.getvalue()
