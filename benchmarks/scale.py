@@ -26,6 +26,7 @@ from numpy.typing import NDArray
 from scipy.spatial import KDTree
 
 import benchmarks.scale_model  # noqa: F401 - registers the model
+from benchmarks import limits
 from benchmarks.measured import Measured, run_measured
 from benchmarks.scale_slide import MPP, ScaleSlide, write
 from wsi_parse.compute.cluster import Cluster
@@ -206,7 +207,7 @@ def main() -> None:
         for side in sorted(given.sides):
             rows.append(measure(side, folder, given.workers))
             print(json.dumps(rows[-1]), flush=True)
-    sys.exit(not within_limits(rows))
+    limits.end(kept=within_limits(rows))
 
 
 def within_limits(rows: list[dict[str, Any]]) -> bool:
