@@ -1,7 +1,8 @@
 """CPU seconds of whole runs of two commits, alternated: `python -m benchmarks.before_after SLIDE ...`.
 
-Each run is a process of its own, start-up included; its seconds are those of all its threads and child processes, and
-hardly depend on what else the machine does. The model answers zeros, so a run costs what is around the network. Beside
+Each run is the command `wsi-parse run` in a process of its own, start-up included, with the modules compiled before, as
+those of an installed package are; its seconds are those of all its threads and child processes, and depend less on what
+else the machine does than the clock. The model answers zeros, so a run costs what is around the network. Beside
 it stands decoding each stored tile of level 0 once, and for two slides or more the slope: what the largest costs more
 than the smallest, as a multiple of what decoding it costs more. Prints JSON, one object a figure.
 """
@@ -34,13 +35,11 @@ spec = importlib.util.spec_from_file_location("zeros_model", {model!r})
 sys.modules["zeros_model"] = module = importlib.util.module_from_spec(spec)
 spec.loader.exec_module(module)
 if __name__ == "__main__":
-    from pathlib import Path
-    from wsi_parse.run.pipeline import run_slide
-    from wsi_parse.settings import RunSettings
-    settings = RunSettings.load(
-        prompts=("nuclei",), model={{"name": sys.argv[3]}}, compute={{"workers": int(sys.argv[4]), "threads": 2}}
-    )
-    run_slide(Path(sys.argv[1]), Path(sys.argv[2]), settings)
+    from wsi_parse.cli.main import main
+    slide, out, model, workers = sys.argv[1:]
+    given = ["-p", "nuclei", "--model", model, "-o", out, "--workers", workers, "--set", "compute.threads=2", "-q"]
+    sys.argv = ["wsi-parse", slide, *given]
+    main()
 """
 _DECODE = (
     "import sys; from pathlib import Path; from benchmarks.reading import decode_once; decode_once(Path(sys.argv[1]))"
@@ -60,6 +59,7 @@ class Cost:
 def cost_of(command: Sequence[str], tree: Path) -> Cost:
     """Run a command in a tree of the repository, and measure it."""
     environment = os.environ | {"PYTHONPATH": str(tree), "OMP_NUM_THREADS": "1"}
+    environment.pop("PYTHONDONTWRITEBYTECODE", None)
     process = subprocess.Popen([sys.executable, *command], cwd=tree, env=environment, stdout=subprocess.DEVNULL)
     _, status, used = os.wait4(process.pid, 0)
     process.returncode = os.waitstatus_to_exitcode(status)
@@ -68,12 +68,19 @@ def cost_of(command: Sequence[str], tree: Path) -> Cost:
     return Cost(used.ru_utime + used.ru_stime, used.ru_maxrss / 1024)
 
 
+def write_script(folder: Path) -> Path:
+    """Write the script that :func:`run_in` runs; return its path."""
+    path = folder / "run.py"
+    path.write_text(_RUN.format(model=str(Path(__file__).with_name("zeros_model.py"))), encoding="utf-8")
+    return path
+
+
 def run_in(tree: Path, script: Path, slide: Path, model: str, workers: int) -> Cost:
     """Run a slide by the package in a tree."""
     with tempfile.TemporaryDirectory() as folder:
         out = Path(folder) / "out"
         cost = cost_of([str(script), str(slide), str(out), model, str(workers)], tree)
-        files = (out / name for name in ("annotations.geojson", "tissue.geojson", "overlay.png"))
+        files = (out / slide.stem / name for name in ("annotations.geojson", "tissue.geojson", "overlay.png"))
         digest = hashlib.sha256(b"".join(file.read_bytes() for file in files)).hexdigest()
     return Cost(cost.seconds, cost.largest_mb, digest)
 
@@ -83,6 +90,9 @@ def alternated(
 ) -> tuple[dict[str, float], dict[str, object]]:
     """Run each version of the package in turns; return the median seconds of each, and all figures."""
     found: dict[str, list[Cost]] = {name: [] for name in trees}
+    for name in trees:
+        # Compiles the modules.
+        run_in(trees[name], script, slide, model, EXECUTIONS[execution])
     for number in range(rounds):
         for name in list(trees) if number % 2 == 0 else list(trees)[::-1]:
             found[name].append(run_in(trees[name], script, slide, model, EXECUTIONS[execution]))
@@ -123,8 +133,7 @@ def main() -> None:
     for slide, limit in limits.items():
         print(json.dumps({"slide": slide.name, "decode_once_cpu_s": round(limit, 3)}), flush=True)
     with tempfile.TemporaryDirectory() as folder, checked_out(given.before, Path(folder) / "before") as before:
-        script = Path(folder) / "run.py"
-        script.write_text(_RUN.format(model=str(Path(__file__).with_name("zeros_model.py"))), encoding="utf-8")
+        script = write_script(Path(folder))
         trees = {"before": before.tree, "after": Path(__file__).parent.parent}
         for model, execution in product(given.model or SCALES, given.execution or EXECUTIONS):
             costs = []

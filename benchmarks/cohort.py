@@ -14,6 +14,7 @@ from pathlib import Path
 
 import psutil
 
+from benchmarks import limits
 from benchmarks.scale_slide import ScaleSlide, write
 from wsi_parse.cohort import CohortSlide, Listing, Outcome, run_cohort
 from wsi_parse.compute.memory import release
@@ -85,7 +86,7 @@ def main() -> None:
     print(json.dumps({"slides": count, "held_mb": [round(one) for one in watch.held_mb]}))
     held = late <= LIMIT_GROWTH * early
     print(f"{'ok    ' if held else 'MISSED'} client {early:.0f} MB, then {late:.0f} MB (limit {LIMIT_GROWTH} x)")
-    sys.exit(not held)
+    limits.end(kept=held)
 
 
 if __name__ == "__main__":

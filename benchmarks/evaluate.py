@@ -17,6 +17,7 @@ import numpy as np
 import shapely
 from numpy.typing import NDArray
 
+from benchmarks import limits
 from benchmarks.measured import run_measured
 from wsi_parse.exporters.base import ExportContext
 from wsi_parse.exporters.geojson import GeoJsonExporter
@@ -112,7 +113,7 @@ def main() -> None:
         row = measure(chosen.count, Path(folder))
     print(json.dumps(row) if chosen.json else "  ".join(f"{name} {value:,}" for name, value in row.items()))
     print(f"limit {LIMIT_S} s; counts are correct: {row['counts_correct']}", file=sys.stderr)
-    sys.exit(row["seconds"] > LIMIT_S or not row["counts_correct"])
+    limits.end(kept=row["seconds"] <= LIMIT_S and row["counts_correct"])
 
 
 if __name__ == "__main__":

@@ -118,8 +118,7 @@ def _exporters(objects: list[dict[str, Any]]) -> list[Figure]:
 
 
 def _startup(objects: list[dict[str, Any]]) -> list[Figure]:
-    (found,) = objects
-    return [Figure("wsi-parse info", found["seconds"], "s", found["times_limit"], found["outputs_sha256"])]
+    return [Figure(one["what"], one["cpu_s"], "s", one["times_limit"], one["outputs_sha256"]) for one in objects]
 
 
 def _mini(objects: list[dict[str, Any]]) -> list[Figure]:

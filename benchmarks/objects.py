@@ -41,11 +41,11 @@ def measure(side: int, workers: int, folder: Path) -> dict[str, Any]:
     blocks, chunks = remaining_work(plan)
     nothing: list[list[tuple[int, int]]] = [[] for _ in plan.passes]
     with Cluster(settings.compute, plan.objects) as cluster:
-        client = cluster.client()
-        run_graph(client, plan, blocks, nothing, lambda _: None)
+        workers_of_run = cluster.workers()
+        run_graph(workers_of_run, plan, blocks, nothing, lambda _: None)
         with MemorySampler(0.5) as sampler:
             started = time.perf_counter()
-            run_graph(client, plan, nothing, chunks, lambda _: None)
+            run_graph(workers_of_run, plan, nothing, chunks, lambda _: None)
             outlined = time.perf_counter()
             context = ExportContext(plan.classes, (0, 0), {})
             objects = 0

@@ -61,7 +61,7 @@ def predicted(side: int, folder: Path) -> RunPlan:
     plan = lay_out(prepared, prepared.tissue(), folder / "out")
     blocks, _ = remaining_work(plan)
     with Cluster(settings.compute, plan.objects) as cluster:
-        run_graph(cluster.client(), plan, blocks, [[]], lambda _: None)
+        run_graph(cluster.workers(), plan, blocks, [[]], lambda _: None)
     return plan
 
 

@@ -50,15 +50,15 @@ def unequal(series: Mapping[str, Series]) -> list[str]:
     return [what for what, one in series.items() if len(one.outputs) > 1]
 
 
-def write_results(path: Path, series: Mapping[str, Series], once: Sequence[tuple[str, bool]], load: float) -> None:
+def write_results(path: Path, series: Mapping[str, Series], once: Sequence[tuple[str, str]], load: float) -> None:
     """Write the page.
 
     Parameters
     ----------
     path : Path
     series : mapping of figure to Series
-    once : sequence of (str, bool)
-        Benchmarks that ran once, and whether they kept their limits.
+    once : sequence of (str, str)
+        Benchmarks that ran once, and how they ended.
     load : float
         Mean number of running processes in the minute before the first round.
     """
@@ -82,7 +82,7 @@ def write_results(path: Path, series: Mapping[str, Series], once: Sequence[tuple
     ]
     if once:
         lines += ["| benchmark, run once | its limits |", "|---|---|"]
-        lines += [f"| `{name}` | {'kept' if kept else 'missed'} |" for name, kept in once]
+        lines += [f"| `{name}` | {ended} |" for name, ended in once]
     path.write_text("\n".join(lines).rstrip() + "\n", encoding="utf-8")
 
 

@@ -26,11 +26,13 @@ from numpy.typing import NDArray
 from scipy.spatial import KDTree
 
 import benchmarks.scale_model  # noqa: F401 - registers the model
+from benchmarks import limits
 from benchmarks.measured import Measured, run_measured
 from benchmarks.scale_slide import MPP, ScaleSlide, write
 from wsi_parse.compute.cluster import Cluster
-from wsi_parse.compute.graph import Indices, remaining_work, run_graph, submit
+from wsi_parse.compute.graph import Indices, remaining_work, run_graph, tasks_of
 from wsi_parse.compute.plan import RunPlan
+from wsi_parse.compute.scheduled import submit
 from wsi_parse.evaluate import f1_score, match_centres
 from wsi_parse.progress import Silent
 from wsi_parse.run.layout import lay_out
@@ -91,9 +93,9 @@ def run_staged(slide: Path, out: Path, workers: int) -> None:
     )
     graph = seconds_of_graph(plan, blocks, chunks)
     with Cluster(settings.compute, out) as cluster:
-        run_graph(cluster.client(), plan, blocks, nothing, lambda _: None)
+        run_graph(cluster.workers(), plan, blocks, nothing, lambda _: None)
         started = time.perf_counter()
-        run_graph(cluster.client(), plan, nothing, chunks, lambda _: None)
+        run_graph(cluster.workers(), plan, nothing, chunks, lambda _: None)
         outlined = time.perf_counter()
     manifest = run_slide(slide, out, settings)
     report = {"outline": outlined - started, "write": manifest.seconds["export"], "count": manifest.counts["nuclei"]}
@@ -107,7 +109,7 @@ def seconds_of_graph(plan: RunPlan, blocks: Indices, chunks: Indices) -> float:
         Client(cluster, set_as_default=False) as client,
     ):
         started = time.perf_counter()
-        futures = submit(client, plan, blocks, chunks, "measured")
+        futures = submit(client, plan, tasks_of(plan, blocks, chunks, "measured"))
         while len(cluster.scheduler.tasks) < len(futures):
             time.sleep(0.01)
         seconds = time.perf_counter() - started
@@ -205,7 +207,7 @@ def main() -> None:
         for side in sorted(given.sides):
             rows.append(measure(side, folder, given.workers))
             print(json.dumps(rows[-1]), flush=True)
-    sys.exit(not within_limits(rows))
+    limits.end(kept=within_limits(rows))
 
 
 def within_limits(rows: list[dict[str, Any]]) -> bool:

@@ -59,8 +59,8 @@ _STAGES: dict[str, tuple[tuple[Any, str], ...]] = {
     "report": ((Report, "finish"), (Report, "write")),
     "release": ((stages, "release"), (outputs, "release")),
     "memory": ((memory.MemorySampler, "_sample"),),
-    "start cluster": ((Cluster, "client"),),
-    "submit": ((graph, "submit"),),
+    "start cluster": ((Cluster, "workers"),),
+    "list tasks": ((graph, "tasks_of"),),
     "lay out": ((stages, "lay_out"),),
     "remove work": ((pipeline, "remove_work"),),
 }

@@ -7,7 +7,6 @@ import argparse
 import json
 import math
 import os
-import sys
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -18,6 +17,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 from scipy.ndimage import binary_dilation, gaussian_filter
 
+from benchmarks import limits
 from wsi_parse.settings import ObjectSettings, TissueSettings
 from wsi_parse.slides import open_slide
 from wsi_parse.slides.options import SlideOptions
@@ -418,7 +418,7 @@ def main() -> None:
             f"{row.case:44} {row.what:22} {row.value:7.3f}  {limit:8} {'' if row.holds else 'FAILS'}",
             flush=True,
         )
-    sys.exit(failed > 0)
+    limits.end(kept=not failed)
 
 
 if __name__ == "__main__":

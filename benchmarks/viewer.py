@@ -34,6 +34,7 @@ from urllib.parse import parse_qs, urlsplit
 import numpy as np
 import psutil
 
+from benchmarks import limits
 from benchmarks.viewer_study import make
 from wsi_parse.compute.memory import total_bytes
 
@@ -307,7 +308,7 @@ def main() -> None:
         for row in measure(given.side, folder, given.requests):
             rows.append(row)
             print(json.dumps(row) if given.json else _line(row), flush=True)
-    sys.exit(not within_limits(rows))
+    limits.end(kept=within_limits(rows))
 
 
 def _line(row: dict[str, Any]) -> str:

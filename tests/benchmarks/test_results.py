@@ -25,7 +25,7 @@ def test_the_page_has_medians_ratios_memory_and_hashes(tmp_path: Path) -> None:
     series: dict[str, Series] = {}
     for value in (120.0, 100.0, 500.0):
         add_round(series, figures(value), "decoding", 70.0 + value)
-    write_results(tmp_path / "RESULTS.md", series, [("scale", False), ("tissue", True)], 0.5)
+    write_results(tmp_path / "RESULTS.md", series, [("scale", "missed"), ("tissue", "kept")], 0.5)
     page = (tmp_path / "RESULTS.md").read_text(encoding="utf-8")
     assert "| reading | 120 Mpx/s | 100 to 500 | 0.60 | 100 MB | aaaaaaaaaaaa |" in page
     assert "| writing | 1 s | 1 to 1 |  | 190 MB | cccccccccccc |" in page
@@ -64,6 +64,35 @@ def test_each_round_begins_with_another_and_only_a_failure_fails(monkeypatch: py
     assert "".join(ran) == "abcbcacab"
     assert [figure.value for figure in series["f"].figures] == [3.0] * 6
     assert series["f"].peaks_mb == [5.0] * 6
+
+
+def test_a_benchmark_that_crashed_is_no_missed_limit(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    codes = {
+        "scale": "from benchmarks import limits; limits.end(kept=False)",
+        "tissue": "from benchmarks import limits; limits.end(kept=True)",
+        "memory": "raise ValueError('a crash')",
+        "cohort": "raise SystemExit('a1 failed: no space')",
+    }
+    run = subprocess.run
+
+    def instead(command: list[str], *, check: bool) -> subprocess.CompletedProcess[bytes]:
+        return run([sys.executable, "-c", codes[command[2].removeprefix("benchmarks.")]], cwd=ROOT, check=check)
+
+    monkeypatch.setattr(bench.subprocess, "run", instead)
+    ends = {name: bench.run_once(name) for name in codes}
+    failed = "**failed**, exit code 1"
+    assert ends == {"scale": "missed", "tissue": "kept", "memory": failed, "cohort": failed}
+    assert "a crash" in capfd.readouterr().err
+
+    monkeypatch.setattr(bench, "write_results", lambda path, *_: path.write_text("", encoding="utf-8"))
+    for names, code in ((["scale", "tissue"], False), (["tissue", "memory"], True)):
+        chosen = [part for name in names for part in ("--only", name)]
+        monkeypatch.setattr(sys, "argv", ["benchmarks", *chosen, "-o", str(tmp_path / "RESULTS.md")])
+        with pytest.raises(SystemExit) as caught:
+            bench.main()
+        assert caught.value.code is code
 
 
 @pytest.mark.whole

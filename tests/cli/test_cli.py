@@ -275,7 +275,8 @@ def test_help_and_import_load_no_heavy_library() -> None:
 
 
 def test_info_loads_nothing_that_only_a_run_needs(slide: Path) -> None:
-    heavy = "{'torch', 'dask', 'distributed', 'pyarrow', 'zarr', 'skimage', 'scipy', 'shapely'}"
+    heavy = {"torch", "dask", "distributed", "pyarrow", "zarr", "skimage", "scipy", "shapely", "matplotlib", "jinja2"}
+    heavy |= {f"wsi_parse.{stage}" for stage in ("settings", "compute", "tissue", "report", "objects", "predict")}
     program = (
         f"import sys; sys.argv = ['wsi-parse', 'info', {str(slide)!r}]\n"
         "from wsi_parse.cli.main import main\n"

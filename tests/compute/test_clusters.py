@@ -9,7 +9,6 @@ from types import ModuleType
 
 import pytest
 
-from wsi_parse.compute import local as local_module
 from wsi_parse.compute.cluster import Cluster
 from wsi_parse.errors import ClusterError, SettingsError, UnknownNameError
 from wsi_parse.settings import ComputeSettings
@@ -91,12 +90,12 @@ def test_each_gpu_gets_a_worker_if_dask_cuda_finds_several(tmp_path: Path, monke
     utils.get_n_gpus = lambda: 3  # type: ignore[attr-defined]
     monkeypatch.setitem(sys.modules, "dask_cuda", package)
     monkeypatch.setitem(sys.modules, "dask_cuda.utils", utils)
-    monkeypatch.setattr(local_module.importlib.util, "find_spec", lambda _: package)
+    monkeypatch.setattr("importlib.util.find_spec", lambda _: package)
     with (
         pytest.raises(ClusterError, match="seen"),
         Cluster(ComputeSettings(threads=6), tmp_path) as cluster,
     ):
-        cluster.client(2)
+        cluster.workers(2)
     assert asked["n_workers"] == 3
     assert asked["threads_per_worker"] == 2
     assert asked["resources"] == {"GPU": 2}

@@ -11,7 +11,10 @@ import pytest
 def imported(**environment: str) -> subprocess.CompletedProcess[str]:
     code = (
         "from wsi_parse.errors import UsageError\n"
-        "try: import wsi_parse.compute.cluster\n"
+        "from pathlib import Path\n"
+        "from wsi_parse.compute.cluster import Cluster\n"
+        "from wsi_parse.settings import ComputeSettings\n"
+        "try: Cluster(ComputeSettings(workers=1), Path())\n"
         "except UsageError as error: print(error)"
     )
     return subprocess.run(

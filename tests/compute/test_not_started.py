@@ -34,7 +34,7 @@ def test_processes_that_may_not_be_started(tmp_path: Path, monkeypatch: pytest.M
 
 
 def test_threads_that_may_not_be_started(tmp_path: Path) -> None:
-    # In a process of its own: what Dask had begun is left behind.
+    # In a process of its own: no other thread can start there any more.
     code = """
 import sys, threading
 from wsi_parse.compute.cluster import Cluster
@@ -47,7 +47,7 @@ def no_more(*_):
 with Cluster(ComputeSettings(workers=0, threads=1), sys.argv[1]) as cluster:
     threading.Thread.start = no_more
     try:
-        cluster.client()
+        cluster.workers()
     except ClusterError as error:
         print(error, isinstance(error.__cause__, OSError))
 """

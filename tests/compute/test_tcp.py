@@ -271,7 +271,7 @@ class TestLosses:
         assert late
         assert manifest.outputs == expected
         monkeypatch.setattr(Path, "exists", lambda path, **how: path.suffix != ".npz" and exists(path, **how))
-        monkeypatch.setattr("wsi_parse.compute.graph._VISIBLE_WITHIN_SECONDS", 0.0)
+        monkeypatch.setattr("wsi_parse.compute.scheduled._VISIBLE_WITHIN_SECONDS", 0.0)
         with pytest.raises(ClusterError, match="not visible on this machine"):
             run_slide(slide, tmp_path / "other", settings_of(cluster=dask_alone.address))
 

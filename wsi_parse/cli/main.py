@@ -3,6 +3,8 @@
 Libraries are imported when a command runs, so that --help answers at once.
 """
 
+import atexit
+import gc
 import os
 import sys
 from contextlib import suppress
@@ -96,6 +98,8 @@ def top(
 
 def main() -> None:
     """Run the command line: an error is one line with a remedy, exit code 2 for a wrong call, 1 for a failure."""
+    # Python would look through all that is left, again and again, before the system takes it back.
+    atexit.register(gc.freeze)
     for name in ("stdout", "stderr"):
         # Whoever started us may have closed it.
         if getattr(sys, name) is None:

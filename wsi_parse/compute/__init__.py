@@ -1,5 +1,1 @@
-"""Where tasks run: Dask's distributed scheduler, in this process, in several processes, or on a cluster."""
-
-from wsi_parse.compute.dask_settings import import_dask
-
-import_dask()
+"""Where tasks run: in threads of this process, or by Dask's distributed scheduler in processes or on a cluster."""

@@ -1,23 +1,25 @@
-"""Cluster: starts a Dask client when it is first needed, on any kind of cluster."""
+"""Cluster: starts what does the tasks when it is needed first: threads of this process, or any Dask client."""
 
+import os
 import threading
 import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager, ExitStack, suppress
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import dask
-from distributed import Client
-
-from wsi_parse.compute.private import only_our_settings
-from wsi_parse.compute.running_scheduler import beside, connect
-from wsi_parse.compute.waiting import wait_for_a_device, wait_for_a_worker, watch_workers
+from wsi_parse.compute.dask_settings import import_dask
+from wsi_parse.compute.gpus import number_of_gpus
+from wsi_parse.compute.threads import ThreadWorkers
 from wsi_parse.compute.worker import forget
-from wsi_parse.compute.worker_check import WorkerCheck
 from wsi_parse.errors import ClusterError, StageError
 from wsi_parse.registry import CLUSTERS, MODELS, plugin_named
 from wsi_parse.settings import ComputeSettings, ModelSettings
+
+if TYPE_CHECKING:
+    from distributed import Client
+
+    from wsi_parse.compute.worker_check import WorkerCheck
 
 #: The Dask resource of workers that may run the model; it has this name even if the device is a CPU.
 DEVICE = "GPU"
@@ -43,7 +45,7 @@ _DEVICE_WITHIN_SECONDS = 120.0
 # The first worker of a client that a user gives joins within this time.
 _GIVEN_WITHIN_SECONDS = 60.0
 
-Starter = Callable[[ComputeSettings, int | None, Path], AbstractContextManager[Client]]
+Starter = Callable[[ComputeSettings, int | None, Path], AbstractContextManager["Client"]]
 
 #: What to do if the scheduler is lost.
 RESTART = "Start it again, and run the same command again. Finished work is kept."
@@ -53,7 +55,7 @@ def _needs_device(settings: ModelSettings) -> bool:
     return bool(MODELS.get(settings.name).uses_device) and settings.device != "cpu"
 
 
-def resources_for(client: Client, settings: ModelSettings) -> dict[str, int]:
+def resources_for(client: "Client", settings: ModelSettings) -> dict[str, int]:
     """Return what a task that runs a model asks of its worker: a device, or nothing.
 
     Parameters
@@ -96,13 +98,17 @@ class Cluster:
         say: Callable[[str], None] = lambda _: None,
         *,
         model: ModelSettings | None = None,
-        given: Client | None = None,
+        given: "Client | None" = None,
     ) -> None:
         self.settings = settings
         self._folder, self._say = folder, say
         self._model, self._given = model, given
         self._stack, self._lock = ExitStack(), threading.Lock()
         self._client: Client | None = None
+        self._threads: ThreadWorkers | None = None
+        if not self.is_in_threads:
+            # Settings of Dask that cannot be read are an error before any work.
+            import_dask()
         self._checked: set[object] = set()
 
     def __enter__(self) -> "Cluster":
@@ -111,7 +117,35 @@ class Cluster:
     def __exit__(self, *error: object) -> None:
         self._stack.close()
 
-    def client(self, at_once: int | None = None) -> Client:
+    @property
+    def is_in_threads(self) -> bool:
+        """Whether threads of this process do the tasks, so that Dask is not needed."""
+        settings = self.settings
+        return self.is_here and not settings.workers and not settings.dashboard and number_of_gpus() <= 1
+
+    def workers(self, at_once: int | None = None) -> "ThreadWorkers | Client":
+        """Return what does the tasks of a run: threads of this process if that is all there is to it, else a client.
+
+        Parameters
+        ----------
+        at_once : int, optional
+            As for :meth:`client`.
+
+        Raises
+        ------
+        ClusterError
+            As :meth:`client` does.
+        """
+        if not self.is_in_threads:
+            return self.client(at_once)
+        with self._lock:
+            if self._threads is None:
+                threads = self.settings.threads or os.cpu_count() or 1
+                self._threads = ThreadWorkers(threads, at_once or threads)
+                self._stack.callback(self._threads.close)
+            return self._threads
+
+    def client(self, at_once: int | None = None) -> "Client":
         """Return the client; the first call starts the cluster.
 
         Parameters
@@ -134,6 +168,8 @@ class Cluster:
     def abandon(self) -> None:
         """Close the client, so that nobody waits for a task any longer."""
         with self._lock:
+            if self._threads is not None:
+                self._threads.abandon()
             if self._client is not None:
                 self._client.close(timeout=1)
 
@@ -152,7 +188,7 @@ class Cluster:
     def _name(self) -> str:
         return self.settings.cluster if self._given is None else "the client"
 
-    def check(self, check: WorkerCheck) -> None:
+    def check(self, check: "WorkerCheck") -> None:
         """Let every worker check once that it can do the work; one that joins later and cannot is refused.
 
         Raises
@@ -176,7 +212,7 @@ class Cluster:
             self._stack.callback(_unregister, client, check.name)
 
     @staticmethod
-    def _register(client: Client, check: WorkerCheck) -> None:
+    def _register(client: "Client", check: "WorkerCheck") -> None:
         left = _MAX_CHECKS
         while True:
             try:
@@ -195,7 +231,14 @@ class Cluster:
                     "Install this version of wsi-parse on all workers.",
                 ) from error
 
-    def _start(self, at_once: int | None) -> Client:
+    def _start(self, at_once: int | None) -> "Client":
+        import_dask()
+        import dask
+
+        from wsi_parse.compute.private import only_our_settings
+        from wsi_parse.compute.running_scheduler import beside, connect
+        from wsi_parse.compute.waiting import wait_for_a_device, wait_for_a_worker, watch_workers
+
         settings, is_address = self.settings, "://" in self.settings.cluster
         is_ours = self._given is None and not is_address
         if is_ours:
@@ -223,13 +266,13 @@ class Cluster:
         return client
 
 
-def _unregister(client: Client, name: str) -> None:
+def _unregister(client: "Client", name: str) -> None:
     if client.status == "running":
         with suppress(OSError, TimeoutError):
             client.unregister_worker_plugin(name)
 
 
-def has_a_device(client: Client) -> bool:
+def has_a_device(client: "Client") -> bool:
     """Return whether a worker declares the resource :data:`DEVICE`.
 
     Raises
@@ -243,7 +286,7 @@ def has_a_device(client: Client) -> bool:
         raise ClusterError("The scheduler no longer answers.", RESTART) from error
 
 
-def workers_of(client: Client) -> dict[str, dict[str, Any]]:
+def workers_of(client: "Client") -> dict[str, dict[str, Any]]:
     """Map each worker's address to what the scheduler knows of it.
 
     Raises

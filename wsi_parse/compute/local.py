@@ -1,7 +1,5 @@
 """A Dask cluster on this machine: threads of this process, worker processes, or one worker per GPU."""
 
-import errno
-import importlib.util
 import logging
 import os
 import warnings
@@ -14,8 +12,9 @@ import dask
 from distributed import Client, Nanny, Security, SpecCluster
 
 from wsi_parse.compute import cluster
+from wsi_parse.compute.gpus import number_of_gpus
 from wsi_parse.compute.private import LOOPBACK, PrivateScheduler, PrivateWorker, credentials, private_options
-from wsi_parse.errors import ClusterError
+from wsi_parse.compute.threads import first_cause, not_started
 from wsi_parse.settings import ComputeSettings
 
 _ONE_THREAD = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
@@ -40,7 +39,7 @@ def local(settings: ComputeSettings, at_once: int | None, folder: Path) -> Itera
     """
     del folder
     threads = settings.threads or os.cpu_count() or 1
-    gpus = _gpus() if settings.workers == 0 else 0
+    gpus = number_of_gpus() if settings.workers == 0 else 0
     workers = gpus if gpus > 1 else max(1, settings.workers)
     each = max(1, threads // workers)
     # The default of Dask also returns freed memory at once: half of the time then goes into requesting it again.
@@ -58,30 +57,10 @@ def local(settings: ComputeSettings, at_once: int | None, folder: Path) -> Itera
             else:
                 starting = _on_processors(workers, each, page, options, processes=settings.workers > 0)
         except (RuntimeError, OSError, EOFError) as error:
-            cause = _first_cause(error)
-            raise _not_started(cause, processes=settings.workers > 0 or gpus > 1) from cause
+            cause = first_cause(error)
+            raise not_started(cause, processes=settings.workers > 0 or gpus > 1) from cause
         with starting as started, closing(Client(started, set_as_default=False)) as client:
             yield client
-
-
-def _first_cause(error: BaseException) -> BaseException:
-    """Return the error that Dask wrapped; the limit of the system that Python gives no number gets its own."""
-    while (earlier := error.__cause__ or error.__context__) is not None:
-        error = earlier
-    if isinstance(error, RuntimeError) and "start new thread" in str(error):
-        return OSError(errno.EAGAIN, "no more threads can be started")
-    return error
-
-
-def _not_started(cause: BaseException, *, processes: bool) -> ClusterError:
-    """Say that the workers could not be started, and why."""
-    reason = (getattr(cause, "strerror", None) or str(cause) or type(cause).__name__).rstrip(".")
-    what = "worker processes" if processes else "threads of the workers"
-    remedy = "Allow more processes (ulimit -u) or memory"
-    return ClusterError(
-        f"The {what} could not be started on this machine: {reason}.",
-        f"{remedy}, or work without them: --workers 0." if processes else f"{remedy}, and close other programs.",
-    )
 
 
 def _on_processors(workers: int, threads: int, page: str | None, options: dict[str, Any], *, processes: bool) -> Any:  # noqa: ANN401
@@ -106,12 +85,3 @@ def _on_gpus(workers: int, threads: int, options: dict[str, Any]) -> Any:  # noq
         **_QUIET,
         **options,
     )
-
-
-def _gpus() -> int:
-    """Return the number of GPUs for dask-cuda; 0 if it is not installed."""
-    if importlib.util.find_spec("dask_cuda") is None:
-        return 0
-    from dask_cuda.utils import get_n_gpus
-
-    return int(get_n_gpus())

@@ -1,5 +1,7 @@
 """What makes a cluster that we start private: TLS, no pages for others to read, and no Dask settings but ours."""
 
+import atexit
+import gc
 import os
 import ssl
 from collections.abc import Iterator
@@ -56,6 +58,11 @@ class PrivateScheduler(Scheduler):
 
 class PrivateWorker(Worker):
     """A worker without pages."""
+
+    def __init__(self, *given: Any, **named: Any) -> None:  # noqa: ANN401
+        super().__init__(*given, **named)
+        # As the command line does: what is left when the process ends goes with it.
+        atexit.register(gc.freeze)
 
     def start_http_server(self, *_: Any, **__: Any) -> None:  # noqa: ANN401
         """Start no server."""

@@ -1,16 +1,22 @@
-"""Tiles are counted while their block is still at work: tasks tell it by events of Dask, wherever they run."""
+"""Tiles are counted while their block is still at work: tasks tell it, in this process or by events of Dask."""
 
 import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from typing import TYPE_CHECKING
 
-from distributed import Client, get_worker
+if TYPE_CHECKING:
+    from distributed import Client
 
 # A block of a fast model tells nothing: it ends before.
 _EVERY_SECONDS = 1.0
 #: Scale pass, row and column of a block.
 Place = tuple[int, int, int]
+#: What a task tells: seconds since the epoch, then its place and how many of its tiles are predicted.
+Event = tuple[float, tuple[int, int, int, int]]
+# Who listens in this process, by topic.
+_listeners: dict[str, Callable[[Event], None]] = {}
 
 
 def topic_of(key: str) -> str:
@@ -38,9 +44,16 @@ class TileTeller:
         if time.monotonic() - self._last < self._every_s:
             return
         self._last = time.monotonic()
-        # Outside of a worker, nobody listens.
+        event = (*self._place, done)
+        listener = _listeners.get(self._topic)
+        if listener is not None:
+            listener((time.time(), event))
+            return
+        # Elsewhere tasks run in a worker of Dask; outside of one, nobody listens.
+        from distributed import get_worker
+
         with suppress(ValueError):
-            get_worker().log_event(self._topic, (*self._place, done))
+            get_worker().log_event(self._topic, event)
 
 
 class TileCounter:
@@ -49,7 +62,7 @@ class TileCounter:
     Parameters
     ----------
     advance : callable
-        Called with a number of tiles, also from the thread of Dask's events, by one thread at a time.
+        Called with a number of tiles, also from other threads, by one at a time.
     """
 
     def __init__(self, advance: Callable[[int], None]) -> None:
@@ -58,8 +71,8 @@ class TileCounter:
         self._ended: set[Place] = set()
 
     @contextmanager
-    def listening(self, client: Client, key: str) -> Iterator[None]:
-        """Receive what the tasks of a run tell."""
+    def listening(self, client: "Client", key: str) -> Iterator[None]:
+        """Receive what the tasks of a run tell through Dask."""
         client.subscribe_topic(topic_of(key), self.receive)
         try:
             yield
@@ -67,7 +80,7 @@ class TileCounter:
             if client.status == "running":
                 client.unsubscribe_topic(topic_of(key))
 
-    def receive(self, event: tuple[float, tuple[int, int, int, int]]) -> None:
+    def receive(self, event: Event) -> None:
         """Take what a task tells: its place, and how many of its tiles are predicted."""
         index, row, column, done = event[1]
         place = index, row, column
@@ -84,3 +97,13 @@ class TileCounter:
         with self._lock:
             self._ended.add(place)
             self._advance(count - self._told.pop(place, 0))
+
+
+@contextmanager
+def listening_here(counter: TileCounter, key: str) -> Iterator[None]:
+    """Let a counter receive what the tasks of a run tell in threads of this process."""
+    _listeners[topic_of(key)] = counter.receive
+    try:
+        yield
+    finally:
+        del _listeners[topic_of(key)]

@@ -1,4 +1,4 @@
-"""Whether Dask starts workers here, in threads and in a process of their own, and whether they answer."""
+"""Whether workers start here, in threads and (by Dask) in a process of their own, and whether they answer."""
 
 import time
 from collections.abc import Iterator
@@ -14,7 +14,7 @@ def check_workers(check: str) -> Iterator[Finding]:
     versions = {name: version(name) for name in ("dask", "distributed")}
     listed = ", ".join(f"{name} {number}" for name, number in versions.items())
     for name, workers, remedy in (
-        ("threads", 0, "pip install --force-reinstall dask distributed"),
+        ("threads", 0, "allow more processes (ulimit -u), and close other programs"),
         ("processes", 1, "work without them: --workers 0; or allow more processes (ulimit -u)"),
     ):
         started = time.perf_counter()

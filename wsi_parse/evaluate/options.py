@@ -4,9 +4,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, cast, get_args
 
+from wsi_parse.bounds import pixel_size_problem
 from wsi_parse.errors import UnknownNameError, UsageError
 from wsi_parse.prompts import UNSURE
-from wsi_parse.settings.bounds import pixel_size_problem
 
 Objects = Literal["all", "cells", "nuclei", "regions"]
 UNCLASSIFIED = "Unclassified"

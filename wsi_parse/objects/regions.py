@@ -12,8 +12,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
-from scipy.sparse import coo_array
-from scipy.sparse.csgraph import connected_components
 
 from wsi_parse.geometry import Box
 from wsi_parse.objects.contours import Lines, polygons_of, trace
@@ -203,6 +201,9 @@ class RegionJoiner:
         """Return the regions that are whole; keep the open ones under new numbers."""
         if not self._count:
             return None
+        from scipy.sparse import coo_array
+        from scipy.sparse.csgraph import connected_components
+
         links = np.concatenate([*self._links, np.empty((0, 2), np.int64)])
         graph = coo_array((np.ones(len(links), np.int8), (links[:, 0], links[:, 1])), shape=(self._count, self._count))
         groups, group = connected_components(graph, directed=False)

@@ -18,7 +18,6 @@ from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.spatial import KDTree
 
 from wsi_parse.geometry import Box
 from wsi_parse.objects.distance import chessboard_distance, taxicab_distance
@@ -181,6 +180,9 @@ def _climb(height: NDArray[np.int32], inside: NDArray[np.bool_], pixels: NDArray
 
 def _join(height: NDArray[np.int32], tops: NDArray[np.int64], distance: float, are_one: _AreOne) -> NDArray[np.int64]:
     """Return for each maximum the index of the higher one that it climbs on to; its own if it is a seed."""
+    # Imported where the first cells are: a run that finds none does without.
+    from scipy.spatial import KDTree
+
     own = np.arange(len(tops))
     points = np.stack(np.divmod(tops, height.shape[1]), axis=1)
     pairs = KDTree(points).query_pairs(distance, output_type="ndarray")

@@ -2,7 +2,6 @@
 
 import numpy as np
 from numpy.typing import NDArray
-from skimage.color import rgb2hed
 
 
 def stain_densities(image: NDArray[np.uint8]) -> NDArray[np.int64]:
@@ -10,6 +9,9 @@ def stain_densities(image: NDArray[np.uint8]) -> NDArray[np.int64]:
 
     Colour deconvolution with the vectors of Ruifrok and Johnston (2001), in base-10 optical density as in QuPath.
     """
+    # Imported where the first object is: it takes as long as the densities of many.
+    from skimage.color import rgb2hed
+
     # rgb2hed returns densities of unit stain vectors in natural logarithms of 1e-6, hence its own scale.
     hed = rgb2hed(image.astype(np.float32) / 255)
     scale = -np.log(1e-6) / np.log(10)

@@ -139,7 +139,7 @@ class Report:
             field_scale=scale_bar(FIELD_UM),
             offset=offset,
             fields_geojson=fields_geojson(groups, offset),
-            palette=[css(colour) for colour in palette()[::23].tolist()],
+            palette=[css(colour) for colour in palette()[::23].tolist()] if any(heat) else [],
             seconds=seconds,
             device=device_of(manifest),
             card=notes.card,

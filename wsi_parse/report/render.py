@@ -52,6 +52,8 @@ def _environment(package: str) -> "Environment":
     from jinja2 import ChoiceLoader, Environment, PackageLoader, StrictUndefined
     from markupsafe import Markup
 
+    from wsi_parse.report.compiled import CompiledTemplates
+
     def shown(value: object) -> object:
         return value if isinstance(value, Markup) else for_terminal(value)
 
@@ -61,6 +63,7 @@ def _environment(package: str) -> "Environment":
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
+        bytecode_cache=CompiledTemplates(),
         loader=ChoiceLoader([PackageLoader(name) for name in dict.fromkeys((package, REPORT))]),
     )
     environment.filters["drawn"] = Markup

@@ -8,11 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from wsi_parse.compute.cluster import DEVICE, Cluster, resources_for
-from wsi_parse.compute.graph import prepare_on
 from wsi_parse.compute.plan import RunPlan
 from wsi_parse.compute.sealed import SealedFile
 from wsi_parse.compute.worker import SlideContext
-from wsi_parse.compute.worker_check import WorkerCheck
 from wsi_parse.files import real_folder
 from wsi_parse.models.contract import State
 from wsi_parse.objects.class_table import ClassTable
@@ -76,6 +74,9 @@ def lay_out(
 
 def _prepare_on_worker(context: SlideContext, prepared: PreparedRun, work: Path, cluster: Cluster) -> State:
     """Let the model prepare on a worker: device and precision are those of the worker."""
+    from wsi_parse.compute.scheduled import prepare_on
+    from wsi_parse.compute.worker_check import WorkerCheck
+
     client = cluster.client()
     check = WorkerCheck(
         context.model_name,

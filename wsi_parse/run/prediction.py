@@ -83,8 +83,8 @@ def _compute(
 
     at_once = load_model(plan.model_name, plan.settings.model, plan.weights).at_once if cluster.is_here else None
     with clock.stage("predict and outline"):
-        client = cluster.client(at_once)
-        run_graph(client, plan, blocks, chunks, report, lambda tiles: progress.advance("predict", tiles))
+        workers = cluster.workers(at_once)
+        run_graph(workers, plan, blocks, chunks, report, lambda tiles: progress.advance("predict", tiles))
     return remote.peak_bytes
 
 

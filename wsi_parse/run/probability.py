@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from wsi_parse.compute.dask_settings import import_dask
 from wsi_parse.errors import MissingPackageError, StoreError
 from wsi_parse.geometry import Box, Frame
 from wsi_parse.objects.probability_map import ProbabilityMap, read_one
@@ -238,6 +239,7 @@ def _span(part: int | slice, length: int) -> tuple[range, int | slice]:
 
 
 def _dask_array(lazy: _Lazy, name: str) -> Any:  # noqa: ANN401 - dask.array.Array
+    import_dask()
     from dask.array import from_array
     from dask.base import tokenize
 

@@ -6,8 +6,8 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from wsi_parse.bounds import unit_of
 from wsi_parse.errors import SettingsError, closest
-from wsi_parse.settings.bounds import unit_of
 from wsi_parse.text import for_terminal
 
 _SEE_ALL = "Run `wsi-parse settings` to see all settings."

@@ -1,8 +1,10 @@
 """SlideOptions: how to open a slide."""
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-from wsi_parse.settings.sections import SlideSettings
+if TYPE_CHECKING:
+    from wsi_parse.settings.sections import SlideSettings
 
 
 @dataclass(frozen=True)
@@ -32,6 +34,6 @@ class SlideOptions:
     skip_unreadable: bool = False
 
     @classmethod
-    def of(cls, settings: SlideSettings) -> "SlideOptions":
+    def of(cls, settings: "SlideSettings") -> "SlideOptions":
         """Take the options from the settings of a run."""
         return cls(settings.mpp, settings.override_mpp, settings.reader, settings.skip_unreadable)

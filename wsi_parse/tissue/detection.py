@@ -11,7 +11,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import maximum_filter
-from skimage.morphology import disk, remove_small_holes, remove_small_objects
 
 from wsi_parse.cautions import no_tissue
 from wsi_parse.geometry import Box, Frame
@@ -20,7 +19,7 @@ from wsi_parse.slides.slide import Slide
 from wsi_parse.tissue.colours import colour_cautions
 from wsi_parse.tissue.light import TRUNCATE, mean_density, sample_of, smoothed_density, white_of
 from wsi_parse.tissue.mask import TissueMask
-from wsi_parse.tissue.morphology import dilated, joined, locally
+from wsi_parse.tissue.morphology import dilated, disk, joined, locally, without_small_parts
 from wsi_parse.tissue.pen_ink import ALL_INKS, BLACK, TypicalDensity, faint_ink, filling, strokes, strong_ink
 
 # Spread of the optical density that every tissue has somewhere, and that its palest parts (fat) still have: 16 and 8 of
@@ -177,7 +176,7 @@ def _tidied(
     """Drop specks, close gaps and fill holes; ink and black filling stay excluded."""
 
     def without_specks(mask: NDArray[np.bool_], min_area_um2: float) -> NDArray[np.bool_]:
-        return remove_small_objects(mask, max_size=int(min_area_um2 / mpp**2))
+        return without_small_parts(mask, int(min_area_um2 / mpp**2))
 
     speck_um2 = _speck_um2(mask, mpp, settings)
     mask = _closed(without_specks(mask, speck_um2), GAP_UM / mpp, 0.0)
@@ -185,7 +184,7 @@ def _tidied(
     max_hole_px = int(settings.max_hole_area_um2 / mpp**2)
     # A gap that is open to the edge of the picture is not a hole: the padding makes it larger than the largest hole.
     edge = math.isqrt(max_hole_px) // 2 + 1
-    mask = remove_small_holes(np.pad(mask, edge), max_size=max_hole_px)[edge:-edge, edge:-edge]
+    mask = ~without_small_parts(~np.pad(mask, edge), max_hole_px)[edge:-edge, edge:-edge]
     return without_specks(mask & ~marks, speck_um2)
 
 

@@ -1,12 +1,14 @@
-"""Morphology of masks in strips of rows: dilated, opened, joined."""
+"""Morphology of masks: joined, without small parts; dilated and opened, in strips of rows.
+
+scikit-image has all of it, and importing its morphology takes a quarter of the time that a small slide does.
+"""
 
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.ndimage import label
-from skimage.morphology import isotropic_dilation
+from scipy.ndimage import distance_transform_edt, label
 
 from wsi_parse.geometry import Box
 
@@ -25,7 +27,23 @@ def joined(sure: Mask, possible: Mask, min_sure_px: int = 1) -> Mask:
 
 def dilated(mask: Mask, radius_px: float) -> Mask:
     """Dilate a mask by a disk; an empty mask is returned as it is, because its distance transform is undefined."""
-    return isotropic_dilation(mask, radius_px) if mask.any() else mask
+    if not mask.any():
+        return mask
+    return np.asarray(distance_transform_edt(~mask) <= radius_px)
+
+
+def disk(radius_px: int) -> NDArray[np.uint8]:
+    """Return a footprint: 1 where a pixel is at most the radius from the middle."""
+    line = np.arange(-radius_px, radius_px + 1)
+    return np.asarray(line[:, None] ** 2 + line**2 <= radius_px**2, np.uint8)
+
+
+def without_small_parts(mask: Mask, max_px: int) -> Mask:
+    """Return a mask without its connected parts of at most `max_px` pixels."""
+    labels, count = label(mask)
+    kept = np.bincount(labels.ravel(), minlength=count + 1) > max_px
+    kept[0] = False
+    return kept[labels]
 
 
 def locally(function: Callable[[Any], Any], image: NDArray[Any], reach_px: float) -> Any:  # noqa: ANN401

@@ -1,0 +1,29 @@
+"""Morphology of masks: what scikit-image answers, without importing it."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+from skimage import morphology as known
+
+from wsi_parse.tissue.morphology import dilated, disk, without_small_parts
+
+MASKS = arrays(bool, st.tuples(st.integers(1, 12), st.integers(1, 12)))
+
+
+@given(MASKS, st.integers(0, 12))
+def test_small_parts_and_small_holes(mask: np.ndarray, max_px: int) -> None:
+    assert (without_small_parts(mask, max_px) == known.remove_small_objects(mask, max_size=max_px)).all()
+    assert (~without_small_parts(~mask, max_px) == known.remove_small_holes(mask, max_size=max_px)).all()
+
+
+@given(MASKS, st.floats(0, 8))
+def test_dilation(mask: np.ndarray, radius_px: float) -> None:
+    expected = known.isotropic_dilation(mask, radius_px) if mask.any() else mask
+    assert (dilated(mask, radius_px) == expected).all()
+
+
+@pytest.mark.parametrize("radius_px", [1, 2, 3, 7, 20])
+def test_a_disk(radius_px: int) -> None:
+    assert (disk(radius_px) == known.disk(radius_px)).all()
