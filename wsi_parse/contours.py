@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 import shapely
 from numpy.typing import NDArray
+from scipy import ndimage
 
 from wsi_parse.geometry import Box
 
@@ -244,15 +245,50 @@ def polygons_of(lines: Lines, keep_holes: bool) -> tuple[NDArray[np.object_], ND
         rings = np.concatenate([rings, holes])
         owner = np.concatenate([owner, np.searchsorted(labels, lines.label[holes])])
     order = np.argsort(owner, kind="stable")
-    points, offsets = _rings(lines, rings[order])
+    points, offsets = closed_rings(lines, rings[order])
     ends = np.concatenate([[0], np.cumsum(np.bincount(owner, minlength=len(labels)))])
     return shapely.from_ragged_array(shapely.GeometryType.POLYGON, points, (offsets, ends)), labels
 
 
-def _rings(lines: Lines, which: NDArray[np.int64]) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
-    """Collect the points of some lines, each closed by its first point."""
+def closed_rings(lines: Lines, which: NDArray[np.int64]) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
+    """Collect the points of some lines, each closed by its first point.
+
+    Returns
+    -------
+    points : float array (N, 2)
+    offsets : int array (rings + 1,)
+        Ring i holds points `offsets[i]` to `offsets[i + 1]`.
+    """
     sizes = np.diff(lines.offsets)[which] + 1
     offsets = np.concatenate([[0], np.cumsum(sizes)]).astype(np.int64)
     within = np.arange(offsets[-1]) - np.repeat(offsets[:-1], sizes)
     wrapped = within % np.repeat(sizes - 1, sizes)
     return lines.points[np.repeat(lines.offsets[which], sizes) + wrapped], offsets
+
+
+def rings_of(polygons: NDArray[np.object_]) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
+    """Return the rings of polygons as :func:`closed_rings` does, outer ones and holes, polygon by polygon."""
+    rings = shapely.get_rings(polygons)
+    points, ring = shapely.get_coordinates(rings, return_index=True)
+    return points, np.searchsorted(ring, np.arange(len(rings) + 1))
+
+
+def ring_areas(points: NDArray[np.float64], offsets: NDArray[np.int64]) -> NDArray[np.float64]:
+    """Return the area (rings,) that each of some closed rings encloses, whatever its direction."""
+    x, y = points.T
+    twice = x * np.roll(y, -1) - np.roll(x, -1) * y
+    # From the last point of a ring to the first one of the next there is no side.
+    twice[offsets[1:] - 1] = 0
+    return np.asarray(np.abs(np.add.reduceat(twice, offsets[:-1])) / 2)
+
+
+def lines_of_mask(mask: NDArray[np.bool_]) -> Lines:
+    """Trace the 4-connected parts of a mask (rows, columns), in pixels of the mask; all lines are rings."""
+    labels, _ = ndimage.label(np.pad(mask, 1))
+    core = Box(0, 0, mask.shape[1], mask.shape[0])
+    return trace(labels, core.expanded(1), core)
+
+
+def polygons_of_mask(mask: NDArray[np.bool_]) -> NDArray[np.object_]:
+    """Return a polygon, with holes, for each 4-connected part of a mask (rows, columns), in pixels of the mask."""
+    return polygons_of(lines_of_mask(mask), keep_holes=True)[0]
