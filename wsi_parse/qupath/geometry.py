@@ -60,8 +60,9 @@ def is_snapped(geometry: NDArray[np.object_]) -> NDArray[np.bool_]:
         Always False for shapes with holes, with several parts, or with more than 64 corners.
     """
     corners = shapely.get_num_coordinates(geometry) - 1
-    snapped = (shapely.get_type_id(geometry) == _POLYGON) & (corners <= _MAX_CORNERS) & shapely.is_valid(geometry)
+    snapped = (shapely.get_type_id(geometry) == _POLYGON) & (corners <= _MAX_CORNERS)
     snapped &= (shapely.get_num_interior_rings(geometry) == 0) & (shapely.area(geometry) > 0)
+    snapped[snapped] = shapely.is_valid(geometry[snapped])
     # Rings with equally many corners are checked together, but not too many at once.
     for count in np.unique(corners[snapped]):
         which = np.flatnonzero(snapped & (corners == count))
