@@ -12,6 +12,8 @@ import numpy as np
 import shapely
 from numpy.typing import NDArray
 from scipy import ndimage
+from scipy.sparse import csr_array
+from scipy.sparse.csgraph import connected_components
 
 from wsi_parse.geometry import Box
 
@@ -163,40 +165,39 @@ def _following(
 
 
 def _in_line(following: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.bool_]]:
-    """Sort edges into lines: rings start with their lowest edge, open lines with their first.
-
-    Pointer doubling: after k rounds each edge knows the lowest of the next 2**k edges of its line.
-    """
+    """Sort edges into lines: open lines in the order of their ends, then rings, which start with their lowest edge."""
     count = len(following)
     every = np.arange(count)
     ends = following == OPEN
     jump = np.where(ends, every, following)
-    lowest = np.where(ends, every - count, every)
-    while True:
-        better = np.minimum(lowest, lowest[jump])
-        if np.array_equal(better, lowest):
-            break
-        lowest = better
-        jump = jump[jump]
-    # A line is identified by its lowest edge; for an open line that is its end, which `- count` made the lowest.
-    heads = every[lowest == every]
-    jump = np.where(ends, every, following)
-    before_head = np.full(count, OPEN)
-    before_head[jump[~ends]] = every[~ends]
-    last = before_head[heads]
+    graph = csr_array((np.ones(count, np.int8), jump, np.arange(count + 1)), shape=(count, count))
+    lines, line = connected_components(graph, directed=False)
+    lowest = np.full(lines, count)
+    np.minimum.at(lowest, line, every)
+    place = lowest.copy()
+    place[line[ends]] = every[ends] - count
+    by_place = np.argsort(place)
+    number = np.empty(lines, np.int64)
+    number[by_place] = np.arange(lines)
+    line, closed = number[line], place[by_place] >= 0
+    before = np.empty(count, np.int64)
+    before[following[~ends]] = every[~ends]
+    last = before[lowest[place >= 0]]
     jump[last] = last
+    # Pointer doubling: after k rounds each edge knows its rank before the end of its line, if that is below 2**k.
     rank = (jump != every).astype(np.int64)
-    while True:
-        further = rank[jump]
-        if not further.any():
-            break
-        rank += further
-        jump = jump[jump]
-    names, line, sizes = np.unique(lowest, return_inverse=True, return_counts=True)
+    left = np.flatnonzero(rank)
+    while len(left):
+        further = rank[jump[left]]
+        left, further = left[further > 0], further[further > 0]
+        beyond = jump[jump[left]]
+        rank[left] += further
+        jump[left] = beyond
+    sizes = np.bincount(line, minlength=lines)
     offsets = np.concatenate([[0], np.cumsum(sizes)])
     order = np.empty(count, np.int64)
     order[offsets[line] + sizes[line] - 1 - rank] = every
-    return order, offsets, names >= 0
+    return order, offsets, closed
 
 
 def _crossings(
