@@ -25,7 +25,8 @@ def test_rings_are_those_of_the_polygons() -> None:
     polygons = polygons_of_mask(tissue.tissue)
     points, offsets = tissue.rings_level0
     known, known_offsets = rings_of(polygons)
-    assert sorted(np.diff(offsets)) == sorted(np.diff(known_offsets)) and len(offsets) == 5
+    assert sorted(np.diff(offsets)) == sorted(np.diff(known_offsets))
+    assert len(offsets) == 5
     assert {tuple(point) for point in points} == {tuple(point) for point in FRAME.to_level0(known)}
     assert np.array_equal(points[offsets[:-1]], points[offsets[1:] - 1]), "rings are closed"
     areas = np.sort(ring_areas(points, offsets))

@@ -169,7 +169,7 @@ def _resample(box: Box, level: Level, steps: tuple[float, float], read: ReadBox,
         elif step_x == step_y == 2 and not (pixels.shape[0] % 2 or pixels.shape[1] % 2):
             halve(pixels, out)
         else:
-            out[...] = Image.fromarray(pixels).reduce((step_x, step_y))
+            out[...] = np.asarray(Image.fromarray(pixels).reduce((step_x, step_y)))
         return
     _, columns = taps(box.x, box.right, steps[0], level.width, 3)
     _, rows = taps(box.y, box.bottom, steps[1], level.height)

@@ -90,8 +90,8 @@ def apply_taps(pixels: NDArray[np.uint8], rows: "sparse.csr_array", columns: "sp
 def halve(pixels: NDArray[np.uint8], out: NDArray[np.uint8]) -> None:
     """Average squares of four pixels of an RGB array with even sides, rounded, half up: as Pillow's `reduce` does.
 
-    It takes half of its time, because nothing is turned into a picture and back. Rows are taken a few at a time, so that
-    the memory between is used again.
+    It takes half of its time, because nothing is turned into a picture and back. Rows are taken a few at a time, so
+    that the memory between is used again.
 
     Parameters
     ----------
