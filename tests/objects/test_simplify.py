@@ -7,9 +7,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
+from wsi_parse.contours import polygons_of, polygons_of_mask, trace
 from wsi_parse.geometry import Box, Frame
-from wsi_parse.objects.contours import polygons_of, trace
-from wsi_parse.objects.regions import polygons_of_mask
 from wsi_parse.objects.simplify import outlined_area, to_level0
 from wsi_parse.qupath.geometry import GRID_PX, fit_for_qupath
 

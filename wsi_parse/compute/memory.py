@@ -13,8 +13,8 @@ import psutil
 from wsi_parse.compute.worker import Done
 
 _WORTH_RELEASING_BYTES = 450_000_000
-# Samples of the RSS alone before the PSS is asked for again.
-_MOST_SKIPPED = 10
+# Samples of the RSS alone before the PSS is asked for again; what counts as more RSS than before.
+_MOST_SKIPPED, _MORE = 10, 1.01
 
 
 class MemorySampler:
@@ -52,15 +52,15 @@ class MemorySampler:
         """Add up the PSS of processes, where it may be more than before.
 
         The system walks through all pages to tell the PSS, which takes tens of milliseconds; the RSS it knows, and it
-        is never less. Where the same processes hold no more RSS than they did, the PSS is asked for now and then only:
-        pages that were shared may be private by now.
+        is never less. Where the same processes hold hardly more RSS than they did, the PSS is asked for now and then
+        only: pages that were shared may be private by now. So the peak may be told up to 1 % too low.
         """
         resident = sum(map(_resident_bytes, processes))
         which = tuple(process.pid for process in processes)
         self._skipped += 1
         if resident <= self.peak_bytes:
             return
-        if resident > self._most_resident.get(which, 0) or self._skipped >= _MOST_SKIPPED:
+        if resident > _MORE * self._most_resident.get(which, 0) or self._skipped >= _MOST_SKIPPED:
             self._most_resident, self._skipped = {which: resident}, 0
             self.peak_bytes = max(self.peak_bytes, sum(map(_bytes_of, processes)))
 

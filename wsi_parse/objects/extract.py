@@ -6,11 +6,11 @@ import numpy as np
 import shapely
 from numpy.typing import NDArray
 
+from wsi_parse.contours import polygons_of, trace
 from wsi_parse.geometry import Box
 from wsi_parse.models.scale_pass import Recipe
 from wsi_parse.objects.chunk_objects import ChunkObjects, FoundCells
 from wsi_parse.objects.class_vote import class_vote
-from wsi_parse.objects.contours import polygons_of, trace
 from wsi_parse.objects.expand import expand_labels
 from wsi_parse.objects.measure import measure, measure_cells
 from wsi_parse.objects.pass_context import PassContext

@@ -13,8 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
+from wsi_parse.contours import Lines, polygons_of, trace
 from wsi_parse.geometry import Box
-from wsi_parse.objects.contours import Lines, polygons_of, trace
 from wsi_parse.objects.pixel_sums import PixelSums
 
 
@@ -310,11 +310,3 @@ def _selected(lines: Lines, which: NDArray[np.bool_]) -> Lines:
 
 def _renumbered(lines: Lines, number: NDArray[np.int64]) -> Lines:
     return Lines(lines.points, lines.offsets, number[lines.label], lines.pixels, lines.start, lines.follows)
-
-
-def polygons_of_mask(mask: NDArray[np.bool_]) -> NDArray[np.object_]:
-    """Return a polygon, with holes, for each 4-connected part of a mask (rows, columns), in pixels of the mask."""
-    labels, _ = ndimage.label(np.pad(mask, 1))
-    core = Box(0, 0, mask.shape[1], mask.shape[0])
-    polygons, _ = polygons_of(trace(labels, core.expanded(1), core), keep_holes=True)
-    return polygons

@@ -13,7 +13,6 @@ from PIL import Image, ImageDraw
 from wsi_parse.geometry import Box
 from wsi_parse.objects.batch import ObjectBatch, ObjectSource
 from wsi_parse.objects.class_table import ClassTable
-from wsi_parse.objects.regions import polygons_of_mask
 from wsi_parse.pictures.density import Density
 from wsi_parse.pictures.page_layout import (
     PAPER,
@@ -131,12 +130,7 @@ def draw_preview(slide: Slide, tissue: TissueMask, boxes_level0: Sequence[Box], 
 
 def draw_tissue(canvas: Canvas, view: View, tissue: TissueMask) -> None:
     """Outline the tissue; with a region of interest, that too, and what lies outside of it becomes pale."""
-    shapes = polygons_of_mask(tissue.tissue)
-    shapes = shapely.set_coordinates(shapes, tissue.frame.to_level0(shapely.get_coordinates(shapes)))
-    if tissue.region is not None:
-        shapes = shapely.get_parts(shapely.intersection(shapely.make_valid(shapes), tissue.region))
-        shapes = shapes[shapely.get_type_id(shapes) == shapely.GeometryType.POLYGON]
-    canvas.shapes(shapes, TISSUE_COLOUR, fill=0, width_px=1.5)
+    canvas.rings(*tissue.rings_level0, TISSUE_COLOUR, width_px=1.5)
     if tissue.region is not None:
         box = view.box_level0.expanded(_OUTSIDE_PX)
         outside = shapely.difference(shapely.box(box.x, box.y, box.right, box.bottom), tissue.region)

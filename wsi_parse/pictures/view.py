@@ -157,6 +157,16 @@ class Canvas:
             for points in lines:
                 self._draw.line(points, (*colour, 255), width, joint="curve")
 
+    def rings(
+        self, points_level0: NDArray[np.float64], offsets: NDArray[np.int64], colour: Rgb, *, width_px: float
+    ) -> None:
+        """Draw closed rings of one colour: ring i holds points ``offsets[i]`` to ``offsets[i + 1]`` of (N, 2)."""
+        width = max(1, round(width_px * self._finer))
+        # Converted at once, because there may be 100,000 rings.
+        numbers = self._pixels(points_level0).ravel().tolist()
+        for start, end in pairwise((2 * offsets).tolist()):
+            self._draw.line(numbers[start:end], (*colour, 255), width, joint="curve")
+
     def boxes(self, corners_level0: NDArray[np.float64], fill: tuple[int, ...], edge: tuple[int, ...]) -> None:
         """Draw rectangles (N, 4) as (left, top, right, bottom) in level-0 pixels."""
         low, high = self._pixels(corners_level0[:, :2]), self._pixels(corners_level0[:, 2:])

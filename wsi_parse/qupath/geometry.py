@@ -10,6 +10,8 @@ import numpy as np
 import shapely
 from numpy.typing import NDArray
 
+from wsi_parse.qupath.clearance import near_rings
+
 GRID_PX = 0.25
 # All coordinates are first rounded to 1 / this: numbers close to zero make the geometry engine fail.
 _FINE = float(1 << 20)
@@ -18,6 +20,8 @@ _MAX_ROUNDS = 5
 # Larger rings are always snapped, because the check compares each vertex with each side.
 _MAX_CORNERS = 64
 _PAIRS_AT_ONCE = 1 << 19
+# A polygon with more corners is snapped ring by ring: GEOS takes a time that grows faster than the number of holes.
+_LARGE_CORNERS = 5_000
 
 
 def fit_for_qupath(geometry: NDArray[np.object_]) -> NDArray[np.object_]:
@@ -56,8 +60,9 @@ def is_snapped(geometry: NDArray[np.object_]) -> NDArray[np.bool_]:
         Always False for shapes with holes, with several parts, or with more than 64 corners.
     """
     corners = shapely.get_num_coordinates(geometry) - 1
-    snapped = (shapely.get_type_id(geometry) == _POLYGON) & (corners <= _MAX_CORNERS) & shapely.is_valid(geometry)
+    snapped = (shapely.get_type_id(geometry) == _POLYGON) & (corners <= _MAX_CORNERS)
     snapped &= (shapely.get_num_interior_rings(geometry) == 0) & (shapely.area(geometry) > 0)
+    snapped[snapped] = shapely.is_valid(geometry[snapped])
     # Rings with equally many corners are checked together, but not too many at once.
     for count in np.unique(corners[snapped]):
         which = np.flatnonzero(snapped & (corners == count))
@@ -88,11 +93,14 @@ def _comes_near(x: NDArray[np.float64], y: NDArray[np.float64]) -> NDArray[np.bo
 def _fit(geometry: NDArray[np.object_]) -> NDArray[np.object_]:
     points = np.rint(shapely.get_coordinates(geometry) * _FINE) / _FINE
     moved = shapely.set_coordinates(geometry, points)
+    large = shapely.get_num_coordinates(moved) > _LARGE_CORNERS
+    fitted = np.empty(len(moved), object)
     try:
-        fitted = _snapped(moved)
+        fitted[~large] = _snapped(moved[~large])
     except shapely.GEOSException:
         # A polygon that collapses to a line may make GEOS fail, so the shapes are repaired one by one.
-        fitted = np.array([_made_valid_and_snapped(shape) for shape in moved], object)
+        fitted[~large] = [_made_valid_and_snapped(shape) for shape in moved[~large]]
+    fitted[large] = [_snapped_by_rings(shape) for shape in moved[large]]
     for index in np.flatnonzero((shapely.get_type_id(fitted) != _POLYGON) | (shapely.area(fitted) <= 0)):
         fitted[index] = snap_until_stable(fitted[index])
     return fitted
@@ -108,6 +116,42 @@ def _made_valid_and_snapped(shape: Any) -> Any:  # noqa: ANN401 - a shapely geom
     except shapely.GEOSException:
         areas = shapely.make_valid(shape, method="structure", keep_collapsed=False)
         return shapely.set_precision(areas, GRID_PX)
+
+
+def _snapped_by_rings(shape: Any) -> Any:  # noqa: ANN401 - a shapely geometry
+    """Snap only the rings of a polygon that others come near to; the result is the one of snapping all at once."""
+    steps = shapely.get_coordinates(shape) / GRID_PX
+    if shapely.get_type_id(shape) != _POLYGON or not shapely.is_valid(shape) or (steps != np.rint(steps)).any():
+        return _made_valid_and_snapped(shape)
+    near = near_rings(shape, GRID_PX)
+    rings = _rings_as_snapped(shape)
+    if near.any():
+        # Each of the other holes has its place in the outer ring, whatever becomes of the holes beside it.
+        near[0] = True
+        untouched = shapely.get_rings(shape)
+        snapped = _made_valid_and_snapped(shapely.polygons(untouched[0], untouched[1:][near[1:]]))
+        if shapely.get_type_id(snapped) != _POLYGON:
+            return _made_valid_and_snapped(shape)
+        changed = shapely.get_rings(snapped)
+        if len(changed) == near.sum():
+            rings[near] = changed
+        else:
+            rings = np.concatenate([changed[:1], rings[~near], changed[1:]])
+    joined = shapely.polygons(rings[0], rings[1:])
+    return joined if not near.any() or shapely.is_valid(joined) else _made_valid_and_snapped(shape)
+
+
+def _rings_as_snapped(polygon: Any) -> NDArray[np.object_]:  # noqa: ANN401 - a shapely geometry
+    """Return the rings of a polygon as GEOS writes those that snapping leaves as they are.
+
+    The outer one is clockwise, holes are not, and each begins with the corner after its first one.
+    """
+    rings = shapely.get_rings(shapely.orient_polygons(polygon, exterior_cw=True))
+    points, ring = shapely.get_coordinates(rings, return_index=True)
+    first = np.searchsorted(ring, np.arange(len(rings)))
+    moved = np.roll(points, -1, axis=0)
+    moved[np.append(first[1:], len(points)) - 1] = points[first + 1]
+    return np.asarray(shapely.set_coordinates(rings, moved), object)
 
 
 def snap_until_stable(shape: Any) -> Any:  # noqa: ANN401 - a shapely geometry

@@ -8,9 +8,9 @@ import shapely
 from numpy.typing import NDArray
 from PIL import Image
 
+from wsi_parse.contours import ring_areas, rings_of
 from wsi_parse.objects.batch import ObjectBatch
 from wsi_parse.objects.class_table import ClassTable
-from wsi_parse.objects.regions import polygons_of_mask
 from wsi_parse.pictures.density import TYPICAL_CELL_UM
 from wsi_parse.pictures.view import View
 from wsi_parse.prompts import Rgb
@@ -26,7 +26,8 @@ _MAX_PIXELS = 16_000_000
 _MIN_OUTLINED_PX = 5.0
 _SURE, _UNSURE = 2, 1
 _FILL_LEVELS, _FILL, _TINT = 12, 0.30, 0.85
-_MAX_PIECES = 2000
+# Of the outline of the tissue: holes that are smaller than this cannot be seen, and of a sieve there are 100,000.
+_MAX_RINGS, _MIN_RING_PX2 = 4000, 2.0
 
 
 class Layers:
@@ -108,25 +109,24 @@ class Layers:
 
     def tissue_path(self) -> str:
         """Return the outline of the tissue in picture pixels, as the data of an SVG path."""
-        frame, region = self._tissue.frame, self._tissue.region
-        shapes = polygons_of_mask(self._tissue.tissue)
-        shapes = shapely.set_coordinates(shapes, frame.to_level0(shapely.get_coordinates(shapes)))
-        if region is not None:
-            shapes = shapely.get_parts(shapely.intersection(shapely.make_valid(shapes), region))
-            shapes = shapes[shapely.get_type_id(shapes) == shapely.GeometryType.POLYGON]
-        return self._path(shapes)
+        return self._path(*self._tissue.rings_level0)
 
     def region_path(self) -> str:
         """Return the outline of the region of interest, or what is left of the slide; empty without one."""
         region = self._tissue.region
-        return "" if region is None else self._path(shapely.get_parts(region))
+        return "" if region is None else self._path(*rings_of(shapely.get_parts(region)))
 
-    def _path(self, shapes: NDArray[np.object_]) -> str:
-        largest = np.argsort(-shapely.area(shapes), kind="stable")[:_MAX_PIECES]
-        shapes = shapes[np.sort(largest)]
-        shapes = shapely.set_coordinates(shapes.copy(), self.view.pixels(shapely.get_coordinates(shapes)))
+    def _path(self, points_level0: NDArray[np.float64], offsets: NDArray[np.int64]) -> str:
+        """Draw the largest rings: a hole is never drawn without the larger ring around it."""
+        if len(offsets) < 2:
+            return ""
+        points = self.view.pixels(points_level0)
+        area = ring_areas(points, offsets)
+        largest = np.sort(np.argsort(-area, kind="stable")[:_MAX_RINGS])
+        largest = largest[area[largest] >= min(_MIN_RING_PX2, area.max())]
+        rings = [shapely.linearrings(points[offsets[ring] : offsets[ring + 1]]) for ring in largest.tolist()]
         # Each ring alone: with all holes of a shape, GEOS compares every side with every other, for seconds.
-        return svg_path(shapely.polygons(shapely.simplify(shapely.get_rings(shapes), 0.7)))
+        return svg_path(shapely.polygons(shapely.simplify(np.array(rings, object), 0.7)))
 
 
 def css(colour: Rgb) -> str:

@@ -9,13 +9,13 @@ import numpy as np
 import shapely
 
 from wsi_parse.compute.memory import release
+from wsi_parse.contours import polygons_of
 from wsi_parse.exporters.areas import REGION, TISSUE, write_areas
 from wsi_parse.exporters.base import ExportContext
 from wsi_parse.exporters.opened import OpenedExporter
 from wsi_parse.objects.batch import ObjectSource
 from wsi_parse.objects.class_table import ClassTable
 from wsi_parse.objects.probability_map import ProbabilityMap
-from wsi_parse.objects.regions import polygons_of_mask
 from wsi_parse.objects.simplify import to_level0
 from wsi_parse.pictures.overlay import Overlay
 from wsi_parse.progress import Clock, Progress, stage_named
@@ -174,7 +174,7 @@ def export_context(
 
 def tissue_polygons(tissue: TissueMask) -> Any:  # noqa: ANN401 - an object array of shapely polygons
     """Trace the tissue area (in the region of interest) in level-0 pixels, valid for QuPath."""
-    shapes = to_level0(polygons_of_mask(tissue.tissue), tissue.frame, 0.5)
+    shapes = to_level0(polygons_of(tissue.lines, keep_holes=True)[0], tissue.frame, 0.5)
     if tissue.region is not None:
         shapes = fit_for_qupath(shapely.intersection(shapes[~shapely.is_missing(shapes)], tissue.region))
     return shapes[~shapely.is_missing(shapes)]

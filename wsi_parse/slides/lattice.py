@@ -11,7 +11,7 @@ from PIL import Image
 from wsi_parse.geometry import Box, Frame
 from wsi_parse.slides.base import Level
 from wsi_parse.slides.held_tiles import HeldTiles, ReadTile
-from wsi_parse.slides.resample import apply_taps, halved, taps
+from wsi_parse.slides.resample import apply_taps, halve, taps
 
 WHITE = 255
 # Size of one read: it bounds the memory for every box and scale. It is small enough that the same memory is used again
@@ -47,7 +47,7 @@ def read_lattice(box_frame: Box, frame: Frame, level: Level, read: ReadBox) -> N
 
         side_x, side_y = (strip.width, strip.height) if _is_reduced(steps) else _resampled_sides(steps)
         for piece in _pieces(strip, side_x, side_y):
-            out[piece.relative_to(box_frame).slices] = _resampled(piece, level, steps, part)
+            _resample(piece, level, steps, part, out[piece.relative_to(box_frame).slices])
     return out
 
 
@@ -89,7 +89,7 @@ def read_lattice_by_tile(
             held.drop_above(_source(Box(inside.x, top, 1, bottom - top), steps, level).y)
             for left, right in columns:
                 piece = Box(left, top, right - left, bottom - top)
-                out[piece.relative_to(box_frame).slices] = _resampled(piece, level, steps, held.read)
+                _resample(piece, level, steps, held.read, out[piece.relative_to(box_frame).slices])
                 if fits:
                     # At once, so that the next tile is decoded into the same memory, which the processor still holds.
                     held.drop_above(level.height)
@@ -158,20 +158,22 @@ def _resampled_sides(steps: tuple[float, float]) -> tuple[int, int]:
     return side_x, side_y
 
 
-def _resampled(box: Box, level: Level, steps: tuple[float, float], read: ReadBox) -> NDArray[np.uint8]:
-    """Compute a box of a frame; what is returned may be what `read` returned."""
+def _resample(box: Box, level: Level, steps: tuple[float, float], read: ReadBox, out: NDArray[np.uint8]) -> None:
+    """Compute a box of a frame into an array of its size."""
     pixels = read(_source(box, steps, level))
     if _is_reduced(steps):
         # The same areas as by the taps.
         step_x, step_y = int(steps[0]), int(steps[1])
         if step_x == step_y == 1:
-            return pixels
-        if step_x == step_y == 2 and not (pixels.shape[0] % 2 or pixels.shape[1] % 2):
-            return halved(pixels)
-        return np.asarray(Image.fromarray(pixels).reduce((step_x, step_y)))
+            out[...] = pixels
+        elif step_x == step_y == 2 and not (pixels.shape[0] % 2 or pixels.shape[1] % 2):
+            halve(pixels, out)
+        else:
+            out[...] = np.asarray(Image.fromarray(pixels).reduce((step_x, step_y)))
+        return
     _, columns = taps(box.x, box.right, steps[0], level.width, 3)
     _, rows = taps(box.y, box.bottom, steps[1], level.height)
-    return apply_taps(pixels, rows, columns)
+    out[...] = apply_taps(pixels, rows, columns)
 
 
 def _white_around(inside: Box, box_frame: Box) -> NDArray[np.uint8]:

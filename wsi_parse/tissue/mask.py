@@ -11,6 +11,7 @@ import shapely
 from numpy.typing import NDArray
 
 from wsi_parse.cautions import Caution
+from wsi_parse.contours import Lines, closed_rings, lines_of_mask, polygons_of, rings_of
 from wsi_parse.geometry import Box, Frame
 from wsi_parse.tissue.morphology import dilated
 
@@ -56,6 +57,25 @@ class TissueMask:
     def tissue(self) -> NDArray[np.bool_]:
         """The tissue area: bool array (frame.height, frame.width)."""
         return self.mask if self.tight is None else self.tight
+
+    @cached_property
+    def lines(self) -> Lines:
+        """The outlines of the tissue area, in pixels of the mask, whatever the region: traced once for all outputs."""
+        return lines_of_mask(self.tissue)
+
+    @cached_property
+    def rings_level0(self) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
+        """The outlines of the tissue area, inside the region if there is one, in level-0 pixels; closed.
+
+        Points (N, 2), and offsets (rings + 1,): ring i holds points ``offsets[i]`` to ``offsets[i + 1]``.
+        """
+        if self.region is None:
+            points, offsets = closed_rings(self.lines, np.arange(len(self.lines.label)))
+            return self.frame.to_level0(points), offsets
+        shapes, _ = polygons_of(self.lines, keep_holes=True)
+        shapes = shapely.set_coordinates(shapes, self.frame.to_level0(shapely.get_coordinates(shapes)))
+        shapes = shapely.get_parts(shapely.intersection(shapely.make_valid(shapes), self.region))
+        return rings_of(shapes[shapely.get_type_id(shapes) == shapely.GeometryType.POLYGON])
 
     @cached_property
     def area_mm2(self) -> float:

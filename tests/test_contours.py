@@ -7,9 +7,8 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from scipy import ndimage
 
+from wsi_parse.contours import polygons_of_mask, trace
 from wsi_parse.geometry import Box
-from wsi_parse.objects.contours import trace
-from wsi_parse.objects.regions import polygons_of_mask
 from wsi_parse.objects.simplify import outlined_area
 
 small_labels = arrays(np.int32, st.tuples(st.integers(1, 24), st.integers(1, 24)), elements=st.integers(0, 3))

@@ -11,6 +11,9 @@ from dataclasses import dataclass
 import numpy as np
 import shapely
 from numpy.typing import NDArray
+from scipy import ndimage
+from scipy.sparse import csr_array
+from scipy.sparse.csgraph import connected_components
 
 from wsi_parse.geometry import Box
 
@@ -162,40 +165,39 @@ def _following(
 
 
 def _in_line(following: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.bool_]]:
-    """Sort edges into lines: rings start with their lowest edge, open lines with their first.
-
-    Pointer doubling: after k rounds each edge knows the lowest of the next 2**k edges of its line.
-    """
+    """Sort edges into lines: open lines in the order of their ends, then rings, which start with their lowest edge."""
     count = len(following)
     every = np.arange(count)
     ends = following == OPEN
     jump = np.where(ends, every, following)
-    lowest = np.where(ends, every - count, every)
-    while True:
-        better = np.minimum(lowest, lowest[jump])
-        if np.array_equal(better, lowest):
-            break
-        lowest = better
-        jump = jump[jump]
-    # A line is identified by its lowest edge; for an open line that is its end, which `- count` made the lowest.
-    heads = every[lowest == every]
-    jump = np.where(ends, every, following)
-    before_head = np.full(count, OPEN)
-    before_head[jump[~ends]] = every[~ends]
-    last = before_head[heads]
+    graph = csr_array((np.ones(count, np.int8), jump, np.arange(count + 1)), shape=(count, count))
+    lines, line = connected_components(graph, directed=False)
+    lowest = np.full(lines, count)
+    np.minimum.at(lowest, line, every)
+    place = lowest.copy()
+    place[line[ends]] = every[ends] - count
+    by_place = np.argsort(place)
+    number = np.empty(lines, np.int64)
+    number[by_place] = np.arange(lines)
+    line, closed = number[line], place[by_place] >= 0
+    before = np.empty(count, np.int64)
+    before[following[~ends]] = every[~ends]
+    last = before[lowest[place >= 0]]
     jump[last] = last
+    # Pointer doubling: after k rounds each edge knows its rank before the end of its line, if that is below 2**k.
     rank = (jump != every).astype(np.int64)
-    while True:
-        further = rank[jump]
-        if not further.any():
-            break
-        rank += further
-        jump = jump[jump]
-    names, line, sizes = np.unique(lowest, return_inverse=True, return_counts=True)
+    left = np.flatnonzero(rank)
+    while len(left):
+        further = rank[jump[left]]
+        left, further = left[further > 0], further[further > 0]
+        beyond = jump[jump[left]]
+        rank[left] += further
+        jump[left] = beyond
+    sizes = np.bincount(line, minlength=lines)
     offsets = np.concatenate([[0], np.cumsum(sizes)])
     order = np.empty(count, np.int64)
     order[offsets[line] + sizes[line] - 1 - rank] = every
-    return order, offsets, names >= 0
+    return order, offsets, closed
 
 
 def _crossings(
@@ -244,15 +246,50 @@ def polygons_of(lines: Lines, keep_holes: bool) -> tuple[NDArray[np.object_], ND
         rings = np.concatenate([rings, holes])
         owner = np.concatenate([owner, np.searchsorted(labels, lines.label[holes])])
     order = np.argsort(owner, kind="stable")
-    points, offsets = _rings(lines, rings[order])
+    points, offsets = closed_rings(lines, rings[order])
     ends = np.concatenate([[0], np.cumsum(np.bincount(owner, minlength=len(labels)))])
     return shapely.from_ragged_array(shapely.GeometryType.POLYGON, points, (offsets, ends)), labels
 
 
-def _rings(lines: Lines, which: NDArray[np.int64]) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
-    """Collect the points of some lines, each closed by its first point."""
+def closed_rings(lines: Lines, which: NDArray[np.int64]) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
+    """Collect the points of some lines, each closed by its first point.
+
+    Returns
+    -------
+    points : float array (N, 2)
+    offsets : int array (rings + 1,)
+        Ring i holds points `offsets[i]` to `offsets[i + 1]`.
+    """
     sizes = np.diff(lines.offsets)[which] + 1
     offsets = np.concatenate([[0], np.cumsum(sizes)]).astype(np.int64)
     within = np.arange(offsets[-1]) - np.repeat(offsets[:-1], sizes)
     wrapped = within % np.repeat(sizes - 1, sizes)
     return lines.points[np.repeat(lines.offsets[which], sizes) + wrapped], offsets
+
+
+def rings_of(polygons: NDArray[np.object_]) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
+    """Return the rings of polygons as :func:`closed_rings` does, outer ones and holes, polygon by polygon."""
+    rings = shapely.get_rings(polygons)
+    points, ring = shapely.get_coordinates(rings, return_index=True)
+    return points, np.searchsorted(ring, np.arange(len(rings) + 1))
+
+
+def ring_areas(points: NDArray[np.float64], offsets: NDArray[np.int64]) -> NDArray[np.float64]:
+    """Return the area (rings,) that each of some closed rings encloses, whatever its direction."""
+    x, y = points.T
+    twice = x * np.roll(y, -1) - np.roll(x, -1) * y
+    # From the last point of a ring to the first one of the next there is no side.
+    twice[offsets[1:] - 1] = 0
+    return np.asarray(np.abs(np.add.reduceat(twice, offsets[:-1])) / 2)
+
+
+def lines_of_mask(mask: NDArray[np.bool_]) -> Lines:
+    """Trace the 4-connected parts of a mask (rows, columns), in pixels of the mask; all lines are rings."""
+    labels, _ = ndimage.label(np.pad(mask, 1))
+    core = Box(0, 0, mask.shape[1], mask.shape[0])
+    return trace(labels, core.expanded(1), core)
+
+
+def polygons_of_mask(mask: NDArray[np.bool_]) -> NDArray[np.object_]:
+    """Return a polygon, with holes, for each 4-connected part of a mask (rows, columns), in pixels of the mask."""
+    return polygons_of(lines_of_mask(mask), keep_holes=True)[0]
