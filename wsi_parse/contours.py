@@ -12,8 +12,6 @@ import numpy as np
 import shapely
 from numpy.typing import NDArray
 from scipy import ndimage
-from scipy.sparse import csr_array
-from scipy.sparse.csgraph import connected_components
 
 from wsi_parse.geometry import Box
 
@@ -166,6 +164,10 @@ def _following(
 
 def _in_line(following: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.bool_]]:
     """Sort edges into lines: open lines in the order of their ends, then rings, which start with their lowest edge."""
+    # Only where something is traced: it takes a while to import.
+    from scipy.sparse import csr_array
+    from scipy.sparse.csgraph import connected_components
+
     count = len(following)
     every = np.arange(count)
     ends = following == OPEN

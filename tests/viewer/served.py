@@ -1,6 +1,5 @@
 """Slides with known objects behind a running server, and a browser that draws."""
 
-import socket
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,6 +13,7 @@ from wsi_parse.errors import UsageError
 from wsi_parse.viewer.app import application
 from wsi_parse.viewer.opened import Opened
 from wsi_parse.viewer.page_files import page_files
+from wsi_parse.viewer.serve import listening_at
 from wsi_parse.viewer.slide_view import Entry, SlideView
 
 TOKEN = "token-of-a-test"
@@ -43,7 +43,7 @@ def served(views: Sequence[SlideView], folder: Path, *, cohort: bool = False) ->
     server = uvicorn.Server(
         uvicorn.Config(app, log_level="error", lifespan="off", ws="none", timeout_graceful_shutdown=2)
     )
-    with socket.create_server(("127.0.0.1", 0)) as listening:
+    with listening_at(0) as listening:
         thread = Thread(target=server.run, kwargs={"sockets": [listening]})
         thread.start()
         try:

@@ -110,6 +110,15 @@ def try_writing(folder: Path) -> None:
     trial.unlink(missing_ok=True)
 
 
+def file_stamp(path: Path) -> tuple[int, int, int] | None:
+    """Return what tells, without reading it, whether a file is still the one that it was; None if there is none."""
+    try:
+        found = path.stat()
+    except OSError:
+        return None
+    return found.st_ino, found.st_mtime_ns, found.st_size
+
+
 def file_sha256(path: Path) -> str:
     """Return the SHA-256 of a file as hexadecimal text; raises OSError if it cannot be read."""
     with path.open("rb") as file:

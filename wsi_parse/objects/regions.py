@@ -102,7 +102,7 @@ def cut_pieces(
     Parameters
     ----------
     values, inside, covered, threshold_255
-        As for :func:`wsi_parse.objects.contours.trace`.
+        As for :func:`wsi_parse.contours.trace`.
     window, core : Box
         The window reaches at least one pixel beyond the core.
     min_area_px : float

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict
 
 from wsi_parse.errors import DamagedError, StoreError
-from wsi_parse.files import read_regular, real_folder, remove, write_text
+from wsi_parse.files import file_stamp, read_regular, real_folder, remove, write_text
 from wsi_parse.geometry import Box
 from wsi_parse.predict.tiles import TileGrid
 from wsi_parse.predict.unreadable import Unreadable
@@ -24,10 +24,6 @@ from wsi_parse.predict.unreadable import Unreadable
 _INNER_PX = 512
 _DONE, _ZARR = "done", "zarr.json"
 _AGAIN = "Run the same command again: the block will be predicted again."
-
-
-#: What tells a file from another one at its place: its number on the disk, when it was changed, its size.
-Stamp = tuple[int, int, int]
 
 
 class TileStore:
@@ -195,10 +191,10 @@ class TileStore:
         except DamagedError:
             return False
 
-    def stamp(self, block: tuple[int, int]) -> tuple[Stamp | None, ...]:
+    def stamp(self, block: tuple[int, int]) -> tuple[object, ...]:
         """Return what tells, without reading them, whether the files of a block are still those that they were."""
         paths = [self.marker(block), *(self._shard(channel, block) for channel in self._arrays)]
-        return tuple(map(_stamp, paths))
+        return tuple(map(file_stamp, paths))
 
     def _marked(self, block: tuple[int, int]) -> "_Marker":
         """Read the marker of a block.
@@ -289,14 +285,6 @@ class TileStore:
             return None
         except OSError as error:
             raise _cannot_read_now(path, error) from error
-
-
-def _stamp(path: Path) -> Stamp | None:
-    try:
-        found = path.lstat()
-    except OSError:
-        return None
-    return found.st_ino, found.st_mtime_ns, found.st_size
 
 
 @dataclass(frozen=True, slots=True)

@@ -25,8 +25,8 @@ _QUALITY = 82
 # Outlines are cut this far outside of the crop, so that the cut is not seen.
 _MARGIN_PX = 12
 _TOLERANCE_PX = 0.3
-# Of a field whose outlines are finer than can be seen, the others are left out.
-_MAX_POINTS = 60_000
+#: Points of a path; of a field whose outlines are finer than can be seen, the others are left out.
+MAX_POINTS = 60_000
 
 
 @dataclass(frozen=True)
@@ -251,7 +251,7 @@ def svg_path(shapes: Sequence[object] | NDArray[np.object_]) -> str:
     """
     rings = shapely.get_rings(shapely.get_parts(np.asarray(shapes, object)))
     points, ring = shapely.get_coordinates(rings, return_index=True)
-    points, ring = points[:_MAX_POINTS], ring[:_MAX_POINTS]
+    points, ring = points[:MAX_POINTS], ring[:MAX_POINTS]
     # The last point of a ring is its first.
     last = np.append(ring[1:] != ring[:-1], True) if len(ring) else np.zeros(0, bool)
     first = np.insert(last[:-1], 0, True) if len(ring) else last

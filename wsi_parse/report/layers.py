@@ -14,7 +14,7 @@ from wsi_parse.objects.class_table import ClassTable
 from wsi_parse.pictures.density import TYPICAL_CELL_UM
 from wsi_parse.pictures.view import View
 from wsi_parse.prompts import Rgb
-from wsi_parse.report.fields import svg_path
+from wsi_parse.report.fields import MAX_POINTS, svg_path
 from wsi_parse.report.raster import WHOLE, Coverage, mark_outlines
 from wsi_parse.slides.slide import Slide
 from wsi_parse.tissue.mask import TissueMask
@@ -122,11 +122,14 @@ class Layers:
             return ""
         points = self.view.pixels(points_level0)
         area = ring_areas(points, offsets)
-        largest = np.sort(np.argsort(-area, kind="stable")[:_MAX_RINGS])
+        largest = np.argsort(-area, kind="stable")[:_MAX_RINGS]
         largest = largest[area[largest] >= min(_MIN_RING_PX2, area.max())]
         rings = [shapely.linearrings(points[offsets[ring] : offsets[ring + 1]]) for ring in largest.tolist()]
         # Each ring alone: with all holes of a shape, GEOS compares every side with every other, for seconds.
-        return svg_path(shapely.polygons(shapely.simplify(np.array(rings, object), 0.7)))
+        drawn = shapely.simplify(np.array(rings, object), 0.7)
+        # Those that fit on the page as a whole, again from the largest on.
+        fitting = np.flatnonzero(np.cumsum(shapely.get_num_coordinates(drawn)) <= MAX_POINTS)
+        return svg_path(shapely.polygons(drawn[fitting[np.argsort(largest[fitting])]]))
 
 
 def css(colour: Rgb) -> str:

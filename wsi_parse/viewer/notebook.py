@@ -11,7 +11,7 @@ from pathlib import Path
 from threading import Lock, Thread
 
 from wsi_parse.errors import UsageError
-from wsi_parse.files import MANIFEST_NAME
+from wsi_parse.files import MANIFEST_NAME, file_stamp
 from wsi_parse.gates import check_input
 from wsi_parse.run.result import OBJECTS
 from wsi_parse.text import RESEARCH_ONLY, for_html
@@ -123,7 +123,7 @@ def view_run(
     if not isinstance(height, int) or height < _LEAST_HEIGHT_PX:
         raise UsageError(f"The frame cannot be {height} pixels high.", f"Give a number from {_LEAST_HEIGHT_PX} on.")
     key = (folder.absolute(), slide, tuple(path.absolute() for path in others))
-    files = tuple(map(_stamp, (folder / MANIFEST_NAME, folder / OBJECTS, *others)))
+    files = tuple(map(file_stamp, (folder / MANIFEST_NAME, folder / OBJECTS, *others)))
     with _lock:
         found, known = _running.get(key, (None, None))
         if found is not None and (not found.is_open or known != files or port not in (0, found.port)):
@@ -134,15 +134,6 @@ def view_run(
             _running[key] = (found, files)
         found.height = height
         return found
-
-
-def _stamp(path: Path) -> tuple[int, int, int] | None:
-    """Return what tells a file from what it was or will be."""
-    try:
-        found = path.stat()
-    except OSError:
-        return None
-    return found.st_ino, found.st_mtime_ns, found.st_size
 
 
 def _stop_listening(listening: socket.socket) -> None:

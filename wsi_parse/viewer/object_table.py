@@ -14,6 +14,7 @@ from wsi_parse.errors import StoreError
 from wsi_parse.exporters.base import ExportContext
 from wsi_parse.exporters.parquet import FIXED, NUCLEUS, ParquetExporter
 from wsi_parse.exporters.parquet_source import ParquetSource
+from wsi_parse.files import file_stamp
 from wsi_parse.objects.batch import ObjectBatch
 from wsi_parse.objects.class_table import ClassTable
 
@@ -39,7 +40,7 @@ class ObjectTable:
 
     def __init__(self, path: Path, classes: ClassTable) -> None:
         self.path, self.classes = path, classes
-        self._opened = _identity(path)
+        self._opened = file_stamp(path)
         self._source = ParquetSource(path, classes)
         with pq.ParquetFile(path) as file:
             self._columns = [name for name in file.schema_arrow.names if name not in _SHAPES]
@@ -87,7 +88,7 @@ class ObjectTable:
             The file is damaged, or another one than at first: its rows are other objects.
         """
         with self._readable(), pq.ParquetFile(self.path, page_checksum_verification=True) as file:
-            if _identity(self.path) != self._opened:
+            if file_stamp(self.path) != self._opened:
                 raise OSError("it is another file")
             return file.read_row_group(index, columns=self._columns)
 
@@ -101,15 +102,6 @@ class ObjectTable:
                 f"The objects in {self.path.name} cannot be read: it is damaged, or was changed meanwhile.",
                 "Start the viewer again if it was written anew; else run the slide again with the same settings.",
             ) from error
-
-
-def _identity(path: Path) -> tuple[int, int, int] | None:
-    """Return what tells whether a file is still the same one; None if it is not there."""
-    try:
-        found = path.stat()
-    except OSError:
-        return None
-    return found.st_ino, found.st_mtime_ns, found.st_size
 
 
 def write_table(path: Path, classes: ClassTable, batches: Iterator[ObjectBatch]) -> None:

@@ -10,7 +10,7 @@ from PIL import Image
 from wsi_parse.errors import UsageError
 from wsi_parse.geometry import Box, Frame
 from wsi_parse.slides.lattice import WHITE, steps_of
-from wsi_parse.slides.resample import halved
+from wsi_parse.slides.resample import halve
 from wsi_parse.slides.slide import Slide
 from wsi_parse.viewer.counts import TILE_PX
 from wsi_parse.viewer.kept import Kept
@@ -89,7 +89,7 @@ class SlideTiles:
 
         def make() -> bytes:
             pixels = self._pixels(*key)
-            self._halves.put(key, halved(pixels))
+            self._halves.put(key, _halved(pixels))
             return _jpeg(pixels)
 
         return self._far.get(key, make)
@@ -118,12 +118,12 @@ class SlideTiles:
     def _half(self, key: _Key) -> NDArray[np.uint8]:
         """Return a tile in half the size; of a far one, the tile is kept, too."""
         if not self.is_far(key[0]):
-            return halved(self._pixels(*key))
+            return _halved(self._pixels(*key))
 
         def make() -> NDArray[np.uint8]:
             pixels = self._pixels(*key)
             self._far.put(key, _jpeg(pixels))
-            return halved(pixels)
+            return _halved(pixels)
 
         return self._halves.get(key, make)
 
@@ -131,6 +131,12 @@ class SlideTiles:
         side = TILE_PX << zoom if 0 <= zoom <= self.max_zoom else 0
         width, height = self.slide.dimensions
         return bool(side) and 0 <= column * side < width and 0 <= row * side < height
+
+
+def _halved(pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    half = np.empty((TILE_PX // 2, TILE_PX // 2, 3), np.uint8)
+    halve(pixels, half)
+    return half
 
 
 def frame_of_zoom(slide: Slide, zoom: int) -> Frame:
