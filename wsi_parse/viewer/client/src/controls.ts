@@ -22,10 +22,11 @@ export class Controls {
   private readonly bins: number;
   private said = "";
 
+  private readonly areas = element("div");
+
   constructor(
     private readonly stage: Stage,
     private readonly shown: Shown,
-    areas: Areas,
   ) {
     const { layers } = stage.view;
     this.bins = layers[0]?.bins ?? 32;
@@ -37,21 +38,26 @@ export class Controls {
       this.by.append(element("option", { value: "" }, "class"), ...names.map((name) => element("option", { value: name }, name)));
       byId("colour").append(element("label", { for: "by" }, "Colour by "), this.by);
     } else byId("colour").remove();
-    this.fill(areas);
+    this.fill();
     shown.listen(() => this.renew());
     stage.listen(() => this.renew());
     this.renew();
   }
 
-  private fill(areas: Areas): void {
+  /** Switches for the areas that there are, as soon as they have come. */
+  offer(areas: Areas): void {
+    const names: [keyof Areas, string][] = [["tissue", "Outline of the tissue"], ["roi", "Region of interest"], ["unreadable", "What could not be read"]];
+    this.areas.append(...names.filter(([name]) => areas[name].length).map(([name, label]) => this.flag(label, name)));
+  }
+
+  private flag(label: string, name: Flag): HTMLElement {
+    return this.switches.box([label], () => this.shown.look[name], (on) => this.shown.change({ [name]: on } as Partial<Look>));
+  }
+
+  private fill(): void {
     const { look } = this.shown;
-    const flag = (label: string, name: Flag) =>
-      this.switches.box([label], () => this.shown.look[name], (on) => this.shown.change({ [name]: on } as Partial<Look>));
     const host = byId("switches");
-    host.append(flag("Slide", "slide"));
-    if (areas.tissue.length) host.append(flag("Outline of the tissue", "tissue"));
-    if (areas.roi.length) host.append(flag("Region of interest", "roi"));
-    if (areas.unreadable.length) host.append(flag("What could not be read", "unreadable"));
+    host.append(this.flag("Slide", "slide"), this.areas);
     const { layers, maps } = this.stage.view;
     if (maps.length) {
       const names = maps.map((one, index) => element("option", { value: `${index}` }, one.prompt));
@@ -60,9 +66,9 @@ export class Controls {
     }
     if (!layers.length) return;
     host.append(
-      flag("Outlines of objects", "outlines"),
-      flag("Heat map under the outlines, too", "heatNear"),
-      flag("Class colours for the colour-blind", "safe"),
+      this.flag("Outlines of objects", "outlines"),
+      this.flag("Heat map under the outlines, too", "heatNear"),
+      this.flag("Class colours for the colour-blind", "safe"),
       element("label", { for: "heat" }, maps.length ? "Opacity of heat map and probability map" : "Opacity of the heat map"),
       this.heat,
     );

@@ -40,7 +40,7 @@ async function start(): Promise<void> {
     await showCohort();
     return;
   }
-  const [view, areas, places] = await Promise.all([json<ViewFacts>("view.json"), json<Areas>("areas.json"), json<Places>("places.json")]);
+  const view = await json<ViewFacts>("view.json");
   fillHead(view);
   byId("app").hidden = false;
   byId("loading").hidden = true;
@@ -57,15 +57,15 @@ async function start(): Promise<void> {
     say("This browser cannot draw the slide: it has no WebGL 2.", remedy);
     return;
   }
-  stage.setAreas(areas);
   if (linked.camera) stage.go(linked.camera);
   stage.notice = (error) => failed(error, null);
   const details = new Details(stage, failed);
   const gestures = new Gestures(stage, (x, y) => details.pick(x, y));
   new ClassList(stage, shown);
-  new Controls(stage, shown, areas);
+  const controls = new Controls(stage, shown);
   new ScaleBar(stage, gestures);
-  listen(stage, shown, new Steps(stage, details, places), details, theme);
+  const steps = new Steps(stage, details);
+  listen(stage, shown, steps, details, theme);
   stage.listen(() => {
     if (stage.failure) failed(stage.failure, () => stage.retry());
   });
@@ -76,6 +76,20 @@ async function start(): Promise<void> {
   details.select(linked.picked);
   follow(stage, shown, details);
   offer(stage, details);
+  // The slide is seen before these come: on a large one they take seconds.
+  void later<Areas>("areas.json", (areas) => {
+    stage.setAreas(areas);
+    controls.offer(areas);
+  });
+  void later<Places>("places.json", (places) => steps.offer(places));
+}
+
+async function later<T>(path: string, use: (found: T) => void): Promise<void> {
+  try {
+    use(await json<T>(path));
+  } catch (error) {
+    failed(error, () => void later(path, use));
+  }
 }
 
 /** Say that something is still on its way, if it takes long enough to be noticed. */

@@ -23,16 +23,20 @@ interface Stop {
 export class Steps {
   private readonly text = element("p", { class: "quiet", "aria-live": "polite" });
   private readonly kind = element("select", { id: "kind", change: () => this.choose() });
-  private readonly stops: Stop[][];
+  private stops: Stop[][] = [];
 
   private last: Stop | null = null;
 
   constructor(
     private readonly stage: Stage,
     private readonly details: Details,
-    places: Places,
   ) {
-    const kinds: [string, Stop[]][] = [["Least certain objects", places.objects.map((one) => around(one, stage.view))]];
+    byId("steps").append(element("p", { class: "quiet" }, "They are being chosen …"));
+  }
+
+  /** Take the places, as soon as they have come. */
+  offer(places: Places): void {
+    const kinds: [string, Stop[]][] = [["Least certain objects", places.objects.map((one) => around(one, this.stage.view))]];
     for (const { kind, text, ...box } of places.fields) {
       const name = `${kind} fields`;
       const known = kinds.find(([other]) => other === name);
@@ -49,7 +53,7 @@ export class Steps {
     const step = (label: string, by: 1 | -1) => element("button", { type: "button", click: () => this.step(by) }, label);
     this.kind.append(...filled.map(([name], index) => element("option", { value: `${index}` }, name)));
     this.kind.setAttribute("aria-label", "Which places");
-    host.append(this.kind, element("div", { class: "buttons" }, step("Previous (p)", -1), step("Next (n)", 1)), this.text);
+    host.replaceChildren(this.kind, element("div", { class: "buttons" }, step("Previous (p)", -1), step("Next (n)", 1)), this.text);
   }
 
   step(by: 1 | -1): void {
