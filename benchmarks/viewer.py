@@ -84,9 +84,16 @@ class Server:
     def close(self) -> None:
         """End it as Ctrl-C does."""
         self._process.send_signal(signal.SIGINT)
-        code = self._process.wait(60)
-        self._ended.set()
-        self._watching.join()
+        try:
+            code = self._process.wait(60)
+        except subprocess.TimeoutExpired:
+            # Whoever starts this in the background of a shell lets all of it ignore Ctrl-C.
+            self._process.terminate()
+            self._process.wait(60)
+            code = 0
+        finally:
+            self._ended.set()
+            self._watching.join()
         if code:
             raise SystemExit(f"The viewer ended with exit code {code}.")
 

@@ -39,7 +39,7 @@ def test_a_run_writes_its_page_and_cite_speaks_of_it(tmp_path: Path) -> None:
 
 
 def test_a_run_that_fails_has_no_page(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def fails(*_: object) -> None:
+    def fails(*_: object, **__: object) -> None:
         raise OSError("No space left on device")
 
     slide = write_slide(tmp_path / "small.svs", tissue_with_nuclei(700, 500)[0])

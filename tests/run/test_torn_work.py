@@ -260,7 +260,7 @@ def test_results_of_other_settings_are_not_taken_for_those_of_these(
     assert run_slide(slide, tmp_path / "out", settings_of()).outputs == expected
 
 
-def _stop(*_: Any) -> None:
+def _stop(*_: Any, **__: Any) -> None:
     raise StoreError("stopped")
 
 

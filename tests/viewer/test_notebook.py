@@ -66,8 +66,10 @@ def test_the_frame_of_a_notebook_shows_the_run(drawing: Browser, run: Run, tmp_p
         frame = frame_in(drawing, viewing.link.split("?")[0])
         shown = frame.wait_for("window.wsiParseViewer?.state().atRest && window.wsiParseViewer.state()")
         assert shown["total"] == run.counts["nuclei"] > 50
-        frame.run("location.reload()")
-        again = frame.wait_for("window.wsiParseViewer?.state().atRest && window.wsiParseViewer.state()")
+        frame.run("window.isOld = true; location.reload()")
+        again = frame.wait_for(
+            "!window.isOld && window.wsiParseViewer?.state().atRest && window.wsiParseViewer.state()"
+        )
         assert again["total"] == shown["total"]
         assert "Research use only" in frame.run("document.body.innerText")
         assert "Research use only" in tab.run("document.body.innerText")

@@ -203,7 +203,7 @@ def test_what_was_noted_and_lost_is_made_again(slide: Path, tiny_file: Path, roi
     settings = settings_of(tiny_file, "neoplastic cells", roi=roi, field_um=256.0)
     clean = run_slide(slide, tmp_path / "clean", settings)
 
-    def failing(*_: object) -> None:
+    def failing(*_: object, **__: object) -> None:
         raise ModelError("Interrupted.")
 
     for harm in ("torn", "gone"):
