@@ -280,7 +280,7 @@ def ring_areas(points: NDArray[np.float64], offsets: NDArray[np.int64]) -> NDArr
     """Return the area (rings,) that each of some closed rings encloses, whatever its direction."""
     x, y = points.T
     twice = x * np.roll(y, -1) - np.roll(x, -1) * y
-    # From the last point of a ring to the first one of the next there is no side.
+    # No side leads from the last point of a ring to the first point of the next.
     twice[offsets[1:] - 1] = 0
     return np.asarray(np.abs(np.add.reduceat(twice, offsets[:-1])) / 2)
 

@@ -9,6 +9,8 @@ import re
 import unicodedata
 
 RESEARCH_ONLY = "research use only, not for clinical decisions"
+#: The same as a sentence.
+RESEARCH_ONLY_SENTENCE = f"{RESEARCH_ONLY.capitalize()}."
 
 # Controls, formats that change the direction or the width of what follows, surrogates that stand alone, line breaks.
 _HARMFUL_CATEGORIES = {"Cc", "Cf", "Cs", "Zl", "Zp"}

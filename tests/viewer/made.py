@@ -21,6 +21,11 @@ from wsi_parse.viewer.shelf import Shelf
 TABLE = ClassTable.of([Prompt.parse("neoplastic cells"), Prompt.parse("glands")])
 
 
+def in_box(box: dict[str, float], x: np.ndarray, y: np.ndarray) -> np.ndarray:
+    """Which points are in a box, as the viewer counts them."""
+    return (box["x0"] <= x) & (x < box["x1"]) & (box["y0"] <= y) & (y < box["y1"])
+
+
 def batch_of(
     shapes: Any, class_index: Any = 0, probability: Any = None, ids: list[str] | None = None, **measured: Any
 ) -> ObjectBatch:

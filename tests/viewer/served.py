@@ -101,6 +101,22 @@ def click(tab: Tab, x: float, y: float) -> None:
         tab.call("Input.dispatchMouseEvent", type=kind, x=x, y=y, button="left", clickCount=1)
 
 
+def middle_of_slide(tab: Tab) -> tuple[float, float]:
+    """Where the middle of the canvas lies in the window."""
+    x, y = tab.run(
+        "(({left, top, width, height}) => [left + width / 2, top + height / 2])"
+        "(document.getElementById('slide').getBoundingClientRect())"
+    )
+    return float(x), float(y)
+
+
+def colour_by(tab: Tab, measurement: str) -> None:
+    tab.run(
+        f"(() => {{ const by = document.getElementById('by'); by.value = {measurement!r};"
+        " by.dispatchEvent(new Event('change')); })()"
+    )
+
+
 def press(tab: Tab, key: str) -> None:
     for kind in ("keyDown", "keyUp"):
         tab.call("Input.dispatchKeyEvent", type=kind, key=key)

@@ -14,8 +14,21 @@ import shapely
 from PIL import Image
 
 from tests.browser import PHONE, Browser, Tab, screenshots
-from tests.viewer.made import TABLE, batch_of, layer_of
-from tests.viewer.served import TOKEN, Link, click, complaints, go, press, served, slide, state, text
+from tests.viewer.made import TABLE, batch_of, in_box, layer_of
+from tests.viewer.served import (
+    TOKEN,
+    Link,
+    click,
+    colour_by,
+    complaints,
+    go,
+    middle_of_slide,
+    press,
+    served,
+    slide,
+    state,
+    text,
+)
 from wsi_parse.objects.class_table import ClassTable
 from wsi_parse.prompts import Prompt
 from wsi_parse.slides import open_slide
@@ -42,8 +55,7 @@ class Truth:
 
     def counts(self, box: dict[str, float], threshold: float, classes: list[int] | None = None) -> list[int]:
         """Objects in a box that are probable enough, by class; those without a probability always are."""
-        inside = (box["x0"] <= self.x) & (self.x < box["x1"]) & (box["y0"] <= self.y) & (self.y < box["y1"])
-        shown = inside & ~(self.probability.astype(float) < threshold)
+        shown = in_box(box, self.x, self.y) & ~(self.probability.astype(float) < threshold)
         found = np.bincount(self.class_index[shown], minlength=len(TABLE.rows))
         return [int(n) if classes is None or index in classes else 0 for index, n in enumerate(found)]
 
@@ -169,11 +181,7 @@ def test_a_click_shows_the_object(drawing: Browser, link: str, truth: Truth) -> 
     row = int(np.flatnonzero(truth.probability > 0.2)[LARGE + 5])
     with drawing.open(Link(link)) as tab:
         go(tab, truth.x[row], truth.y[row], 3)
-        left, top, width, height = tab.run(
-            "(() => { const a = document.getElementById('slide').getBoundingClientRect();"
-            " return [a.left, a.top, a.width, a.height]; })()"
-        )
-        click(tab, left + width / 2, top + height / 2)
+        click(tab, *middle_of_slide(tab))
         picked = state(tab)["picked"]
         assert picked == {"layer": 0, "row": row}
         assert text(tab, "#details code") == f"id {row}"
@@ -188,10 +196,7 @@ def test_a_link_keeps_what_is_shown(drawing: Browser, link: str) -> None:
         go(tab, 1500, 1200, 0.25)
         slide(tab, "#threshold", 0.4)
         tab.run("document.querySelectorAll('.row input')[0].click()")
-        tab.run(
-            "(() => { const by = document.getElementById('by'); by.value = 'area_um2';"
-            " by.dispatchEvent(new Event('change')); })()"
-        )
+        colour_by(tab, "area_um2")
         first = state(tab)
         kept = tab.wait_for("/p=0.4.*by=area_um2/.test(location.hash) && location.href")
         legend = text(tab, "#legend")

@@ -15,7 +15,7 @@ from starlette.testclient import TestClient
 
 from tests.browser import PHONE, Browser, Tab, screenshots
 from tests.small_slides import tissue_with_nuclei, write_slide
-from tests.viewer.served import TOKEN, Link, click, complaints, go, press, served, state, text
+from tests.viewer.served import TOKEN, Link, click, complaints, go, middle_of_slide, press, served, state, text
 from wsi_parse import Run, RunSettings, segment_slide
 from wsi_parse.errors import StoreError
 from wsi_parse.viewer.app import application
@@ -263,10 +263,7 @@ def test_a_map_is_drawn_over_the_slide(drawing: Browser, run: Run, tmp_path: Pat
         press(tab, "o")
         press(tab, "s")
         state(tab)
-        middle = tab.run(
-            "(({left, top, width, height}) => [left + width / 2, top + height / 2])"
-            "(document.getElementById('slide').getBoundingClientRect())"
-        )
+        middle = middle_of_slide(tab)
         at = tuple(int(value) for value in middle[::-1])
         before = screen(tab)[at]
         press(tab, "m")

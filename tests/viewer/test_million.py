@@ -15,7 +15,21 @@ from PIL import Image
 
 from tests.browser import Browser, Tab, screenshots
 from tests.small_slides import PINK, tissue_with_nuclei, write_slide
-from tests.viewer.served import TOKEN, Link, click, complaints, go, press, served, slide, state, text
+from tests.viewer.made import in_box
+from tests.viewer.served import (
+    TOKEN,
+    Link,
+    click,
+    colour_by,
+    complaints,
+    go,
+    middle_of_slide,
+    press,
+    served,
+    slide,
+    state,
+    text,
+)
 from wsi_parse import segment_slide
 from wsi_parse.exporters.base import ExportContext
 from wsi_parse.exporters.parquet import ParquetExporter
@@ -47,13 +61,11 @@ class Truth:
 
     def counts(self, box: dict[str, float], threshold: float) -> list[int]:
         """Objects of the run in a box that are probable enough, by class."""
-        inside = (box["x0"] <= self.x) & (self.x < box["x1"]) & (box["y0"] <= self.y) & (self.y < box["y1"])
-        shown = inside & (self.probability.astype(float) >= threshold)
+        shown = in_box(box, self.x, self.y) & (self.probability.astype(float) >= threshold)
         return np.bincount(self.class_index[shown], minlength=2).tolist()
 
     def others_in(self, box: dict[str, float]) -> int:
-        x, y = self.others.T
-        return int(((box["x0"] <= x) & (x < box["x1"]) & (box["y0"] <= y) & (y < box["y1"])).sum())
+        return int(in_box(box, *self.others.T).sum())
 
 
 def write_large_slide(path: Path) -> None:
@@ -181,11 +193,7 @@ def test_all_that_a_person_does(drawing: Browser, shown: tuple[Truth, SlideView,
         assert state(tab)["y"] > before["y"]
         # Click.
         go(tab, truth.x[row], truth.y[row], 3)
-        left, top, width, height = tab.run(
-            "(({left, top, width, height}) => [left, top, width, height])"
-            "(document.getElementById('slide').getBoundingClientRect())"
-        )
-        click(tab, left + width / 2, top + height / 2)
+        click(tab, *middle_of_slide(tab))
         assert state(tab)["picked"] == {"layer": 0, "row": row}
         assert text(tab, "#details code") == f"id {row}"
         # Switches of a class, and of the file beside it.
@@ -196,10 +204,7 @@ def test_all_that_a_person_does(drawing: Browser, shown: tuple[Truth, SlideView,
         assert state(tab)["counts"] == [[0, truth.counts(now["box"], 0)[1]], [0]]
         tab.picture(screenshots() / "million-near.jpg", whole=False)
         # Colours by a measurement, and the link with all of it.
-        tab.run(
-            "(() => { const by = document.getElementById('by'); by.value = 'area_um2';"
-            " by.dispatchEvent(new Event('change')); })()"
-        )
+        colour_by(tab, "area_um2")
         kept = tab.wait_for("/off=.*by=area_um2/.test(location.hash) && location.href")
         last = state(tab)
         # Steps: the least certain objects of the class that is shown.

@@ -50,7 +50,7 @@ from wsi_parse.cli.text import counted, describe_estimate
 from wsi_parse.errors import UsageError
 from wsi_parse.files import check_can_be_folder
 from wsi_parse.progress import Silent
-from wsi_parse.text import RESEARCH_ONLY
+from wsi_parse.text import RESEARCH_ONLY, RESEARCH_ONLY_SENTENCE
 
 if TYPE_CHECKING:
     from wsi_parse.run.manifest import RunManifest
@@ -59,7 +59,7 @@ if TYPE_CHECKING:
 
 RESULTS = (
     "The results are in OUT/SLIDE: annotations.geojson (drag it onto the slide in QuPath), objects.parquet, "
-    f"report.html (open it in a browser), overlay.png, tissue.geojson and run.json. {RESEARCH_ONLY.capitalize()}."
+    f"report.html (open it in a browser), overlay.png, tissue.geojson and run.json. {RESEARCH_ONLY_SENTENCE}"
 )
 
 

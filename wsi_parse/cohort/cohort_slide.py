@@ -7,8 +7,8 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, ValidationError, field_validator
 
-from wsi_parse.bounds import pixel_size_problem
 from wsi_parse.errors import WsiParseError
+from wsi_parse.gates import pixel_size_problem
 from wsi_parse.run.folders import folder_name_problem
 from wsi_parse.settings import RunSettings
 from wsi_parse.text import for_terminal

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from wsi_parse.cohort.outcome import Outcome
-from wsi_parse.text import RESEARCH_ONLY, for_markdown
+from wsi_parse.text import RESEARCH_ONLY_SENTENCE, for_markdown
 
 # Larger numbers are written without decimals.
 _LARGE = 100
@@ -19,7 +19,7 @@ def summary(outcomes: Sequence[Outcome]) -> str:
     done, failed, left = (
         [outcome for outcome in outcomes if outcome.state == state] for state in ("done", "failed", "open")
     )
-    parts = [f"# Cohort of {_slides(len(outcomes))}", f"*{RESEARCH_ONLY[:1].upper()}{RESEARCH_ONLY[1:]}.*"]
+    parts = [f"# Cohort of {_slides(len(outcomes))}", f"*{RESEARCH_ONLY_SENTENCE}*"]
     states = [f"{len(done)} done"] + [
         f"{len(some)} {name}" for some, name in ((failed, "failed"), (left, "open")) if some
     ]

@@ -4,8 +4,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, cast, get_args
 
-from wsi_parse.bounds import pixel_size_problem
 from wsi_parse.errors import UnknownNameError, UsageError
+from wsi_parse.gates import pixel_size_problem
 from wsi_parse.prompts import UNSURE
 
 Objects = Literal["all", "cells", "nuclei", "regions"]

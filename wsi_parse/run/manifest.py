@@ -2,6 +2,7 @@
 
 import json
 import platform
+from collections.abc import Iterable, Iterator
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Annotated, Any, Literal, cast
@@ -228,8 +229,12 @@ class RunManifest(BaseModel):
             self.state == "done"
             and self.digests == digests
             and bool(self.outputs)
-            and all(sha256_of(folder / name) == value for name, value in self.outputs.items())
+            and not any(self.changed_outputs(folder, self.outputs))
         )
+
+    def changed_outputs(self, folder: Path, names: Iterable[str]) -> Iterator[str]:
+        """Yield which of some outputs in a run's folder were changed or removed since the run."""
+        return (name for name in names if sha256_of(folder / name) != self.outputs[name])
 
 
 def manifest_schema() -> dict[str, Any]:

@@ -133,11 +133,11 @@ def write_outputs(
     release()
     progress.start("pictures", 1)
     with clock.stage("pictures"), stage_named(slide.name, "pictures"):
-        outlines = [folder / TISSUE_NAME]
-        write_areas(outlines[0], tissue_polygons(tissue), TISSUE, context)
+        outlines = {folder / TISSUE_NAME: (tissue_polygons(tissue), TISSUE)}
         if in_region:
-            outlines.append(folder / REGION_NAME)
-            write_areas(outlines[1], region_polygons(tissue, slide), REGION, context)
+            outlines[folder / REGION_NAME] = (region_polygons(tissue, slide), REGION)
+        for path, (shapes, what) in outlines.items():
+            write_areas(path, shapes, what, context)
         for picture in pictures:
             picture.finish()
         of_fields = fields.finish(folder, context) if fields is not None else ()

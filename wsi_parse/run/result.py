@@ -17,7 +17,7 @@ from wsi_parse.exporters.parquet import NUCLEUS, OFFSET, PROVENANCE_KEY, Parquet
 from wsi_parse.files import MANIFEST_NAME
 from wsi_parse.gates import check_input
 from wsi_parse.prompts import Prompt
-from wsi_parse.run.manifest import RunManifest, sha256_of
+from wsi_parse.run.manifest import RunManifest
 from wsi_parse.run.outputs import OVERLAY_NAME
 from wsi_parse.run.probability import Probability, folders_of_maps, open_probability
 from wsi_parse.text import for_html
@@ -84,9 +84,7 @@ class Run:
         if manifest.state != "done":
             why = f" It failed: {manifest.error}" if manifest.error else ""
             raise UsageError(f"The run in {folder} is not finished.{why}", "Run the same command again.")
-        names = manifest.outputs.items() if verify else ()
-        changed = [name for name, sha256 in names if sha256_of(folder / name) != sha256]
-        if changed:
+        if verify and (changed := list(manifest.changed_outputs(folder, manifest.outputs))):
             raise UsageError(
                 f"{', '.join(changed)} in {folder} was changed or removed since the run.",
                 "Run the same command again, or open it as it is with Run.open(folder, verify=False).",

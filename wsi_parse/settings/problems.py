@@ -6,7 +6,6 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from wsi_parse.bounds import unit_of
 from wsi_parse.errors import SettingsError, closest
 from wsi_parse.text import for_terminal
 
@@ -58,7 +57,7 @@ def _wrong_value(name: str, item: Any) -> str:  # noqa: ANN401 - pydantic's Erro
         must = _MUST[item["type"]]
     else:
         must = re.sub("^(Input|String|Value) should ", "it must ", item["msg"])
-    unit = unit_of(name) if {"gt", "ge", "lt", "le"} & context.keys() else ""
+    unit = _unit_of(name) if {"gt", "ge", "lt", "le"} & context.keys() else ""
     meant: object = closest(str(value), re.findall("'([^']*)'", context.get("expected", "")))
     if item["type"].endswith("_parsing") and meant is None:
         meant = number_meant(str(value))
@@ -107,3 +106,18 @@ def _meant(name: str, names: Sequence[str]) -> str | None:
         if near := closest(key, by_key):
             return by_key[near]
     return closest(name, {one.partition(".")[0] for one in names})
+
+
+def _unit_of(name: str) -> str:
+    """Return the unit of a setting by the end of its name; empty if it has none.
+
+    >>> _unit_of("objects.min_cell_area_um2"), _unit_of("slide.mpp"), _unit_of("tiles.overlap")
+    ('µm²', 'µm per pixel', '')
+    """
+    for ending, unit in _ENDINGS.items():
+        if name.endswith(ending):
+            return unit
+    return ""
+
+
+_ENDINGS = {"_um2": "µm²", "_um": "µm", "mpp": "µm per pixel", "_px": "pixels", "_mb": "MB"}

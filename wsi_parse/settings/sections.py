@@ -5,7 +5,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 
-from wsi_parse.bounds import pixel_size_problem
+from wsi_parse.gates import pixel_size_problem
 from wsi_parse.prompts import class_setting_fault
 from wsi_parse.settings.addresses import address_problem
 

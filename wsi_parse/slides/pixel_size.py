@@ -3,9 +3,9 @@
 import math
 from dataclasses import replace
 
-from wsi_parse.bounds import is_usual_pixel_size, pixel_size_problem
 from wsi_parse.cautions import Caution, pixels_not_square, unusual_pixel_size
 from wsi_parse.errors import PixelSizeError
+from wsi_parse.gates import is_usual_pixel_size, pixel_size_problem
 from wsi_parse.slides.base import PixelSize, SlideInfo
 from wsi_parse.slides.options import SlideOptions
 from wsi_parse.slides.pixel_size_tags import PRINTING

@@ -114,17 +114,10 @@ class _Pages:
         view = await run_sync(self._view, request)
         zoom, column, row = (whole(request, name) for name in ("z", "x", "y"))
         tag = tag_of(view.slide.info.fingerprint, zoom, column, row)
-        if is_current(request, tag):
-            return unchanged(tag)
         # Tiles that take long have few threads of their own, so that the others need not wait for them.
-        async with self._far_readers if view.tiles.is_far(zoom) else self._readers:
-            # Who moves on fast asks for tiles that nobody waits for any more.
-            if await request.is_disconnected():
-                return Response(status_code=204)
-            content = await run_sync(self._read, partial(view.tiles.tile, zoom, column, row))
-        if content is None:
-            raise HTTPException(404)
-        return binary(content, tag, media_type="image/jpeg")
+        readers = self._far_readers if view.tiles.is_far(zoom) else self._readers
+        make = partial(view.tiles.tile, zoom, column, row)
+        return await self._read_tile(request, readers, tag, make, partial(binary, media_type="image/jpeg"))
 
     async def thumbnail(self, request: Request) -> Response:
         """A small picture of the slide; in a list that of its run, so that no slide is opened for it."""
@@ -154,15 +147,8 @@ class _Pages:
         if view.manifest is None or not 0 <= number < len(view.maps):
             raise HTTPException(404)
         tag = tag_of(view.manifest.digests.predict, request.url.path)
-        if is_current(request, tag):
-            return unchanged(tag)
-        async with self._readers:
-            if await request.is_disconnected():
-                return Response(status_code=204)
-            content = await run_sync(self._read, partial(view.maps[number].tile, zoom, column, row))
-        if content is None:
-            raise HTTPException(404)
-        return packed(content, tag)
+        make = partial(view.maps[number].tile, zoom, column, row)
+        return await self._read_tile(request, self._readers, tag, make, packed)
 
     def density(self, request: Request) -> Response:
         """How many objects of each class and bin are in the squares of a tile."""
@@ -213,6 +199,26 @@ class _Pages:
         if found is None or class_index is None:
             raise HTTPException(404)
         return json_answer({**found, "class_index": class_index})
+
+    async def _read_tile(
+        self,
+        request: Request,
+        readers: CapacityLimiter,
+        tag: str,
+        make: Callable[[], bytes | None],
+        send: Callable[[bytes, str], Response],
+    ) -> Response:
+        """Make a tile in a thread, unless the browser has it, or nobody waits for it any more."""
+        if is_current(request, tag):
+            return unchanged(tag)
+        async with readers:
+            # Who moves on fast asks for tiles that are not looked at.
+            if await request.is_disconnected():
+                return Response(status_code=204)
+            content = await run_sync(self._read, make)
+        if content is None:
+            raise HTTPException(404)
+        return send(content, tag)
 
     def counted(self, answer: Callable[..., Any]) -> Callable[..., Any]:
         """Let the end of the viewer wait for an answer that is made in a thread."""

@@ -14,7 +14,7 @@ from wsi_parse.errors import UsageError
 from wsi_parse.files import MANIFEST_NAME, file_stamp
 from wsi_parse.gates import check_input
 from wsi_parse.run.result import OBJECTS
-from wsi_parse.text import RESEARCH_ONLY, for_html
+from wsi_parse.text import RESEARCH_ONLY, RESEARCH_ONLY_SENTENCE, for_html
 from wsi_parse.viewer.gate import HOST
 from wsi_parse.viewer.serve import listening_at, server_of
 from wsi_parse.viewer.subject import Request, opened_of
@@ -39,11 +39,13 @@ class Viewing:
         GeoJSON files to lie over the slide.
     port : int
         0: a free one.
+    height : int
+        Of the frame, in pixels of the screen.
     """
 
-    def __init__(self, folder: Path, slide: Path | None, others: Sequence[Path], port: int) -> None:
+    def __init__(self, folder: Path, slide: Path | None, others: Sequence[Path], *, port: int, height: int) -> None:
         #: Height of the frame, in pixels of the screen.
-        self.height = 640
+        self.height = height
         #: What the user should know, such as that the result was changed since the run.
         self.notes: list[str] = []
         self._owner, self._stack = os.getpid(), ExitStack()
@@ -97,7 +99,7 @@ class Viewing:
             f'<p><a href="{link}" target="_blank" rel="noopener">In a window of its own</a>. If the frame stays empty, '
             f"run this cell again: the kernel has ended since; or the notebook runs on another machine: "
             f"<code>ssh -N -L {port}:{HOST}:{port} USER@THAT-MACHINE</code>, then run this cell again. "
-            f"{for_html(RESEARCH_ONLY[:1].upper() + RESEARCH_ONLY[1:])}.</p>"
+            f"{for_html(RESEARCH_ONLY_SENTENCE)}</p>"
         )
 
 
@@ -107,9 +109,7 @@ _running: dict[_Key, tuple[Viewing, object]] = {}
 _lock = Lock()
 
 
-def view_run(
-    folder: Path, slide: Path | None = None, others: Sequence[Path] = (), *, port: int = 0, height: int = 640
-) -> Viewing:
+def view_run(folder: Path, slide: Path | None, others: Sequence[Path], *, port: int, height: int) -> Viewing:
     """Serve the viewer of a run from this process.
 
     Asked for again, the one that is open is given, as long as its files are the same; else it is closed, and replaced.
@@ -130,7 +130,7 @@ def view_run(
             found.close()
             found = None
         if found is None:
-            found = Viewing(folder, slide, tuple(others), port)
+            found = Viewing(folder, slide, tuple(others), port=port, height=height)
             _running[key] = (found, files)
         found.height = height
         return found

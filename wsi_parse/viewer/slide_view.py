@@ -10,10 +10,10 @@ import shapely
 from numpy.typing import NDArray
 
 from wsi_parse.run.export import classes_of
-from wsi_parse.run.manifest import RunManifest, sha256_of
+from wsi_parse.run.manifest import RunManifest
 from wsi_parse.run.outputs import REGION_NAME, TISSUE_NAME
 from wsi_parse.slides.slide import Slide
-from wsi_parse.text import RESEARCH_ONLY
+from wsi_parse.text import RESEARCH_ONLY_SENTENCE
 from wsi_parse.viewer.areas import flat_rings, read_areas
 from wsi_parse.viewer.counts import TILE_PX
 from wsi_parse.viewer.layers import Layer
@@ -69,7 +69,7 @@ class SlideView:
             "max_z": self.tiles.max_zoom,
             "tile_px": TILE_PX,
             "offset_level0_px": list(info.offset_in_qupath),
-            "research_use": f"{RESEARCH_ONLY[:1].upper()}{RESEARCH_ONLY[1:]}.",
+            "research_use": RESEARCH_ONLY_SENTENCE,
             "model": "" if manifest is None else str(manifest.model.get("name", "")),
             "prompts": [] if manifest is None else [str(one["text"]) for one in manifest.prompts],
             "cohort": cohort,
@@ -94,9 +94,9 @@ class SlideView:
         """Return the polygons of an output of the run, unless somebody changed it."""
         assert self.folder is not None
         assert self.manifest is not None
-        path = self.folder / name
-        known = name in self.manifest.outputs and sha256_of(path) == self.manifest.outputs[name]
-        return read_areas(path) if known else np.empty(0, object)
+        if name not in self.manifest.outputs or any(self.manifest.changed_outputs(self.folder, [name])):
+            return np.empty(0, object)
+        return read_areas(self.folder / name)
 
     def places(self) -> dict[str, list[dict[str, Any]]]:
         """Return places to look at: places.json."""

@@ -12,7 +12,7 @@ from wsi_parse.cohort.tables import PARQUET_TABLE
 from wsi_parse.errors import ManifestError, StoreError, UsageError
 from wsi_parse.files import MANIFEST_NAME, file_sha256
 from wsi_parse.gates import check_input
-from wsi_parse.run.manifest import RunManifest, sha256_of
+from wsi_parse.run.manifest import RunManifest
 from wsi_parse.run.outputs import OVERLAY_NAME, REGION_NAME, TISSUE_NAME
 from wsi_parse.run.result import OBJECTS, Run
 from wsi_parse.slides import open_slide
@@ -26,7 +26,7 @@ from wsi_parse.viewer.opened import Opened
 from wsi_parse.viewer.shelf import Shelf
 from wsi_parse.viewer.slide_view import Entry, SlideView
 
-# To read so many takes more than two seconds.
+# Reading so many takes more than two seconds.
 _MANY_PX = 500_000_000
 
 
@@ -143,9 +143,8 @@ def _maps(folder: Path, manifest: RunManifest, request: Request) -> list[MapTile
 
 def _check_outlines(folder: Path, manifest: RunManifest, say: Callable[[str], None]) -> None:
     """Say which outlines of the run are not shown, because somebody changed or removed them."""
-    for name in (TISSUE_NAME, REGION_NAME):
-        if name in manifest.outputs and sha256_of(folder / name) != manifest.outputs[name]:
-            say(f"{name} in {folder.name} was changed or removed since the run; it is not shown.")
+    for name in manifest.changed_outputs(folder, sorted({TISSUE_NAME, REGION_NAME} & manifest.outputs.keys())):
+        say(f"{name} in {folder.name} was changed or removed since the run; it is not shown.")
 
 
 def _open_slide(path: Path, request: Request) -> SlideView:
