@@ -1,6 +1,10 @@
 """Reading is resampling on a fixed lattice, at every scale."""
 
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
+from unittest.mock import patch
 
 import numpy as np
 import pytest
@@ -11,7 +15,7 @@ from PIL import Image
 
 from wsi_parse.geometry import Box
 from wsi_parse.slides import Level, PixelSize, Slide, SlideInfo, SlideOptions, open_slide
-from wsi_parse.slides.resample import UNIT, halve, taps
+from wsi_parse.slides.resample import UNIT, _opencv, halve, taps
 
 
 @settings(max_examples=40, deadline=None)
@@ -50,13 +54,39 @@ def test_shrinking_by_two_is_the_mean_of_four() -> None:
     assert np.abs(half - mean).max() <= 1.0
 
 
-@given(size=st.tuples(st.integers(1, 20), st.integers(1, 20)), seed=st.integers(0, 99))
-def test_squares_of_four_are_averaged_as_pillow_does(size: tuple[int, int], seed: int) -> None:
-    pixels = np.random.default_rng(seed).integers(0, 256, (2 * size[0], 2 * size[1] + 2, 3), dtype=np.uint8)
-    for part in (pixels, pixels[:, 2:]):
-        small = np.empty((part.shape[0] // 2, part.shape[1] // 2, 3), np.uint8)
-        halve(part, small)
-        assert np.array_equal(small, np.asarray(Image.fromarray(part).reduce(2)))
+@pytest.mark.parametrize("way", ["with OpenCV", "without it"])
+@given(size=st.tuples(st.integers(1, 40), st.integers(1, 70)), left=st.integers(0, 3), seed=st.integers(0, 99))
+def test_squares_of_four_are_averaged_as_pillow_does(way: str, size: tuple[int, int], left: int, seed: int) -> None:
+    pixels = np.random.default_rng(seed).integers(0, 256, (2 * size[0], 2 * size[1] + 3, 3), dtype=np.uint8)
+    part = pixels[:, left : left + 2 * size[1]]
+    around = np.zeros((size[0] + 2, size[1] + 5, 3), np.uint8)
+    with nullcontext() if way == "with OpenCV" else without_opencv():
+        halve(part, around[1:-1, 3:-2])
+    assert np.array_equal(around[1:-1, 3:-2], np.asarray(Image.fromarray(part).reduce(2)))
+    around[1:-1, 3:-2] = 0
+    assert not around.any()
+
+
+@pytest.mark.parametrize("shape", [(1024, 1024), (600, 30_000), (2, 140_000), (3000, 2)])
+def test_large_pictures_are_averaged_alike_in_both_ways(shape: tuple[int, int]) -> None:
+    pixels = np.random.default_rng(0).integers(0, 256, (*shape, 3), dtype=np.uint8)
+    pixels.flags.writeable = False
+    fast, slow = np.empty((2, shape[0] // 2, shape[1] // 2, 3), np.uint8)
+    halve(pixels, fast)
+    with without_opencv():
+        halve(pixels, slow)
+    assert np.array_equal(fast, slow)
+
+
+@contextmanager
+def without_opencv() -> Iterator[None]:
+    """Let OpenCV not be importable, as beside a distribution of it that wants libraries of a desktop."""
+    with patch.dict(sys.modules, {"cv2": None}):
+        _opencv.cache_clear()
+        try:
+            yield
+        finally:
+            _opencv.cache_clear()
 
 
 @pytest.mark.parametrize("factor", [181.3, 300.5, 64.0, 1000.0])
