@@ -156,10 +156,30 @@ def _following(
         (target_row >= area.y) & (target_row < area.bottom) & (target_column >= area.x) & (target_column < area.right)
     )
     following = np.full(len(pixel), OPEN, np.int64)
-    # Edges are in this order: by side, then row-major.
-    key = side * labels.size + pixel
-    following[stays] = np.searchsorted(key, target_side[stays] * labels.size + target[stays])
+    following[stays] = _number_of_edge(pixel, side, target[stays], target_side[stays], labels.size)
     return following, target, target_side
+
+
+def _number_of_edge(
+    pixel: NDArray[np.int64],
+    side: NDArray[np.int64],
+    of_pixel: NDArray[np.int64],
+    of_side: NDArray[np.int64],
+    count: int,
+) -> NDArray[np.int64]:
+    """Look up the numbers of edges among all edges, of which each side of each pixel has at most one.
+
+    They are in the order of their sides, then of their pixels, so that looking one up in a table of pixels, side by
+    side, takes a third of the time of searching for it.
+    """
+    number = np.empty(len(of_pixel), np.int64)
+    table = np.empty(count, np.int32)
+    for one in range(len(_ACROSS)):
+        first, last = np.searchsorted(side, (one, one + 1))
+        table[pixel[first:last]] = np.arange(first, last)
+        wanted = of_side == one
+        number[wanted] = table[of_pixel[wanted]]
+    return number
 
 
 def _in_line(following: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.bool_]]:

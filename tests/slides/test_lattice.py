@@ -1,10 +1,7 @@
 """Reading is resampling on a fixed lattice, at every scale."""
 
-import sys
-from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import nullcontext
 from pathlib import Path
-from unittest.mock import patch
 
 import numpy as np
 import pytest
@@ -13,9 +10,10 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from PIL import Image
 
+from tests.slides.opencv import without_opencv
 from wsi_parse.geometry import Box
 from wsi_parse.slides import Level, PixelSize, Slide, SlideInfo, SlideOptions, open_slide
-from wsi_parse.slides.resample import UNIT, _opencv, halve, taps
+from wsi_parse.slides.resample import UNIT, halve, taps
 
 
 @settings(max_examples=40, deadline=None)
@@ -76,17 +74,6 @@ def test_large_pictures_are_averaged_alike_in_both_ways(shape: tuple[int, int]) 
     with without_opencv():
         halve(pixels, slow)
     assert np.array_equal(fast, slow)
-
-
-@contextmanager
-def without_opencv() -> Iterator[None]:
-    """Let OpenCV not be importable, as beside a distribution of it that wants libraries of a desktop."""
-    with patch.dict(sys.modules, {"cv2": None}):
-        _opencv.cache_clear()
-        try:
-            yield
-        finally:
-            _opencv.cache_clear()
 
 
 @pytest.mark.parametrize("factor", [181.3, 300.5, 64.0, 1000.0])

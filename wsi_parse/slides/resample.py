@@ -6,13 +6,14 @@ below 2**24 are added in float32, exactly and in any order, so a part cut from a
 byte for byte.
 """
 
-import importlib
 import math
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
+
+from wsi_parse.slides.opencv import opencv
 
 if TYPE_CHECKING:
     from scipy import sparse
@@ -101,29 +102,19 @@ def halve(pixels: NDArray[np.uint8], out: NDArray[np.uint8]) -> None:
 
     Notes
     -----
-    OpenCV takes a seventh of the time, and gives the same. It is not asked for where it cannot be imported: another
-    distribution of it, installed beside, may want libraries of a desktop that a server lacks.
+    OpenCV takes a seventh of the time; see :mod:`wsi_parse.slides.opencv`.
     """
-    opencv = _opencv()
+    cv2 = opencv()
     height, width, bands = out.shape
     # OpenCV would start threads of its own for more pixels.
-    at_once = max(1, (_HALVED_PX if opencv else _HALVED_BYTES // (2 * bands)) // max(1, width))
+    at_once = max(1, (_HALVED_PX if cv2 else _HALVED_BYTES // (2 * bands)) // max(1, width))
     for top in range(0, height, at_once):
         part = out[top : top + at_once]
         source = pixels[2 * top : 2 * (top + len(part))]
-        if opencv is None:
+        if cv2 is None:
             _halve_rows(source, part)
-        elif (made := opencv.resize(source, (width, len(part)), dst=part, interpolation=opencv.INTER_AREA)) is not part:
+        elif (made := cv2.resize(source, (width, len(part)), dst=part, interpolation=cv2.INTER_AREA)) is not part:
             part[...] = made
-
-
-@lru_cache(maxsize=1)
-def _opencv() -> Any:  # noqa: ANN401 - a module or None
-    """Import OpenCV when it is needed; None where it cannot be."""
-    try:
-        return importlib.import_module("cv2")
-    except ImportError:
-        return None
 
 
 def _halve_rows(pixels: NDArray[np.uint8], out: NDArray[np.uint8]) -> None:

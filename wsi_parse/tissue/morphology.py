@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from scipy.ndimage import distance_transform_edt, label
 
 from wsi_parse.geometry import Box
+from wsi_parse.slides.opencv import opencv
 
 Mask = NDArray[np.bool_]
 
@@ -29,7 +30,17 @@ def dilated(mask: Mask, radius_px: float) -> Mask:
     """Dilate a mask by a disk; an empty mask is returned as it is, because its distance transform is undefined."""
     if not mask.any():
         return mask
-    return np.asarray(distance_transform_edt(~mask) <= radius_px)
+    return np.asarray(_distance_to(mask) <= radius_px)
+
+
+def _distance_to(mask: Mask) -> NDArray[np.float64]:
+    """Return how far each pixel lies from the nearest True one, in pixels, exactly up to 2,000 px; one is True."""
+    cv2 = opencv()
+    if cv2 is None:
+        return np.asarray(distance_transform_edt(~mask))
+    found = cv2.distanceTransform((~mask).view(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_PRECISE).astype(np.float64)
+    # A third of scipy's time; roots of whole numbers in single precision, which become those in double precision.
+    return np.asarray(np.sqrt(np.rint(found * found)))
 
 
 def disk(radius_px: int) -> NDArray[np.uint8]:
