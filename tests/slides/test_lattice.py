@@ -13,7 +13,7 @@ from PIL import Image
 from tests.slides.opencv import without_opencv
 from wsi_parse.geometry import Box
 from wsi_parse.slides import Level, PixelSize, Slide, SlideInfo, SlideOptions, open_slide
-from wsi_parse.slides.resample import UNIT, halve, taps
+from wsi_parse.slides.resample import UNIT, apply_taps, halve, taps
 
 
 @settings(max_examples=40, deadline=None)
@@ -74,6 +74,23 @@ def test_large_pictures_are_averaged_alike_in_both_ways(shape: tuple[int, int]) 
     with without_opencv():
         halve(pixels, slow)
     assert np.array_equal(fast, slow)
+
+
+@given(step=st.floats(0.3, 9.0), start=st.integers(0, 50), seed=st.integers(0, 99))
+def test_parts_of_pixels_are_averaged_alike_in_both_ways(step: float, start: int, seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    (_, columns), (_, rows) = taps(start, start + 9, step, 10**6, 3), taps(start + 5, start + 12, step, 10**6)
+    pixels = rng.integers(0, 256, (rows.shape[1], columns.shape[1] // 3, 3), dtype=np.uint8)
+    # Of two grey levels that are one apart, many averages lie near a half.
+    pixels[:, ::2] = rng.integers(100, 102, pixels[:, ::2].shape)
+    around = np.zeros((9, 12, 3), np.uint8)
+    apply_taps(pixels, rows, columns, around[1:8, 2:11])
+    with without_opencv():
+        expected = np.empty((7, 9, 3), np.uint8)
+        apply_taps(pixels, rows, columns, expected)
+    assert np.array_equal(around[1:8, 2:11], expected)
+    around[1:8, 2:11] = 0
+    assert not around.any()
 
 
 @pytest.mark.parametrize("factor", [181.3, 300.5, 64.0, 1000.0])

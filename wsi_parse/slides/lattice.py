@@ -173,7 +173,7 @@ def _resample(box: Box, level: Level, steps: tuple[float, float], read: ReadBox,
         return
     _, columns = taps(box.x, box.right, steps[0], level.width, 3)
     _, rows = taps(box.y, box.bottom, steps[1], level.height)
-    out[...] = apply_taps(pixels, rows, columns)
+    apply_taps(pixels, rows, columns, out)
 
 
 def _white_around(inside: Box, box_frame: Box) -> NDArray[np.uint8]:

@@ -83,12 +83,23 @@ def touched(start: int, stop: int, step: float) -> tuple[int, int]:
     return math.floor((start - 0.5) / step - 0.5 + _TINY) + 1, math.ceil((stop + 0.5) / step - 0.5 - _TINY)
 
 
-def apply_taps(pixels: NDArray[np.uint8], rows: "sparse.csr_array", columns: "sparse.csr_array") -> NDArray[np.uint8]:
-    """Resample an RGB array (rows, columns, 3) by the weights of both axes; those of columns are made for 3 bands."""
+def apply_taps(
+    pixels: NDArray[np.uint8], rows: "sparse.csr_array", columns: "sparse.csr_array", out: NDArray[np.uint8]
+) -> None:
+    """Resample an RGB array by the weights of both axes.
+
+    Parameters
+    ----------
+    pixels : uint8 array (H, W, 3)
+    rows, columns : csr_array (h, H), (w * 3, W * 3)
+        From :func:`taps`; those of columns are made for 3 bands.
+    out : uint8 array (h, w, 3)
+        Receives the result.
+    """
     height, width, bands = pixels.shape
     tall = _rounded(rows @ pixels.reshape(height, width * bands).astype(np.float32))
-    wide = _rounded(columns @ tall.T.astype(np.float32, order="C"))
-    return wide.T.reshape(rows.shape[0], -1, bands)
+    wide = _rounded(columns @ _turned(tall).astype(np.float32))
+    out[...] = _turned(wide).reshape(out.shape)
 
 
 def halve(pixels: NDArray[np.uint8], out: NDArray[np.uint8]) -> None:
@@ -130,8 +141,18 @@ def _halve_rows(pixels: NDArray[np.uint8], out: NDArray[np.uint8]) -> None:
         out[..., band] = sums[:, band :: 2 * bands]
 
 
+def _turned(pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Transpose; OpenCV does it in squares that fit into the nearest cache."""
+    cv2 = opencv()
+    return np.ascontiguousarray(pixels.T) if cv2 is None else np.asarray(cv2.transpose(pixels))
+
+
 def _rounded(sums: NDArray[np.float32]) -> NDArray[np.uint8]:
-    """Divide sums of weighted pixels by UNIT, rounded: the half is added while they are cut to whole numbers."""
+    """Divide sums of weighted pixels by UNIT, rounded, half up."""
+    cv2 = opencv()
+    if cv2 is not None:
+        # It rounds halves to even numbers. Sums are whole, so that half a step more leaves no halves, and is exact.
+        return np.asarray(cv2.convertScaleAbs(sums, alpha=1 / UNIT, beta=0.5 / UNIT))
     sums *= np.float32(1 / UNIT)
     whole = np.empty(sums.shape, np.uint8)
     np.add(sums, np.float32(0.5), out=whole, casting="unsafe")
