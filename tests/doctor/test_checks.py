@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 import torch
 
+from tests.slides.opencv import without_opencv
 from wsi_parse.doctor import Finding, batch_systems, device, models, packages, readers, storage, workers
 from wsi_parse.errors import ClusterError, SlideOpenError, WeightsError
 from wsi_parse.models.device_speed import DeviceSpeed, measure
@@ -98,6 +99,13 @@ class TestReaders:
         assert found["PNG"].text == "A small PNG cannot be read: It is broken."
         assert [found[kind].status for kind in ("Aperio SVS", "PNG", "OME-TIFF")] == ["fail", "fail", "ok"]
         assert {"openslide", "tiffslide", "image", "libraries"} <= found.keys()
+        assert found["OpenCV"].status == "ok"
+
+    def test_opencv_that_cannot_be_imported_is_told_and_nothing_else_suffers(self) -> None:
+        with without_opencv():
+            found = by_name(readers.check_readers("readers"))
+        assert {name for name, one in found.items() if one.status != "ok"} == {"OpenCV"}
+        assert "take longer" in found["OpenCV"].text
 
 
 class TestDevice:

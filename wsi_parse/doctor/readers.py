@@ -1,5 +1,6 @@
 """Whether each reader opens a small slide that is made on the spot, with the right pixels and pixel size."""
 
+import importlib
 from collections.abc import Iterator
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -25,6 +26,7 @@ def check_readers(check: str) -> Iterator[Finding]:
         for kind, path in _small_slides(Path(name)):
             yield _opened(check, kind, path)
     yield _libraries(check)
+    yield _opencv(check)
     for name in READERS.names():
         yield _installed(check, name)
 
@@ -72,6 +74,19 @@ def _libraries(check: str) -> Finding:
     found = {name: number for name in _LIBRARIES if (number := _version(name))}
     text = f"OpenSlide {openslide.__library_version__}; " + ", ".join(f"{name} {each}" for name, each in found.items())
     return Finding(check, "libraries", "ok", text, facts={"openslide": openslide.__library_version__, **found})
+
+
+def _opencv(check: str) -> Finding:
+    """Say whether what is only faster can be had: another distribution of OpenCV replaces files of ours."""
+    try:
+        cv2 = importlib.import_module("cv2")
+    except ImportError as error:
+        text = f"OpenCV cannot be imported ({error}): reading and finding tissue take longer, and give the same."
+        # Of its distributions, the last one that is installed wins.
+        return Finding(check, "OpenCV", "warn", text, "pip install --force-reinstall opencv-python-headless")
+    return Finding(
+        check, "OpenCV", "ok", f"OpenCV {cv2.__version__} makes reading faster.", "", {"cv2": cv2.__version__}
+    )
 
 
 def _version(package: str) -> str:
