@@ -21,6 +21,8 @@ _NARROWEST_BLACK_UM = 1.0
 _INK_WIDTH_UM, _INK_SMOOTHING_UM = 14.0, 2.0
 # Around black and ink, light is mixed.
 _EDGE_UM = 3.0
+# Where something is in a picture; None: nowhere, as nearly always.
+_Found = NDArray[np.bool_] | None
 
 
 @dataclass(frozen=True)
@@ -111,25 +113,64 @@ def _without_foreign(samples: list[Sample], mpp: float) -> list[Sample]:
     """Exclude black and ink, also where they are too narrow to be seen in the overview of the slide."""
     if not samples:
         return []
-    white = np.percentile(np.concatenate([sample.pixels[::16] for sample in samples]), 99, axis=0)
-    density = [optical_density(sample.image.astype(np.float32), np.maximum(white, 128.0)) for sample in samples]
-    inked = np.concatenate([_ink(each, mpp)[sample.usable] for sample, each in zip(samples, density, strict=True)])
-    tissue = np.concatenate([each[sample.usable] for sample, each in zip(samples, density, strict=True)])
-    typical = TypicalDensity.of(tissue.T, np.ones_like(inked), inked)
-    return [
-        Sample(sample.image, sample.usable & ~_black(each, mpp) & ~_ink(each, mpp, typical))
-        for sample, each in zip(samples, density, strict=True)
+    some = [sample.image.reshape(-1, 3)[np.flatnonzero(sample.usable)[::16]] for sample in samples]
+    white = np.percentile(np.concatenate(some), 99, axis=0)
+    levels = np.arange(256, dtype=np.float32)[:, None]
+    density_of_level = optical_density(levels, np.maximum(white, 128.0)).T
+    density = [_density(sample.image, density_of_level) for sample in samples]
+    inks = [_ink(each, mpp) for each in density]
+    if any(ink is not None for ink in inks):
+        inks = _inks_on_tissue(samples, density, inks, mpp)
+    found = []
+    for sample, each, ink in zip(samples, density, inks, strict=True):
+        usable = sample.usable
+        for foreign in (_black(each, mpp), ink):
+            usable = usable if foreign is None else usable & ~foreign
+        found.append(Sample(sample.image, usable))
+    return found
+
+
+def _density(image: NDArray[np.uint8], of_level: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return the optical density (3, h, w) of a picture, by that of each level (3, 256) of the colours."""
+    density = np.empty((3, *image.shape[:2]))
+    for channel in range(3):
+        # Without a check of each index, which a byte does not need.
+        np.take(of_level[channel], image[..., channel], out=density[channel], mode="clip")
+    return density
+
+
+def _inks_on_tissue(
+    samples: list[Sample], density: list[NDArray[np.float64]], inks: list[_Found], mpp: float
+) -> list[_Found]:
+    """Find the ink again where some was found, if the tissue is blue: then less of it is ink, and nothing more."""
+    usable = [sample.usable for sample in samples]
+    inked = [
+        np.zeros(int(tissue.sum()), np.bool_) if ink is None else ink[tissue]
+        for tissue, ink in zip(usable, inks, strict=True)
     ]
+    tissue = np.concatenate([each[:, of] for of, each in zip(usable, density, strict=True)], axis=1)
+    strong = np.concatenate(inked)
+    typical = TypicalDensity.of(tissue, np.ones_like(strong), strong)
+    if not typical.is_blue:
+        return inks
+    return [None if ink is None else _ink(each, mpp, typical) for ink, each in zip(inks, density, strict=True)]
 
 
-def _black(density: NDArray[np.float32], mpp: float) -> NDArray[np.bool_]:
-    least = density.min(axis=2)
-    black = (least > _DARK) & (density.max(axis=2) - least < _NEUTRAL) | (least > _BLACK)
-    return dilated(opened(black, _NARROWEST_BLACK_UM / mpp), _EDGE_UM / mpp)
+def _black(density: NDArray[np.float64], mpp: float) -> _Found:
+    red, green, blue = density
+    least, most = np.minimum(np.minimum(red, green), blue), np.maximum(np.maximum(red, green), blue)
+    black = (least > _DARK) & (most - least < _NEUTRAL) | (least > _BLACK)
+    return _widened(black, _NARROWEST_BLACK_UM / mpp, _EDGE_UM / mpp)
 
 
-def _ink(density: NDArray[np.float32], mpp: float, typical: TypicalDensity | None = None) -> NDArray[np.bool_]:
+def _ink(density: NDArray[np.float64], mpp: float, typical: TypicalDensity | None = None) -> _Found:
     sigma = _INK_SMOOTHING_UM / mpp
-    smooth = gaussian_filter(np.moveaxis(density, 2, 0), (0, sigma, sigma))
-    even = opened(strong_ink(smooth, typical) & (COLD | WARM) > 0, _INK_WIDTH_UM / mpp)
-    return dilated(even, (_EDGE_UM + _INK_SMOOTHING_UM) / mpp)
+    smooth = gaussian_filter(density, (0, sigma, sigma))
+    ink = strong_ink(smooth, typical) & (COLD | WARM) > 0
+    return _widened(ink, _INK_WIDTH_UM / mpp, (_EDGE_UM + _INK_SMOOTHING_UM) / mpp)
+
+
+def _widened(mask: NDArray[np.bool_], width_px: float, edge_px: float) -> _Found:
+    """Return the parts of a mask that have at least a width, with an edge around them; None if there are none."""
+    wide = opened(mask, width_px) if mask.any() else mask
+    return dilated(wide, edge_px) if wide.any() else None

@@ -91,8 +91,9 @@ def _of_level(image: _Image, pixel_px: float) -> NDArray[np.float64]:
 
 def _spots(image: _Image, threshold: float) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
     """Return area, mean height above the threshold, and likeness to an ellipse of each elliptical part inside."""
-    labels, count = ndimage.label(image > threshold)
-    pixels = np.flatnonzero(labels)
+    above = image > threshold
+    labels, count = ndimage.label(above)
+    pixels = np.flatnonzero(above)
     number = labels.ravel()[pixels]
     area = np.bincount(number, minlength=count + 1)
     wanted = (area >= _AREA_PX[0]) & (area <= _AREA_PX[1])
