@@ -9,8 +9,7 @@ import numpy as np
 
 from wsi_parse.cohort.measures import Measure
 from wsi_parse.cohort.outcome import Outcome
-from wsi_parse.report.numbers import short
-from wsi_parse.report.svg import (
+from wsi_parse.cohort.svg import (
     BAR,
     INK,
     LINE,
@@ -23,6 +22,7 @@ from wsi_parse.report.svg import (
     of_light_page,
     plain_axes,
 )
+from wsi_parse.report.numbers import short
 from wsi_parse.text import for_terminal
 
 #: Groups that are shown: those with most slides.

@@ -4,6 +4,7 @@ import math
 from base64 import b64encode
 from dataclasses import dataclass
 from io import BytesIO
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -86,10 +87,12 @@ def round_up(value: float) -> float:
 
 
 def palette() -> NDArray[np.uint8]:
-    """Return the colours of the maps, uint8 array (254, 3), from dark to light; all eyes tell them apart."""
-    from matplotlib import colormaps
+    """Return the colours of the maps, uint8 array (254, 3), from dark to light; all eyes tell them apart.
 
-    return np.asarray(np.rint(colormaps["viridis"](np.linspace(0, 1, _STEPS))[:, :3] * 255), np.uint8)
+    They are those of viridis (CC0), kept in a file, because importing matplotlib takes longer than drawing a map.
+    """
+    text = Path(__file__).with_name("viridis.txt").read_text(encoding="ascii")
+    return np.frombuffer(bytes.fromhex(text), np.uint8).reshape(_STEPS, 3)
 
 
 def _finer(values: NDArray[np.float64]) -> NDArray[np.float32]:

@@ -124,8 +124,8 @@ def _facts(
         area,
         probability,
         references,
-        area_plot(area, references, f"a{number}") if area is not None else "",
-        probability_plot(probability, drawn_limit, f"p{number}") if probability is not None else "",
+        area_plot(area, references) if area is not None else "",
+        probability_plot(probability, drawn_limit) if probability is not None else "",
         limit,
     )
 

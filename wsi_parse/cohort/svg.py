@@ -15,10 +15,9 @@ _COLOURS = {
     "#010205": ("line", "#d9dde2"),
     "#010206": ("bar", "#3b6ea5"),
     "#010207": ("bar-pale", "#c3d5ea"),
-    "#010208": ("band", "#e8e6dc"),
-    "#010209": ("mark", "#a3480a"),
+    "#010208": ("mark", "#a3480a"),
 }
-INK, QUIET, LINE, BAR, PALE, BAND, MARK = _COLOURS
+INK, QUIET, LINE, BAR, PALE, MARK = _COLOURS
 _SETTINGS: Any = {
     "svg.fonttype": "none",
     "svg.hashsalt": "wsi-parse",
