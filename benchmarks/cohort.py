@@ -5,6 +5,7 @@ last slides it holds at most 1.1 x what it held in the first quarter.
 """
 
 import argparse
+import gc
 import json
 import subprocess
 import sys
@@ -46,6 +47,7 @@ class Watch:
         """Record the memory."""
         if outcome.state != "done":
             raise SystemExit(f"{outcome.id} failed: {outcome.error}")
+        gc.collect()
         release()
         self.held_mb.append(psutil.Process().memory_info().rss / 1e6)
 

@@ -56,6 +56,16 @@ class TestRegistry:
         assert own.get("ours") is int
         assert set(groups) == {"wsi_parse.exporters"}
 
+    def test_other_packages_are_asked_only_for_other_names(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        groups = offer(monkeypatch, Point("theirs", float))
+        own = Registry("exporter", {"ours": "builtins:int"})
+        own.add("mine", int)
+        assert "ours" in own
+        assert "mine" in own
+        assert not groups
+        assert "theirs" in own
+        assert "nobody's" not in own
+
     def test_the_package_of_a_plugin_has_its_version(self, monkeypatch: pytest.MonkeyPatch) -> None:
         offer(monkeypatch, Point("theirs", float), Point("ours", float))
         own = Registry("exporter", {"ours": "builtins:int"})

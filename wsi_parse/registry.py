@@ -38,6 +38,10 @@ class Registry:
         """Return all known names: built-in ones in their order, then those of other packages by name."""
         return list(dict.fromkeys([*self._builtin, *sorted([*self._added, *self._entry_points()])]))
 
+    def __contains__(self, name: str) -> bool:
+        """Return whether a name is known; other packages are asked only for a name that is not ours."""
+        return name in self._builtin or name in self._added or name in self._entry_points()
+
     def is_builtin(self, name: str) -> bool:
         """Return whether a plug-in is part of this package."""
         return name in self._builtin

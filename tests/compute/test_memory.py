@@ -1,7 +1,11 @@
 """The sampler asks for the PSS only where it may have grown, and misses no peak by that."""
 
+import subprocess
+import sys
+import weakref
 from dataclasses import dataclass
 
+import psutil
 import pytest
 
 from wsi_parse.compute import memory
@@ -51,12 +55,20 @@ def test_another_process_counts_from_its_first_sample(asked: list[int]) -> None:
     assert (sampler.peak_bytes, asked) == (1250, [1, 2, 1])
 
 
-def test_little_memory_is_not_released(monkeypatch: pytest.MonkeyPatch) -> None:
-    collected: list[int] = []
-    monkeypatch.setattr(memory.gc, "collect", lambda: collected.append(1))
-    monkeypatch.setattr(memory, "_resident_bytes", lambda _: 100_000_000)
+def test_young_garbage_in_cycles_is_released() -> None:
+    class Ring:
+        def __init__(self) -> None:
+            self.itself = self
+
+    held = weakref.ref(Ring())
     memory.release()
-    assert not collected
-    monkeypatch.setattr(memory, "_resident_bytes", lambda _: 1_000_000_000)
-    memory.release()
-    assert collected
+    assert held() is None
+
+
+def test_children_are_seen_as_soon_as_they_are_there() -> None:
+    me = psutil.Process()
+    before = {child.pid for child in memory._children(me)}
+    with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as child:
+        assert child.pid in {one.pid for one in memory._children(me)} - before
+        child.communicate(b"\n")
+    assert child.pid not in {one.pid for one in memory._children(me)}

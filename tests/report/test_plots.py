@@ -1,4 +1,4 @@
-"""Plots of the page: SVG that a browser takes, with every bar, band and line inside the axes; no matplotlib is needed."""
+"""Plots of the page: SVG that a browser takes, with all of it inside the picture; matplotlib is not needed."""
 
 import re
 import subprocess
@@ -74,5 +74,7 @@ def test_the_colours_of_the_maps_are_those_of_viridis() -> None:
 
 
 def test_plots_and_maps_do_without_matplotlib() -> None:
-    code = "import sys; sys.modules['matplotlib'] = None\nfrom wsi_parse.report import heat, page, plots; heat.palette()"
+    code = (
+        "import sys; sys.modules['matplotlib'] = None; from wsi_parse.report import heat, page, plots; heat.palette()"
+    )
     subprocess.run([sys.executable, "-c", code], check=True)

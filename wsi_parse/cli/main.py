@@ -35,6 +35,9 @@ from wsi_parse.cli.settings import settings
 from wsi_parse.cli.view import view
 from wsi_parse.errors import UsageError, WsiParseError
 
+# Collections of the middle generation before all objects are looked through; Python's own default is 10.
+_FULL_COLLECTION_EVERY = 50
+
 
 class DefaultToRun(CommandGroup):
     """`wsi-parse SLIDE …` means `wsi-parse run SLIDE …`."""
@@ -100,6 +103,8 @@ def main() -> None:
     """Run the command line: an error is one line with a remedy, exit code 2 for a wrong call, 1 for a failure."""
     # Python would look through all that is left, again and again, before the system takes it back.
     atexit.register(gc.freeze)
+    # And while it imports modules, of which hardly anything ever becomes garbage.
+    gc.set_threshold(*gc.get_threshold()[:2], _FULL_COLLECTION_EVERY)
     for name in ("stdout", "stderr"):
         # Whoever started us may have closed it.
         if getattr(sys, name) is None:

@@ -80,9 +80,9 @@ def check_settings(settings: "RunSettings", slides: int = 1) -> None:
     from wsi_parse.exporters.check_formats import check_formats
 
     cluster, reader, name = settings.compute.cluster, settings.slide.reader, settings.slide.name
-    if "://" not in cluster and cluster not in CLUSTERS.names():
+    if "://" not in cluster and cluster not in CLUSTERS:
         raise UnknownNameError.of("cluster", cluster, CLUSTERS.names())
-    if reader is not None and reader not in READERS.names():
+    if reader is not None and reader not in READERS:
         raise UnknownNameError.of("reader", reader, READERS.names())
     check_formats(settings.export.formats)
     if slides > 1 and name is not None and "{id}" not in name:

@@ -18,10 +18,9 @@ def check_formats(names: Iterable[str]) -> None:
     MissingPackageError
         Says how to install what is missing.
     """
-    known = EXPORTERS.names()
     for name in names:
-        if name not in known:
-            raise UnknownNameError.of("format", name, known)
+        if name not in EXPORTERS:
+            raise UnknownNameError.of("format", name, EXPORTERS.names())
         kind: type[Exporter] = EXPORTERS.get(name)
         missing = [package for package in kind.packages if find_spec(package) is None]
         if missing:

@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 
 from wsi_parse.geometry import Box
 from wsi_parse.objects.distance import chessboard_distance, taxicab_distance
+from wsi_parse.objects.pairs import pairs_within
 
 # In row-major order: among equal neighbours the first one always wins.
 _NEIGHBOURS = [(y, x) for y in (-1, 0, 1) for x in (-1, 0, 1)]
@@ -180,12 +181,9 @@ def _climb(height: NDArray[np.int32], inside: NDArray[np.bool_], pixels: NDArray
 
 def _join(height: NDArray[np.int32], tops: NDArray[np.int64], distance: float, are_one: _AreOne) -> NDArray[np.int64]:
     """Return for each maximum the index of the higher one that it climbs on to; its own if it is a seed."""
-    # Imported where the first cells are: a run that finds none does without.
-    from scipy.spatial import KDTree
-
     own = np.arange(len(tops))
     points = np.stack(np.divmod(tops, height.shape[1]), axis=1)
-    pairs = KDTree(points).query_pairs(distance, output_type="ndarray")
+    pairs = pairs_within(points, distance)
     if not len(pairs):
         return own
     # Maxima are ordered by height, then by position (row-major, as in the climb).
