@@ -68,6 +68,17 @@ def compute_in(precision: str, device: torch.device, threads: int | None) -> Ite
         yield
 
 
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """Work on many small tensors, which takes longer in several threads that wait for each other."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
+
+
 def device_name(device: torch.device) -> str:
     """Return the name of the hardware, for the manifest."""
     if device.type == "cuda":

@@ -133,13 +133,16 @@ class MiniModel(DeviceSegmenter):
     @property
     def network(self) -> Any:  # noqa: ANN401 - MiniNetwork; importing torch takes seconds
         """The network, loaded when it is first needed, after its weights are checked."""
+        from wsi_parse.models.device import one_thread
         from wsi_parse.models.mini.network import fuse
         from wsi_parse.models.mini.weights import load_network
 
         if self._network is None:
             weights = self.weights or self.find_weights(self.settings)
             weights.check()
-            self._network = fuse(load_network(weights.path)).requires_grad_(False).to(self.device)
+            with one_thread():
+                network = fuse(load_network(weights.path)).requires_grad_(False)
+            self._network = network.to(self.device)
         return self._network
 
 
