@@ -74,7 +74,5 @@ def test_the_colours_of_the_maps_are_those_of_viridis() -> None:
 
 
 def test_plots_and_maps_do_without_matplotlib() -> None:
-    code = (
-        "import sys; sys.modules['matplotlib'] = None; from wsi_parse.report import heat, page; heat.palette()"
-    )
+    code = "import sys; sys.modules['matplotlib'] = None; from wsi_parse.report import heat, page; heat.palette()"
     subprocess.run([sys.executable, "-c", code], check=True)

@@ -1,7 +1,9 @@
 """The stored chunks from which the objects in a box are made: a few files, whatever the size of the slide."""
 
 from collections import deque
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,7 +17,9 @@ from wsi_parse.objects.regions import OPPOSITE_BORDERS
 _MOVED_PX = 3
 
 
-def load_chunks_in(plan: RunPlan, index: int, box_level0: Box) -> dict[tuple[int, int], ChunkObjects]:
+def load_chunks_in(
+    plan: RunPlan, index: int, box_level0: Box, load: Callable[[Path], ChunkObjects] = ChunkObjects.load
+) -> dict[tuple[int, int], ChunkObjects]:
     """Load what is needed for the objects of a scale pass that have a point in a box.
 
     These are the chunks whose cells can reach into the box, and the pieces of all regions in it: a region is followed
@@ -27,6 +31,8 @@ def load_chunks_in(plan: RunPlan, index: int, box_level0: Box) -> dict[tuple[int
     index : int
         Of the scale pass.
     box_level0 : Box
+    load : callable
+        Loads a chunk by its path.
 
     Returns
     -------
@@ -35,7 +41,7 @@ def load_chunks_in(plan: RunPlan, index: int, box_level0: Box) -> dict[tuple[int
     """
     item = plan.passes[index]
     box = _level0(plan).box_in(box_level0, item.chunks.frame).expanded(_MOVED_PX)
-    loader = _Loader(plan, index, frozenset(item.chunks.chunks(item.selection)))
+    loader = _Loader(plan, index, load, frozenset(item.chunks.chunks(item.selection)))
     near = [chunk for chunk in loader.stored if item.chunks.window(chunk).intersection(box).area]
     for chunk in near:
         loader.get(chunk)
@@ -56,6 +62,7 @@ class _Loader:
 
     plan: RunPlan
     index: int
+    load: Callable[[Path], ChunkObjects]
     stored: frozenset[tuple[int, int]]
     loaded: dict[tuple[int, int], ChunkObjects] = field(default_factory=dict)
     # For each recipe and chunk which parts are needed; part 0 is "no part".
@@ -64,7 +71,7 @@ class _Loader:
 
     def get(self, chunk: tuple[int, int]) -> ChunkObjects:
         if chunk not in self.loaded:
-            self.loaded[chunk] = ChunkObjects.load(self.plan.objects_path(self.index, chunk))
+            self.loaded[chunk] = self.load(self.plan.objects_path(self.index, chunk))
         return self.loaded[chunk]
 
     def want_all(self, chunk: tuple[int, int]) -> None:

@@ -4,6 +4,7 @@ import hashlib
 from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
@@ -24,6 +25,8 @@ from wsi_parse.qupath.geometry import fit_for_qupath
 from wsi_parse.run.chunks_in_box import load_chunks_in
 
 _CHUNKS_AHEAD = 2
+# Places that are looked at one after another often lie in the same chunks.
+_CHUNKS_KEPT = 9
 
 
 def collect(plan: RunPlan) -> Iterator[ObjectBatch]:
@@ -53,6 +56,7 @@ class ChunkSource:
 
     def __init__(self, plan: RunPlan) -> None:
         self._plan = plan
+        self._load = lru_cache(_CHUNKS_KEPT)(ChunkObjects.load)
 
     @property
     def classes(self) -> ClassTable:
@@ -71,7 +75,7 @@ class ChunkSource:
     def batches_in(self, box_level0: Box) -> Iterator[ObjectBatch]:
         """Yield the objects in a box; see :func:`wsi_parse.run.chunks_in_box.load_chunks_in` for what is loaded."""
         for index in range(len(self._plan.passes)):
-            found = load_chunks_in(self._plan, index, box_level0)
+            found = load_chunks_in(self._plan, index, box_level0, self._load)
             yield from _collect_pass(self._plan, index, list(found), iter(found.values()))
 
 
