@@ -16,6 +16,7 @@ class Held:
     pid: int
     resident: int
     pss: int
+    private: int | None = None
 
 
 @pytest.fixture
@@ -27,6 +28,7 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> list[int]:
         return process.pss
 
     monkeypatch.setattr(memory, "_resident_bytes", lambda process: process.resident)
+    monkeypatch.setattr(memory, "_private_bytes", lambda process: process.private)
     monkeypatch.setattr(memory, "_bytes_of", pss)
     return pids
 
@@ -45,6 +47,18 @@ def test_shared_pages_that_become_private_are_seen(asked: list[int]) -> None:
         sampler._sample([Held(number, 900, 900) for number in range(4)])
     assert sampler.peak_bytes == 3600
     assert len(asked) == 8
+
+
+def test_a_process_alone_grows_by_its_private_memory(asked: list[int]) -> None:
+    sampler = memory.MemorySampler()
+    for resident, private in ((1000, 700), (1500, 1200), (2000, 1695), (1400, 1100)):
+        sampler._sample([Held(1, resident, private + 100, private)])
+    assert (sampler.peak_bytes, asked) == (1795, [1])
+    # More modules, of which others may hold some, too.
+    sampler._sample([Held(1, 2600, 1900, 1800)])
+    assert (sampler.peak_bytes, asked) == (1900, [1, 1])
+    sampler._sample([Held(1, 2700, 1500, 1900), Held(2, 900, 600)])
+    assert (sampler.peak_bytes, asked) == (2100, [1, 1, 1, 2])
 
 
 def test_another_process_counts_from_its_first_sample(asked: list[int]) -> None:

@@ -2,10 +2,13 @@
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from wsi_parse.tissue.spot_sizes import DIAMETERS_PX, PER_OCTAVE, halved, spot_sizes
+from tests.slides.opencv import without_opencv
+from wsi_parse.tissue.spot_sizes import DIAMETERS_PX, PER_OCTAVE, _labelled, halved, spot_sizes
 
 
 def discs(diameter_px: float, side: int = 512, seed: int = 0) -> NDArray[np.float32]:
@@ -62,3 +65,22 @@ class TestWhatDoesNotCount:
     @pytest.mark.parametrize("shape", [(1, 1), (3, 500), (39, 39)])
     def test_tiny_pictures(self, shape: tuple[int, int]) -> None:
         assert np.isfinite(spot_sizes(np.random.default_rng(0).random(shape, np.float32), 0.0, 1.0)).all()
+
+
+@given(st.integers(0, 10**6), st.integers(1, 90), st.integers(1, 90), st.floats(0.0, 3.0), st.floats(0.2, 0.8))
+def test_parts_are_numbered_by_their_first_pixels(
+    seed: int, height: int, width: int, sigma: float, part: float
+) -> None:
+    noise = ndimage.gaussian_filter(np.random.default_rng(seed).random((height, width)), sigma)
+    mask = noise > np.quantile(noise, part)
+    labels, count = _labelled(mask)
+    wanted, wanted_count = ndimage.label(mask)
+    assert count == wanted_count
+    assert np.array_equal(labels, wanted)
+
+
+def test_without_opencv_the_shares_are_the_same() -> None:
+    image = discs(24.0)
+    found = spot_sizes(image, 0.0, 1.0)
+    with without_opencv():
+        assert np.array_equal(spot_sizes(image, 0.0, 1.0), found)

@@ -11,6 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
+from wsi_parse.slides.opencv import opencv
+
 PER_OCTAVE = 4
 #: Diameters of circles of the same area, in pixels.
 DIAMETERS_PX: NDArray[np.float64] = 2.0 * 2 ** (np.arange(28) / PER_OCTAVE)
@@ -92,7 +94,7 @@ def _of_level(image: _Image, pixel_px: float) -> NDArray[np.float64]:
 def _spots(image: _Image, threshold: float) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
     """Return area, mean height above the threshold, and likeness to an ellipse of each elliptical part inside."""
     above = image > threshold
-    labels, count = ndimage.label(above)
+    labels, count = _labelled(above)
     pixels = np.flatnonzero(above)
     number = labels.ravel()[pixels]
     area = np.bincount(number, minlength=count + 1)
@@ -118,3 +120,14 @@ def _spots(image: _Image, threshold: float) -> tuple[NDArray[np.float64], NDArra
     kept = (elliptical > _MIN_ELLIPTICAL) & (ratio > _MIN_AXIS_RATIO)
     contrast = mean(image.ravel()[pixels]) - threshold
     return area[wanted][kept].astype(np.float64), contrast[kept], elliptical[kept]
+
+
+def _labelled(mask: NDArray[np.bool_]) -> tuple[NDArray[np.int32], int]:
+    """Number the parts of a mask that are connected by sides, by their first pixels; return their number, too."""
+    cv2 = opencv()
+    if cv2 is None:
+        labels, count = ndimage.label(mask)
+        return labels, count
+    # In a third of scipy's time; the background counts there.
+    count, labels = cv2.connectedComponents(mask.view(np.uint8), connectivity=4)
+    return labels, count - 1

@@ -42,10 +42,12 @@ def appearance_of(samples: Sequence[Sample]) -> dict[str, Any]:
         The last two are None if no sample is tissue.
     """
     stain = StainNormalization.of(samples)
-    density = [density_of(sample.image) for sample in samples]
-    full = [i for i, sample in enumerate(samples) if sample.usable.mean() >= _MIN_TISSUE]
-    sharpness = [_sharpness(density[i].mean(axis=2), samples[i].usable) for i in full]
-    area_um2 = _spot_area_um2([density[i][..., 0] for i in full], [samples[i].usable for i in full])
+    full = [sample for sample in samples if sample.usable.mean() >= _MIN_TISSUE]
+    density = [[density_of(sample.image[..., channel]) for channel in range(3)] for sample in full]
+    sharpness = [
+        _sharpness((red + green + blue) / 3, s.usable) for (red, green, blue), s in zip(density, full, strict=True)
+    ]
+    area_um2 = _spot_area_um2([red for red, _, _ in density], [sample.usable for sample in full])
     return {
         "white": list(stain.white),
         "strength": stain.strength,
