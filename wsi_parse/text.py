@@ -29,7 +29,9 @@ def for_terminal(text: object) -> str:
     >>> for_terminal("Größe 5 µm")
     'Größe 5 µm'
     """
-    return "".join(_visible(letter) for letter in str(text))
+    shown = str(text)
+    # What Python calls printable holds nothing harmful.
+    return shown if shown.isprintable() else "".join(map(_visible, shown))
 
 
 def for_csv(text: object, *, keep_numbers: bool = True) -> str:
