@@ -1,8 +1,10 @@
 """The light of a slide: the colour of its empty glass, and the optical density against it."""
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
-from scipy.ndimage import gaussian_filter, maximum_filter, minimum_filter, uniform_filter
+from scipy.ndimage import gaussian_filter, uniform_filter
 
 from wsi_parse.slides.optical_density import optical_density
 from wsi_parse.tissue.morphology import locally
@@ -32,15 +34,16 @@ def white_of(rgb: NDArray[np.uint8]) -> NDArray[np.float32] | None:
         picture.
     """
     pixels = rgb[sample_of(rgb)]
-    scanned = pixels.min(axis=2) < CANVAS
+    least = _over_colours(np.minimum, pixels)
+    scanned = least < CANVAS
     if not scanned.any():
         return None
     tint = np.ptp(smoothed_density(pixels, np.full(3, 255, np.float32), 0.0), axis=0)
-    steps = np.abs(np.diff(pixels.astype(np.int16), axis=1, prepend=pixels[:, :1])).max(axis=2)
+    steps = _over_colours(np.maximum, np.abs(np.diff(pixels.astype(np.int16), axis=1, prepend=pixels[:, :1])))
     # Glass is grey, or has a tint that does not vary as tissue does.
-    glass = scanned & (pixels.min(axis=2) > DARKEST_GLASS) & ((tint < 0.02) | (tint < 0.06) & (steps <= 3))
+    glass = scanned & (least > DARKEST_GLASS) & ((tint < 0.02) | (tint < 0.06) & (steps <= 3))
     if glass.sum() < _GLASS_SHARE * scanned.sum():
-        brightest = float(np.percentile(pixels.max(axis=2), 99.5))
+        brightest = float(np.percentile(_over_colours(np.maximum, pixels), 99.5))
         return np.full(3, np.clip(brightest, DARKEST_GLASS, USUAL_GLASS), np.float32)
     # Shadows, dust and pale tissue are darker than most glass.
     light = pixels[glass].sum(axis=1, dtype=np.int32)
@@ -50,16 +53,18 @@ def white_of(rgb: NDArray[np.uint8]) -> NDArray[np.float32] | None:
 def even_glass(rgb: NDArray[np.uint8]) -> NDArray[np.float64] | None:
     """Return the colour (3,) of the palest even part of a picture; None if there is hardly any, or nothing even."""
     pixels = rgb[sample_of(rgb)]
-    steps = maximum_filter(pixels, (3, 3, 1)).astype(np.int16) - minimum_filter(pixels, (3, 3, 1))
-    even = (steps.max(axis=2) <= _EVEN_STEP) & (pixels.min(axis=2) < CANVAS) & (pixels.max(axis=2) > DARKEST_GLASS)
+    # Never below 0.
+    steps = _over_colours(np.maximum, _beside(np.maximum, pixels) - _beside(np.minimum, pixels))
+    scanned = _over_colours(np.minimum, pixels) < CANVAS
+    even = (steps <= _EVEN_STEP) & scanned & (_over_colours(np.maximum, pixels) > DARKEST_GLASS)
     if even.size < _MIN_PIXELS or not even.any():
         return None
     found = pixels[even].astype(np.float64)
     light = found.mean(axis=1)
     colour = np.asarray(np.median(found[light >= np.median(light)], axis=0))
     share = (np.abs(found - colour).max(axis=1) <= _SAME_COLOUR).sum() / even.size
-    scanned = pixels[pixels.min(axis=2) < CANVAS].mean(axis=1)
-    is_palest = colour.mean() + _SAME_COLOUR >= np.percentile(scanned, 100 * (1 - _EVEN_SHARE))
+    lights = pixels[scanned].mean(axis=1)
+    is_palest = colour.mean() + _SAME_COLOUR >= np.percentile(lights, 100 * (1 - _EVEN_SHARE))
     return colour if share > _EVEN_SHARE and is_palest else None
 
 
@@ -118,3 +123,20 @@ def sample_of(rgb: NDArray[np.uint8]) -> tuple[slice, slice]:
     """Return the rows and columns of a picture that are enough to judge it by: about 1000 on the longer side."""
     step = 1 + max(rgb.shape[:2]) // 1000
     return slice(None, None, step), slice(None, None, step)
+
+
+def _over_colours(function: np.ufunc, image: NDArray[Any]) -> NDArray[Any]:
+    """Reduce an image (h, w, 3) over its colours, in a tenth of the time of a reduction along its last axis."""
+    found: NDArray[Any] = function(function(image[..., 0], image[..., 1]), image[..., 2])
+    return found
+
+
+def _beside(function: np.ufunc, image: NDArray[Any]) -> NDArray[Any]:
+    """Return the least or largest value of the 3 x 3 pixels around each; those outside of the image do not count."""
+    for axis in (0, 1):
+        lines = np.moveaxis(image, axis, 0)
+        found = lines.copy()
+        function(found[1:], lines[:-1], out=found[1:])
+        function(found[:-1], lines[1:], out=found[:-1])
+        image = np.moveaxis(found, 0, axis)
+    return image
