@@ -1,11 +1,12 @@
-"""What a run costs beside its network: `python -m benchmarks.beside_network SLIDE [--before COMMIT] [--json]`.
+"""What a run costs beside its network: `python -m benchmarks.beside_network [SLIDE] [--before COMMIT]`.
 
 Each run is the command `wsi-parse run` with `mini` and default settings in a process of its own, start-up included. Its
 processor seconds are those of all its threads and child processes. Of the network are the calls of `predict` of the
 model: the forward passes, with what makes tensors of pixels and channels of tensors, in the thread that calls and in
-those that torch started for it (as the system tells them, in /proc; so this runs on Linux only). All else is beside the
-network: also importing torch, loading the weights, and estimating the stain. With --before, the runs of a commit and of
-the working tree are alternated. Prints JSON, one object a version, with the hash of the outputs.
+those that torch started for it (as the system tells them, in /proc; so this runs on Linux only). All else is beside
+the network: also importing torch, loading the weights, and estimating the stain. With --before, the runs of a commit
+and of the working tree are alternated. Without a slide, CMU-1-Small-Region of the test data is taken. Prints JSON, one
+object a version, with the hash of the outputs.
 """
 
 import argparse
@@ -18,7 +19,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from benchmarks.before_after import cost_of, outputs_sha256
-from benchmarks.same_outputs import checked_out
+from benchmarks.same_outputs import DATA, checked_out
+from benchmarks.scale_slide import ScaleSlide, write
 
 # What runs in each tree: its own package, with a watch around the model's answers.
 _RUN = """
@@ -82,12 +84,16 @@ def split_of(tree: Path, slide: Path) -> Split:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("slide", type=Path)
+    parser.add_argument("slide", type=Path, nargs="?", default=DATA / "slides/aperio/CMU-1-Small-Region.svs")
+    parser.add_argument("--painted", type=int, metavar="SIDE", help="instead of a slide: one that is painted")
     parser.add_argument("--before", help="a commit; default: only the working tree is measured")
     parser.add_argument("--rounds", type=int, default=3)
     given = parser.parse_args()
-    slide = given.slide.absolute()
     with tempfile.TemporaryDirectory() as folder, ExitStack() as stack:
+        slide = given.slide.absolute()
+        if given.painted:
+            slide = Path(folder) / f"painted-{given.painted}.svs"
+            write(ScaleSlide(given.painted), slide)
         trees = {"now": Path(__file__).parent.parent}
         if given.before:
             trees["before"] = stack.enter_context(checked_out(given.before, Path(folder) / "before")).tree

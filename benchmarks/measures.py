@@ -121,6 +121,12 @@ def _startup(objects: list[dict[str, Any]]) -> list[Figure]:
     return [Figure(one["what"], one["cpu_s"], "s", one["times_limit"], one["outputs_sha256"]) for one in objects]
 
 
+def _beside_network(objects: list[dict[str, Any]]) -> list[Figure]:
+    (found,) = objects
+    what = f"a run of mini beside its network, {found['slide']}, CPU"
+    return [Figure(what, found["beside_cpu_s"], "s", None, found["outputs_sha256"])]
+
+
 def _mini(objects: list[dict[str, Any]]) -> list[Figure]:
     return [
         Figure(
@@ -151,6 +157,7 @@ MEASURES = (
     ),
     Measure("objects", ("--json",), ("--json", "--side", "1500"), _objects, _NONE),
     Measure("exporters", ("--json", "200000"), ("--json", "500"), _exporters, _NONE),
+    Measure("beside_network", ("--rounds", "1"), ("--rounds", "1", "--painted", "1000"), _beside_network, _NONE),
     Measure("mini", ("--json",), ("--json",), _mini, _PRODUCT),
     Measure("biomedparse", ("--json",), ("--json",), _biomedparse, _PRODUCT),
 )

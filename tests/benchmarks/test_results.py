@@ -98,7 +98,7 @@ def test_a_benchmark_that_crashed_is_no_missed_limit(
 @pytest.mark.whole
 def test_the_real_benchmarks_write_the_page_with_small_sizes(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "benchmarks", "--small", "--rounds", "2", "-o", str(tmp_path / "RESULTS.md")]
-    for name in ("startup", "reading", "stages", "objects", "exporters"):
+    for name in ("startup", "reading", "stages", "objects", "exporters", "beside_network"):
         command += ["--only", name]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
     assert done.returncode == 0, done.stdout + done.stderr
@@ -109,6 +109,7 @@ def test_the_real_benchmarks_write_the_page_with_small_sizes(tmp_path: Path) -> 
         "a run around zeros-half, p3000-512.svs, CPU",
         "blend, outline, measure, write; 1,500 px, 2 processes",
         "writing annotations.geojson, 500 cells",
+        "a run of mini beside its network, painted-1000.svs, CPU",
     ):
         (line,) = (line for line in page.splitlines() if line.startswith(f"| {what} |"))
         *_, memory, outputs = line.removesuffix(" |").split(" | ")

@@ -174,11 +174,9 @@ class Canvas:
             self._draw.rectangle(corners, fill, edge, self._finer)
 
     def over(self, picture: Image.Image) -> Image.Image:
-        """Return a picture, RGB, which is used up, with the layer on top."""
+        """Return the picture, RGB, with the layer on top."""
         layer = self._layer.reduce(self._finer) if self._finer > 1 else self._layer
-        # Unlike a conversion, this makes no copy.
-        picture.putalpha(255)
-        return Image.alpha_composite(picture, layer).convert("RGB")
+        return Image.alpha_composite(picture.convert("RGBA"), layer).convert("RGB")
 
     def _rings_of(self, polygons: NDArray[np.object_]) -> Iterator[list[NDArray[np.float64]]]:
         """Yield the rings of each polygon in pixels of the layer; all are converted at once."""

@@ -44,7 +44,7 @@ def appearance_of(samples: Sequence[Sample]) -> dict[str, Any]:
     stain = StainNormalization.of(samples)
     full = [sample for sample in samples if sample.usable.mean() >= _MIN_TISSUE]
     density = [[density_of(sample.image[..., channel]) for channel in range(3)] for sample in full]
-    grey = [(red + green + blue) / 3 for red, green, blue in density]
+    grey = [(red + green + blue) / np.float32(3) for red, green, blue in density]
     sharpness = [_sharpness(each, sample.usable) for each, sample in zip(grey, full, strict=True)]
     area_um2 = _spot_area_um2([red for red, _, _ in density], [sample.usable for sample in full])
     return {
