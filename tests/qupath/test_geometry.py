@@ -52,3 +52,11 @@ def test_fitting_gives_what_snapping_gives_for_cells() -> None:
 )
 def test_known_shapes(shape: shapely.Geometry, snapped: bool) -> None:
     assert is_snapped(np.array([shape], object)).tolist() == [snapped]
+
+
+@given(st.lists(st.tuples(st.floats(-0.3, 3.0), st.floats(-0.3, 3.0)), min_size=3, max_size=12))
+def test_no_zero_keeps_a_sign(ring: list[tuple[float, float]]) -> None:
+    fitted = fit_for_qupath(np.array([shapely.Polygon(ring), shapely.Polygon([(-0.05, -0.1), (2, 0), (0, 2)])], object))
+    points = shapely.get_coordinates(fitted)
+    assert (points == 0).any()
+    assert not np.signbit(points[points == 0]).any()

@@ -131,7 +131,8 @@ class GeoJsonParts(Exporter):
         """Add a batch of objects; the ends of parts do not depend on the batches."""
         for piece in batch.parts(OBJECTS_AT_ONCE):
             features = self._exporter.features(piece)
-            corners = shapely.bounds(piece.geometry) - np.tile(self.context.offset_level0, 2)
+            # Of two zeros, the least may be either: none keeps a sign.
+            corners = shapely.bounds(piece.geometry) - np.tile(self.context.offset_level0, 2) + 0.0
             # Features are separated by a comma and a newline.
             ends = np.cumsum(pc.binary_length(features).to_numpy() + 2)
             start = 0

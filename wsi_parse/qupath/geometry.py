@@ -103,6 +103,10 @@ def _fit(geometry: NDArray[np.object_]) -> NDArray[np.object_]:
     fitted[large] = [_snapped_by_rings(shape) for shape in moved[large]]
     for index in np.flatnonzero((shapely.get_type_id(fitted) != _POLYGON) | (shapely.area(fitted) <= 0)):
         fitted[index] = snap_until_stable(fitted[index])
+    points = shapely.get_coordinates(fitted)
+    if (np.signbit(points) & (points == 0)).any():
+        # Rounding leaves a sign on some zeros, which ids and indices would show.
+        fitted = np.asarray(shapely.set_coordinates(fitted, points + 0.0), object)
     return fitted
 
 
