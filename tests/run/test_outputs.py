@@ -31,11 +31,11 @@ def test_one_pass_loads_each_chunk_once_and_the_close_up_only_its_own(tmp_path: 
             paint_disc(pixels, x, y, 6)
     small = {"min_cell_area_um2": 5, "max_cell_radius_um": 8}
     plan = outlined(Scenario(pixels, tmp_path / "work", chunk=512, block=8, objects=small))
-    source, settings = ChunkSource(plan), ExportSettings(formats=("geojson", "parquet", "csv"), overlay_px=800)
+    settings = ExportSettings(formats=("geojson", "parquet", "csv"), overlay_px=800)
     (tmp_path / "out").mkdir()
     with counted_loads() as loads:
         written = write_outputs(
-            source,
+            ChunkSource(plan),
             plan.slide,
             plan.tissue,
             ExportContext(plan.classes, (0, 0), ABOUT),
