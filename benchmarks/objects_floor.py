@@ -52,11 +52,16 @@ def leanest(values: NDArray[np.uint8], threshold: float) -> tuple[int, float]:
     return len(polygons), float(shapely.area(polygons).sum())
 
 
-def predicted(side: int, folder: Path) -> RunPlan:
-    """Paint a slide, and predict all of it."""
+def painted(side: int, folder: Path) -> Path:
+    """Paint a dense tumour."""
     slide = folder / f"{side}.svs"
     write_svs_like(slide, SyntheticSlide(side, side, seed=1, tissue=0.95, density=DENSITY))
-    settings = RunSettings.load(prompts=("nuclei",), model={"name": "stain"}, compute={"workers": 0})
+    return slide
+
+
+def predicted(slide: Path, folder: Path, model: str = "stain") -> RunPlan:
+    """Predict what of a slide is not yet predicted in a folder."""
+    settings = RunSettings.load(prompts=("nuclei",), model={"name": model}, compute={"workers": 0})
     prepared = resolve_run(slide, resolve(settings))
     plan = lay_out(prepared, prepared.tissue(), folder / "out")
     blocks, _ = remaining_work(plan)
@@ -105,7 +110,8 @@ def main() -> None:
     parser.add_argument("--json", action="store_true")
     given = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
-        found = {name: round(value, 3) for name, value in measure(predicted(given.side, Path(folder))).items()}
+        plan = predicted(painted(given.side, Path(folder)), Path(folder))
+        found = {name: round(value, 3) for name, value in measure(plan).items()}
     print(json.dumps(found) if given.json else "\n".join(f"{value:>12,} {name}" for name, value in found.items()))
 
 

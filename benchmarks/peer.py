@@ -12,7 +12,8 @@ import argparse
 import importlib.util
 import json
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -72,18 +73,34 @@ WAYS: dict[str, Callable[[Path, list[Box]], Iterator[Tile]]] = {
 }
 
 
+def least_in_turns(ways: Mapping[str, Callable[[], float]]) -> dict[str, float]:
+    """Return the least seconds that each way told of itself in several rounds, each of which holds every way once."""
+    seconds: dict[str, float] = dict.fromkeys(ways, float("inf"))
+    for _ in range(ROUNDS):
+        for name, way in ways.items():
+            seconds[name] = min(seconds[name], way())
+    return seconds
+
+
+def not_installed(command: str, *peers: str) -> SystemExit:
+    """Return the error of a benchmark that has none of the peers that it compares with."""
+    none = " and ".join(f"{peer} is not installed" for peer in peers)
+    return SystemExit(f"{none}, so nothing is compared: see python -m {command} --help")
+
+
 def compare(path: Path) -> Iterator[dict[str, Any]]:
     """Read a slide in all ways, in turns."""
     with open_slide(path) as slide:
         tiles = tiles_of(slide)
     area = sum(tile.area for tile in tiles)
-    seconds: dict[str, float] = dict.fromkeys(WAYS, float("inf"))
-    for _ in range(ROUNDS):
-        for name, way in WAYS.items():
-            started = time.process_time()
-            for _tile, _pixels in way(path, tiles):
-                pass
-            seconds[name] = min(seconds[name], time.process_time() - started)
+
+    def seconds_of(way: Callable[[Path, list[Box]], Iterator[Tile]]) -> float:
+        started = time.process_time()
+        for _tile, _pixels in way(path, tiles):
+            pass
+        return time.process_time() - started
+
+    seconds = least_in_turns({name: partial(seconds_of, way) for name, way in WAYS.items()})
     for name, way in WAYS.items():
         with openslide.OpenSlide(path) as reference:
             apart = [_difference(reference, tile, pixels) for tile, pixels in way(path, tiles)]
@@ -110,7 +127,7 @@ def main() -> None:
     parser.add_argument("slides", nargs="+", type=Path)
     slides = parser.parse_args().slides
     if importlib.util.find_spec(PEER) is None:
-        raise SystemExit(f"{PEER} is not installed, so nothing is compared: see python -m benchmarks.peer --help")
+        raise not_installed("benchmarks.peer", PEER)
     for slide in slides:
         for found in compare(slide):
             print(json.dumps(found), flush=True)
