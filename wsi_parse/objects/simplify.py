@@ -25,6 +25,7 @@ _MOVED_PX = 0.5
 # How often a polygon is scaled again after snapping changed its area; above this error it is not tried again.
 _ROUNDS, _HOPELESS = 6, 0.5
 _MIN_POINTS = 5
+_POINTS_AT_ONCE = 1 << 18
 _POLYGON = int(shapely.GeometryType.POLYGON)
 
 
@@ -59,7 +60,10 @@ def to_level0(polygons: NDArray[np.object_], frame: Frame, tolerance_px: float |
         better = (error < miss[tried]) & _same_parts(shapes, polygons[tried])
         best[tried[better]], miss[tried[better]] = shapes[better], error[better]
         left = left[miss[left] > _AREA_ERROR]
-    shapes, error = _fitted_to_area(_simplified(polygons[left], tolerance_px or 0.0), target[left], frame)
+    rest = _simplified(polygons[left], tolerance_px or 0.0)
+    # The tissue of a large slide takes hundreds of megabytes as it was traced.
+    del polygons
+    shapes, error = _fitted_to_area(rest, target[left], frame)
     better = (error < miss[left]) | ~np.isfinite(miss[left])
     best[left[better]] = shapes[better]
     return best
@@ -99,8 +103,14 @@ def _fitted_to_area(
     left = np.arange(len(polygons))
     for round_ in range(1, _ROUNDS + 1):
         factor = np.sqrt(aim / area)
-        moved = (points - centre[owner]) * factor[owner, None] + centre[owner]
-        shapes = shapely.set_coordinates(polygons[left], snapped(frame.to_level0(moved)))
+        scaled = np.empty_like(points)
+        # A part after another, so that what lies between stays small.
+        for start in range(0, len(points), _POINTS_AT_ONCE):
+            part = slice(start, start + _POINTS_AT_ONCE)
+            of = owner[part]
+            moved = (points[part] - centre[of]) * factor[of, None] + centre[of]
+            scaled[part] = snapped(frame.to_level0(moved))
+        shapes = shapely.set_coordinates(polygons[left], scaled)
         ratio = shapely.area(shapes) / target_level0[left]
         error = np.abs(ratio - 1)
         better = error < miss[left]

@@ -15,6 +15,7 @@ from wsi_parse.geometry import Box, Frame
 from wsi_parse.prompts import Rgb
 from wsi_parse.slides.slide import Slide
 
+_RINGS_AT_ONCE = 1 << 14
 # Above this size a layer of twice the size would take too much memory.
 _SOFT_BELOW_PX = 4096
 # Around a region of interest, as a part of its longer side; and the least side of a picture of it, in level-0 pixels.
@@ -162,10 +163,12 @@ class Canvas:
     ) -> None:
         """Draw closed rings of one colour: ring i holds points ``offsets[i]`` to ``offsets[i + 1]`` of (N, 2)."""
         width = max(1, round(width_px * self._finer))
-        # Converted at once, because there may be 100,000 rings.
-        numbers = self._pixels(points_level0).ravel().tolist()
-        for start, end in pairwise((2 * offsets).tolist()):
-            self._draw.line(numbers[start:end], (*colour, 255), width, joint="curve")
+        # Many are converted at once, because there may be 500,000 rings, but not all: numbers of Python are large.
+        for first in range(0, len(offsets) - 1, _RINGS_AT_ONCE):
+            ends = offsets[first : first + _RINGS_AT_ONCE + 1]
+            numbers = self._pixels(points_level0[ends[0] : ends[-1]]).ravel().tolist()
+            for start, end in pairwise((2 * (ends - ends[0])).tolist()):
+                self._draw.line(numbers[start:end], (*colour, 255), width, joint="curve")
 
     def boxes(self, corners_level0: NDArray[np.float64], fill: tuple[int, ...], edge: tuple[int, ...]) -> None:
         """Draw rectangles (N, 4) as (left, top, right, bottom) in level-0 pixels."""

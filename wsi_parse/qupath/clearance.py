@@ -31,14 +31,17 @@ def near_rings(polygon: shapely.Polygon, grid_px: float) -> NDArray[np.bool_]:
     rings = shapely.get_rings(polygon)
     points, ring = shapely.get_coordinates(rings, return_index=True)
     within = ring[1:] == ring[:-1]
-    # The last point of a ring repeats its first one, so each corner begins one side.
-    start, end, owner = points[:-1][within] / grid_px, points[1:][within] / grid_px, ring[:-1][within]
+    # The last point of a ring repeats its first one, so each corner begins one side. On the grid, steps are whole.
+    steps = np.rint(points / grid_px).astype(np.int32)
+    start, end, owner = steps[:-1][within], steps[1:][within], ring[:-1][within]
+    del points, ring, steps, within
     following = np.arange(1, len(owner) + 1)
     first = np.searchsorted(owner, np.arange(len(rings)))
     following[np.append(first[1:], len(owner)) - 1] = first
     found = np.zeros(len(rings), bool)
     for side, corner in _pairs(start, end):
-        along, to_corner = end[side] - start[side], start[corner] - start[side]
+        of_side = start[side]
+        along, to_corner = (end[side] - of_side).astype(np.float64), (start[corner] - of_side).astype(np.float64)
         length2 = (along**2).sum(axis=1)
         forward = (to_corner * along).sum(axis=1)
         aside = to_corner[:, 0] * along[:, 1] - to_corner[:, 1] * along[:, 0]
@@ -48,20 +51,18 @@ def near_rings(polygon: shapely.Polygon, grid_px: float) -> NDArray[np.bool_]:
     return found
 
 
-def _pairs(
-    start: NDArray[np.float64], end: NDArray[np.float64]
-) -> Iterator[tuple[NDArray[np.int64], NDArray[np.int64]]]:
+def _pairs(start: NDArray[np.int32], end: NDArray[np.int32]) -> Iterator[tuple[NDArray[np.int64], NDArray[np.int64]]]:
     """Yield pairs of a side and a corner, among them all in which the corner lies within a step of the side."""
     origin = start.min(axis=0) - 2 * _REACH
-    start, end = start - origin, end - origin
     size = max(4 * _REACH, _CELL_SIDES * float(np.abs(end - start).mean()))
     # The corners in row-major order of their cells: those in a row of cells beside one another are one run.
-    width = int(start[:, 0].max() / size) + 3
-    key = (start[:, 1] // size).astype(np.int64) * width + (start[:, 0] // size).astype(np.int64)
+    width = int((start[:, 0].max() - origin[0]) / size) + 3
+    key = ((start[:, 1] - origin[1]) // size).astype(np.int64) * width
+    key += ((start[:, 0] - origin[0]) // size).astype(np.int64)
     order = np.argsort(key, kind="stable")
     key = key[order]
     for begin in range(0, len(start), _SIDES_AT_ONCE):
-        a, b = start[begin : begin + _SIDES_AT_ONCE], end[begin : begin + _SIDES_AT_ONCE]
+        a, b = (ends[begin : begin + _SIDES_AT_ONCE] - origin for ends in (start, end))
         low, high = np.minimum(a, b) - _REACH, np.maximum(a, b) + _REACH
         top = (low[:, 1] // size).astype(np.int64)
         rows = (high[:, 1] // size).astype(np.int64) - top + 1

@@ -124,8 +124,7 @@ def _made_valid_and_snapped(shape: Any) -> Any:  # noqa: ANN401 - a shapely geom
 
 def _snapped_by_rings(shape: Any) -> Any:  # noqa: ANN401 - a shapely geometry
     """Snap only the rings of a polygon that others come near to; the result is the one of snapping all at once."""
-    steps = shapely.get_coordinates(shape) / GRID_PX
-    if shapely.get_type_id(shape) != _POLYGON or not shapely.is_valid(shape) or (steps != np.rint(steps)).any():
+    if shapely.get_type_id(shape) != _POLYGON or not shapely.is_valid(shape) or not _lies_on_grid(shape):
         return _made_valid_and_snapped(shape)
     near = near_rings(shape, GRID_PX)
     rings = _rings_as_snapped(shape)
@@ -143,6 +142,11 @@ def _snapped_by_rings(shape: Any) -> Any:  # noqa: ANN401 - a shapely geometry
             rings = np.concatenate([changed[:1], rings[~near], changed[1:]])
     joined = shapely.polygons(rings[0], rings[1:])
     return joined if not near.any() or shapely.is_valid(joined) else _made_valid_and_snapped(shape)
+
+
+def _lies_on_grid(shape: Any) -> bool:  # noqa: ANN401 - a shapely geometry
+    steps = shapely.get_coordinates(shape) / GRID_PX
+    return bool((steps == np.rint(steps)).all())
 
 
 def _rings_as_snapped(polygon: Any) -> NDArray[np.object_]:  # noqa: ANN401 - a shapely geometry

@@ -27,7 +27,7 @@ _MIN_OUTLINED_PX = 5.0
 _SURE, _UNSURE = 2, 1
 _FILL_LEVELS, _FILL, _TINT = 12, 0.30, 0.85
 # Of the outline of the tissue: holes that are smaller than this cannot be seen, and of a sieve there are 100,000.
-_MAX_RINGS, _MIN_RING_PX2 = 4000, 2.0
+_MAX_RINGS, _MIN_RING_PX2, _RINGS_AT_ONCE = 4000, 2.0, 1 << 14
 
 
 class Layers:
@@ -120,16 +120,25 @@ class Layers:
         """Draw the largest rings: a hole is never drawn without the larger ring around it."""
         if len(offsets) < 2:
             return ""
-        points = self.view.pixels(points_level0)
-        area = ring_areas(points, offsets)
+        area = self._ring_areas_px2(points_level0, offsets)
         largest = np.argsort(-area, kind="stable")[:_MAX_RINGS]
         largest = largest[area[largest] >= min(_MIN_RING_PX2, area.max())]
-        rings = [shapely.linearrings(points[offsets[ring] : offsets[ring + 1]]) for ring in largest.tolist()]
+        parts = (points_level0[offsets[ring] : offsets[ring + 1]] for ring in largest.tolist())
+        rings = [shapely.linearrings(self.view.pixels(part)) for part in parts]
         # Each ring alone: with all holes of a shape, GEOS compares every side with every other, for seconds.
         drawn = shapely.simplify(np.array(rings, object), 0.7)
         # Those that fit on the page as a whole, again from the largest on.
         fitting = np.flatnonzero(np.cumsum(shapely.get_num_coordinates(drawn)) <= MAX_POINTS)
         return svg_path(shapely.polygons(drawn[fitting[np.argsort(largest[fitting])]]))
+
+    def _ring_areas_px2(self, points_level0: NDArray[np.float64], offsets: NDArray[np.int64]) -> NDArray[np.float64]:
+        """Return the areas of rings in picture pixels; there may be 500,000, of which some are converted at a time."""
+        areas = []
+        for first in range(0, len(offsets) - 1, _RINGS_AT_ONCE):
+            ends = offsets[first : first + _RINGS_AT_ONCE + 1]
+            points = self.view.pixels(points_level0[ends[0] : ends[-1]])
+            areas.append(ring_areas(points, ends - ends[0]))
+        return np.concatenate(areas)
 
 
 def css(colour: Rgb) -> str:

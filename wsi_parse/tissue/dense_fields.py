@@ -127,9 +127,11 @@ def _candidates(slide: Slide, tissue: TissueMask) -> list[Box]:
         return []
     width, height = slide.dimensions
     across, down = (max(1, round(length / _FIELD_PX)) for length in (width, height))
-    centres = tissue.frame.to_level0(np.stack([columns, rows], axis=1) + 0.5)
-    index = np.minimum((centres * (across / width, down / height)).astype(int), (across - 1, down - 1))
-    pixels = np.bincount(index[:, 1] * across + index[:, 0], minlength=across * down)
+    # The field of each row and of each column of the mask, by their centres.
+    middles = np.arange(max(tissue.mask.shape))[:, None] + (0.5, 0.5)
+    fields = (tissue.frame.to_level0(middles) * (across / width, down / height)).astype(int)
+    field_x, field_y = np.minimum(fields, (across - 1, down - 1)).T
+    pixels = np.bincount(field_y[rows] * across + field_x[columns], minlength=across * down)
     # Fields at the edge of tissue have few nuclei.
     full = np.flatnonzero(pixels > _MIN_TISSUE * tissue.frame.box.area / (across * down))
     if len(full) > _CANDIDATES:

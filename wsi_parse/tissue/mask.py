@@ -63,11 +63,12 @@ class TissueMask:
         """The outlines of the tissue area, in pixels of the mask, whatever the region: traced once for all outputs."""
         return lines_of_mask(self.tissue)
 
-    @cached_property
+    @property
     def rings_level0(self) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
         """The outlines of the tissue area, inside the region if there is one, in level-0 pixels; closed.
 
-        Points (N, 2), and offsets (rings + 1,): ring i holds points ``offsets[i]`` to ``offsets[i + 1]``.
+        Points (N, 2), and offsets (rings + 1,): ring i holds points ``offsets[i]`` to ``offsets[i + 1]``. They are made
+        anew each time, because those of a large slide would take much memory between two uses.
         """
         if self.region is None:
             points, offsets = closed_rings(self.lines, np.arange(len(self.lines.label)))
