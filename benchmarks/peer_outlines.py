@@ -9,7 +9,7 @@ an outline for each label, polygons in level-0 pixels, one GeoJSON. "wsi-parse, 
 stored maps of the model, splits and measures. Each way goes in a process of its own, in one thread, in turns; counted
 are the least processor seconds of several rounds, without start and loading, and the memory before and at the peak.
 Then the polygons are read from the files: how many are invalid, their area and place against the pixels of their
-labels, and how many break a rule of QuPath's. What else differs is told in docs/measured.md.
+labels, and how many break a rule of QuPath's. What else differs is told in docs/speed.md.
 """
 
 import argparse

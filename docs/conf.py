@@ -42,6 +42,7 @@ NAVIGATION = {
         "docs/stitching",
         "docs/memory",
         "docs/measured",
+        "docs/speed",
         "wsi_parse/models/mini/CARD",
         "docs/architecture",
         "docs/decisions/README",
