@@ -131,7 +131,7 @@ def _resident_bytes(process: psutil.Process) -> int:
 
 
 def _private_bytes(process: psutil.Process) -> int | None:
-    """Return the memory of a process that is no part of a file, which others may have, too; None: it is not told."""
+    """Return the memory of a process that holds no file, so that no other process shares it; None if unknown."""
     with suppress(OSError):
         for line in Path(f"/proc/{process.pid}/status").read_text(encoding="ascii").splitlines():
             if line.startswith("RssAnon:"):
@@ -148,7 +148,7 @@ def _children(process: psutil.Process) -> list[psutil.Process]:
 
 
 def _may_have_children(pid: int) -> bool:
-    """Return whether the system tells of children of any thread of a process; True where it does not tell."""
+    """Return whether any thread of a process has children, by what the system says; True if it says nothing."""
     told = []
     for children in Path(f"/proc/{pid}/task").glob("*/children"):
         with suppress(OSError):

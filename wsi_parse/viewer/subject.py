@@ -26,7 +26,7 @@ from wsi_parse.viewer.opened import Opened
 from wsi_parse.viewer.shelf import Shelf
 from wsi_parse.viewer.slide_view import Entry, SlideView
 
-# Reading so many takes more than two seconds.
+# From this number of objects on, reading them takes more than two seconds.
 _MANY_PX = 500_000_000
 
 
