@@ -42,6 +42,8 @@ REWORDED: dict[str, str] = {}
 UNCOMPARED = ("digest", "sha256", "bytes", "weights_sha256", "limitations", "cautions", "purpose", "summary")
 #: What is compared of run.json; the rest is how long it took, and the settings by name.
 RUN_FACTS = ("slide", "tissue_mm2", "counts", "unsure", "per_mm2")
+#: How long each stage took, on the page of a run, which is not compared.
+SECONDS = re.compile(rb"<dd>[\d.,]+ (s|min|h)</dd>")
 #: Old name of a setting -> new name, and a value that is not its default.
 SETTINGS: dict[str, tuple[str, str]] = {
     "objects.largest_cell_um": ("objects.max_cell_radius_um", "12"),
@@ -167,6 +169,8 @@ def contents(path: Path, wording: Wording) -> bytes:
         return wording.translated(header + b"]}") + b"\n" + wording.renamed(features)
     if path.suffix == ".json":
         return wording.translated(path.read_bytes(), RUN_FACTS if path.name == "run.json" else ())
+    if path.suffix == ".html":
+        return SECONDS.sub(b"", path.read_bytes())
     return path.read_bytes()
 
 

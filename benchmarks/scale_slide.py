@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+import imagecodecs
 import numpy as np
 import tifffile
 from numpy.typing import NDArray
@@ -110,7 +111,7 @@ def write(slide: ScaleSlide, path: Path, tile: int = TILE, form: Form = "svs") -
                     f"PhysicalSize{axis}{unit}": said for axis in "XY" for unit, said in (("", MPP), ("Unit", "µm"))
                 }
                 options = {"subifds": len(_LEVELS) - 1, "metadata": {"axes": "YXS", **sizes}}
-            pixels: Iterator[NDArray[np.uint8]]
+            pixels: Iterator[NDArray[np.uint8] | bytes]
             if form == "strips":
                 pixels = (_strip(slide, top, tile) for top in range(0, size, tile))
                 options |= {"rowsperstrip": tile, "compression": "zstd"}
@@ -120,8 +121,10 @@ def write(slide: ScaleSlide, path: Path, tile: int = TILE, form: Form = "svs") -
             tiff.write(pixels, shape=(size, size, 3), dtype=np.uint8, photometric="rgb", **options)
 
 
-def _strip(slide: ScaleSlide, top: int, rows: int) -> NDArray[np.uint8]:
-    return slide.coloured(slide.band(top, min(rows, slide.side - top)), 0, top, 1)
+def _strip(slide: ScaleSlide, top: int, rows: int) -> bytes:
+    """Return a strip as it is stored: tifffile takes whole pictures one after another, but no pixels of strips."""
+    pixels = slide.coloured(slide.band(top, min(rows, slide.side - top)), 0, top, 1)
+    return bytes(imagecodecs.zstd_encode(pixels.tobytes()))
 
 
 def _finest(slide: ScaleSlide, kept: NDArray[np.uint8], tile: int) -> Iterator[NDArray[np.uint8]]:

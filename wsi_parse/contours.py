@@ -279,6 +279,23 @@ def polygons_of(lines: Lines, keep_holes: bool) -> tuple[NDArray[np.object_], ND
     labels : int array (N,)
         Label of each polygon, ascending.
     """
+    rings, ends, labels = rings_of_labels(lines, keep_holes)
+    points, offsets = closed_rings(lines, rings)
+    return shapely.from_ragged_array(shapely.GeometryType.POLYGON, points, (offsets, ends)), labels
+
+
+def rings_of_labels(lines: Lines, keep_holes: bool) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
+    """Choose the rings of each label among closed lines: the largest outer one, then its holes if `keep_holes`.
+
+    Returns
+    -------
+    rings : int array (M,)
+        Numbers of lines.
+    ends : int array (N + 1,)
+        Label i has the rings ``ends[i]`` to ``ends[i + 1]``.
+    labels : int array (N,)
+        Ascending.
+    """
     outer = np.flatnonzero(lines.pixels > 0)
     best = outer[np.lexsort((-lines.pixels[outer], lines.label[outer]))]
     labels, first = np.unique(lines.label[best], return_index=True)
@@ -288,9 +305,7 @@ def polygons_of(lines: Lines, keep_holes: bool) -> tuple[NDArray[np.object_], ND
         rings = np.concatenate([rings, holes])
         owner = np.concatenate([owner, np.searchsorted(labels, lines.label[holes])])
     order = np.argsort(owner, kind="stable")
-    points, offsets = closed_rings(lines, rings[order])
-    ends = np.concatenate([[0], np.cumsum(np.bincount(owner, minlength=len(labels)))])
-    return shapely.from_ragged_array(shapely.GeometryType.POLYGON, points, (offsets, ends)), labels
+    return rings[order], np.concatenate([[0], np.cumsum(np.bincount(owner, minlength=len(labels)))]), labels
 
 
 def closed_rings(lines: Lines, which: NDArray[np.int64]) -> tuple[NDArray[np.float64], NDArray[np.int64]]:

@@ -9,6 +9,7 @@ import numpy as np
 import shapely
 from numpy.typing import NDArray
 
+from wsi_parse.contours import Lines, closed_rings, rings_of_labels
 from wsi_parse.geometry import Frame
 from wsi_parse.qupath.geometry import GRID_PX, fit_for_qupath
 
@@ -25,8 +26,8 @@ _MOVED_PX = 0.5
 # How often a polygon is scaled again after snapping changed its area; above this error it is not tried again.
 _ROUNDS, _HOPELESS = 6, 0.5
 _MIN_POINTS = 5
-_POINTS_AT_ONCE = 1 << 18
-_POLYGON = int(shapely.GeometryType.POLYGON)
+_POINTS_AT_ONCE, _RINGS_AT_ONCE = 1 << 18, 1 << 15
+_POLYGON, _RING = int(shapely.GeometryType.POLYGON), int(shapely.GeometryType.LINEARRING)
 
 
 def to_level0(polygons: NDArray[np.object_], frame: Frame, tolerance_px: float | None = None) -> NDArray[np.object_]:
@@ -60,13 +61,77 @@ def to_level0(polygons: NDArray[np.object_], frame: Frame, tolerance_px: float |
         better = (error < miss[tried]) & _same_parts(shapes, polygons[tried])
         best[tried[better]], miss[tried[better]] = shapes[better], error[better]
         left = left[miss[left] > _AREA_ERROR]
-    rest = _simplified(polygons[left], tolerance_px or 0.0)
-    # The tissue of a large slide takes hundreds of megabytes as it was traced.
-    del polygons
-    shapes, error = _fitted_to_area(rest, target[left], frame)
+    shapes, error = _fitted_to_area(_simplified(polygons[left], tolerance_px or 0.0), target[left], frame)
     better = (error < miss[left]) | ~np.isfinite(miss[left])
     best[left[better]] = shapes[better]
     return best
+
+
+def areas_to_level0(lines: Lines, frame: Frame, tolerance_px: float) -> NDArray[np.object_]:
+    """Simplify the areas of a mask with one tolerance and convert them to level-0 pixels, fit for QuPath.
+
+    They are simplified ring by ring: tissue may have 500,000 holes, and as it was traced, a polygon of them takes
+    hundreds of megabytes. Holes that are smaller than the tolerance are filled; an area that small, or of which a
+    triangle would be left, is kept as it is.
+
+    Parameters
+    ----------
+    lines : Lines
+        Closed, traced half-way between pixels.
+    frame : Frame
+        Their lattice.
+    tolerance_px : float
+        In lattice pixels, more than 0.
+
+    Returns
+    -------
+    object array (N,)
+        A Polygon or MultiPolygon in level-0 pixels for each label; None where nothing is left.
+    """
+    rings, ends, _ = rings_of_labels(lines, keep_holes=True)
+    count = np.diff(ends)
+    owner = np.repeat(np.arange(len(count)), count)
+    # Between pixels, an outline and the corners that tracing cut enclose the pixels inside.
+    target = np.bincount(owner, lines.pixels[rings], len(count)).astype(np.float64)
+    return _fitted_to_area(_simplified_areas(lines, rings, owner, tolerance_px), target, frame)[0]
+
+
+def _simplified_areas(
+    lines: Lines, rings: NDArray[np.int64], owner: NDArray[np.int64], tolerance_px: float
+) -> NDArray[np.object_]:
+    """Build a polygon for each owner of rings, of which the first is the outer one."""
+    points, sizes = _simplified_rings(lines, rings, tolerance_px)
+    outer = np.flatnonzero(np.diff(owner, prepend=-1))
+    small = (sizes[outer] == 0) | (np.bincount(owner, sizes, len(outer)) < _MIN_POINTS)
+    areas = np.empty(len(outer), object)
+    left = ~small[owner] & (sizes > 0)
+    areas[~small] = _areas(points[np.repeat(left, sizes)], sizes[left], owner[left])
+    as_traced, offsets = closed_rings(lines, rings[small[owner]])
+    areas[small] = _areas(as_traced, np.diff(offsets), owner[small[owner]])
+    return areas
+
+
+def _areas(points: NDArray[np.float64], sizes: NDArray[np.int64], owner: NDArray[np.int64]) -> NDArray[np.object_]:
+    """Build a polygon of the rings of each owner that has some."""
+    offsets = np.concatenate([[0], np.cumsum(sizes)])
+    ends = np.append(np.flatnonzero(np.diff(owner, prepend=-1)), len(owner))
+    return np.asarray(shapely.from_ragged_array(shapely.GeometryType.POLYGON, points, (offsets, ends)), object)
+
+
+def _simplified_rings(
+    lines: Lines, rings: NDArray[np.int64], tolerance_px: float
+) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
+    """Return the points (N, 2) of all rings, simplified, and how many each has: 0 if smaller than the tolerance."""
+    points, sizes = [np.empty((0, 2))], [np.empty(0, np.int64)]
+    for first in range(0, len(rings), _RINGS_AT_ONCE):
+        traced, offsets = closed_rings(lines, rings[first : first + _RINGS_AT_ONCE])
+        loops = shapely.linearrings(traced, indices=np.repeat(np.arange(len(offsets) - 1), np.diff(offsets)))
+        simplified = shapely.simplify(loops, tolerance_px, preserve_topology=False)
+        # What collapses becomes a line.
+        whole = shapely.get_type_id(simplified) == _RING
+        points.append(shapely.get_coordinates(simplified[whole]))
+        sizes.append(np.where(whole, shapely.get_num_coordinates(simplified), 0))
+    return np.concatenate(points), np.concatenate(sizes)
 
 
 def shared_to_level0(polygons: NDArray[np.object_], frame: Frame) -> NDArray[np.object_]:
@@ -124,6 +189,8 @@ def _fitted_to_area(
         again = np.zeros(len(polygons), bool)
         again[left] = True
         points, owner = points[again[owner]], owner[again[owner]]
+    # Those of the tissue of a large slide take hundreds of megabytes.
+    del polygons, shapes, points, owner, scaled
     fitted = fit_for_qupath(best)
     return fitted, np.abs(np.nan_to_num(shapely.area(fitted) / target_level0) - 1)
 
@@ -144,7 +211,7 @@ def _simplified(polygons: NDArray[np.object_], tolerance_px: float) -> NDArray[n
     if not tolerance_px:
         return polygons
     simplified = shapely.simplify(polygons, tolerance_px, preserve_topology=False)
-    # Polygons smaller than the tolerance collapse, so they are kept as they are.
+    # Polygons smaller than the tolerance collapse, or become triangles, so they are kept as they are.
     lost = (shapely.get_num_coordinates(simplified) < _MIN_POINTS) | (shapely.get_type_id(simplified) != _POLYGON)
     simplified[lost] = polygons[lost]
     return simplified

@@ -91,8 +91,7 @@ def _comes_near(x: NDArray[np.float64], y: NDArray[np.float64]) -> NDArray[np.bo
 
 
 def _fit(geometry: NDArray[np.object_]) -> NDArray[np.object_]:
-    points = np.rint(shapely.get_coordinates(geometry) * _FINE) / _FINE
-    moved = shapely.set_coordinates(geometry, points)
+    moved = _finely_rounded(geometry)
     large = shapely.get_num_coordinates(moved) > _LARGE_CORNERS
     fitted = np.empty(len(moved), object)
     try:
@@ -108,6 +107,15 @@ def _fit(geometry: NDArray[np.object_]) -> NDArray[np.object_]:
         # Rounding leaves a sign on some zeros, which ids and indices would show.
         fitted = np.asarray(shapely.set_coordinates(fitted, points + 0.0), object)
     return fitted
+
+
+def _finely_rounded(geometry: NDArray[np.object_]) -> NDArray[np.object_]:
+    points = shapely.get_coordinates(geometry)
+    rounded = np.rint(points * _FINE) / _FINE
+    if np.array_equal(rounded, points) and not shapely.has_z(geometry).any():
+        # Not copied: the tissue of a large slide takes hundreds of megabytes.
+        return geometry
+    return np.asarray(shapely.set_coordinates(geometry, rounded), object)
 
 
 def _snapped(shapes: NDArray[np.object_]) -> NDArray[np.object_]:

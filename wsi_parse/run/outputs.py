@@ -9,14 +9,13 @@ import numpy as np
 import shapely
 
 from wsi_parse.compute.memory import release
-from wsi_parse.contours import polygons_of
 from wsi_parse.exporters.areas import REGION, TISSUE, write_areas
 from wsi_parse.exporters.base import ExportContext
 from wsi_parse.exporters.opened import OpenedExporter
 from wsi_parse.objects.batch import ObjectSource
 from wsi_parse.objects.class_table import ClassTable
 from wsi_parse.objects.probability_map import ProbabilityMap
-from wsi_parse.objects.simplify import to_level0
+from wsi_parse.objects.simplify import areas_to_level0
 from wsi_parse.pictures.overlay import Overlay
 from wsi_parse.progress import Clock, Progress, stage_named
 from wsi_parse.qupath.geometry import fit_for_qupath
@@ -31,6 +30,8 @@ from wsi_parse.slides.slide import Slide
 from wsi_parse.tissue.mask import TissueMask
 
 TISSUE_NAME, REGION_NAME, OVERLAY_NAME = "tissue.geojson", "region.geojson", "overlay.png"
+# In pixels of the mask, whose edges are rough.
+_TISSUE_TOLERANCE_PX = 0.5
 
 
 @dataclass(frozen=True)
@@ -133,11 +134,15 @@ def write_outputs(
     release()
     progress.start("pictures", 1)
     with clock.stage("pictures"), stage_named(slide.name, "pictures"):
-        outlines = {folder / TISSUE_NAME: (tissue_polygons(tissue), TISSUE)}
+        outlines = [folder / TISSUE_NAME]
+        shapes = tissue_polygons(tissue)
+        release()
+        write_areas(outlines[0], shapes, TISSUE, context)
+        del shapes
         if in_region:
-            outlines[folder / REGION_NAME] = (region_polygons(tissue, slide), REGION)
-        for path, (shapes, what) in outlines.items():
-            write_areas(path, shapes, what, context)
+            outlines.append(folder / REGION_NAME)
+            write_areas(outlines[1], region_polygons(tissue, slide), REGION, context)
+        release()
         for picture in pictures:
             picture.finish()
         of_fields = fields.finish(folder, context) if fields is not None else ()
@@ -174,7 +179,7 @@ def export_context(
 
 def tissue_polygons(tissue: TissueMask) -> Any:  # noqa: ANN401 - an object array of shapely polygons
     """Trace the tissue area (in the region of interest) in level-0 pixels, valid for QuPath."""
-    shapes = to_level0(polygons_of(tissue.lines, keep_holes=True)[0], tissue.frame, 0.5)
+    shapes = areas_to_level0(tissue.lines, tissue.frame, _TISSUE_TOLERANCE_PX)
     if tissue.region is not None:
         shapes = fit_for_qupath(shapely.intersection(shapes[~shapely.is_missing(shapes)], tissue.region))
     return shapes[~shapely.is_missing(shapes)]

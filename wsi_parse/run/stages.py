@@ -104,13 +104,13 @@ class Stages:
         self._question(plan.state, [item.scale_pass for item in plan.passes])
         try:
             remote_bytes = predict_and_extract(plan, cluster, manifest, self.clock, self.progress)
-            tissue = self._leave_out(tissue, damaged_tiles(plan))
-            manifest.maps_mb = round(size_bytes(plan.maps) / 1e6, 2)
-            release()
-            self._write(ChunkSource(plan), tissue, [ProbabilityMap.of(context) for context in plan.pass_contexts])
         finally:
             forget(str(plan.path))
             cluster.forget(plan.path)
+        tissue = self._leave_out(tissue, damaged_tiles(plan))
+        manifest.maps_mb = round(size_bytes(plan.maps) / 1e6, 2)
+        release()
+        self._write(ChunkSource(plan), tissue, [ProbabilityMap.of(context) for context in plan.pass_contexts])
         return remote_bytes
 
     def _write(self, source: ObjectSource, tissue: TissueMask, maps: Sequence[ProbabilityMap] = ()) -> None:
