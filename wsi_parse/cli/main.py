@@ -35,8 +35,9 @@ from wsi_parse.cli.settings import settings
 from wsi_parse.cli.view import view
 from wsi_parse.errors import UsageError, WsiParseError
 
-# Collections of the middle generation before all objects are looked through; Python's own default is 10.
-_FULL_COLLECTION_EVERY = 50
+# New objects before the youngest are looked through, collections of those before the middle ones are, and of those
+# before all are: Python's own default, 700, 10 and 10, is for less than importing the packages of a run.
+_COLLECTIONS = (10_000, 10, 50)
 
 
 class DefaultToRun(CommandGroup):
@@ -104,7 +105,7 @@ def main() -> None:
     # Python would look through all that is left, again and again, before the system takes it back.
     atexit.register(gc.freeze)
     # And while it imports modules, of which hardly anything ever becomes garbage.
-    gc.set_threshold(*gc.get_threshold()[:2], _FULL_COLLECTION_EVERY)
+    gc.set_threshold(*_COLLECTIONS)
     for name in ("stdout", "stderr"):
         # Whoever started us may have closed it.
         if getattr(sys, name) is None:

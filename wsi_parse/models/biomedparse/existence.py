@@ -14,7 +14,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import beta
 
 from wsi_parse.errors import WeightsError
 
@@ -107,7 +106,10 @@ def likelihood(means: NDArray[np.float64], parameters: NDArray[np.float64]) -> N
     float array (N,)
         0..1.
     """
-    below = beta.cdf(means / 256, parameters[:, 0], parameters[:, 1])
+    # Only where masks are judged. The distribution of scipy.stats is the same function, and takes long to import.
+    from scipy.special import betainc
+
+    below = betainc(parameters[:, 0], parameters[:, 1], means / 256)
     return np.asarray((2 * np.minimum(below, 1 - below)).prod(axis=1) ** (1 / _MEANS))
 
 
