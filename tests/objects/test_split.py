@@ -1,15 +1,19 @@
 """Touching nuclei are split on a model's distance channel by a rule that is local and scales with the nucleus."""
 
+from contextlib import nullcontext
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
 from numpy.typing import NDArray
 from scipy import ndimage
 
+from tests.slides.opencv import without_opencv
 from wsi_parse.geometry import Box, Frame
 from wsi_parse.objects.parameters import ObjectParameters
-from wsi_parse.objects.split import SplitParameters, _squared_distance_to_edge, label_cells
+from wsi_parse.objects.split import SplitParameters, _squared_distance_to_edge, label_cells, landscape
 from wsi_parse.settings import ObjectSettings
 
 MPP = 0.5
@@ -124,3 +128,26 @@ def test_lengths_are_those_of_the_pixel_size() -> None:
     coarse, fine = parameters(0.5), parameters(0.25)
     assert fine.usual_depth == 2 * coarse.usual_depth
     assert fine.seed_merge_radius == 2 * coarse.seed_merge_radius
+
+
+@pytest.mark.parametrize("way", ["with OpenCV", "without it"])
+@settings(deadline=None)
+@given(st.tuples(st.integers(1, 40), st.integers(1, 40)), st.integers(1, 127), st.booleans(), st.data())
+def test_the_landscape(way: str, shape: tuple[int, int], cap: int, by_model: bool, data: st.DataObject) -> None:
+    """The smoothed height, in whole numbers, by the definitions of SciPy; nothing lies beyond the window."""
+    inside = data.draw(arrays(bool, shape))
+    probability, distance = (data.draw(arrays(np.uint8, shape)) for _ in range(2))
+    height = 8 * distance.astype(np.int64)
+    if not by_model:
+        # Beyond the window is mask.
+        padded = np.pad(inside, 2 * cap, constant_values=True)
+        found = [
+            np.minimum(ndimage.distance_transform_cdt(padded, metric), limit) if not padded.all() else limit * padded
+            for metric, limit in (("chessboard", cap), ("taxicab", 2 * cap))
+        ]
+        middle = np.s_[2 * cap : 2 * cap + shape[0], 2 * cap : 2 * cap + shape[1]]
+        height = 64 * (found[0] + found[1].astype(np.int64))[middle] + (probability >> 2)
+    for axis in (0, 0, 1, 1):
+        height = ndimage.convolve1d(height, [1, 2, 1], axis, mode="constant")
+    with nullcontext() if way == "with OpenCV" else without_opencv():
+        assert (landscape(probability, inside, distance if by_model else None, cap) == height).all()

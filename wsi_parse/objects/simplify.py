@@ -49,22 +49,52 @@ def to_level0(polygons: NDArray[np.object_], frame: Frame, tolerance_px: float |
         Polygons or MultiPolygons in level-0 pixels; None where nothing is left.
     """
     target = outlined_area(polygons)
+    if tolerance_px is not None:
+        return _fitted_to_area(_simplified(polygons, tolerance_px), target, frame)[0]
     allowed = _SHAPE * target / np.maximum(shapely.length(polygons), 1.0)
     best, miss = np.full(len(polygons), None, object), np.full(len(polygons), np.inf)
-    left = np.arange(len(polygons))
-    for tolerance in _TOLERANCES_PX if tolerance_px is None else ():
-        tried = left[tolerance <= allowed[left]]
-        simplified = _simplified(polygons[tried], tolerance)
-        kept = _keeps_shape(polygons[tried], simplified, target[tried])
-        simplified, tried = simplified[kept], tried[kept]
-        shapes, error = _fitted_to_area(simplified, target[tried], frame)
-        better = (error < miss[tried]) & _same_parts(shapes, polygons[tried])
-        best[tried[better]], miss[tried[better]] = shapes[better], error[better]
-        left = left[miss[left] > _AREA_ERROR]
-    shapes, error = _fitted_to_area(_simplified(polygons[left], tolerance_px or 0.0), target[left], frame)
-    better = (error < miss[left]) | ~np.isfinite(miss[left])
-    best[left[better]] = shapes[better]
+    left, tried = np.arange(len(polygons)), np.zeros(len(polygons), np.int64)
+    while len(left):
+        # All that are left are fitted at once, each with the largest tolerance that keeps its shape; else as traced.
+        simplified, tried[left] = _with_next_tolerance(polygons[left], target[left], allowed[left], tried[left])
+        shapes, error = _fitted_to_area(simplified, target[left], frame)
+        last = tried[left] > len(_TOLERANCES_PX)
+        better = (error < miss[left]) & (last | _same_parts(shapes, polygons[left])) | last & ~np.isfinite(miss[left])
+        best[left[better]], miss[left[better]] = shapes[better], error[better]
+        left = left[~last & (miss[left] > _AREA_ERROR)]
     return best
+
+
+def _with_next_tolerance(
+    polygons: NDArray[np.object_], target: NDArray[np.float64], allowed: NDArray[np.float64], tried: NDArray[np.int64]
+) -> tuple[NDArray[np.object_], NDArray[np.int64]]:
+    """Simplify each polygon with the next tolerance that is allowed and keeps its shape; else it stays as it is.
+
+    Parameters
+    ----------
+    polygons : object array (N,)
+    target, allowed : float array (N,)
+        Their areas, and the largest tolerance of each.
+    tried : int array (N,)
+        How many of the tolerances each was tried with.
+
+    Returns
+    -------
+    polygons : object array (N,)
+    tried : int array (N,)
+        Now; larger than the number of tolerances if none is left.
+    """
+    simplified, now = polygons.copy(), np.full(len(polygons), len(_TOLERANCES_PX) + 1)
+    left = np.arange(len(polygons))
+    for number, tolerance in enumerate(_TOLERANCES_PX, 1):
+        of = left[(tried[left] < number) & (tolerance <= allowed[left])]
+        if not len(of):
+            continue
+        shapes = _simplified(polygons[of], tolerance)
+        kept = _keeps_shape(polygons[of], shapes, target[of])
+        simplified[of[kept]], now[of[kept]] = shapes[kept], number
+        left = left[now[left] > len(_TOLERANCES_PX)]
+    return simplified, now
 
 
 def areas_to_level0(lines: Lines, frame: Frame, tolerance_px: float) -> NDArray[np.object_]:

@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 from wsi_parse.geometry import Box
 from wsi_parse.objects.distance import chessboard_distance, taxicab_distance
 from wsi_parse.objects.pairs import pairs_within
+from wsi_parse.slides.opencv import opencv
 
 # In row-major order: among equal neighbours the first one always wins.
 _NEIGHBOURS = [(y, x) for y in (-1, 0, 1) for x in (-1, 0, 1)]
@@ -144,14 +145,24 @@ def landscape(
         height += taxicab_distance(inside, 2 * distance_cap)
         height *= 64
         height += probability >> 2
-    for axis in (0, 1):
-        for _ in range(_SMOOTHING_PX):
-            height = _smoothed(height, axis)
-    return height
+    return _smoothed(height)
 
 
-def _smoothed(height: NDArray[np.int32], axis: int) -> NDArray[np.int32]:
-    """Filter by [1 2 1] along an axis without dividing, so values grow fourfold and stay whole numbers."""
+def _smoothed(height: NDArray[np.int32]) -> NDArray[np.int32]:
+    """Filter by [1 2 1] along both axes, again and again, without dividing, so values grow and stay whole numbers."""
+    cv2 = opencv()
+    if cv2 is None:
+        for axis in (0, 1) * _SMOOTHING_PX:
+            height = _filtered(height, axis)
+        return height
+    # In a quarter of the time. All numbers are below 2**24, so that these floats hold them exactly.
+    kernel, filtered = np.array([1, 2, 1], np.float32), height.astype(np.float32)
+    for _ in range(_SMOOTHING_PX):
+        filtered = cv2.sepFilter2D(filtered, cv2.CV_32F, kernel, kernel, borderType=cv2.BORDER_CONSTANT)
+    return filtered.astype(np.int32)
+
+
+def _filtered(height: NDArray[np.int32], axis: int) -> NDArray[np.int32]:
     moved = np.moveaxis(height, axis, 0)
     result = moved * 2
     result[1:] += moved[:-1]
