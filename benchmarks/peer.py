@@ -33,7 +33,7 @@ Tile = tuple[Box, NDArray[np.uint8]]
 def tiles_of(slide: Slide) -> list[Box]:
     """List the tiles of a grid that lie on the slide as a whole, in the order of a run."""
     whole = slide.level0_frame.box
-    of_all = (tile for _, tiles in blocks(slide, grid_of(slide, 1.0)) for tile in tiles)
+    of_all = (tile for _, tiles, _ in blocks(slide, grid_of(slide, 1.0)) for tile in tiles)
     return [tile for tile in of_all if tile.intersection(whole) == tile]
 
 
@@ -59,8 +59,8 @@ def in_blocks(path: Path, tiles: list[Box]) -> Iterator[Tile]:
     wanted = set(tiles)
     with open_slide(path) as slide:
         grid = grid_of(slide, 1.0)
-        for around, inside in blocks(slide, grid):
-            pixels = slide.read_readable(around, grid.frame, grid.overlap_px).pixels
+        for around, inside, shared in blocks(slide, grid):
+            pixels = slide.read_readable(around, grid.frame, shared).pixels
             for tile in inside:
                 if tile in wanted:
                     yield tile, pixels[tile.relative_to(around).slices]

@@ -24,7 +24,8 @@ from tiffslide import TiffSlide
 from wsi_parse.geometry import Box
 from wsi_parse.predict.tiles import Selection, TileGrid
 from wsi_parse.slides import Slide, open_slide
-from wsi_parse.slides.bands import boxes_across
+from wsi_parse.slides.bands import boxes_across, shared_in_bands
+from wsi_parse.slides.lattice import Shared
 from wsi_parse.synthetic import SyntheticSlide, write_svs_like
 
 # At most so many decodes of each stored tile; at least these shares of the rate of decoding, by how much coarser.
@@ -47,13 +48,14 @@ def decode_once(path: Path) -> float:
         return float(page.imagewidth * page.imagelength)
 
 
-def blocks(slide: Slide, grid: TileGrid) -> Iterator[tuple[Box, list[Box]]]:
-    """Yield the box that a block of tiles reads, and its tiles, in the order of a run."""
+def blocks(slide: Slide, grid: TileGrid) -> Iterator[tuple[Box, list[Box], Shared]]:
+    """Yield the box that a block of tiles reads, its tiles, and what others need of it, in the order of a run."""
     chosen = Selection(grid, np.ones(grid.shape, bool))
-    across = boxes_across(slide, grid.block * grid.step + grid.overlap_px, grid.overlap_px, grid.frame)
+    across = boxes_across(slide, grid.block_px, grid.overlap_px, grid.frame)
     for block in chosen.in_bands(chosen.blocks(), across):
         tiles = [grid.tile(*index).read for index in grid.tiles_of(block)]
-        yield Box.from_corners(tiles[0].x, tiles[0].y, tiles[-1].right, tiles[-1].bottom), tiles
+        around = Box.from_corners(tiles[0].x, tiles[0].y, tiles[-1].right, tiles[-1].bottom)
+        yield around, tiles, shared_in_bands(slide, block[1], grid.block_px, grid.overlap_px, grid.frame)
 
 
 def grid_of(slide: Slide, coarser: float) -> TileGrid:
@@ -63,8 +65,8 @@ def grid_of(slide: Slide, coarser: float) -> TileGrid:
 def read_blocks(slide: Slide, coarser: float, update: Callable[[bytes], object] | None = None) -> float:
     """Read all blocks, and give them to a hash; return the pixels of the level that is read."""
     grid = grid_of(slide, coarser)
-    for around, _ in blocks(slide, grid):
-        pixels = slide.read_readable(around, grid.frame, grid.overlap_px).pixels
+    for around, _, shared in blocks(slide, grid):
+        pixels = slide.read_readable(around, grid.frame, shared).pixels
         if update is not None:
             update(pixels.tobytes())
     return float(slide.info.levels[slide.level_for(grid.frame)].box.area)
@@ -74,7 +76,7 @@ def per_tile(path: Path, slide: Slide, opened: Callable[[Path], object]) -> floa
     """Read each tile alone, as most programs do; return the number of pixels."""
     reader = opened(path)
     delivered = 0.0
-    for _, tiles in blocks(slide, grid_of(slide, 1.0)):
+    for _, tiles, _ in blocks(slide, grid_of(slide, 1.0)):
         for tile in tiles:
             corner = (max(0, tile.x), max(0, tile.y))
             reader.read_region(corner, 0, (tile.width, tile.height)).convert("RGB")  # type: ignore[attr-defined]

@@ -13,9 +13,10 @@ from tests.small_slides import write_slide
 from wsi_parse.errors import SlideReadError
 from wsi_parse.geometry import Box, Frame
 from wsi_parse.predict.tiles import Selection, TileGrid
-from wsi_parse.slides import Slide, SlideOptions, open_slide
-from wsi_parse.slides.bands import boxes_across
+from wsi_parse.slides import Slide, SlideOptions, bands, open_slide
+from wsi_parse.slides.bands import boxes_across, shared_in_bands
 from wsi_parse.slides.cached_tiles import TileCache
+from wsi_parse.slides.lattice import Shared
 from wsi_parse.slides.openslide_reader import OpenSlideReader
 from wsi_parse.slides.transparency import on_white
 from wsi_parse.synthetic import SyntheticSlide
@@ -118,18 +119,22 @@ def test_missing_tiles_are_read_as_openslide_reads_them(painted: Path, tmp_path:
                 assert np.array_equal(slide._reader.read_level(level, Box(0, 0, 200, 200)), on_white(theirs))
 
 
-def _blocks(slide: Slide, frame: Frame, at_once: int) -> list[list[Box]]:
-    """Return the boxes of a run's blocks in the order in which it reads them, in groups that are read at once."""
+def _blocks(slide: Slide, frame: Frame, at_once: int) -> list[list[tuple[Box, Shared]]]:
+    """Return the boxes of a run's blocks in the order in which it reads them, in groups that are read at once.
+
+    Beside each is what others need of it.
+    """
     grid = TileGrid.of(frame, 128, 0.125, 1, 2)
     rows, columns = grid.block_shape
     selection = Selection(grid, np.ones(grid.shape, bool))
-    side = grid.block * grid.step + grid.overlap_px
-    ordered = selection.in_bands(selection.blocks(), boxes_across(slide, side, grid.overlap_px, frame))
+    across = boxes_across(slide, grid.block_px, grid.overlap_px, frame)
+    ordered = selection.in_bands(selection.blocks(), across)
     assert sorted(ordered) == [(row, column) for row in range(rows) for column in range(columns)]
     boxes = []
     for block in ordered:
         tiles = [grid.tile(*index).read for index in grid.tiles_of(block)]
-        boxes.append(Box.from_corners(tiles[0].x, tiles[0].y, tiles[-1].right, tiles[-1].bottom))
+        around = Box.from_corners(tiles[0].x, tiles[0].y, tiles[-1].right, tiles[-1].bottom)
+        boxes.append((around, shared_in_bands(slide, block[1], grid.block_px, grid.overlap_px, frame)))
     return [boxes[first : first + at_once] for first in range(0, len(boxes), at_once)]
 
 
@@ -152,8 +157,8 @@ def test_blocks_decode_each_stored_tile_once(many_tiles: dict[int, Path], tile: 
         reader._cache.clear()
         before = tiles.reads
         whole = other.read(frame.box, frame)
-        for (box,) in _blocks(slide, frame, 1):
-            pixels = slide.read_readable(box, frame, 16).pixels
+        for ((box, shared),) in _blocks(slide, frame, 1):
+            pixels = slide.read_readable(box, frame, shared).pixels
             inside = box.intersection(frame.box)
             assert np.array_equal(pixels[inside.relative_to(box).slices], whole[inside.slices])
         assert 1.0 <= (tiles.reads - before) / tiles.count <= 1.02
@@ -167,8 +172,32 @@ def test_threads_at_neighbouring_blocks_decode_what_they_share_once(many_tiles: 
         reader._cache.clear()
         before = tiles.reads
         for boxes in _blocks(slide, frame, 2):
-            list(pool.map(lambda box: slide.read_readable(box, frame, 16), boxes))
+            list(pool.map(lambda box: slide.read_readable(box[0], frame, box[1]), boxes))
         assert 1.0 <= (tiles.reads - before) / tiles.count <= 1.1
+
+
+@pytest.mark.parametrize("mpp", [0.25, 0.505])
+def test_a_slide_that_is_too_wide_is_read_in_bands(
+    many_tiles: dict[int, Path], monkeypatch: pytest.MonkeyPatch, mpp: float
+) -> None:
+    """What lies on the border of two bands is decoded for each, and nothing waits for the next one."""
+    with open_slide(many_tiles[48]) as slide:
+        reader = cast(OpenSlideReader, slide._reader)
+        tiles, frame = reader.tiles[0], slide.frame(mpp)
+        monkeypatch.setattr(bands, "boxes_across", lambda *_: 2)
+        monkeypatch.setitem(globals(), "boxes_across", lambda *_: 2)
+        reader._cache.clear()
+        before, held = tiles.reads, []
+        for ((box, shared),) in _blocks(slide, frame, 1):
+            slide.read_readable(box, frame, shared)
+            held.append(reader._cache.held_bytes)
+        columns = -(-slide.info.levels[0].width // 48)
+        blocks = -(-frame.box.width // 224)
+        # At each border two columns of tiles at most.
+        assert 1.0 < (tiles.reads - before) / tiles.count <= 1 + 2 * (-(-blocks // 2) - 1) / columns
+        # Not more and more from row to row: below a box, one row of tiles is shared or, across its border, two.
+        assert max(held) < 2 * max(held[:4])
+        assert held[-1] == 0
 
 
 def test_a_tile_that_is_promised_to_others_is_kept_until_they_have_read_it() -> None:

@@ -87,8 +87,7 @@ def tasks_of(plan: RunPlan, blocks: Indices, chunks: Indices, key: str) -> list[
     on_device = bool(MODELS.get(plan.settings.model.name).uses_device)
     for index, item in enumerate(plan.passes):
         grid = item.selection.grid
-        side = grid.block * grid.step + grid.overlap_px
-        across = boxes_across(plan.slide, side, grid.overlap_px, grid.frame)
+        across = boxes_across(plan.slide, grid.block_px, grid.overlap_px, grid.frame)
         waiting: dict[tuple[int, int], Key] = {}
         for block in item.selection.in_bands(blocks[index], across):
             waiting[block] = ("predict", key, index, *block)

@@ -18,6 +18,7 @@ from wsi_parse.models.scale_pass import ScalePass
 from wsi_parse.predict.tiles import Selection
 from wsi_parse.predict.unreadable import Unreadable, is_needed
 from wsi_parse.registry import plugin_named
+from wsi_parse.slides.bands import shared_in_bands
 from wsi_parse.slides.lattice import WHITE
 from wsi_parse.slides.slide import Slide
 
@@ -87,7 +88,9 @@ def predict_block(
         max(box.right for box in boxes),
         max(box.bottom for box in boxes),
     )
-    read = slide.read_readable(around, selection.grid.frame, selection.grid.overlap_px)
+    grid = selection.grid
+    shared = shared_in_bands(slide, block[1], grid.block_px, grid.overlap_px, grid.frame)
+    read = slide.read_readable(around, grid.frame, shared)
     unreadable = Unreadable(read.unknown, read.tiles_level0)
     if read.error and not slide.options.skip_unreadable and is_needed(unreadable, selection.grid.frame, roi):
         raise read.error

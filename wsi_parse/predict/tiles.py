@@ -93,6 +93,11 @@ class TileGrid:
         return self.tile_px - self.overlap_px
 
     @property
+    def block_px(self) -> int:
+        """Side of a block, with what it shares with the next, in frame pixels."""
+        return self.block * self.step + self.overlap_px
+
+    @property
     def margin(self) -> int:
         """How far a tile reads beyond its core on each side, in frame pixels."""
         return self.overlap_px // 2

@@ -32,6 +32,7 @@ from wsi_parse.tissue.mask import TissueMask
 TISSUE_NAME, REGION_NAME, OVERLAY_NAME = "tissue.geojson", "region.geojson", "overlay.png"
 # In pixels of the mask, whose edges are rough.
 _TISSUE_TOLERANCE_PX = 0.5
+_MANY_POINTS = 1 << 20
 
 
 @dataclass(frozen=True)
@@ -135,14 +136,10 @@ def write_outputs(
     progress.start("pictures", 1)
     with clock.stage("pictures"), stage_named(slide.name, "pictures"):
         outlines = [folder / TISSUE_NAME]
-        shapes = tissue_polygons(tissue)
-        release()
-        write_areas(outlines[0], shapes, TISSUE, context)
-        del shapes
+        _write_tissue(outlines[0], tissue, context)
         if in_region:
             outlines.append(folder / REGION_NAME)
             write_areas(outlines[1], region_polygons(tissue, slide), REGION, context)
-        release()
         for picture in pictures:
             picture.finish()
         of_fields = fields.finish(folder, context) if fields is not None else ()
@@ -175,6 +172,18 @@ def export_context(
         maps=maps,
         source=slide_path,
     )
+
+
+def _write_tissue(path: Path, tissue: TissueMask, context: ExportContext) -> None:
+    """Write the outline of the tissue; what is freed around a large one, hundreds of megabytes, goes back at once."""
+    shapes = tissue_polygons(tissue)
+    large = len(tissue.lines.points) > _MANY_POINTS
+    if large:
+        release()
+    write_areas(path, shapes, TISSUE, context)
+    del shapes
+    if large:
+        release()
 
 
 def tissue_polygons(tissue: TissueMask) -> Any:  # noqa: ANN401 - an object array of shapely polygons

@@ -4,7 +4,7 @@ import math
 
 from wsi_parse.geometry import Frame
 from wsi_parse.slides.cached_tiles import PROMISED_BYTES
-from wsi_parse.slides.lattice import steps_of
+from wsi_parse.slides.lattice import Shared, steps_of
 from wsi_parse.slides.slide import Slide
 
 # Boxes that are read at the same time, each with tiles that its neighbour beside it will need.
@@ -28,3 +28,13 @@ def boxes_across(slide: Slide, side_px: int, shared_px: int, frame: Frame) -> in
     high = tile_y * (1 + math.ceil(shared_px * step_y / tile_y))
     beside, below = 3 * (side_px * step_y + tile_y) * wide, 3 * (side_px - shared_px) * step_x * high
     return max(1, int((PROMISED_BYTES - _BOXES_AT_ONCE * beside) / below))
+
+
+def shared_in_bands(slide: Slide, column: int, side_px: int, shared_px: int, frame: Frame) -> Shared:
+    """Return what other boxes in the same band need of a box in a column; for the others see :func:`boxes_across`.
+
+    What the next band needs is read again: until then, a whole band is read, and the tiles at its edge would take the
+    place of those that are needed sooner.
+    """
+    across = boxes_across(slide, side_px, shared_px, frame)
+    return Shared(shared_px, left=column % across > 0, right=column % across < across - 1)

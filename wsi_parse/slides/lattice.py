@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from itertools import pairwise
 
 import numpy as np
@@ -29,6 +30,23 @@ _TINY = 1e-9
 ReadBox = Callable[[Box], NDArray[np.uint8]]
 
 
+@dataclass(frozen=True, slots=True)
+class Shared:
+    """What boxes that will be read soon need of a box.
+
+    Parameters
+    ----------
+    px : int
+        How far they reach into it from each side, in frame pixels.
+    left, right : bool
+        Whether the box on that side is read soon; those above and below are.
+    """
+
+    px: int
+    left: bool = True
+    right: bool = True
+
+
 def read_lattice(box_frame: Box, frame: Frame, level: Level, read: ReadBox) -> NDArray[np.uint8]:
     """Read a box of a frame from a level, which `read` reads; white outside of the slide."""
     steps = step_x, step_y = steps_of(frame, level)
@@ -52,7 +70,7 @@ def read_lattice(box_frame: Box, frame: Frame, level: Level, read: ReadBox) -> N
 
 
 def read_lattice_by_tile(
-    box_frame: Box, frame: Frame, level: Level, read_tile: ReadTile, shared_px: int | None = None
+    box_frame: Box, frame: Frame, level: Level, read_tile: ReadTile, shared: Shared | None = None
 ) -> NDArray[np.uint8]:
     """Read a box of a frame from a level, as :func:`read_lattice` does, from one stored tile after the other.
 
@@ -63,9 +81,9 @@ def read_lattice_by_tile(
     level : Level
     read_tile : callable
         See :data:`wsi_parse.slides.held_tiles.ReadTile`.
-    shared_px : int, optional
-        How far boxes that will be read soon reach into this one from each side, in frame pixels. A tile that no other
-        box needs is then not kept; without it, nothing is known of other boxes.
+    shared : Shared, optional
+        What boxes that will be read soon need of this one. A tile that no other box needs is then not kept; without it,
+        nothing is known of other boxes.
 
     Notes
     -----
@@ -78,7 +96,7 @@ def read_lattice_by_tile(
     out = _white_around(inside, box_frame)
     if not inside.area:
         return out
-    alone = None if shared_px is None else _alone(inside, on_slide, level, steps, shared_px)
+    alone = None if shared is None else _alone(inside, on_slide, level, steps, shared)
     held = HeldTiles(level, read_tile, alone)
     fits = all(side % step == 0 for side, step in zip(level.tile_px, steps, strict=True))
     sides = level.tile_px if fits else _resampled_sides(steps)
@@ -97,14 +115,14 @@ def read_lattice_by_tile(
     return out
 
 
-def _alone(inside: Box, on_slide: Box, level: Level, steps: tuple[float, float], shared_px: int) -> Box:
+def _alone(inside: Box, on_slide: Box, level: Level, steps: tuple[float, float], shared: Shared) -> Box:
     """Return the pixels of a level that boxes beside a box of a frame do not need; there are none beyond the slide."""
     source = _source(inside, steps, level)
-    across, down = (math.ceil(shared_px * step) for step in steps)
+    across, down = (math.ceil(shared.px * step) for step in steps)
     return Box.from_corners(
-        source.x + across if inside.x > on_slide.x else 0,
+        source.x + across if shared.left and inside.x > on_slide.x else 0,
         source.y + down if inside.y > on_slide.y else 0,
-        source.right - across if inside.right < on_slide.right else level.width,
+        source.right - across if shared.right and inside.right < on_slide.right else level.width,
         source.bottom - down if inside.bottom < on_slide.bottom else level.height,
     )
 

@@ -16,7 +16,15 @@ from wsi_parse.errors import SlideLostError, SlideReadError, UsageError
 from wsi_parse.geometry import Box, Frame
 from wsi_parse.registry import plugin_named
 from wsi_parse.slides.base import PixelSize, Reader, SlideInfo, TileReader, read_level
-from wsi_parse.slides.lattice import SAME_SCALE, WHITE, box_on_slide, read_lattice, read_lattice_by_tile, steps_of
+from wsi_parse.slides.lattice import (
+    SAME_SCALE,
+    WHITE,
+    Shared,
+    box_on_slide,
+    read_lattice,
+    read_lattice_by_tile,
+    steps_of,
+)
 from wsi_parse.slides.no_pixel_size import no_pixel_size
 from wsi_parse.slides.options import SlideOptions
 from wsi_parse.slides.readable import Readable, TolerantReader, unknown_in
@@ -231,14 +239,14 @@ class Slide:
         """Return the pixels of a frame that lie on the slide; in :meth:`read`, all others are white."""
         return box_on_slide(frame, self.info.levels[self.level_for(frame)])
 
-    def read_readable(self, box_frame: Box, frame: Frame | None = None, shared_px: int | None = None) -> Readable:
+    def read_readable(self, box_frame: Box, frame: Frame | None = None, shared: Shared | None = None) -> Readable:
         """Read a box of the frame as :meth:`read` does; where stored tiles are damaged, say which pixels are unknown.
 
         A pixel that is unknown at the best level is taken from the next finer one; what is unknown at level 0 as well
         stays unknown. So each pixel of a frame has one value, whatever box is read.
 
-        With `shared_px`, boxes beside this one that will be read soon reach so far into it, in frame pixels: only
-        stored tiles that they need are kept in memory. It changes no pixel.
+        With `shared`, only stored tiles that boxes beside this one will need soon are kept in memory. It changes no
+        pixel.
 
         Raises
         ------
@@ -248,12 +256,12 @@ class Slide:
             As in :meth:`read`.
         """
         self._check_read(box_frame, frame)
-        return self._read_what_is_known(box_frame, self.level0_frame if frame is None else frame, shared_px)
+        return self._read_what_is_known(box_frame, self.level0_frame if frame is None else frame, shared)
 
-    def _read_what_is_known(self, box_frame: Box, frame: Frame, shared_px: int | None = None) -> Readable:
+    def _read_what_is_known(self, box_frame: Box, frame: Frame, shared: Shared | None = None) -> Readable:
         index = self.level_for(frame)
         try:
-            return Readable(self._read_all(index, box_frame, frame, shared_px))
+            return Readable(self._read_all(index, box_frame, frame, shared))
         except SlideLostError:
             raise
         except SlideReadError:
@@ -277,12 +285,12 @@ class Slide:
         steps, damaged = steps_of(frame, self.info.levels[index]), tolerant.damaged_in(index)
         return list(dict.fromkeys(part for box in boxes for part in unknown_in(damaged, box, *steps)))
 
-    def _read_all(self, index: int, box_frame: Box, frame: Frame, shared_px: int | None = None) -> NDArray[np.uint8]:
+    def _read_all(self, index: int, box_frame: Box, frame: Frame, shared: Shared | None = None) -> NDArray[np.uint8]:
         """Read a box of a frame from a level of which nothing is damaged."""
         if isinstance(self._reader, TileReader):
             level, read_tile = self.info.levels[index], partial(self._reader.read_tile, index)
             with plugin_named("reader", self.info.reader):
-                return read_lattice_by_tile(box_frame, frame, level, read_tile, shared_px)
+                return read_lattice_by_tile(box_frame, frame, level, read_tile, shared)
         return self._read_from(index, box_frame, frame, partial(read_level, self._reader))
 
     def _read_from(self, index: int, box_frame: Box, frame: Frame, read: _ReadLevel) -> NDArray[np.uint8]:
