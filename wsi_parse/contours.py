@@ -110,14 +110,8 @@ def trace(
     # Sum of y dx over the horizontal edges: pixels enclosed, exactly.
     y = row.astype(np.int64) + window.y
     share = np.where(side == 0, -y, np.where(side == 2, y + 1, 0))
-    return Lines(
-        points,
-        offsets,
-        label,
-        np.add.reduceat(share, first),
-        start,
-        np.where(closed, start, follows),
-    )
+    pixels = np.add.reduceat(share, first)
+    return Lines(points, offsets, label, pixels, start, np.where(closed, start, follows))
 
 
 def _key(row: NDArray[np.int64], column: NDArray[np.int64], side: NDArray[np.int8]) -> NDArray[np.int64]:
