@@ -8,21 +8,25 @@ from scipy.ndimage import distance_transform_cdt
 
 from wsi_parse.slides.opencv import opencv
 
+# OpenCV's ways hold no larger number; a cell is hardly ever that deep.
+_LARGEST = 255
 
-def chessboard_distance(mask: NDArray[np.bool_], limit: int) -> NDArray[np.uint8]:
+
+def chessboard_distance(mask: NDArray[np.bool_], limit: int) -> NDArray[np.unsignedinteger]:
     """Count, up to `limit`, the squares of side 1, 3, 5, … around each pixel that lie inside the mask.
 
     Parameters
     ----------
     mask : bool array (rows, columns)
     limit : int
-        At most 255.
+        From 1 to 65,535.
 
     Returns
     -------
     uint8 array (rows, columns)
+        uint16 if the limit is larger than 255.
     """
-    cv2 = opencv()
+    cv2 = opencv() if limit <= _LARGEST else None
     if cv2 is None:
         return _by_scipy(mask, "chessboard", limit)
     left = mask.astype(np.uint8)
@@ -36,9 +40,9 @@ def chessboard_distance(mask: NDArray[np.bool_], limit: int) -> NDArray[np.uint8
     return np.asarray(count)
 
 
-def taxicab_distance(mask: NDArray[np.bool_], limit: int) -> NDArray[np.uint8]:
+def taxicab_distance(mask: NDArray[np.bool_], limit: int) -> NDArray[np.unsignedinteger]:
     """Count diamonds in place of squares, which is the city-block distance; see :func:`chessboard_distance`."""
-    cv2 = opencv()
+    cv2 = opencv() if limit <= _LARGEST else None
     if cv2 is None:
         return _by_scipy(mask, "taxicab", limit)
     # Of what is farther than 255, 255 is told.
@@ -46,8 +50,11 @@ def taxicab_distance(mask: NDArray[np.bool_], limit: int) -> NDArray[np.uint8]:
     return np.asarray(np.minimum(distance, limit))
 
 
-def _by_scipy(mask: NDArray[np.bool_], metric: Literal["chessboard", "taxicab"], limit: int) -> NDArray[np.uint8]:
+def _by_scipy(
+    mask: NDArray[np.bool_], metric: Literal["chessboard", "taxicab"], limit: int
+) -> NDArray[np.unsignedinteger]:
+    dtype = np.min_scalar_type(limit)
     if mask.all():
         # There is no edge.
-        return np.full(mask.shape, limit, np.uint8)
-    return np.minimum(distance_transform_cdt(mask, metric), limit).astype(np.uint8)
+        return np.full(mask.shape, limit, dtype)
+    return np.asarray(np.minimum(distance_transform_cdt(mask, metric), limit).astype(dtype))

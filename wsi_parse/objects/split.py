@@ -29,13 +29,16 @@ _NEIGHBOURS = [(y, x) for y in (-1, 0, 1) for x in (-1, 0, 1)]
 # A maximum joins a higher one if the saddle between them is at least this share of its own height ...
 _SADDLE_SHARE = (17, 20)
 _SMOOTHING_PX = 2
+_SMOOTHING_GAIN = 4 ** (2 * _SMOOTHING_PX)
+# Whole numbers that float32 holds.
+_EXACT_BELOW = 1 << 24
 # ... or, on a model's distance channel, less than this share of the channel's range below it, times the fourth power of
 # the lowest probability between them, times the squared distance to the edge between them, of which that in a usual
 # nucleus counts as 1, less does not count, and more than twice the distance neither.
 _VALLEY_SHARE = (4, 25)
 _DEEPEST = 2
 _DISTANCE_SCALE = 8
-_DISTANCE_RANGE = 255 * _DISTANCE_SCALE * 4 ** (2 * _SMOOTHING_PX)
+_DISTANCE_RANGE = 255 * _DISTANCE_SCALE * _SMOOTHING_GAIN
 _DIRECTION_BITS = 4
 # Says for each pair of maxima (row, column), the lower and the higher one, whether they belong to one cell; it looks at
 # so many points between them.
@@ -145,17 +148,20 @@ def landscape(
         height += taxicab_distance(inside, 2 * distance_cap)
         height *= 64
         height += probability >> 2
-    return _smoothed(height)
+    return _smoothed(height, max(255 * _DISTANCE_SCALE, 64 * (3 * distance_cap + 1)))
 
 
-def _smoothed(height: NDArray[np.int32]) -> NDArray[np.int32]:
-    """Filter by [1 2 1] along both axes, again and again, without dividing, so values grow and stay whole numbers."""
-    cv2 = opencv()
+def _smoothed(height: NDArray[np.int32], largest: int) -> NDArray[np.int32]:
+    """Filter by [1 2 1] along both axes, again and again, without dividing, so values grow and stay whole numbers.
+
+    None of them is larger than `largest`.
+    """
+    cv2 = opencv() if largest * _SMOOTHING_GAIN < _EXACT_BELOW else None
     if cv2 is None:
         for axis in (0, 1) * _SMOOTHING_PX:
             height = _filtered(height, axis)
         return height
-    # In a quarter of the time. All numbers are below 2**24, so that these floats hold them exactly.
+    # In a quarter of the time. These floats hold all the numbers exactly.
     kernel, filtered = np.array([1, 2, 1], np.float32), height.astype(np.float32)
     for _ in range(_SMOOTHING_PX):
         filtered = cv2.sepFilter2D(filtered, cv2.CV_32F, kernel, kernel, borderType=cv2.BORDER_CONSTANT)
