@@ -7,10 +7,12 @@ import socket
 import threading
 from contextlib import suppress
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import psutil
 
-from wsi_parse.compute.worker import Done
+if TYPE_CHECKING:
+    from wsi_parse.compute.worker import Done
 
 # Samples of the RSS alone before the PSS is asked for again; what counts as more RSS than before.
 _MOST_SKIPPED, _MORE = 10, 1.01
@@ -82,7 +84,7 @@ class RemoteMemory:
         self._ours: set[str] = set()
         self._peaks: dict[str, int] = {}
 
-    def note(self, done: Done) -> None:
+    def note(self, done: "Done") -> None:
         """Take the memory that a task reports."""
         if done.process not in self._peaks and done.process not in self._ours:
             host, _, number = done.process.rpartition(":")

@@ -14,6 +14,7 @@ from typing import Any
 import psutil
 
 from wsi_parse.compute.crash_guard import crash_guard
+from wsi_parse.compute.memory import release
 from wsi_parse.compute.plan import RunPlan
 from wsi_parse.compute.sealed import SealedFile
 from wsi_parse.compute.tile_events import TileTeller
@@ -121,6 +122,8 @@ def forget(path: str) -> None:
     with _lock:
         for sealed in [one for one in _plans if str(one.path) == path]:
             del _plans[sealed]
+    # What its stored tiles and maps took: workers idle while outputs are written.
+    release()
 
 
 @dataclass(frozen=True)
