@@ -118,11 +118,14 @@ def weights_here(name: str, settings: ModelSettings, weights: Weights | None) ->
 
 
 def forget(path: str) -> None:
-    """Drop what this process holds of a run, by the path of its plan; the last task that reads the slide closes it."""
+    """Drop what this process holds of a run, by the path of its plan, and return the memory to the system.
+
+    The last task that reads the slide closes it.
+    """
     with _lock:
         for sealed in [one for one in _plans if str(one.path) == path]:
             del _plans[sealed]
-    # What its stored tiles and maps took: workers idle while outputs are written.
+    # Stored tiles and maps took it; workers idle while outputs are written.
     release()
 
 

@@ -55,6 +55,6 @@ def _by_scipy(
 ) -> NDArray[np.unsignedinteger]:
     dtype = np.min_scalar_type(limit)
     if mask.all():
-        # There is no edge.
+        # A mask without an edge, of which SciPy says nothing.
         return np.full(mask.shape, limit, dtype)
     return np.asarray(np.minimum(distance_transform_cdt(mask, metric), limit).astype(dtype))

@@ -6,7 +6,6 @@ from pathlib import Path
 
 from wsi_parse.cautions import Caution, nothing_found, roi_without_tissue, unreadable_tiles
 from wsi_parse.compute.cluster import Cluster
-from wsi_parse.compute.memory import release
 from wsi_parse.compute.worker import forget
 from wsi_parse.exporters.parquet_source import ParquetSource
 from wsi_parse.geometry import Box
@@ -109,7 +108,6 @@ class Stages:
             cluster.forget(plan.path)
         tissue = self._leave_out(tissue, damaged_tiles(plan))
         manifest.maps_mb = round(size_bytes(plan.maps) / 1e6, 2)
-        release()
         self._write(ChunkSource(plan), tissue, [ProbabilityMap.of(context) for context in plan.pass_contexts])
         return remote_bytes
 
