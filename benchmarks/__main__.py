@@ -53,10 +53,14 @@ def measure_rounds(measures: list[Measure], rounds: int, series: dict[str, Serie
         for measure in measures[first:] + measures[:first]:
             print(f"== round {number + 1} of {rounds}: {measure.module}", flush=True)
             arguments = measure.small if small else measure.arguments
-            # Some end with exit code 1 where a limit of theirs is missed, which is no failure here.
             done = run_measured([sys.executable, "-m", f"benchmarks.{measure.module}", *arguments], check=False)
             try:
-                add_round(series, measure.read(printed_objects(done.stdout)), measure.limit, done.peak_mb)
+                if done.code not in ENDS:
+                    raise ValueError(f"exit code {done.code}")
+                figures = measure.read(printed_objects(done.stdout))
+                if not figures:
+                    raise ValueError("it printed no figure")
+                add_round(series, figures, measure.limit, done.peak_mb)
             except (ValueError, LookupError) as error:
                 print(f"{measure.module} failed: {error!r}", file=sys.stderr)
                 failed.add(measure.module)

@@ -21,6 +21,8 @@ class Measured:
     peak_mb : float
         Largest sum of PSS of the command and all its child processes, sampled ten times per second.
     stdout : str
+    code : int
+        How it ended.
     samples : tuple of (float, float)
         Seconds since the epoch, and MB.
     """
@@ -28,6 +30,7 @@ class Measured:
     seconds: float
     peak_mb: float
     stdout: str
+    code: int = 0
     samples: tuple[tuple[float, float], ...] = ()
 
     def peak_mb_between(self, start: float, stop: float) -> float:
@@ -50,4 +53,4 @@ def run_measured(command: list[str], *, check: bool = True) -> Measured:
     if process.wait() and check:
         raise SystemExit(f"{' '.join(command)} failed with exit code {process.returncode}")
     peak = max(held for _, held in samples)
-    return Measured(time.perf_counter() - started, peak, stdout, tuple(samples))
+    return Measured(time.perf_counter() - started, peak, stdout, process.returncode, tuple(samples))

@@ -57,7 +57,7 @@ _STAGES: dict[str, tuple[tuple[Any, str], ...]] = {
     "write": ((stages, "write_outputs"),),
     "pictures": ((Overlay, "finish"),),
     "report": ((Report, "finish"), (Report, "write")),
-    "release": ((stages, "release"), (outputs, "release")),
+    "release": ((worker, "release"), (outputs, "release")),
     "memory": ((memory.MemorySampler, "_sample"),),
     "start cluster": ((Cluster, "workers"),),
     "list tasks": ((graph, "tasks_of"),),

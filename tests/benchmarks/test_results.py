@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from benchmarks import __main__ as bench
+from benchmarks.limits import MISSED
 from benchmarks.measured import Measured
 from benchmarks.measures import Figure, Measure
 from benchmarks.results import Series, add_round, unequal, write_results
@@ -47,21 +48,23 @@ def test_outputs_that_change_from_round_to_round_are_named(tmp_path: Path) -> No
     assert "**not the same**: aaaaaaaaaaaa, bbbbbbbbbbbb" in (tmp_path / "RESULTS.md").read_text(encoding="utf-8")
 
 
-def test_each_round_begins_with_another_and_only_a_failure_fails(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_each_round_begins_with_another_and_what_crashed_or_told_nothing_fails(monkeypatch: pytest.MonkeyPatch) -> None:
     ran: list[str] = []
 
     def run(command: list[str], *, check: bool) -> Measured:
         assert not check
         ran.append(command[2].removeprefix("benchmarks."))
-        return Measured(1.0, 5.0, "" if ran[-1] == "c" else 'told\n{"value": 3.0}\n')
+        code = {"b": MISSED, "d": 1}.get(ran[-1], 0)
+        return Measured(1.0, 5.0, "" if ran[-1] == "c" else 'told\n{"value": 3.0}\n', code)
 
     monkeypatch.setattr(bench, "run_measured", run)
     measures = [
-        Measure(name, (), (), lambda found: [Figure("f", found[0]["value"], "s", None, None)], "") for name in "abc"
+        Measure(name, (), (), lambda found: [Figure("f", one["value"], "s", None, None) for one in found], "")
+        for name in "abcd"
     ]
     series: dict[str, Series] = {}
-    assert bench.measure_rounds(measures, 3, series, small=True) == {"c"}
-    assert "".join(ran) == "abcbcacab"
+    assert bench.measure_rounds(measures, 3, series, small=True) == set("cd")
+    assert "".join(ran) == "abcdbcdacdab"
     assert [figure.value for figure in series["f"].figures] == [3.0] * 6
     assert series["f"].peaks_mb == [5.0] * 6
 
