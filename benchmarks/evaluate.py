@@ -24,7 +24,7 @@ from wsi_parse.exporters.geojson import GeoJsonExporter
 from wsi_parse.objects.batch import ObjectBatch
 from wsi_parse.objects.class_table import ClassTable
 from wsi_parse.prompts import Prompt
-from wsi_parse.qupath.geometry import GRID_PX
+from wsi_parse.qupath.snapping import GRID_PX
 
 LIMIT_S = 180
 PITCH_PX, VERTICES, BATCH = 28, 20, 50_000

@@ -12,7 +12,7 @@ from scipy import ndimage
 from benchmarks.objects_floor import predicted
 from benchmarks.outline_ways import INFO, LabelMaps
 from wsi_parse.compute.plan import RunPlan
-from wsi_parse.contours import polygons_of, trace
+from wsi_parse.contours.tracing import polygons_of, trace
 from wsi_parse.exporters.base import ExportContext
 from wsi_parse.exporters.geojson import GeoJsonExporter
 from wsi_parse.geometry import Box

@@ -17,7 +17,7 @@ from wsi_parse.exporters.base import ExportContext
 from wsi_parse.exporters.parquet import ParquetExporter
 from wsi_parse.files import MANIFEST_NAME, file_sha256
 from wsi_parse.objects.batch import ObjectBatch
-from wsi_parse.qupath.geometry import GRID_PX
+from wsi_parse.qupath.snapping import GRID_PX
 from wsi_parse.run.export import classes_of
 from wsi_parse.run.manifest import RunManifest
 from wsi_parse.slides import open_slide

@@ -11,8 +11,11 @@ import shapely
 from hypothesis import given
 from hypothesis import strategies as st
 
+import wsi_parse.exporters.areas
+import wsi_parse.exporters.geojson
 from tests.exporters.made import CLASSES, PROVENANCE, batch_of, cells, context, shapes_of, written
 from tests.shared import shared_data_root
+from wsi_parse.contours.rings import Rings
 from wsi_parse.exporters.areas import TISSUE, write_areas
 from wsi_parse.exporters.base import ExportContext
 from wsi_parse.exporters.geojson import GeoJsonExporter, measurements_text
@@ -128,7 +131,7 @@ def test_measurements_are_short() -> None:
 
 def test_tissue_is_locked(tmp_path: Path) -> None:
     path = tmp_path / "tissue.geojson"
-    write_areas(path, np.array([ANNULUS, TWO]), TISSUE, context((10, 0)))
+    write_areas(path, [np.array([ANNULUS, TWO])], TISSUE, context((10, 0)))
     collection = json.loads(path.read_bytes())
     assert {feature["properties"]["classification"]["name"] for feature in collection["features"]} == {"Tissue"}
     for feature in collection["features"]:
@@ -136,10 +139,31 @@ def test_tissue_is_locked(tmp_path: Path) -> None:
         assert feature["properties"]["objectType"] == "annotation"
     assert shapes_of(collection)[0].bounds == (90, 100, 130, 140)
     first = path.read_bytes()
-    write_areas(path, np.array([ANNULUS, TWO]), TISSUE, context((10, 0)))
+    write_areas(path, [np.array([ANNULUS, TWO])], TISSUE, context((10, 0)))
     assert path.read_bytes() == first
-    write_areas(path, np.empty(0, object), TISSUE, context())
+    write_areas(path, [np.empty(0, object)], TISSUE, context())
     assert json.loads(path.read_bytes())["features"] == []
+
+
+@pytest.mark.parametrize("rings_at_once", [1, 3, 100])
+def test_an_area_as_rings_is_written_as_the_polygon_is(
+    tmp_path: Path, rings_at_once: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With the same id and bytes, beside areas that are polygons, and the size is the one of the file."""
+    holes = [shapely.box(x, 10, x + 3, 13.25).exterior for x in range(210, 290, 10)]
+    sieve = shapely.Polygon(shapely.box(200, 0, 300, 20).exterior, holes)
+    rings = Rings.of_shapes(np.array([sieve], object))
+    monkeypatch.setattr(wsi_parse.exporters.areas, "_RINGS_AT_ONCE", rings_at_once)
+    monkeypatch.setattr(wsi_parse.exporters.geojson, "_RINGS_AT_ONCE", rings_at_once)
+    known, found = tmp_path / "known.geojson", tmp_path / "found.geojson"
+    for some in ([], [np.array([ANNULUS, TWO])]):
+        write_areas(known, [np.array([sieve]), *some, np.array([sieve])], TISSUE, context((10, 0)))
+        write_areas(found, [rings, *some, rings], TISSUE, context((10, 0)))
+        assert found.read_bytes() == known.read_bytes()
+    with GeoJsonExporter(found, context()) as exporter:
+        exporter.write_polygon(rings, "a", 0)
+        exporter.write_polygon(rings, "b", 0)
+    assert exporter.size == found.stat().st_size
 
 
 @pytest.mark.parametrize("name", ["primary_roi_001", "primary_roi_004", "metastatic_roi_001"])

@@ -3,15 +3,16 @@
 import numpy as np
 import pytest
 import shapely
-from hypothesis import event, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from wsi_parse.contours import lines_of_mask, polygons_of, polygons_of_mask, rings_of_labels, trace
+from tests.contours.masks import polygons_of_mask
+from wsi_parse.contours.tracing import polygons_of, trace
 from wsi_parse.geometry import Box, Frame
-from wsi_parse.objects import simplify
-from wsi_parse.objects.simplify import areas_to_level0, outlined_area, to_level0
-from wsi_parse.qupath.geometry import GRID_PX, fit_for_qupath
+from wsi_parse.objects.simplify import outlined_area, to_level0
+from wsi_parse.qupath.geometry import fit_for_qupath
+from wsi_parse.qupath.snapping import GRID_PX
 
 MPP = 0.5
 
@@ -144,32 +145,3 @@ def test_a_single_pixel_does_not_vanish() -> None:
     mask[2, 2] = True
     for tolerance in (None, 0.5):
         assert shapely.area(to_level0(polygons_of_mask(mask), frame_of(0.25), tolerance)).sum() == pytest.approx(4, 0.2)
-    assert shapely.area(areas_to_level0(lines_of_mask(mask), frame_of(0.25), 0.5)).sum() == pytest.approx(4, 0.2)
-
-
-@pytest.mark.parametrize("rings_at_once", [1, 3, 1 << 15])
-@settings(deadline=None)
-@given(arrays(bool, (24, 30)))
-def test_areas_are_simplified_as_whole_polygons_are(rings_at_once: int, mask: np.ndarray) -> None:
-    """GEOS simplifies the rings of a polygon one by one, drops holes that collapse, and loses polygons that do.
-
-    Those, and what becomes a triangle, are kept.
-    """
-    polygons, lines = polygons_of_mask(mask), lines_of_mask(mask)
-    known = shapely.simplify(polygons, 0.5, preserve_topology=False)
-    lost = shapely.get_num_coordinates(known) < 5
-    known[lost] = polygons[lost]
-    rings, ends, _ = rings_of_labels(lines, keep_holes=True)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(simplify, "_RINGS_AT_ONCE", rings_at_once)
-        found = simplify._simplified_areas(lines, rings, np.repeat(np.arange(len(ends) - 1), np.diff(ends)), 0.5)
-        fitted = areas_to_level0(lines, Frame.of(4000, 4000, (0.25, 0.25), 4.0), 0.5)
-    valid = shapely.is_valid(found)
-    event(f"all valid: {valid.all()}")
-    # GEOS repairs the others by a buffer, which may lose parts of them; ours are repaired when they are fitted.
-    assert shapely.equals_exact(found[valid], known[valid]).all()
-    assert shapely.is_valid(fitted[~shapely.is_missing(fitted)]).all()
-
-
-def test_a_mask_without_areas_has_no_polygons() -> None:
-    assert len(areas_to_level0(lines_of_mask(np.zeros((8, 8), bool)), frame_of(4.0), 0.5)) == 0

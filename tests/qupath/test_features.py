@@ -18,7 +18,8 @@ from numpy.typing import NDArray
 from tests.exporters.made import PROMPTS, batch_of, outlines, shapes_of, written
 from wsi_parse.errors import UsageError
 from wsi_parse.objects.batch import ObjectBatch
-from wsi_parse.qupath.geometry import GRID_PX, fit_for_qupath
+from wsi_parse.qupath.geometry import fit_for_qupath
+from wsi_parse.qupath.snapping import GRID_PX
 
 Collection = dict[str, Any]
 

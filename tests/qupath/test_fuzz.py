@@ -16,8 +16,9 @@ from tests.qupath.made import SQUARE, collection, feature, fixed, polygon
 from wsi_parse.annotations import read_annotations
 from wsi_parse.qupath import repair_geometry
 from wsi_parse.qupath.check import check_file
-from wsi_parse.qupath.geometry import GRID_PX, fit_for_qupath
+from wsi_parse.qupath.geometry import fit_for_qupath
 from wsi_parse.qupath.repair_geometry import MAX_CHANGE_PX2, MAX_CHANGE_SHARE, breaks, fitted
+from wsi_parse.qupath.snapping import GRID_PX
 
 
 def as_features(outlined: NDArray[np.object_]) -> list[dict[str, Any]]:

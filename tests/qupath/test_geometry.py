@@ -6,7 +6,8 @@ import shapely
 from hypothesis import given
 from hypothesis import strategies as st
 
-from wsi_parse.qupath.geometry import GRID_PX, fit_for_qupath, is_snapped
+from wsi_parse.qupath.geometry import fit_for_qupath, is_snapped
+from wsi_parse.qupath.snapping import GRID_PX
 
 STEPS = st.integers(0, 12)
 

@@ -136,10 +136,10 @@ def test_a_loose_cell_near_tissue_is_searched_and_one_far_away_is_not() -> None:
 def test_the_outline_has_the_tissue_area(tmp_path: Path) -> None:
     import shapely
 
-    from wsi_parse.run.outputs import tissue_polygons
+    from wsi_parse.objects.tissue_outline import tissue_outline
 
     pixels = np.full((300, 300, 3), GLASS, np.uint8)
     pixels[100:200, 100:200] = PINK
     tissue = found_in(pixels, 8.0)
-    outlined_mm2 = shapely.area(tissue_polygons(tissue)).sum() * 64 / 1e6
+    outlined_mm2 = sum(shapely.area(areas).sum() for areas in tissue_outline(tissue)) * 64 / 1e6
     assert outlined_mm2 == pytest.approx(tissue.area_mm2, rel=0.03)

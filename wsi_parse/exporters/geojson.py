@@ -19,6 +19,7 @@ import pyarrow.compute as pc
 import shapely
 from numpy.typing import NDArray
 
+from wsi_parse.contours.rings import Rings
 from wsi_parse.errors import UsageError
 from wsi_parse.exporters.base import ExportContext, StreamingExporter
 from wsi_parse.exporters.bases_first import BasesFirst
@@ -31,6 +32,7 @@ from wsi_parse.qupath.features import GRID_STEPS_PER_PIXEL, OBJECT_TYPE, classif
 _DIGITS = 5
 # Limits the text held at once; the bytes written do not depend on it.
 OBJECTS_AT_ONCE = 5_000
+_RINGS_AT_ONCE = 1 << 14
 # Two and a half times as fast as the default 6; files are 7 % larger.
 _GZIP_LEVEL = 4
 # A smaller file stays in memory until its end.
@@ -110,6 +112,33 @@ class GeoJsonExporter(StreamingExporter):
         for part in batch.parts(OBJECTS_AT_ONCE):
             self.add(self.features(part), part.class_index)
 
+    def write_polygon(self, rings: Rings, name: str, class_index: int) -> None:
+        """Add one polygon of many rings, valid for QuPath, some rings at a time.
+
+        Parameters
+        ----------
+        rings : Rings
+            The outer ring, then the holes, in level-0 pixels, on QuPath's grid.
+        name : str
+            Its id, a UUID.
+        class_index : int
+            Of a class from which no other one is derived.
+        """
+        head = f'{{"type":"Feature","id":"{name}","geometry":{{"type":"Polygon","coordinates":[[['.encode()
+        self._others.write(b",\n")
+        self.size += 2 - self._empty
+        self._empty = False
+        for part in rings.parts(_RINGS_AT_ONCE):
+            texts = _lists(_ring_text(part, self.context.offset_level0), [0, len(part)])
+            text = pc.binary_join(texts, _BETWEEN_RINGS)[0].as_buffer()
+            self._others.write(head)
+            self._others.write(text)
+            self.size += len(head) + text.size
+            head = _BETWEEN_RINGS.encode()
+        end = f"]]]{self._tails[class_index].as_py()}}}}}}}".encode()
+        self._others.write(end)
+        self.size += len(end)
+
     def features(self, batch: ObjectBatch) -> pa.StringArray:
         """Convert each object of a batch to the text of a feature."""
         require_valid(batch.geometry, batch.ids)
@@ -163,6 +192,7 @@ class GeoJsonExporter(StreamingExporter):
 
 
 _END = b"\n]}\n"
+_BETWEEN_RINGS = "]],[["
 _COPIED_BYTES = 1 << 20
 
 
@@ -178,14 +208,19 @@ def geometry_text(geometry: NDArray[np.object_], offset_level0: tuple[int, int])
     """
     kind, points, offsets = shapely.to_ragged_array(geometry, include_z=False)
     several = shapely.get_num_geometries(geometry) > 1
-    steps = grid_steps(points, offset_level0)
-    xy = pc.binary_join_element_wise(_decimals(steps[:, 0]), _decimals(steps[:, 1]), ",")
-    parts = pc.binary_join(_lists(pc.binary_join(_lists(xy, offsets[0]), "],["), offsets[1]), "]],[[")
+    parts = pc.binary_join(_lists(_ring_text(Rings(points, offsets[0]), offset_level0), offsets[1]), _BETWEEN_RINGS)
     if kind == shapely.GeometryType.MULTIPOLYGON:
         parts = pc.binary_join(_lists(parts, offsets[2]), "]]],[[[")
     which = pa.array(several.astype(np.int8))
     head = pa.array(['"Polygon","coordinates":[[[', '"MultiPolygon","coordinates":[[[['])
     return pc.binary_join_element_wise(head.take(which), parts, pa.array(["]]]", "]]]]"]).take(which), "")
+
+
+def _ring_text(rings: Rings, offset_level0: tuple[int, int]) -> pa.StringArray:
+    """Convert each ring to the text of its points, with the brackets between them."""
+    steps = grid_steps(rings.points, offset_level0)
+    xy = pc.binary_join_element_wise(_decimals(steps[:, 0]), _decimals(steps[:, 1]), ",")
+    return pc.binary_join(_lists(xy, rings.offsets), "],[")
 
 
 def measurements_text(measurements: Mapping[str, NDArray[np.floating]], count: int) -> pa.StringArray:

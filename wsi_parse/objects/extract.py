@@ -6,7 +6,7 @@ import numpy as np
 import shapely
 from numpy.typing import NDArray
 
-from wsi_parse.contours import polygons_of, trace
+from wsi_parse.contours.tracing import polygons_of, trace
 from wsi_parse.geometry import Box
 from wsi_parse.models.scale_pass import Recipe
 from wsi_parse.objects.chunk_objects import ChunkObjects, FoundCells

@@ -13,7 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from wsi_parse.contours import Lines, polygons_of, trace
+from wsi_parse.contours.joined_lines import concatenated, joined, selected
+from wsi_parse.contours.tracing import Lines, polygons_of, trace
 from wsi_parse.geometry import Box
 from wsi_parse.objects.pixel_sums import PixelSums
 
@@ -73,7 +74,7 @@ class Pieces:
         kept[: len(wanted)] = wanted
         kept[0] = False
         number = np.where(kept, np.cumsum(kept), 0)
-        lines = _renumbered(_selected(self.lines, kept[self.lines.label]), number)
+        lines = _renumbered(selected(self.lines, kept[self.lines.label]), number)
         return Pieces(lines, self.sums.take(kept[1:]), *(number[getattr(self, name)] for name in _BORDERS))
 
 
@@ -102,7 +103,7 @@ def cut_pieces(
     Parameters
     ----------
     values, inside, covered, threshold_255
-        As for :func:`wsi_parse.contours.trace`.
+        As for :func:`wsi_parse.contours.tracing.trace`.
     window, core : Box
         The window reaches at least one pixel beyond the core.
     min_area_px : float
@@ -211,101 +212,28 @@ class RegionJoiner:
         for border in self._above.values():
             is_open[group[border[border >= 0]]] = True
         sums = _concatenated(PixelSums, self._sums).grouped(group, groups)
-        lines = _joined(self._lines, group)
+        lines = joined(_renumbered(concatenated(self._lines), group))
         number = np.cumsum(is_open) - 1
         held = is_open[lines.label]
-        self._lines = [_renumbered(_selected(lines, held), number)]
+        self._lines = [_renumbered(selected(lines, held), number)]
         self._sums, self._links, self._count = [sums.take(is_open)], [], int(is_open.sum())
         self._above = {
             column: np.where(border >= 0, number[group[border]], -1) for column, border in self._above.items()
         }
         large = ~is_open & (sums.count >= self._min_area_px)
-        return self._finished(_selected(lines, ~held), large, sums)
+        return self._finished(selected(lines, ~held), large, sums)
 
     def _finished(
         self, lines: Lines, large: NDArray[np.bool_], sums: PixelSums
     ) -> tuple[NDArray[np.object_], PixelSums]:
         kept = large[lines.label] & ((lines.pixels > 0) | (-lines.pixels >= self._min_hole_area_px))
-        lines = _selected(lines, kept)
+        lines = selected(lines, kept)
         polygons, labels = polygons_of(lines, keep_holes=True)
         return polygons, sums.take(labels)
 
 
 def _concatenated(kind: type, parts: list[PixelSums]) -> PixelSums:
     return kind(*(np.concatenate([getattr(part, field.name) for part in parts]) for field in fields(kind)))
-
-
-def _joined(parts: list[Lines], group: NDArray[np.int64]) -> Lines:
-    """Concatenate all lines and join those that follow one another."""
-    sizes = np.concatenate([np.diff(part.offsets) for part in parts])
-    lines = Lines(
-        np.concatenate([part.points for part in parts]),
-        np.concatenate([[0], np.cumsum(sizes)]).astype(np.int64),
-        group[np.concatenate([part.label for part in parts])].astype(np.int64),
-        np.concatenate([part.pixels for part in parts]),
-        np.concatenate([part.start for part in parts]),
-        np.concatenate([part.follows for part in parts]),
-    )
-    successor = _successors(lines)
-    chain, rank = _chains(successor)
-    order = np.lexsort((rank, chain))
-    _, first = np.unique(chain[order], return_index=True)
-    heads, tails = order[first], order[np.concatenate([first[1:], [len(order)]]) - 1]
-    points = _take_lines(lines, order)
-    line_sizes = np.add.reduceat(sizes[order], first) if len(first) else np.empty(0, np.int64)
-    pixels = np.add.reduceat(lines.pixels[order], first) if len(first) else np.empty(0, np.int64)
-    return Lines(
-        points,
-        np.concatenate([[0], np.cumsum(line_sizes)]).astype(np.int64),
-        lines.label[heads],
-        pixels,
-        lines.start[heads],
-        lines.follows[tails],
-    )
-
-
-def _successors(lines: Lines) -> NDArray[np.int64]:
-    """Return for each line the index of the line that continues it; -1 if that line is not known yet."""
-    order = np.argsort(lines.start)
-    rank = np.searchsorted(lines.start[order], lines.follows)
-    rank = np.minimum(rank, len(order) - 1)
-    found = lines.start[order][rank] == lines.follows
-    return np.where(found, order[rank], -1)
-
-
-def _chains(successor: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Return the chain that each line belongs to, and its rank in it; a closed chain begins at its lowest line."""
-    chain = np.full(len(successor), -1)
-    rank = np.zeros(len(successor), np.int64)
-    has_predecessor = np.zeros(len(successor), bool)
-    has_predecessor[successor[successor >= 0]] = True
-    is_ring = successor == np.arange(len(successor))
-    chain[is_ring] = np.flatnonzero(is_ring)
-    for first in [*np.flatnonzero(~has_predecessor), *np.flatnonzero(~is_ring & has_predecessor)]:
-        line, step = first, 0
-        while line >= 0 and chain[line] < 0:
-            chain[line], rank[line] = first, step
-            line, step = successor[line], step + 1
-    return chain, rank
-
-
-def _take_lines(lines: Lines, which: NDArray[np.int64]) -> NDArray[np.float64]:
-    sizes = np.diff(lines.offsets)[which]
-    ends = np.cumsum(sizes)
-    return lines.points[np.arange(sizes.sum()) + np.repeat(lines.offsets[which] - (ends - sizes), sizes)]
-
-
-def _selected(lines: Lines, which: NDArray[np.bool_]) -> Lines:
-    index = np.flatnonzero(which)
-    sizes = np.diff(lines.offsets)[index]
-    return Lines(
-        _take_lines(lines, index),
-        np.concatenate([[0], np.cumsum(sizes)]).astype(np.int64),
-        lines.label[index],
-        lines.pixels[index],
-        lines.start[index],
-        lines.follows[index],
-    )
 
 
 def _renumbered(lines: Lines, number: NDArray[np.int64]) -> Lines:

@@ -9,9 +9,10 @@ import numpy as np
 import shapely
 from numpy.typing import NDArray
 
-from wsi_parse.contours import Lines, closed_rings, rings_of_labels
+from wsi_parse.contours.rings import Rings
 from wsi_parse.geometry import Frame
-from wsi_parse.qupath.geometry import GRID_PX, fit_for_qupath
+from wsi_parse.qupath.geometry import fit_for_qupath
+from wsi_parse.qupath.snapping import GRID_PX
 
 # Marching squares cuts every corner of a pixel contour by 1/8 px2: convex minus concave corners make 1/2 px2 per ring,
 # whatever its shape. If this area was not restored, every object would be slightly too small.
@@ -25,9 +26,10 @@ _AREA_ERROR, _CUT_OFF, _SHAPE = 0.005, 0.02, 0.15
 _MOVED_PX = 0.5
 # How often a polygon is scaled again after snapping changed its area; above this error it is not tried again.
 _ROUNDS, _HOPELESS = 6, 0.5
-_MIN_POINTS = 5
-_POINTS_AT_ONCE, _RINGS_AT_ONCE = 1 << 18, 1 << 15
-_POLYGON, _RING = int(shapely.GeometryType.POLYGON), int(shapely.GeometryType.LINEARRING)
+#: A polygon with fewer points, of which the last repeats the first, is a triangle or less.
+MIN_POINTS = 5
+_POINTS_AT_ONCE = 1 << 18
+_POLYGON = int(shapely.GeometryType.POLYGON)
 
 
 def to_level0(polygons: NDArray[np.object_], frame: Frame, tolerance_px: float | None = None) -> NDArray[np.object_]:
@@ -50,14 +52,14 @@ def to_level0(polygons: NDArray[np.object_], frame: Frame, tolerance_px: float |
     """
     target = outlined_area(polygons)
     if tolerance_px is not None:
-        return _fitted_to_area(_simplified(polygons, tolerance_px), target, frame)[0]
+        return fitted_to_area(_simplified(polygons, tolerance_px), target, frame)[0]
     allowed = _SHAPE * target / np.maximum(shapely.length(polygons), 1.0)
     best, miss = np.full(len(polygons), None, object), np.full(len(polygons), np.inf)
     left, tried = np.arange(len(polygons)), np.zeros(len(polygons), np.int64)
     while len(left):
         # All that are left are fitted at once, each with the largest tolerance that keeps its shape; else as traced.
         simplified, tried[left] = _with_next_tolerance(polygons[left], target[left], allowed[left], tried[left])
-        shapes, error = _fitted_to_area(simplified, target[left], frame)
+        shapes, error = fitted_to_area(simplified, target[left], frame)
         last = tried[left] > len(_TOLERANCES_PX)
         better = (error < miss[left]) & (last | _same_parts(shapes, polygons[left])) | last & ~np.isfinite(miss[left])
         best[left[better]], miss[left[better]] = shapes[better], error[better]
@@ -97,73 +99,6 @@ def _with_next_tolerance(
     return simplified, now
 
 
-def areas_to_level0(lines: Lines, frame: Frame, tolerance_px: float) -> NDArray[np.object_]:
-    """Simplify the areas of a mask with one tolerance and convert them to level-0 pixels, fit for QuPath.
-
-    They are simplified ring by ring: tissue may have 500,000 holes, and as it was traced, a polygon of them takes
-    hundreds of megabytes. Holes that are smaller than the tolerance are filled; an area that small, or of which a
-    triangle would be left, is kept as it is.
-
-    Parameters
-    ----------
-    lines : Lines
-        Closed, traced half-way between pixels.
-    frame : Frame
-        Their lattice.
-    tolerance_px : float
-        In lattice pixels, more than 0.
-
-    Returns
-    -------
-    object array (N,)
-        A Polygon or MultiPolygon in level-0 pixels for each label; None where nothing is left.
-    """
-    rings, ends, _ = rings_of_labels(lines, keep_holes=True)
-    count = np.diff(ends)
-    owner = np.repeat(np.arange(len(count)), count)
-    # Between pixels, an outline and the corners that tracing cut enclose the pixels inside.
-    target = np.bincount(owner, lines.pixels[rings], len(count)).astype(np.float64)
-    return _fitted_to_area(_simplified_areas(lines, rings, owner, tolerance_px), target, frame)[0]
-
-
-def _simplified_areas(
-    lines: Lines, rings: NDArray[np.int64], owner: NDArray[np.int64], tolerance_px: float
-) -> NDArray[np.object_]:
-    """Build a polygon for each owner of rings, of which the first is the outer one."""
-    points, sizes = _simplified_rings(lines, rings, tolerance_px)
-    outer = np.flatnonzero(np.diff(owner, prepend=-1))
-    small = (sizes[outer] == 0) | (np.bincount(owner, sizes, len(outer)) < _MIN_POINTS)
-    areas = np.empty(len(outer), object)
-    left = ~small[owner] & (sizes > 0)
-    areas[~small] = _areas(points[np.repeat(left, sizes)], sizes[left], owner[left])
-    as_traced, offsets = closed_rings(lines, rings[small[owner]])
-    areas[small] = _areas(as_traced, np.diff(offsets), owner[small[owner]])
-    return areas
-
-
-def _areas(points: NDArray[np.float64], sizes: NDArray[np.int64], owner: NDArray[np.int64]) -> NDArray[np.object_]:
-    """Build a polygon of the rings of each owner that has some."""
-    offsets = np.concatenate([[0], np.cumsum(sizes)])
-    ends = np.append(np.flatnonzero(np.diff(owner, prepend=-1)), len(owner))
-    return np.asarray(shapely.from_ragged_array(shapely.GeometryType.POLYGON, points, (offsets, ends)), object)
-
-
-def _simplified_rings(
-    lines: Lines, rings: NDArray[np.int64], tolerance_px: float
-) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
-    """Return the points (N, 2) of all rings, simplified, and how many each has: 0 if smaller than the tolerance."""
-    points, sizes = [np.empty((0, 2))], [np.empty(0, np.int64)]
-    for first in range(0, len(rings), _RINGS_AT_ONCE):
-        traced, offsets = closed_rings(lines, rings[first : first + _RINGS_AT_ONCE])
-        loops = shapely.linearrings(traced, indices=np.repeat(np.arange(len(offsets) - 1), np.diff(offsets)))
-        simplified = shapely.simplify(loops, tolerance_px, preserve_topology=False)
-        # What collapses becomes a line.
-        whole = shapely.get_type_id(simplified) == _RING
-        points.append(shapely.get_coordinates(simplified[whole]))
-        sizes.append(np.where(whole, shapely.get_num_coordinates(simplified), 0))
-    return np.concatenate(points), np.concatenate(sizes)
-
-
 def shared_to_level0(polygons: NDArray[np.object_], frame: Frame) -> NDArray[np.object_]:
     """Convert polygons that share borders to level-0 pixels point by point, so that they still share them.
 
@@ -185,7 +120,7 @@ def shared_to_level0(polygons: NDArray[np.object_], frame: Frame) -> NDArray[np.
     return fit_for_qupath(_on_grid(shapely.simplify(polygons, 0.0), frame))
 
 
-def _fitted_to_area(
+def fitted_to_area(
     polygons: NDArray[np.object_], target: NDArray[np.float64], frame: Frame
 ) -> tuple[NDArray[np.object_], NDArray[np.float64]]:
     """Scale polygons to their target areas and snap them to QuPath's grid; returns them and the error of their area."""
@@ -197,14 +132,7 @@ def _fitted_to_area(
     points, owner = shapely.get_coordinates(polygons, return_index=True)
     left = np.arange(len(polygons))
     for round_ in range(1, _ROUNDS + 1):
-        factor = np.sqrt(aim / area)
-        scaled = np.empty_like(points)
-        # A part after another, so that what lies between stays small.
-        for start in range(0, len(points), _POINTS_AT_ONCE):
-            part = slice(start, start + _POINTS_AT_ONCE)
-            of = owner[part]
-            moved = (points[part] - centre[of]) * factor[of, None] + centre[of]
-            scaled[part] = snapped(frame.to_level0(moved))
+        scaled = scaled_to_level0(points, centre[owner], np.sqrt(aim / area)[owner], frame)
         shapes = shapely.set_coordinates(polygons[left], scaled)
         ratio = shapely.area(shapes) / target_level0[left]
         error = np.abs(ratio - 1)
@@ -219,10 +147,53 @@ def _fitted_to_area(
         again = np.zeros(len(polygons), bool)
         again[left] = True
         points, owner = points[again[owner]], owner[again[owner]]
-    # Those of the tissue of a large slide take hundreds of megabytes.
-    del polygons, shapes, points, owner, scaled
     fitted = fit_for_qupath(best)
     return fitted, np.abs(np.nan_to_num(shapely.area(fitted) / target_level0) - 1)
+
+
+def scaled_to_level0(
+    points: NDArray[np.float64], centre: NDArray[np.float64], factor: NDArray[np.float64], frame: Frame
+) -> NDArray[np.float64]:
+    """Scale points (N, 2) of a lattice about a centre each, and move them to the grid of level-0 pixels."""
+    return snapped(frame.to_level0((points - centre) * factor[:, None] + centre))
+
+
+def rings_fitted_to_area(rings: Rings, target: float, frame: Frame) -> Rings:
+    """Scale one polygon of many rings to its target area, and move its points to QuPath's grid.
+
+    Parameters
+    ----------
+    rings : Rings
+        The outer ring, then the holes, in lattice pixels.
+    target : float
+        Area, in square lattice pixels.
+    frame : Frame
+        The lattice.
+
+    Returns
+    -------
+    Rings
+        In level-0 pixels; they may touch and cross.
+    """
+    area, centre = rings.polygon_area(), rings.polygon_centroid()
+    aim, target_level0 = target, max(target * (frame.scale_x * frame.scale_y), _TINY)
+    best, miss = rings, np.inf
+    for round_ in range(1, _ROUNDS + 1):
+        factor = np.sqrt(np.array([aim / area]))
+        points = np.empty_like(rings.points)
+        # A part after another, so that what lies between stays small.
+        for start in range(0, len(points), _POINTS_AT_ONCE):
+            part = slice(start, start + _POINTS_AT_ONCE)
+            points[part] = scaled_to_level0(rings.points[part], centre, factor, frame)
+        fitted = Rings(points, rings.offsets)
+        ratio = fitted.polygon_area() / target_level0
+        error = abs(ratio - 1)
+        if error < miss:
+            best, miss = fitted, error
+        if not _AREA_ERROR < error < _HOPELESS:
+            break
+        aim /= ratio ** (1 / round_)
+    return best
 
 
 def _same_parts(shapes: NDArray[np.object_], polygons: NDArray[np.object_]) -> NDArray[np.bool_]:
@@ -242,7 +213,7 @@ def _simplified(polygons: NDArray[np.object_], tolerance_px: float) -> NDArray[n
         return polygons
     simplified = shapely.simplify(polygons, tolerance_px, preserve_topology=False)
     # Polygons smaller than the tolerance collapse, or become triangles, so they are kept as they are.
-    lost = (shapely.get_num_coordinates(simplified) < _MIN_POINTS) | (shapely.get_type_id(simplified) != _POLYGON)
+    lost = (shapely.get_num_coordinates(simplified) < MIN_POINTS) | (shapely.get_type_id(simplified) != _POLYGON)
     simplified[lost] = polygons[lost]
     return simplified
 

@@ -130,7 +130,8 @@ def draw_preview(slide: Slide, tissue: TissueMask, boxes_level0: Sequence[Box], 
 
 def draw_tissue(canvas: Canvas, view: View, tissue: TissueMask) -> None:
     """Outline the tissue; with a region of interest, that too, and what lies outside of it becomes pale."""
-    canvas.rings(*tissue.rings_level0, TISSUE_COLOUR, width_px=1.5)
+    for rings in tissue.rings_level0():
+        canvas.rings(rings, TISSUE_COLOUR, width_px=1.5)
     if tissue.region is not None:
         box = view.box_level0.expanded(_OUTSIDE_PX)
         outside = shapely.difference(shapely.box(box.x, box.y, box.right, box.bottom), tissue.region)

@@ -11,11 +11,11 @@ import shapely
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
+from wsi_parse.contours.rings import Rings
 from wsi_parse.geometry import Box, Frame
 from wsi_parse.prompts import Rgb
 from wsi_parse.slides.slide import Slide
 
-_RINGS_AT_ONCE = 1 << 14
 # Above this size a layer of twice the size would take too much memory.
 _SOFT_BELOW_PX = 4096
 # Around a region of interest, as a part of its longer side; and the least side of a picture of it, in level-0 pixels.
@@ -158,17 +158,12 @@ class Canvas:
             for points in lines:
                 self._draw.line(points, (*colour, 255), width, joint="curve")
 
-    def rings(
-        self, points_level0: NDArray[np.float64], offsets: NDArray[np.int64], colour: Rgb, *, width_px: float
-    ) -> None:
-        """Draw closed rings of one colour: ring i holds points ``offsets[i]`` to ``offsets[i + 1]`` of (N, 2)."""
+    def rings(self, rings_level0: Rings, colour: Rgb, *, width_px: float) -> None:
+        """Draw rings of one colour; not too many at once, because numbers of Python are large."""
         width = max(1, round(width_px * self._finer))
-        # Many are converted at once, because there may be 500,000 rings, but not all: numbers of Python are large.
-        for first in range(0, len(offsets) - 1, _RINGS_AT_ONCE):
-            ends = offsets[first : first + _RINGS_AT_ONCE + 1]
-            numbers = self._pixels(points_level0[ends[0] : ends[-1]]).ravel().tolist()
-            for start, end in pairwise((2 * (ends - ends[0])).tolist()):
-                self._draw.line(numbers[start:end], (*colour, 255), width, joint="curve")
+        numbers = self._pixels(rings_level0.points).ravel().tolist()
+        for start, end in pairwise((2 * rings_level0.offsets).tolist()):
+            self._draw.line(numbers[start:end], (*colour, 255), width, joint="curve")
 
     def boxes(self, corners_level0: NDArray[np.float64], fill: tuple[int, ...], edge: tuple[int, ...]) -> None:
         """Draw rectangles (N, 4) as (left, top, right, bottom) in level-0 pixels."""

@@ -11,7 +11,6 @@ import shapely
 from numpy.typing import NDArray
 
 from wsi_parse.annotations.read import LEGACY_TYPES
-from wsi_parse.qupath.geometry import GRID_PX
 from wsi_parse.qupath.property_breaches import Breach, is_number, property_breaches
 from wsi_parse.qupath.rules import (
     AREAS,
@@ -45,6 +44,7 @@ from wsi_parse.qupath.rules import (
     UUID,
     QuPathRule,
 )
+from wsi_parse.qupath.snapping import GRID_PX
 
 #: Geometries without an area, and how deep their lists of points are nested.
 NO_AREAS = {"Point": 0, "MultiPoint": 1, "LineString": 1, "MultiLineString": 2}

@@ -3,62 +3,80 @@
 from collections.abc import Iterator
 
 import numpy as np
-import shapely
 from numpy.typing import NDArray
+
+from wsi_parse.contours.rings import Rings, bands
 
 # In mean sides. Smaller cells make more runs of corners, larger ones longer runs.
 _CELL_SIDES = 1.0
-_SIDES_AT_ONCE = 1 << 17
+_SIDES_AT_ONCE, _RINGS_AT_ONCE = 1 << 17, 1 << 14
 # A square of the grid reaches half a step beyond its corner; a whole one is on the safe side of rounding.
 _REACH = 1.0
 
 
-def near_rings(polygon: shapely.Polygon, grid_px: float) -> NDArray[np.bool_]:
+def near_rings(rings: Rings, grid_px: float) -> NDArray[np.bool_]:
     """Return which rings of a polygon have a corner within half the diagonal of a square of the grid of another side.
 
     Parameters
     ----------
-    polygon : shapely Polygon
+    rings : Rings
         All corners lie on the grid.
     grid_px : float
 
     Returns
     -------
     bool array (rings,)
-        In the order of `shapely.get_rings`; of a corner near a side, the rings of both. The two sides that meet at a
-        corner are not near it. A ring without area in which corners repeat is near itself.
+        Of a corner near a side, the rings of both. The two sides that meet at a corner are not near it. A ring without
+        area in which corners repeat is near itself.
     """
-    rings = shapely.get_rings(polygon)
-    points, ring = shapely.get_coordinates(rings, return_index=True)
-    within = ring[1:] == ring[:-1]
-    # The last point of a ring repeats its first one, so each corner begins one side. On the grid, steps are whole.
-    steps = np.rint(points / grid_px).astype(np.int32)
-    start, end, owner = steps[:-1][within], steps[1:][within], ring[:-1][within]
-    del points, ring, steps, within
-    following = np.arange(1, len(owner) + 1)
-    first = np.searchsorted(owner, np.arange(len(rings)))
-    following[np.append(first[1:], len(owner)) - 1] = first
     found = np.zeros(len(rings), bool)
-    for side, corner in _pairs(start, end):
+    # A band of heights after another, so that what lies between stays small.
+    for band, top, bottom in bands(rings, _RINGS_AT_ONCE, _REACH * grid_px):
+        found[band] |= _near(rings.take(band), grid_px, top, bottom)
+    return found
+
+
+def _near(rings: Rings, grid_px: float, top: float, bottom: float) -> NDArray[np.bool_]:
+    """Return this for the corners from one height to another."""
+    is_last = np.zeros(len(rings.points), bool)
+    is_last[rings.offsets[1:] - 1] = True
+    # The last point of a ring repeats its first one, so each corner begins one side. On the grid, steps are whole.
+    steps = np.rint(rings.points / grid_px).astype(np.int32)
+    start, end = steps[~is_last], steps[np.flatnonzero(~is_last) + 1]
+    sizes = rings.sizes - 1
+    owner = np.repeat(np.arange(len(rings)), sizes)
+    following = np.arange(1, len(owner) + 1)
+    following[np.cumsum(sizes) - 1] = np.cumsum(sizes) - sizes
+    low, high = np.minimum(start[:, 1], end[:, 1]) - _REACH, np.maximum(start[:, 1], end[:, 1]) + _REACH
+    corners = np.flatnonzero((start[:, 1] >= top / grid_px) & (start[:, 1] < bottom / grid_px))
+    sides = np.flatnonzero((low <= bottom / grid_px) & (high >= top / grid_px))
+    found = np.zeros(len(rings), bool)
+    for number, corner_number in _pairs(start[sides], end[sides], start[corners]):
+        side, corner = sides[number], corners[corner_number]
         of_side = start[side]
         along, to_corner = (end[side] - of_side).astype(np.float64), (start[corner] - of_side).astype(np.float64)
         length2 = (along**2).sum(axis=1)
         forward = (to_corner * along).sum(axis=1)
         aside = to_corner[:, 0] * along[:, 1] - to_corner[:, 1] * along[:, 0]
         near = (forward >= 0) & (forward <= length2) & (2 * aside**2 <= length2)
-        near &= (corner != side) & (corner != following[side]) | (length2 == 0)
+        # A side without length is near only to corners in the same place, also its own.
+        near &= np.where(length2 > 0, (corner != side) & (corner != following[side]), ~to_corner.any(axis=1))
         found[owner[side[near]]] = found[owner[corner[near]]] = True
     return found
 
 
-def _pairs(start: NDArray[np.int32], end: NDArray[np.int32]) -> Iterator[tuple[NDArray[np.int64], NDArray[np.int64]]]:
+def _pairs(
+    start: NDArray[np.int32], end: NDArray[np.int32], corners: NDArray[np.int32]
+) -> Iterator[tuple[NDArray[np.int64], NDArray[np.int64]]]:
     """Yield pairs of a side and a corner, among them all in which the corner lies within a step of the side."""
-    origin = start.min(axis=0) - 2 * _REACH
+    if not len(start) or not len(corners):
+        return
+    origin = np.minimum(np.minimum(start, end).min(axis=0), corners.min(axis=0)) - 2 * _REACH
     size = max(4 * _REACH, _CELL_SIDES * float(np.abs(end - start).mean()))
     # The corners in row-major order of their cells: those in a row of cells beside one another are one run.
-    width = int((start[:, 0].max() - origin[0]) / size) + 3
-    key = ((start[:, 1] - origin[1]) // size).astype(np.int64) * width
-    key += ((start[:, 0] - origin[0]) // size).astype(np.int64)
+    width = int((max(start[:, 0].max(), corners[:, 0].max()) - origin[0]) / size) + 3
+    key = ((corners[:, 1] - origin[1]) // size).astype(np.int64) * width
+    key += ((corners[:, 0] - origin[0]) // size).astype(np.int64)
     order = np.argsort(key, kind="stable")
     key = key[order]
     for begin in range(0, len(start), _SIDES_AT_ONCE):

@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 from wsi_parse.errors import UsageError
 from wsi_parse.prompts import Kind, Rgb
 from wsi_parse.qupath.breaches import shape_breaches
-from wsi_parse.qupath.geometry import GRID_PX
 from wsi_parse.qupath.rules import ID_NOT_UUID, UUID, QuPathRule
+from wsi_parse.qupath.snapping import GRID_PX
 
 #: Steps of the 0.25 px grid per pixel; see ROUNDING_STEPS_PER_PIXEL for the 0.01 px to which QuPath itself rounds.
 GRID_STEPS_PER_PIXEL = round(1 / GRID_PX)

@@ -10,9 +10,10 @@ import numpy as np
 import shapely
 from numpy.typing import NDArray
 
-from wsi_parse.qupath.clearance import near_rings
+from wsi_parse.contours.rings import Rings
+from wsi_parse.qupath.by_rings import snapped_by_rings
+from wsi_parse.qupath.snapping import GRID_PX, made_valid_and_snapped
 
-GRID_PX = 0.25
 # All coordinates are first rounded to 1 / this: numbers close to zero make the geometry engine fail.
 _FINE = float(1 << 20)
 _POLYGON = int(shapely.GeometryType.POLYGON)
@@ -20,8 +21,8 @@ _MAX_ROUNDS = 5
 # Larger rings are always snapped, because the check compares each vertex with each side.
 _MAX_CORNERS = 64
 _PAIRS_AT_ONCE = 1 << 19
-# A polygon with more corners is snapped ring by ring: GEOS takes a time that grows faster than the number of holes.
-_LARGE_CORNERS = 5_000
+#: A polygon with more corners is snapped ring by ring.
+LARGE_CORNERS = 5_000
 
 
 def fit_for_qupath(geometry: NDArray[np.object_]) -> NDArray[np.object_]:
@@ -92,14 +93,14 @@ def _comes_near(x: NDArray[np.float64], y: NDArray[np.float64]) -> NDArray[np.bo
 
 def _fit(geometry: NDArray[np.object_]) -> NDArray[np.object_]:
     moved = _finely_rounded(geometry)
-    large = shapely.get_num_coordinates(moved) > _LARGE_CORNERS
+    large = shapely.get_num_coordinates(moved) > LARGE_CORNERS
     fitted = np.empty(len(moved), object)
     try:
         fitted[~large] = _snapped(moved[~large])
     except shapely.GEOSException:
         # A polygon that collapses to a line may make GEOS fail, so the shapes are repaired one by one.
-        fitted[~large] = [_made_valid_and_snapped(shape) for shape in moved[~large]]
-    fitted[large] = [_snapped_by_rings(shape) for shape in moved[large]]
+        fitted[~large] = [made_valid_and_snapped(shape) for shape in moved[~large]]
+    fitted[large] = [_snapped_large(shape) for shape in moved[large]]
     for index in np.flatnonzero((shapely.get_type_id(fitted) != _POLYGON) | (shapely.area(fitted) <= 0)):
         fitted[index] = snap_until_stable(fitted[index])
     points = shapely.get_coordinates(fitted)
@@ -122,52 +123,10 @@ def _snapped(shapes: NDArray[np.object_]) -> NDArray[np.object_]:
     return np.atleast_1d(shapely.set_precision(shapely.make_valid(shapes), GRID_PX))
 
 
-def _made_valid_and_snapped(shape: Any) -> Any:  # noqa: ANN401 - a shapely geometry
-    try:
-        return shapely.set_precision(shapely.make_valid(shape), GRID_PX)
-    except shapely.GEOSException:
-        areas = shapely.make_valid(shape, method="structure", keep_collapsed=False)
-        return shapely.set_precision(areas, GRID_PX)
-
-
-def _snapped_by_rings(shape: Any) -> Any:  # noqa: ANN401 - a shapely geometry
-    """Snap only the rings of a polygon that others come near to; the result is the one of snapping all at once."""
-    if shapely.get_type_id(shape) != _POLYGON or not shapely.is_valid(shape) or not _lies_on_grid(shape):
-        return _made_valid_and_snapped(shape)
-    near = near_rings(shape, GRID_PX)
-    rings = _rings_as_snapped(shape)
-    if near.any():
-        # Each of the other holes has its place in the outer ring, whatever becomes of the holes beside it.
-        near[0] = True
-        untouched = shapely.get_rings(shape)
-        snapped = _made_valid_and_snapped(shapely.polygons(untouched[0], untouched[1:][near[1:]]))
-        if shapely.get_type_id(snapped) != _POLYGON:
-            return _made_valid_and_snapped(shape)
-        changed = shapely.get_rings(snapped)
-        if len(changed) == near.sum():
-            rings[near] = changed
-        else:
-            rings = np.concatenate([changed[:1], rings[~near], changed[1:]])
-    joined = shapely.polygons(rings[0], rings[1:])
-    return joined if not near.any() or shapely.is_valid(joined) else _made_valid_and_snapped(shape)
-
-
-def _lies_on_grid(shape: Any) -> bool:  # noqa: ANN401 - a shapely geometry
-    steps = shapely.get_coordinates(shape) / GRID_PX
-    return bool((steps == np.rint(steps)).all())
-
-
-def _rings_as_snapped(polygon: Any) -> NDArray[np.object_]:  # noqa: ANN401 - a shapely geometry
-    """Return the rings of a polygon as GEOS writes those that snapping leaves as they are.
-
-    The outer one is clockwise, holes are not, and each begins with the corner after its first one.
-    """
-    rings = shapely.get_rings(shapely.orient_polygons(polygon, exterior_cw=True))
-    points, ring = shapely.get_coordinates(rings, return_index=True)
-    first = np.searchsorted(ring, np.arange(len(rings)))
-    moved = np.roll(points, -1, axis=0)
-    moved[np.append(first[1:], len(points)) - 1] = points[first + 1]
-    return np.asarray(shapely.set_coordinates(rings, moved), object)
+def _snapped_large(shape: Any) -> Any:  # noqa: ANN401 - a shapely geometry
+    is_polygon = shapely.get_type_id(shape) == _POLYGON
+    rings = snapped_by_rings(Rings.of_shapes(np.array([shape], object))) if is_polygon else None
+    return made_valid_and_snapped(shape) if rings is None else rings.polygon()
 
 
 def snap_until_stable(shape: Any) -> Any:  # noqa: ANN401 - a shapely geometry
@@ -176,7 +135,7 @@ def snap_until_stable(shape: Any) -> Any:  # noqa: ANN401 - a shapely geometry
     for _ in range(_MAX_ROUNDS):
         if shape is None or shapely.get_type_id(shape) == _POLYGON:
             break
-        snapped = polygonal_parts(_made_valid_and_snapped(shape))
+        snapped = polygonal_parts(made_valid_and_snapped(shape))
         if snapped is None or shapely.normalize(snapped) == shapely.normalize(shape):
             break
         shape = snapped

@@ -1,6 +1,7 @@
 """Layers: the slide, and over it one picture of the objects of each prompt, for switches to show and hide."""
 
 from base64 import b64encode
+from collections.abc import Callable, Iterable
 from io import BytesIO
 
 import numpy as np
@@ -8,7 +9,7 @@ import shapely
 from numpy.typing import NDArray
 from PIL import Image
 
-from wsi_parse.contours import ring_areas, rings_of
+from wsi_parse.contours.rings import Rings
 from wsi_parse.objects.batch import ObjectBatch
 from wsi_parse.objects.class_table import ClassTable
 from wsi_parse.pictures.density import TYPICAL_CELL_UM
@@ -27,7 +28,7 @@ _MIN_OUTLINED_PX = 5.0
 _SURE, _UNSURE = 2, 1
 _FILL_LEVELS, _FILL, _TINT = 12, 0.30, 0.85
 # Of the outline of the tissue: holes that are smaller than this cannot be seen, and of a sieve there are 100,000.
-_MAX_RINGS, _MIN_RING_PX2, _RINGS_AT_ONCE = 4000, 2.0, 1 << 14
+_MAX_RINGS, _MIN_RING_PX2 = 4000, 2.0
 
 
 class Layers:
@@ -109,36 +110,35 @@ class Layers:
 
     def tissue_path(self) -> str:
         """Return the outline of the tissue in picture pixels, as the data of an SVG path."""
-        return self._path(*self._tissue.rings_level0)
+        return self._path(self._tissue.rings_level0)
 
     def region_path(self) -> str:
         """Return the outline of the region of interest, or what is left of the slide; empty without one."""
         region = self._tissue.region
-        return "" if region is None else self._path(*rings_of(shapely.get_parts(region)))
+        return "" if region is None else self._path(lambda: [Rings.of_shapes(shapely.get_parts(region))])
 
-    def _path(self, points_level0: NDArray[np.float64], offsets: NDArray[np.int64]) -> str:
-        """Draw the largest rings: a hole is never drawn without the larger ring around it."""
-        if len(offsets) < 2:
+    def _path(self, rings_level0: Callable[[], Iterable[Rings]]) -> str:
+        """Draw the largest rings, which are given some at a time: a hole is never drawn without the ring around it."""
+        areas = [self._in_picture(part).areas() for part in rings_level0()]
+        area = np.concatenate([np.empty(0), *areas])
+        if not len(area):
             return ""
-        area = self._ring_areas_px2(points_level0, offsets)
         largest = np.argsort(-area, kind="stable")[:_MAX_RINGS]
         largest = largest[area[largest] >= min(_MIN_RING_PX2, area.max())]
-        parts = (points_level0[offsets[ring] : offsets[ring + 1]] for ring in largest.tolist())
-        rings = [shapely.linearrings(self.view.pixels(part)) for part in parts]
+        found, first = np.empty(len(area), object), 0
+        for part in rings_level0():
+            for number in largest[(largest >= first) & (largest < first + len(part))].tolist():
+                ring = self._in_picture(part.part(number - first, number - first + 1))
+                found[number] = shapely.linearrings(ring.points)
+            first += len(part)
         # Each ring alone: with all holes of a shape, GEOS compares every side with every other, for seconds.
-        drawn = shapely.simplify(np.array(rings, object), 0.7)
+        drawn = shapely.simplify(found[largest], 0.7)
         # Those that fit on the page as a whole, again from the largest on.
         fitting = np.flatnonzero(np.cumsum(shapely.get_num_coordinates(drawn)) <= MAX_POINTS)
         return svg_path(shapely.polygons(drawn[fitting[np.argsort(largest[fitting])]]))
 
-    def _ring_areas_px2(self, points_level0: NDArray[np.float64], offsets: NDArray[np.int64]) -> NDArray[np.float64]:
-        """Return the areas of rings in picture pixels; there may be 500,000, of which some are converted at a time."""
-        areas = []
-        for first in range(0, len(offsets) - 1, _RINGS_AT_ONCE):
-            ends = offsets[first : first + _RINGS_AT_ONCE + 1]
-            points = self.view.pixels(points_level0[ends[0] : ends[-1]])
-            areas.append(ring_areas(points, ends - ends[0]))
-        return np.concatenate(areas)
+    def _in_picture(self, rings_level0: Rings) -> Rings:
+        return Rings(self.view.pixels(rings_level0.points), rings_level0.offsets)
 
 
 def css(colour: Rgb) -> str:

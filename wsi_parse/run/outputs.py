@@ -15,7 +15,7 @@ from wsi_parse.exporters.opened import OpenedExporter
 from wsi_parse.objects.batch import ObjectSource
 from wsi_parse.objects.class_table import ClassTable
 from wsi_parse.objects.probability_map import ProbabilityMap
-from wsi_parse.objects.simplify import areas_to_level0
+from wsi_parse.objects.tissue_outline import tissue_outline
 from wsi_parse.pictures.overlay import Overlay
 from wsi_parse.progress import Clock, Progress, stage_named
 from wsi_parse.qupath.geometry import fit_for_qupath
@@ -30,9 +30,6 @@ from wsi_parse.slides.slide import Slide
 from wsi_parse.tissue.mask import TissueMask
 
 TISSUE_NAME, REGION_NAME, OVERLAY_NAME = "tissue.geojson", "region.geojson", "overlay.png"
-# In pixels of the mask, whose edges are rough.
-_TISSUE_TOLERANCE_PX = 0.5
-_MANY_POINTS = 1 << 20
 
 
 @dataclass(frozen=True)
@@ -136,10 +133,10 @@ def write_outputs(
     progress.start("pictures", 1)
     with clock.stage("pictures"), stage_named(slide.name, "pictures"):
         outlines = [folder / TISSUE_NAME]
-        _write_tissue(outlines[0], tissue, context)
+        write_areas(outlines[0], tissue_outline(tissue), TISSUE, context)
         if in_region:
             outlines.append(folder / REGION_NAME)
-            write_areas(outlines[1], region_polygons(tissue, slide), REGION, context)
+            write_areas(outlines[1], [region_polygons(tissue, slide)], REGION, context)
         for picture in pictures:
             picture.finish()
         of_fields = fields.finish(folder, context) if fields is not None else ()
@@ -172,26 +169,6 @@ def export_context(
         maps=maps,
         source=slide_path,
     )
-
-
-def _write_tissue(path: Path, tissue: TissueMask, context: ExportContext) -> None:
-    """Write the outline of the tissue; what is freed around a large one, hundreds of megabytes, goes back at once."""
-    shapes = tissue_polygons(tissue)
-    large = len(tissue.lines.points) > _MANY_POINTS
-    if large:
-        release()
-    write_areas(path, shapes, TISSUE, context)
-    del shapes
-    if large:
-        release()
-
-
-def tissue_polygons(tissue: TissueMask) -> Any:  # noqa: ANN401 - an object array of shapely polygons
-    """Trace the tissue area (in the region of interest) in level-0 pixels, valid for QuPath."""
-    shapes = areas_to_level0(tissue.lines, tissue.frame, _TISSUE_TOLERANCE_PX)
-    if tissue.region is not None:
-        shapes = fit_for_qupath(shapely.intersection(shapes[~shapely.is_missing(shapes)], tissue.region))
-    return shapes[~shapely.is_missing(shapes)]
 
 
 def region_polygons(tissue: TissueMask, slide: Slide) -> Any:  # noqa: ANN401 - an object array of shapely polygons

@@ -1,7 +1,7 @@
 """TissueMask: where a slide has tissue, its areas, and which boxes and points lie on it."""
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
@@ -11,9 +11,12 @@ import shapely
 from numpy.typing import NDArray
 
 from wsi_parse.cautions import Caution
-from wsi_parse.contours import Lines, closed_rings, lines_of_mask, polygons_of, rings_of
+from wsi_parse.contours.mask_rings import MaskRings
+from wsi_parse.contours.rings import Rings
 from wsi_parse.geometry import Box, Frame
 from wsi_parse.tissue.morphology import dilated
+
+_RINGS_AT_ONCE = 1 << 14
 
 
 @dataclass(frozen=True)
@@ -59,24 +62,24 @@ class TissueMask:
         return self.mask if self.tight is None else self.tight
 
     @cached_property
-    def lines(self) -> Lines:
+    def rings(self) -> MaskRings:
         """The outlines of the tissue area, in pixels of the mask, whatever the region: traced once for all outputs."""
-        return lines_of_mask(self.tissue)
+        return MaskRings.of(self.tissue)
 
-    @property
-    def rings_level0(self) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
-        """The outlines of the tissue area, inside the region if there is one, in level-0 pixels; closed.
+    def rings_level0(self) -> Iterator[Rings]:
+        """Yield the outlines of the tissue area, inside the region if there is one, in level-0 pixels.
 
-        Points (N, 2), and offsets (rings + 1,): ring i holds points ``offsets[i]`` to ``offsets[i + 1]``. They are made
-        anew each time, because those of a large slide would take much memory between two uses.
+        Some at a time: those of a large slide would take much memory. They are in the same order each time.
         """
         if self.region is None:
-            points, offsets = closed_rings(self.lines, np.arange(len(self.lines.label)))
-            return self.frame.to_level0(points), offsets
-        shapes, _ = polygons_of(self.lines, keep_holes=True)
+            for rings in self.rings.parts(_RINGS_AT_ONCE):
+                yield Rings(self.frame.to_level0(rings.points), rings.offsets)
+            return
+        shapes = self.rings.polygons()
         shapes = shapely.set_coordinates(shapes, self.frame.to_level0(shapely.get_coordinates(shapes)))
         shapes = shapely.get_parts(shapely.intersection(shapely.make_valid(shapes), self.region))
-        return rings_of(shapes[shapely.get_type_id(shapes) == shapely.GeometryType.POLYGON])
+        rings = Rings.of_shapes(shapes[shapely.get_type_id(shapes) == shapely.GeometryType.POLYGON])
+        yield from rings.parts(_RINGS_AT_ONCE)
 
     @cached_property
     def area_mm2(self) -> float:

@@ -7,7 +7,8 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from scipy import ndimage
 
-from wsi_parse.contours import polygons_of_mask, trace
+from tests.contours.masks import polygons_of_mask
+from wsi_parse.contours.tracing import trace
 from wsi_parse.geometry import Box
 from wsi_parse.objects.simplify import outlined_area
 

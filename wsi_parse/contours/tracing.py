@@ -7,12 +7,13 @@ touch only at a corner are separate, so every 4-connected part has one outer rin
 """
 
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 import shapely
 from numpy.typing import NDArray
-from scipy import ndimage
 
+from wsi_parse.contours.rings import Rings
 from wsi_parse.geometry import Box
 
 # Sides of a pixel in clockwise order, and the step (row, column) to the pixel across.
@@ -51,6 +52,16 @@ class Lines:
     def closed(self) -> NDArray[np.bool_]:
         """Which lines are rings."""
         return self.start == self.follows
+
+
+class Labelled(Protocol):
+    """Lines that are all closed: the label of each, and how many pixels it encloses, negative for holes."""
+
+    @property
+    def label(self) -> NDArray[np.int64]: ...  # noqa: D102
+
+    @property
+    def pixels(self) -> NDArray[np.int64]: ...  # noqa: D102
 
 
 def trace(
@@ -274,11 +285,13 @@ def polygons_of(lines: Lines, keep_holes: bool) -> tuple[NDArray[np.object_], ND
         Label of each polygon, ascending.
     """
     rings, ends, labels = rings_of_labels(lines, keep_holes)
-    points, offsets = closed_rings(lines, rings)
-    return shapely.from_ragged_array(shapely.GeometryType.POLYGON, points, (offsets, ends)), labels
+    closed = _closed(lines, rings)
+    return shapely.from_ragged_array(shapely.GeometryType.POLYGON, closed.points, (closed.offsets, ends)), labels
 
 
-def rings_of_labels(lines: Lines, keep_holes: bool) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
+def rings_of_labels(
+    lines: "Labelled", keep_holes: bool
+) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
     """Choose the rings of each label among closed lines: the largest outer one, then its holes if `keep_holes`.
 
     Returns
@@ -302,47 +315,12 @@ def rings_of_labels(lines: Lines, keep_holes: bool) -> tuple[NDArray[np.int64], 
     return rings[order], np.concatenate([[0], np.cumsum(np.bincount(owner, minlength=len(labels)))]), labels
 
 
-def closed_rings(lines: Lines, which: NDArray[np.int64]) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
-    """Collect the points of some lines, each closed by its first point.
-
-    Returns
-    -------
-    points : float array (N, 2)
-    offsets : int array (rings + 1,)
-        Ring i holds points `offsets[i]` to `offsets[i + 1]`.
-    """
+def _closed(lines: Lines, which: NDArray[np.int64]) -> Rings:
+    """Collect the points of some lines, each closed by its first point."""
     sizes = np.diff(lines.offsets)[which] + 1
     offsets = np.concatenate([[0], np.cumsum(sizes)]).astype(np.int64)
     first = lines.offsets[which]
     index = np.repeat(first - offsets[:-1], sizes)
     index += np.arange(len(index))
     index[offsets[1:] - 1] = first
-    return lines.points[index], offsets
-
-
-def rings_of(polygons: NDArray[np.object_]) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
-    """Return the rings of polygons as :func:`closed_rings` does, outer ones and holes, polygon by polygon."""
-    rings = shapely.get_rings(polygons)
-    points, ring = shapely.get_coordinates(rings, return_index=True)
-    return points, np.searchsorted(ring, np.arange(len(rings) + 1))
-
-
-def ring_areas(points: NDArray[np.float64], offsets: NDArray[np.int64]) -> NDArray[np.float64]:
-    """Return the area (rings,) that each of some closed rings encloses, whatever its direction."""
-    x, y = points.T
-    twice = x * np.roll(y, -1) - np.roll(x, -1) * y
-    # No side leads from the last point of a ring to the first point of the next.
-    twice[offsets[1:] - 1] = 0
-    return np.asarray(np.abs(np.add.reduceat(twice, offsets[:-1])) / 2)
-
-
-def lines_of_mask(mask: NDArray[np.bool_]) -> Lines:
-    """Trace the 4-connected parts of a mask (rows, columns), in pixels of the mask; all lines are rings."""
-    labels, _ = ndimage.label(np.pad(mask, 1))
-    core = Box(0, 0, mask.shape[1], mask.shape[0])
-    return trace(labels, core.expanded(1), core)
-
-
-def polygons_of_mask(mask: NDArray[np.bool_]) -> NDArray[np.object_]:
-    """Return a polygon, with holes, for each 4-connected part of a mask (rows, columns), in pixels of the mask."""
-    return polygons_of(lines_of_mask(mask), keep_holes=True)[0]
+    return Rings(lines.points[index], offsets)

@@ -1,0 +1,1 @@
+"""Contours: the edges of labelled pixels, traced into rings of points."""
