@@ -17,8 +17,12 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
+
+import numpy as np
+from numpy.typing import NDArray
 
 from benchmarks.reading import decode_once
 from benchmarks.scale_slide import ENDINGS, Form, ScaleSlide, write
@@ -26,6 +30,7 @@ from benchmarks.zeros_model import SCALES, Zeros
 from wsi_parse.compute import graph, memory, worker
 from wsi_parse.compute.cluster import Cluster
 from wsi_parse.compute.plan import RunPlan
+from wsi_parse.geometry import Box
 from wsi_parse.objects.chunk_objects import ChunkObjects
 from wsi_parse.pictures.overlay import Overlay
 from wsi_parse.predict import inference
@@ -36,7 +41,7 @@ from wsi_parse.run import outputs, pipeline, stages
 from wsi_parse.run.prepared import PreparedRun
 from wsi_parse.settings import RunSettings
 from wsi_parse.slides import open_slide
-from wsi_parse.slides.cached_tiles import CachedTiles
+from wsi_parse.slides.cached_tiles import CachedTiles, ReadTile
 from wsi_parse.slides.slide import Slide
 
 # Whose code belongs to which stage; what is inside a stage is told as "outer: inner".
@@ -98,13 +103,28 @@ class Stopwatch:
         setattr(owner, name, watched)
 
 
+@dataclass
+class Decoded:
+    """How often tiles of a level were decoded."""
+
+    level: Box
+    count: int
+    reads: int = 0
+
+    def counting(self, read: ReadTile) -> ReadTile:
+        """Return a function that counts, and reads."""
+
+        def counted(tile: Box) -> NDArray[np.uint8]:
+            self.reads += 1
+            return read(tile)
+
+        return counted
+
+
 def profile(path: Path, model: str, threads: int) -> dict[str, Any]:
     """Run a slide in threads of this process; return the seconds of its stages."""
     watch = Stopwatch()
-    reads: list[CachedTiles] = []
-    limit = time.process_time()
-    pixels = decode_once(path) if path.suffix != ".dcm" and "strips" not in path.name else 0.0
-    limit = time.process_time() - limit
+    decoded: list[Decoded] = []
     for stage, places in _STAGES.items():
         for owner, name in places:
             watch.watch(owner, name, stage)
@@ -113,20 +133,25 @@ def profile(path: Path, model: str, threads: int) -> dict[str, Any]:
     @functools.wraps(made)
     def counted(self: CachedTiles, *given: Any) -> None:  # noqa: ANN401
         made(self, *given)
-        reads.append(self)
+        # Not the tiles themselves: their cache would be held until the end.
+        of_level = Decoded(self.level, self.count)
+        decoded.append(of_level)
+        self._read = of_level.counting(self._read)
         watch.watch(self, "_read", "decode")
 
     setattr(CachedTiles, "__init__", counted)  # noqa: B010 - a type checker refuses the assignment
-    settings = RunSettings.load(prompts=("nuclei",), model={"name": model}, compute={"workers": 0, "threads": threads})
     with tempfile.TemporaryDirectory() as out:
         before, started = time.process_time(), time.perf_counter()
-        pipeline.run_slide(path, Path(out) / "out", settings)
+        run(path, Path(out) / "out", model, threads)
         total, wall = time.process_time() - before, time.perf_counter() - started
         digest = outputs_sha256(Path(out) / "out")
+    limit = time.process_time()
+    pixels = decode_once(path) if path.suffix != ".dcm" and "strips" not in path.name else 0.0
+    limit = time.process_time() - limit
     rest = total - sum(watch.seconds.values())
     with open_slide(path) as slide:
         level0 = slide.info.levels[0].box
-    whole = [tiles for tiles in reads if tiles.level == level0]
+    whole = [tiles for tiles in decoded if tiles.level == level0]
     return {
         "slide": path.name,
         "model": model,
@@ -140,10 +165,22 @@ def profile(path: Path, model: str, threads: int) -> dict[str, Any]:
         if whole
         else None,
         "outputs_sha256": digest,
-        "peak_mb": round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024),
         "stages_s": {name: round(seconds, 3) for name, seconds in sorted(watch.seconds.items())}
         | {"scheduler and rest": round(rest, 3)},
     }
+
+
+def peak_mb(path: Path, model: str, threads: int) -> float:
+    """Run a slide without a stopwatch, whose notes take memory; return the peak of this process."""
+    with tempfile.TemporaryDirectory() as out:
+        run(path, Path(out) / "out", model, threads)
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e6
+
+
+def run(path: Path, out: Path, model: str, threads: int) -> None:
+    """Run a slide in threads of this process."""
+    settings = RunSettings.load(prompts=("nuclei",), model={"name": model}, compute={"workers": 0, "threads": threads})
+    pipeline.run_slide(path, out, settings)
 
 
 def outputs_sha256(folder: Path) -> str:
@@ -176,10 +213,11 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=os.cpu_count())
     parser.add_argument("--folder", type=Path, help="folder for the painted slides; default: a temporary one")
     parser.add_argument("--json", action="store_true")
-    parser.add_argument("--only", action="store_true", help=argparse.SUPPRESS)
+    parser.add_argument("--only", choices=["seconds", "memory"], help=argparse.SUPPRESS)
     given = parser.parse_args()
     if given.only:
-        print(json.dumps(profile(given.slides[0], given.model[0], given.threads)))
+        measure = profile if given.only == "seconds" else peak_mb
+        print(json.dumps(measure(given.slides[0], given.model[0], given.threads)))
         return
     with tempfile.TemporaryDirectory() as temporary:
         folder = given.folder or Path(temporary)
@@ -191,13 +229,19 @@ def main() -> None:
         for slide in slides:
             for model in given.model or SCALES:
                 # Each in a process of its own, so that the peak of memory is its own.
-                command = [sys.executable, "-m", "benchmarks.stages", str(slide), "--only", "--model", model]
-                command += ["--threads", str(given.threads)]
-                told = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout
+                found = {name: told(slide, model, given.threads, name) for name in ("seconds", "memory")}
+                profiled = found["seconds"] | {"peak_mb": round(found["memory"])}
                 if given.json:
-                    print(told, end="", flush=True)
+                    print(json.dumps(profiled), flush=True)
                 else:
-                    report(json.loads(told))
+                    report(profiled)
+
+
+def told(slide: Path, model: str, threads: int, what: str) -> Any:  # noqa: ANN401 - an object of JSON
+    """Measure one thing in a process of its own."""
+    command = [sys.executable, "-m", "benchmarks.stages", str(slide), "--model", model]
+    command += ["--threads", str(threads), "--only", what]
+    return json.loads(subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout)
 
 
 def painted(folder: Path, side: int, tile: int, form: Form) -> Path:

@@ -20,3 +20,6 @@ def test_a_profile_tells_its_stages_and_the_whole(tmp_path: Path) -> None:
     found = json.loads(done.stdout)
     assert {"open", "tissue", "predict", "objects", "write", "release"} <= set(found["stages_s"])
     assert sum(found["stages_s"].values()) == pytest.approx(found["total_s"], abs=0.05)
+    # Tissue and pictures read such a small slide at its full size, too.
+    assert 1 <= found["decodes_per_tile"] < 3
+    assert found["peak_mb"] > 100

@@ -4,6 +4,7 @@ import ctypes
 import gc
 import os
 import socket
+import sys
 import threading
 from contextlib import suppress
 from pathlib import Path
@@ -102,12 +103,14 @@ class RemoteMemory:
 
 
 def release() -> None:
-    """Return freed memory to the system; otherwise the process keeps what one stage used.
+    """Return freed memory to the system, that of Arrow too; otherwise the process keeps what one stage used.
 
     Of garbage in cycles only what is young is looked for: going through all objects of all modules takes a tenth of a
     second, and found nothing that held memory.
     """
     gc.collect(1)
+    if (arrow := sys.modules.get("pyarrow")) is not None:
+        arrow.default_memory_pool().release_unused()
     with suppress(OSError, AttributeError):
         ctypes.CDLL("libc.so.6").malloc_trim(0)
 

@@ -137,6 +137,8 @@ def write_outputs(
         if in_region:
             outlines.append(folder / REGION_NAME)
             write_areas(outlines[1], [region_polygons(tissue, slide)], REGION, context)
+        # A tissue of many rings leaves much behind.
+        release()
         for picture in pictures:
             picture.finish()
         of_fields = fields.finish(folder, context) if fields is not None else ()

@@ -122,16 +122,17 @@ def _field(box_level0: Box, rgb: NDArray[np.uint8], white: NDArray[np.float64]) 
 
 def _candidates(slide: Slide, tissue: TissueMask) -> list[Box]:
     """Divide level 0 into fields, and choose some on tissue, evenly in row-major order."""
-    rows, columns = np.nonzero(tissue.mask)
-    if not len(rows):
+    if not tissue.mask.any():
         return []
     width, height = slide.dimensions
     across, down = (max(1, round(length / _FIELD_PX)) for length in (width, height))
     # The field of each row and of each column of the mask, by their centres.
-    middles = np.arange(max(tissue.mask.shape))[:, None] + (0.5, 0.5)
+    rows, columns = tissue.mask.shape
+    middles = np.arange(max(rows, columns))[:, None] + (0.5, 0.5)
     fields = (tissue.frame.to_level0(middles) * (across / width, down / height)).astype(int)
     field_x, field_y = np.minimum(fields, (across - 1, down - 1)).T
-    pixels = np.bincount(field_y[rows] * across + field_x[columns], minlength=across * down)
+    in_columns = (tissue.mask[field_y[:rows] == row].sum(axis=0) for row in range(down))
+    pixels = np.concatenate([np.bincount(field_x[:columns], found, across) for found in in_columns])
     # Fields at the edge of tissue have few nuclei.
     full = np.flatnonzero(pixels > _MIN_TISSUE * tissue.frame.box.area / (across * down))
     if len(full) > _CANDIDATES:
