@@ -110,6 +110,11 @@ class Box:
         for y in range(self.y, self.bottom, height):
             yield Box(self.x, y, self.width, min(height, self.bottom - y))
 
+    def pieces(self, width: int, height: int) -> Iterator["Box"]:
+        """Yield boxes of at most this size, column after column, each from top to bottom."""
+        for x in range(self.x, self.right, width):
+            yield from Box(x, self.y, min(width, self.right - x), self.height).strips(height)
+
 
 @dataclass(frozen=True, slots=True)
 class Frame:

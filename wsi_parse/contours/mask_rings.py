@@ -6,9 +6,9 @@ and traced all at once, they would take 600 MB.
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
-import shapely
 from numpy.typing import NDArray
 from scipy import ndimage
 
@@ -17,7 +17,7 @@ from wsi_parse.contours.rings import Rings, ragged_index
 from wsi_parse.contours.tracing import Lines, rings_of_labels, trace
 from wsi_parse.geometry import Box
 
-_ROWS_AT_ONCE, _RINGS_AT_ONCE = 128, 1 << 14
+_ROWS_AT_ONCE, _RINGS_AT_ONCE, _AREAS_AT_ONCE = 128, 1 << 14, 5_000
 # From the middle of a side to that of the next one are at most two half-pixels along x and along y.
 _REACH = 2
 _ACROSS = 2 * _REACH + 1
@@ -78,9 +78,26 @@ class MaskRings:
     def polygons(self) -> NDArray[np.object_]:
         """Return a shapely polygon, with holes, for each part of the mask, in pixels of the mask."""
         numbers, ends, _ = rings_of_labels(self, keep_holes=True)
-        rings = self.points(numbers)
-        made = shapely.from_ragged_array(shapely.GeometryType.POLYGON, rings.points, (rings.offsets, ends))
-        return np.asarray(made, object)
+        return self.points(numbers).polygons(ends)
+
+    def in_turn(
+        self, numbers: NDArray[np.int64], ends: NDArray[np.int64], large_corners: int
+    ) -> Iterator[tuple[int, int, bool]]:
+        """Yield areas from one number to another, some at a time, and whether it is one large area alone.
+
+        Parameters
+        ----------
+        numbers, ends : int array
+            Area i has the rings ``numbers[ends[i] : ends[i + 1]]``.
+        large_corners : int
+            An area with more corners is large.
+        """
+        count = len(ends) - 1
+        corners = np.concatenate([[0], np.cumsum(self.sizes[numbers] + 1)])[ends]
+        large = np.flatnonzero(np.diff(corners) > large_corners)
+        stops = np.unique(np.concatenate([[0, count], np.arange(0, count, _AREAS_AT_ONCE), large, large + 1]))
+        for first, last in pairwise(stops.tolist()):
+            yield first, last, first in large
 
     def points(self, which: NDArray[np.integer]) -> Rings:
         """Return some rings, by their numbers, in pixels of the mask."""

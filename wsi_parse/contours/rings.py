@@ -86,13 +86,16 @@ class Rings:
 
     def shapes(self) -> NDArray[np.object_]:
         """Return a shapely polygon without holes for each."""
-        count = np.arange(len(self) + 1)
-        return np.asarray(shapely.from_ragged_array(shapely.GeometryType.POLYGON, self.points, (self.offsets, count)))
+        return self.polygons(np.arange(len(self) + 1))
+
+    def polygons(self, ends: NDArray[np.integer]) -> NDArray[np.object_]:
+        """Return shapely polygons: number i has the rings ``ends[i]`` to ``ends[i + 1]``, the outer one first."""
+        made = shapely.from_ragged_array(shapely.GeometryType.POLYGON, self.points, (self.offsets, ends))
+        return np.asarray(made, object)
 
     def polygon(self) -> shapely.Polygon:
         """Return one shapely polygon: the first ring with all others as its holes."""
-        ends = np.array([0, len(self)])
-        return shapely.from_ragged_array(shapely.GeometryType.POLYGON, self.points, (self.offsets, ends))[0]
+        return self.polygons(np.array([0, len(self)]))[0]
 
     def polygon_area(self) -> float:
         """Return the area of :meth:`polygon`."""

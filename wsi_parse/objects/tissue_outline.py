@@ -5,12 +5,13 @@ as rings, of which each is compared with those that come near, it takes some ten
 """
 
 from collections.abc import Iterator
-from itertools import pairwise
+from typing import Any
 
 import numpy as np
 import shapely
 from numpy.typing import NDArray
 
+from wsi_parse.contours.inside import Place, places_in
 from wsi_parse.contours.mask_rings import MaskRings
 from wsi_parse.contours.rings import Rings
 from wsi_parse.contours.tracing import rings_of_labels
@@ -22,7 +23,7 @@ from wsi_parse.tissue.mask import TissueMask
 
 # In pixels of the mask, whose edges are rough.
 _TOLERANCE_PX = 0.5
-_AREAS_AT_ONCE, _RINGS_AT_ONCE = 5_000, 1 << 14
+_RINGS_AT_ONCE = 1 << 14
 _RING = int(shapely.GeometryType.LINEARRING)
 
 #: Polygons and MultiPolygons (N,), or a single polygon of many rings: the outer one, then the holes.
@@ -30,14 +31,61 @@ Areas = NDArray[np.object_] | Rings
 
 
 def tissue_outline(tissue: TissueMask) -> Iterator[Areas]:
-    """Yield the tissue area, in the region of interest, in level-0 pixels, valid for QuPath."""
+    """Yield the tissue area, in the region of interest, in level-0 pixels, valid for QuPath.
+
+    Of an area with many corners, each part that lies in the region is a polygon of its own.
+    """
     for areas in areas_to_level0(tissue.rings, tissue.frame, _TOLERANCE_PX):
         if tissue.region is None:
             yield areas
+        elif isinstance(areas, Rings):
+            yield from _cut(areas, tissue.region)
         else:
-            shapes = np.array([areas.polygon()], object) if isinstance(areas, Rings) else areas
-            cut = fit_for_qupath(shapely.intersection(shapes, tissue.region))
-            yield cut[~shapely.is_missing(cut)]
+            yield _fit(shapely.intersection(areas, tissue.region))
+
+
+def _cut(area: Rings, region: Any) -> Iterator[Areas]:  # noqa: ANN401 - a shapely geometry
+    """Cut one area with many holes by a region: those that its border does not meet stay as they are."""
+    places = places_in(area.parts(_RINGS_AT_ONCE), region)
+    if places[0] == Place.OUTSIDE:
+        return
+    if places[0] == Place.INSIDE:
+        yield area
+        return
+    cut = _fit(shapely.intersection([area.take(np.flatnonzero(places == Place.BORDER)).polygon()], region))
+    parts, holes = shapely.get_parts(cut), area.take(np.flatnonzero(places == Place.INSIDE))
+    if not len(parts):
+        return
+    # Each hole lies in one part; at its border, what was moved to the grid may be beside it.
+    points = [shapely.point_on_surface(some.shapes()) for some in holes.parts(_RINGS_AT_ONCE)]
+    owner = shapely.STRtree(parts).nearest(np.concatenate([np.empty(0, object), *points]))
+    order = np.argsort(owner, kind="stable")
+    ends = np.searchsorted(owner[order], np.arange(len(parts) + 1))
+    small = []
+    for number, part in enumerate(parts):
+        of_part = holes.take(order[ends[number] : ends[number + 1]])
+        whole = Rings.joined([Rings.of_shapes(np.array([part], object)), of_part])
+        if len(whole.points) > LARGE_CORNERS:
+            yield _fitted(whole)
+        else:
+            small.append(whole.polygon())
+    yield _fit(np.array(small, object))
+
+
+def _fit(shapes: NDArray[np.object_]) -> NDArray[np.object_]:
+    """Make shapes fit for QuPath, and leave out what has no area."""
+    fitted = fit_for_qupath(shapes)
+    return fitted[~shapely.is_missing(fitted)]
+
+
+def _fitted(rings: Rings) -> Areas:
+    """Make one polygon of many rings fit for QuPath."""
+    snapped = snapped_by_rings(rings)
+    if snapped is None:
+        return _fit(np.array([rings.polygon()], object))
+    # Rounding leaves a sign on some zeros.
+    np.add(snapped.points, 0.0, out=snapped.points)
+    return snapped
 
 
 def areas_to_level0(rings: MaskRings, frame: Frame, tolerance_px: float) -> Iterator[Areas]:
@@ -60,13 +108,9 @@ def areas_to_level0(rings: MaskRings, frame: Frame, tolerance_px: float) -> Iter
         In level-0 pixels; what has no area on QuPath's grid is left out.
     """
     numbers, ends, _ = rings_of_labels(rings, keep_holes=True)
-    count = len(ends) - 1
-    corners = np.concatenate([[0], np.cumsum(rings.sizes[numbers] + 1)])[ends]
-    large = np.flatnonzero(np.diff(corners) > LARGE_CORNERS)
-    stops = np.unique(np.concatenate([[0, count], np.arange(0, count, _AREAS_AT_ONCE), large, large + 1]))
-    for first, last in pairwise(stops.tolist()):
+    for first, last, is_large in rings.in_turn(numbers, ends, LARGE_CORNERS):
         chosen = numbers[ends[first] : ends[last]]
-        polygon = _large(rings, chosen, frame, tolerance_px) if first in large else None
+        polygon = _large(rings, chosen, frame, tolerance_px) if is_large else None
         if polygon is not None:
             yield polygon
             continue
@@ -87,13 +131,7 @@ def _large(rings: MaskRings, numbers: NDArray[np.int64], frame: Frame, tolerance
     del simplified
     fitted = rings_fitted_to_area(kept, float(rings.pixels[numbers].sum()), frame)
     del kept
-    snapped = snapped_by_rings(fitted)
-    if snapped is None:
-        shapes = fit_for_qupath(np.array([fitted.polygon()], object))
-        return shapes[~shapely.is_missing(shapes)]
-    # Rounding leaves a sign on some zeros.
-    np.add(snapped.points, 0.0, out=snapped.points)
-    return snapped
+    return _fitted(fitted)
 
 
 def _simplified_areas(
@@ -113,9 +151,7 @@ def _simplified_areas(
 
 def _polygons(rings: Rings, owner: NDArray[np.int64]) -> NDArray[np.object_]:
     """Build a polygon of the rings of each owner that has some."""
-    ends = np.append(np.flatnonzero(np.diff(owner, prepend=-1)), len(owner))
-    made = shapely.from_ragged_array(shapely.GeometryType.POLYGON, rings.points, (rings.offsets, ends))
-    return np.asarray(made, object)
+    return rings.polygons(np.append(np.flatnonzero(np.diff(owner, prepend=-1)), len(owner)))
 
 
 def _simplified_rings(rings: MaskRings, numbers: NDArray[np.int64], tolerance_px: float) -> Rings:

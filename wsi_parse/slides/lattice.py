@@ -1,7 +1,7 @@
 """A box of a frame, resampled from a level, in pieces that bound the memory; by stored tiles where there are any."""
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -56,7 +56,7 @@ def read_lattice(box_frame: Box, frame: Frame, level: Level, read: ReadBox) -> N
     out = _white_around(inside, box_frame)
     width = max(1, int(_READ_WIDTH_PX / max(1.0, step_x)))
     height = max(1, int(_READ_PX / (min(width, max(1, inside.width)) * max(1.0, step_x) * max(1.0, step_y))))
-    for strip in _pieces(inside, width, height):
+    for strip in inside.pieces(width, height):
         source = _source(strip, steps, level)
         pixels = read(source)
 
@@ -64,7 +64,7 @@ def read_lattice(box_frame: Box, frame: Frame, level: Level, read: ReadBox) -> N
             return pixels[needed.relative_to(source).slices]
 
         side_x, side_y = (strip.width, strip.height) if _is_reduced(steps) else _resampled_sides(steps)
-        for piece in _pieces(strip, side_x, side_y):
+        for piece in strip.pieces(side_x, side_y):
             _resample(piece, level, steps, part, out[piece.relative_to(box_frame).slices])
     return out
 
@@ -211,12 +211,6 @@ def _white_around(inside: Box, box_frame: Box) -> NDArray[np.uint8]:
 
 def _inside(length_level: int, step: float) -> int:
     return max(1, int(np.floor(length_level / step + 0.5)))
-
-
-def _pieces(box: Box, width: int, height: int) -> Iterator[Box]:
-    """Cut a box, column after column, each from top to bottom."""
-    for x in range(box.x, box.right, width):
-        yield from Box(x, box.y, min(width, box.right - x), box.height).strips(height)
 
 
 def _source(box: Box, steps: tuple[float, float], level: Level) -> Box:

@@ -11,12 +11,15 @@ import shapely
 from numpy.typing import NDArray
 
 from wsi_parse.cautions import Caution
+from wsi_parse.contours.inside import Place, places_in, places_of
 from wsi_parse.contours.mask_rings import MaskRings
 from wsi_parse.contours.rings import Rings
+from wsi_parse.contours.tracing import rings_of_labels
 from wsi_parse.geometry import Box, Frame
+from wsi_parse.qupath.geometry import LARGE_CORNERS
 from wsi_parse.tissue.morphology import dilated
 
-_RINGS_AT_ONCE = 1 << 14
+_RINGS_AT_ONCE, _BLOCK_PX = 1 << 14, 64
 
 
 @dataclass(frozen=True)
@@ -72,14 +75,32 @@ class TissueMask:
         Some at a time: those of a large slide would take much memory. They are in the same order each time.
         """
         if self.region is None:
-            for rings in self.rings.parts(_RINGS_AT_ONCE):
-                yield Rings(self.frame.to_level0(rings.points), rings.offsets)
+            yield from self._parts_level0(np.arange(len(self.rings)))
             return
-        shapes = self.rings.polygons()
-        shapes = shapely.set_coordinates(shapes, self.frame.to_level0(shapely.get_coordinates(shapes)))
-        shapes = shapely.get_parts(shapely.intersection(shapely.make_valid(shapes), self.region))
-        rings = Rings.of_shapes(shapes[shapely.get_type_id(shapes) == shapely.GeometryType.POLYGON])
-        yield from rings.parts(_RINGS_AT_ONCE)
+        numbers, ends, _ = rings_of_labels(self.rings, keep_holes=True)
+        for first, last, is_large in self.rings.in_turn(numbers, ends, LARGE_CORNERS):
+            chosen, cut = numbers[ends[first] : ends[last]], ends[first : last + 1] - ends[first]
+            if is_large:
+                # Only rings at the border of the region are cut; the first one encloses the others.
+                places = places_in(self._parts_level0(chosen), self.region)
+                if places[0] == Place.OUTSIDE:
+                    continue
+                yield from self._parts_level0(chosen[places == Place.INSIDE])
+                chosen = chosen[places == Place.BORDER]
+                cut = np.array([0, len(chosen)])
+                if not len(chosen):
+                    continue
+            rings = self._level0(self.rings.points(chosen))
+            shapes = shapely.intersection(shapely.make_valid(rings.polygons(cut)), self.region)
+            shapes = shapely.get_parts(shapes)
+            yield Rings.of_shapes(shapes[shapely.get_type_id(shapes) == shapely.GeometryType.POLYGON])
+
+    def _parts_level0(self, numbers: NDArray[np.int64]) -> Iterator[Rings]:
+        for first in range(0, len(numbers), _RINGS_AT_ONCE):
+            yield self._level0(self.rings.points(numbers[first : first + _RINGS_AT_ONCE]))
+
+    def _level0(self, rings: Rings) -> Rings:
+        return Rings(self.frame.to_level0(rings.points), rings.offsets)
 
     @cached_property
     def area_mm2(self) -> float:
@@ -97,14 +118,32 @@ class TissueMask:
     def _area_px(self, mask: NDArray[np.bool_]) -> float:
         if self.region is None:
             return float(mask.sum())
-        corner = np.argwhere(mask)[:, ::-1]
-        (left, top), (right, bottom) = (self.frame.to_level0(corner + step).T for step in (0, 1))
-        pixels = shapely.box(left, top, right, bottom)
         shapely.prepare(self.region)
-        inside = shapely.contains_properly(self.region, pixels)
-        cut = pixels[~inside & shapely.intersects(self.region, pixels)]
-        whole = self.frame.scale_x * self.frame.scale_y
-        return float(inside.sum()) + float(shapely.area(shapely.intersection(cut, self.region)).sum()) / whole
+        # Of whole blocks first: a shape for each pixel of a large slide would take gigabytes.
+        inside, at_border = 0, [np.empty((0, 2), np.int64)]
+        blocks = list(self.frame.box.pieces(_BLOCK_PX, _BLOCK_PX))
+        corners = np.array([(block.x, block.y, block.right, block.bottom) for block in blocks])
+        for block, place in zip(blocks, self._places(corners[:, :2], corners[:, 2:]).tolist(), strict=True):
+            if place == Place.INSIDE:
+                inside += int(mask[block.slices].sum())
+            elif place == Place.BORDER:
+                corner = np.argwhere(mask[block.slices])[:, ::-1] + (block.x, block.y)
+                places = self._places(corner, corner + 1)
+                inside += int((places == Place.INSIDE).sum())
+                at_border.append(corner[places == Place.BORDER])
+        corner = np.concatenate(at_border)
+        # Row by row, so that the sum does not depend on the blocks.
+        corner = corner[np.lexsort(corner.T)]
+        cut = shapely.intersection(self._boxes(corner, corner + 1), self.region)
+        return inside + float(shapely.area(cut).sum()) / (self.frame.scale_x * self.frame.scale_y)
+
+    def _places(self, low: NDArray[np.int64], high: NDArray[np.int64]) -> NDArray[np.uint8]:
+        """Return the :class:`Place` of rectangles of the mask, from one corner (N, 2) to the other."""
+        return places_of(self._boxes(low, high), self.region)
+
+    def _boxes(self, low: NDArray[np.int64], high: NDArray[np.int64]) -> NDArray[np.object_]:
+        (left, top), (right, bottom) = self.frame.to_level0(low).T, self.frame.to_level0(high).T
+        return np.asarray(shapely.box(left, top, right, bottom))
 
     def touches(self, box_frame: Box, frame: Frame) -> bool:
         """Return whether a box of `frame`, which is any frame of the same slide, meets the search area."""
