@@ -161,10 +161,10 @@ def test_a_large_area_is_cut_by_a_region_as_polygons_are(seed: int, density: flo
     found = polygons_in([np.empty(0, object), *areas])
     assert shapely.is_valid(found).all()
     assert shapely.normalize(fit_for_qupath(found)).tolist() == shapely.normalize(found).tolist()
-    # What is cut is moved to the grid before the holes beside it are, so that a corner may end beside the known one.
+    # What is cut is moved to the grid before the holes beside it are: a thin sliver may be left or not.
     one, other = shapely.union_all(found), shapely.union_all(known)
     for outer, inner in ((one, other), (other, one)):
-        assert shapely.difference(inner, shapely.buffer(outer, 2 * GRID_PX)).is_empty
+        assert shapely.difference(inner, shapely.buffer(outer, 4 * GRID_PX)).is_empty
     assert lines_of(rings) == lines_of(known_rings)
 
 

@@ -126,8 +126,9 @@ def test_large_pictures_are_read_without_a_warning_and_too_large_ones_refused(
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 1000)
     assert np.array_equal(first_pixels(tmp_path / "a.png"), RGB)
     monkeypatch.setattr(image_reader, "MAX_PX", 1000)
+    Image.fromarray(RGB).save(tmp_path / "b.png")
     with pytest.raises(UnsupportedSlideError, match="pyramidal TIFF"):
-        open_slide(tmp_path / "a.png")
+        open_slide(tmp_path / "b.png")
 
 
 # ---- bright-field or not ------------------------------------------------------------------------------------------

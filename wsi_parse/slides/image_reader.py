@@ -1,8 +1,9 @@
 """ImageReader: plain images (PNG, JPEG, TIFF without tiles), held in memory as a whole."""
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, ClassVar
+from weakref import WeakValueDictionary
 
 import numpy as np
 from numpy.typing import NDArray
@@ -36,12 +37,11 @@ class ImageReader(ArrayReader):
     suffixes: ClassVar[tuple[str, ...]] = (".png", ".jpg", ".jpeg", ".tif", ".tiff")
 
     def __init__(self, path: Path) -> None:
-        with path.open("rb") as file:
-            head = file.read(4)
-        kinds = [kind for start, kind in _PICTURES.items() if head.startswith(start)]
-        pixels, size, notes, cautions = _read_picture(path, kinds[0]) if kinds else _read_tiff(path)
-        super().__init__(pixels, path.name, "image", fingerprint(path))
-        self.info = replace(self.info, pixel_size=size, notes=notes, cautions=cautions)
+        self._picture = _opened(path)
+        super().__init__(self._picture.pixels, path.name, "image", fingerprint(path))
+        self.info = replace(
+            self.info, pixel_size=self._picture.size, notes=self._picture.notes, cautions=self._picture.cautions
+        )
 
     @staticmethod
     def detect(path: Path) -> bool:
@@ -49,11 +49,36 @@ class ImageReader(ArrayReader):
         return first_bytes(path, 4).startswith(tuple(_PICTURES)) or is_tiff(path)
 
 
-# Pixels, what their header says of their size, what was decided, and what is wrong.
-_Read = tuple[NDArray[np.uint8], PixelSize | None, tuple[str, ...], tuple[Caution, ...]]
+@dataclass(frozen=True)
+class _Picture:
+    """Pixels (rows, columns, 3), what their header says of their size, what was decided, and what is wrong."""
+
+    pixels: NDArray[np.uint8]
+    size: PixelSize | None
+    notes: tuple[str, ...] = ()
+    cautions: tuple[Caution, ...] = ()
 
 
-def _read_picture(path: Path, kind: type[ImageFile]) -> _Read:
+# A run in threads opens its slide twice, and such a picture may take 3 GB.
+_held: WeakValueDictionary[tuple[int, ...], _Picture] = WeakValueDictionary()
+
+
+def _opened(path: Path) -> _Picture:
+    """Read a picture, or return the one that another reader of this process holds of the same file."""
+    status = path.stat()
+    key = status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns
+    picture = _held.get(key)
+    if picture is None:
+        with path.open("rb") as file:
+            head = file.read(4)
+        kinds = [kind for start, kind in _PICTURES.items() if head.startswith(start)]
+        picture = _read_picture(path, kinds[0]) if kinds else _read_tiff(path)
+        picture.pixels.flags.writeable = False
+        _held[key] = picture
+    return picture
+
+
+def _read_picture(path: Path, kind: type[ImageFile]) -> _Picture:
     try:
         with path.open("rb") as file, kind(file) as picture:
             _check_size(path.name, picture.width, picture.height)
@@ -66,12 +91,12 @@ def _read_picture(path: Path, kind: type[ImageFile]) -> _Read:
                 pixels = on_white(np.asarray(picture.convert("RGBA")))
             else:
                 pixels = np.asarray(picture.convert("RGB"))
-            return pixels, from_picture(str(kind.format), picture.info.get("dpi")), (), ()
+            return _Picture(pixels, from_picture(str(kind.format), picture.info.get("dpi")))
     except (OSError, SyntaxError, ValueError) as error:
         raise SlideOpenError(f"the picture is damaged ({error})") from error
 
 
-def _read_tiff(path: Path) -> _Read:
+def _read_tiff(path: Path) -> _Picture:
     with path.open("rb") as opened, parsing():
         tiff = open_tiff(path, opened)
         series, notes = choose_series(path.name, tiff)
@@ -86,8 +111,8 @@ def _read_tiff(path: Path) -> _Read:
         pixels = np.moveaxis(pixels, 0, -1)
     extra = page.extrasamples[0] if page.extrasamples else None
     if pixels.shape[-1] == 4 and extra in (_ASSOCIATED_ALPHA, _ALPHA):
-        return on_white(pixels, premultiplied=extra == _ASSOCIATED_ALPHA), size, notes, cautions
-    return np.ascontiguousarray(pixels[..., :3]), size, notes, cautions
+        return _Picture(on_white(pixels, premultiplied=extra == _ASSOCIATED_ALPHA), size, notes, cautions)
+    return _Picture(np.ascontiguousarray(pixels[..., :3]), size, notes, cautions)
 
 
 def _check_size(name: str, width: int, height: int) -> None:
