@@ -2,7 +2,8 @@
 
 Each run is also told as a multiple of decoding every stored tile of level 0 once, measured in the same process. CPU
 seconds hardly depend on what else the machine does. Without slides, painted ones are made: `--form`, `--tile` and
-`--side` say which. A stage's seconds are those of its own code, without the stages inside it.
+`--side` say which. A stage's seconds are those of its own code, without the stages inside it. The peak of memory (MB of
+a million bytes) is that of a second run, in a process of its own, without the stopwatch.
 """
 
 import argparse
@@ -229,7 +230,7 @@ def main() -> None:
         for slide in slides:
             for model in given.model or SCALES:
                 # Each in a process of its own, so that the peak of memory is its own.
-                found = {name: told(slide, model, given.threads, name) for name in ("seconds", "memory")}
+                found = {name: measured(slide, model, given.threads, name) for name in ("seconds", "memory")}
                 profiled = found["seconds"] | {"peak_mb": round(found["memory"])}
                 if given.json:
                     print(json.dumps(profiled), flush=True)
@@ -237,7 +238,7 @@ def main() -> None:
                     report(profiled)
 
 
-def told(slide: Path, model: str, threads: int, what: str) -> Any:  # noqa: ANN401 - an object of JSON
+def measured(slide: Path, model: str, threads: int, what: str) -> Any:  # noqa: ANN401 - an object of JSON
     """Measure one thing in a process of its own."""
     command = [sys.executable, "-m", "benchmarks.stages", str(slide), "--model", model]
     command += ["--threads", str(threads), "--only", what]

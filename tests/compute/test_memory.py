@@ -6,6 +6,7 @@ import weakref
 from dataclasses import dataclass
 
 import psutil
+import pyarrow as pa
 import pytest
 
 from wsi_parse.compute import memory
@@ -77,6 +78,18 @@ def test_young_garbage_in_cycles_is_released() -> None:
     held = weakref.ref(Ring())
     memory.release()
     assert held() is None
+
+
+def test_what_arrow_keeps_is_released(monkeypatch: pytest.MonkeyPatch) -> None:
+    released = []
+
+    class Pool:
+        def release_unused(self) -> None:
+            released.append(self)
+
+    monkeypatch.setattr(pa, "default_memory_pool", Pool)
+    memory.release()
+    assert len(released) == 1
 
 
 def test_children_are_seen_as_soon_as_they_are_there() -> None:

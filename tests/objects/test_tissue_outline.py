@@ -102,7 +102,7 @@ def test_areas_are_simplified_as_whole_polygons_are(at_once: int, mask: np.ndarr
     numbers, ends, _ = outline.rings_of_labels(rings, keep_holes=True)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(outline, "_RINGS_AT_ONCE", at_once)
-        patch.setattr(mask_rings, "_AREAS_AT_ONCE", at_once)
+        patch.setattr(mask_rings, "_CORNERS_AT_ONCE", at_once)
         owner = np.repeat(np.arange(len(ends) - 1), np.diff(ends))
         found = outline._simplified_areas(rings, numbers, owner, 0.5)
         fitted = polygons_in([np.empty(0, object), *areas_to_level0(rings, frame_of(4.0), 0.5)])
@@ -160,7 +160,9 @@ def test_a_large_area_is_cut_by_a_region_as_polygons_are(seed: int, density: flo
     event(f"as rings: {any(isinstance(some, Rings) for some in areas)}")
     found = polygons_in([np.empty(0, object), *areas])
     assert shapely.is_valid(found).all()
-    assert shapely.normalize(fit_for_qupath(found)).tolist() == shapely.normalize(found).tolist()
+    # Without what GEOS notes of their grid. Triangles of neighbouring points collapse when they are snapped again.
+    again = shapely.from_wkb(shapely.to_wkb(found[shapely.area(found) > 1]))
+    assert shapely.normalize(fit_for_qupath(again)).tolist() == shapely.normalize(again).tolist()
     # What is cut is moved to the grid before the holes beside it are: a thin sliver may be left or not.
     one, other = shapely.union_all(found), shapely.union_all(known)
     for outer, inner in ((one, other), (other, one)):

@@ -6,6 +6,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 import tifffile
+from hypothesis import given
+from hypothesis import strategies as st
 from numpy.typing import NDArray
 from PIL import Image
 
@@ -13,6 +15,7 @@ from wsi_parse.geometry import Box
 from wsi_parse.settings.sections import TissueSettings
 from wsi_parse.slides import SlideOptions, open_slide
 from wsi_parse.synthetic import SyntheticSlide, write_svs_like
+from wsi_parse.tissue import colours
 from wsi_parse.tissue.detection import detect_tissue
 
 Pixels = NDArray[np.uint8]
@@ -75,3 +78,14 @@ def test_less_tissue_than_a_nucleus_is_none(tmp_path: Path) -> None:
     Image.new("RGBA", (300, 200), (200, 100, 150, 0)).save(tmp_path / "clear.png")
     for name in ("one.png", "clear.png"):
         assert cautions_of(tmp_path / name) == ("no-tissue",)
+
+
+@pytest.mark.parametrize("at_once", [1, 7, 1 << 20])
+@given(st.integers(0, 1 << 30))
+def test_correlation_in_parts_is_the_one_of_numpy(at_once: int, seed: int) -> None:
+    random = np.random.default_rng(seed)
+    one = random.random(random.integers(3, 40)).astype(np.float32)
+    other = (one * random.normal() + random.random(len(one))).astype(np.float32)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(colours, "_PIXELS_AT_ONCE", at_once)
+        assert colours._correlation(one, other) == pytest.approx(np.corrcoef(one, other)[0, 1], abs=1e-9)

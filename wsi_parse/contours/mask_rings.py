@@ -14,10 +14,10 @@ from scipy import ndimage
 
 from wsi_parse.contours.joined_lines import concatenated, joined, selected
 from wsi_parse.contours.rings import Rings, ragged_index
-from wsi_parse.contours.tracing import Lines, rings_of_labels, trace
+from wsi_parse.contours.tracing import Lines, trace
 from wsi_parse.geometry import Box
 
-_ROWS_AT_ONCE, _RINGS_AT_ONCE, _AREAS_AT_ONCE = 128, 1 << 14, 5_000
+_ROWS_AT_ONCE, _RINGS_AT_ONCE, _CORNERS_AT_ONCE = 128, 1 << 14, 1 << 17
 # From the middle of a side to that of the next one are at most two half-pixels along x and along y.
 _REACH = 2
 _ACROSS = 2 * _REACH + 1
@@ -70,16 +70,6 @@ class MaskRings:
         """How many points each ring has."""
         return np.diff(self.offsets)
 
-    def parts(self, at_once: int) -> Iterator[Rings]:
-        """Yield the rings, some at a time, in pixels of the mask."""
-        for first in range(0, len(self), at_once):
-            yield self.points(np.arange(first, min(first + at_once, len(self))))
-
-    def polygons(self) -> NDArray[np.object_]:
-        """Return a shapely polygon, with holes, for each part of the mask, in pixels of the mask."""
-        numbers, ends, _ = rings_of_labels(self, keep_holes=True)
-        return self.points(numbers).polygons(ends)
-
     def in_turn(
         self, numbers: NDArray[np.int64], ends: NDArray[np.int64], large_corners: int
     ) -> Iterator[tuple[int, int, bool]]:
@@ -95,7 +85,8 @@ class MaskRings:
         count = len(ends) - 1
         corners = np.concatenate([[0], np.cumsum(self.sizes[numbers] + 1)])[ends]
         large = np.flatnonzero(np.diff(corners) > large_corners)
-        stops = np.unique(np.concatenate([[0, count], np.arange(0, count, _AREAS_AT_ONCE), large, large + 1]))
+        many = np.flatnonzero(np.diff(corners // _CORNERS_AT_ONCE)) + 1
+        stops = np.unique(np.concatenate([[0, count], many[many < count], large, large + 1]))
         for first, last in pairwise(stops.tolist()):
             yield first, last, first in large
 

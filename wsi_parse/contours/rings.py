@@ -134,10 +134,10 @@ class Rings:
 
 
 def bands(rings: Rings, at_once: int, reach: float = 0.0) -> Iterator[tuple[NDArray[np.int64], float, float]]:
-    """Yield the numbers of the rings that reach into one band of heights after another, and its ends.
+    """Yield the numbers of the rings that reach into one band of heights after another, and its least and largest y.
 
     Any two rings that meet, or come as near as `reach`, are in one of them, in whose heights they do. About `at_once`
-    rings begin in each band.
+    rings begin in each band. Heights and `reach` are in the frame of the rings.
     """
     if not len(rings):
         return

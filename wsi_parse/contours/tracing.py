@@ -13,12 +13,11 @@ import numpy as np
 import shapely
 from numpy.typing import NDArray
 
-from wsi_parse.contours.rings import Rings
+from wsi_parse.contours.rings import Rings, ragged_index
 from wsi_parse.geometry import Box
 
 # Sides of a pixel in clockwise order, and the step (row, column) to the pixel across.
 _ACROSS = np.array([(-1, 0), (0, 1), (1, 0), (0, -1)])
-_CORNER = np.array([(0, 0), (1, 0), (1, 1), (0, 1)], np.float64)
 OPEN = -1
 _SIDES = np.arange(len(_ACROSS), dtype=np.int8)
 _ROWS_AT_ONCE, _EDGES_AT_ONCE = 512, 1 << 18
@@ -285,7 +284,7 @@ def polygons_of(lines: Lines, keep_holes: bool) -> tuple[NDArray[np.object_], ND
         Label of each polygon, ascending.
     """
     rings, ends, labels = rings_of_labels(lines, keep_holes)
-    closed = _closed(lines, rings)
+    closed = _closed_rings(lines, rings)
     return shapely.from_ragged_array(shapely.GeometryType.POLYGON, closed.points, (closed.offsets, ends)), labels
 
 
@@ -315,12 +314,11 @@ def rings_of_labels(
     return rings[order], np.concatenate([[0], np.cumsum(np.bincount(owner, minlength=len(labels)))]), labels
 
 
-def _closed(lines: Lines, which: NDArray[np.int64]) -> Rings:
+def _closed_rings(lines: Lines, which: NDArray[np.int64]) -> Rings:
     """Collect the points of some lines, each closed by its first point."""
     sizes = np.diff(lines.offsets)[which] + 1
     offsets = np.concatenate([[0], np.cumsum(sizes)]).astype(np.int64)
     first = lines.offsets[which]
-    index = np.repeat(first - offsets[:-1], sizes)
-    index += np.arange(len(index))
+    index = ragged_index(first, sizes)
     index[offsets[1:] - 1] = first
     return Rings(lines.points[index], offsets)

@@ -113,12 +113,12 @@ class GeoJsonExporter(StreamingExporter):
             self.add(self.features(part), part.class_index)
 
     def write_polygon(self, rings: Rings, name: str, class_index: int) -> None:
-        """Add one polygon of many rings, valid for QuPath, some rings at a time.
+        """Add one polygon of many rings, some rings at a time. Other than in :meth:`write`, nothing is checked.
 
         Parameters
         ----------
         rings : Rings
-            The outer ring, then the holes, in level-0 pixels, on QuPath's grid.
+            The outer ring, then the holes, in level-0 pixels, valid and on QuPath's grid.
         name : str
             Its id, a UUID.
         class_index : int

@@ -123,7 +123,24 @@ def shared_to_level0(polygons: NDArray[np.object_], frame: Frame) -> NDArray[np.
 def fitted_to_area(
     polygons: NDArray[np.object_], target: NDArray[np.float64], frame: Frame
 ) -> tuple[NDArray[np.object_], NDArray[np.float64]]:
-    """Scale polygons to their target areas and snap them to QuPath's grid; returns them and the error of their area."""
+    """Scale polygons to their target areas and snap them to QuPath's grid.
+
+    Parameters
+    ----------
+    polygons : object array (N,)
+        shapely Polygons in lattice pixels.
+    target : float array (N,)
+        Areas, in square lattice pixels.
+    frame : Frame
+        The lattice.
+
+    Returns
+    -------
+    polygons : object array (N,)
+        Polygons or MultiPolygons in level-0 pixels, fit for QuPath; None where nothing is left.
+    error : float array (N,)
+        How far their areas are from the targets, as a share of them.
+    """
     best, miss = polygons.copy(), np.full(len(polygons), np.inf)
     aim, target_level0 = target.copy(), np.maximum(target * (frame.scale_x * frame.scale_y), _TINY)
     area, centre = shapely.area(polygons), shapely.get_coordinates(shapely.centroid(polygons))

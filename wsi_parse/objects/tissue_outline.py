@@ -33,7 +33,8 @@ Areas = NDArray[np.object_] | Rings
 def tissue_outline(tissue: TissueMask) -> Iterator[Areas]:
     """Yield the tissue area, in the region of interest, in level-0 pixels, valid for QuPath.
 
-    Of an area with many corners, each part that lies in the region is a polygon of its own.
+    Of an area with many corners, each part that lies in the region is a polygon of its own, unless the area has
+    to be repaired.
     """
     for areas in areas_to_level0(tissue.rings, tissue.frame, _TOLERANCE_PX):
         if tissue.region is None:
@@ -122,7 +123,7 @@ def areas_to_level0(rings: MaskRings, frame: Frame, tolerance_px: float) -> Iter
 
 
 def _large(rings: MaskRings, numbers: NDArray[np.int64], frame: Frame, tolerance_px: float) -> Areas | None:
-    """Do this for one area with many corners; None if few of them are left."""
+    """Return one area with many corners, the outer ring first in `numbers`, in level-0 pixels; None if few are left."""
     simplified = _simplified_rings(rings, numbers, tolerance_px)
     sizes = simplified.sizes
     if not sizes[0] or sizes.sum() <= LARGE_CORNERS:

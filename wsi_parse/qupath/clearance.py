@@ -37,7 +37,7 @@ def near_rings(rings: Rings, grid_px: float) -> NDArray[np.bool_]:
 
 
 def _near(rings: Rings, grid_px: float, top: float, bottom: float) -> NDArray[np.bool_]:
-    """Return this for the corners from one height to another."""
+    """Return which rings are near because of a corner between two heights, `top` and `bottom`, in level-0 pixels."""
     is_last = np.zeros(len(rings.points), bool)
     is_last[rings.offsets[1:] - 1] = True
     # The last point of a ring repeats its first one, so each corner begins one side. On the grid, steps are whole.

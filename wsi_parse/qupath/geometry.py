@@ -113,8 +113,9 @@ def _fit(geometry: NDArray[np.object_]) -> NDArray[np.object_]:
 def _finely_rounded(geometry: NDArray[np.object_]) -> NDArray[np.object_]:
     points = shapely.get_coordinates(geometry)
     rounded = np.rint(points * _FINE) / _FINE
-    if np.array_equal(rounded, points) and not shapely.has_z(geometry).any():
-        # Not copied: the tissue of a large slide takes hundreds of megabytes.
+    # Not copied in vain, because large areas take much memory. GEOS would not snap what says that it is on the grid.
+    noted = shapely.has_z(geometry) | (shapely.get_precision(geometry) > 0)
+    if np.array_equal(rounded, points) and not noted.any():
         return geometry
     return np.asarray(shapely.set_coordinates(geometry, rounded), object)
 
