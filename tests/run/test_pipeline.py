@@ -3,20 +3,25 @@
 import hashlib
 import json
 import shutil
+import threading
 from datetime import date
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import psutil
 import pytest
 import shapely
 
 from tests.rights import run_as_ordinary_user
 from tests.small_slides import tissue_with_nuclei, write_slide
 from wsi_parse.compute import graph
+from wsi_parse.compute.cluster import Cluster
 from wsi_parse.compute.worker import Done
 from wsi_parse.errors import ModelError, PixelSizeError, StageError, UnknownNameError, UnknownPromptError, UsageError
 from wsi_parse.models.stain import StainModel
 from wsi_parse.progress import Silent
+from wsi_parse.run import stages
 from wsi_parse.run.locks import claim
 from wsi_parse.run.manifest import RunManifest, sha256_of
 from wsi_parse.run.outlook import Outlook
@@ -44,6 +49,28 @@ def settings_of(*overrides: str, **more: object) -> RunSettings:
 
 def digest(path: Path) -> str:
     return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+@pytest.mark.parametrize("workers", [0, 1])
+def test_own_workers_end_before_outputs_are_written_and_shared_ones_do_not(
+    slide: tuple[Path, np.ndarray], tmp_path: Path, workers: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    alive: list[bool] = []
+    write = stages.write_outputs
+
+    def watched(*given: Any, **named: Any) -> Any:
+        threads = [thread.name for thread in threading.enumerate()]
+        children = [" ".join(child.cmdline()) for child in psutil.Process().children(recursive=True)]
+        in_processes = any("spawn_main" in command for command in children)
+        alive.append(in_processes if workers else any(name.startswith("wsi-parse-worker") for name in threads))
+        return write(*given, **named)
+
+    monkeypatch.setattr(stages, "write_outputs", watched)
+    settings = settings_of(compute={"workers": workers, "threads": 1})
+    run_slide(slide[0], tmp_path / "own", settings)
+    with Cluster(settings.compute, tmp_path / "logs") as cluster:
+        run_slide(slide[0], tmp_path / "shared", settings, cluster=cluster)
+    assert alive == [False, True]
 
 
 def test_a_run_finds_the_nuclei_and_writes_all_outputs(slide: tuple[Path, np.ndarray], tmp_path: Path) -> None:

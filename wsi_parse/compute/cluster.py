@@ -115,6 +115,10 @@ class Cluster:
         return self
 
     def __exit__(self, *error: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """End the workers; nothing may be asked of them afterwards."""
         self._stack.close()
 
     @property

@@ -130,8 +130,10 @@ def run_prepared(prepared: PreparedRun, folder: Path, progress: Progress, cluste
     try:
         with sampler, clock.stage("total"), stage_named(prepared.slide.name, "the run"), ExitStack() as stack:
             compute, model = prepared.settings.compute, prepared.settings.model
+            is_own = cluster is None
             cluster = cluster or stack.enter_context(Cluster(compute, folder / WORK, progress.note, model=model))
-            remote_bytes = Stages(prepared, folder, manifest, clock, progress).run(cluster, reuse.objects)
+            stages = Stages(prepared, folder, manifest, clock, progress)
+            remote_bytes = stages.run(cluster, reuse.objects, is_own=is_own)
     except BaseException as error:
         manifest.state = "failed"
         # The original message may hold addresses of workers.

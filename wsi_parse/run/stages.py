@@ -6,6 +6,7 @@ from pathlib import Path
 
 from wsi_parse.cautions import Caution, nothing_found, roi_without_tissue, unreadable_tiles
 from wsi_parse.compute.cluster import Cluster
+from wsi_parse.compute.memory import release
 from wsi_parse.compute.worker import forget
 from wsi_parse.exporters.parquet_source import ParquetSource
 from wsi_parse.geometry import Box
@@ -55,7 +56,7 @@ class Stages:
     clock: Clock
     progress: Progress
 
-    def run(self, cluster: Cluster, objects: Path | None = None) -> int:
+    def run(self, cluster: Cluster, objects: Path | None = None, *, is_own: bool = False) -> int:
         """Do what is left.
 
         Parameters
@@ -64,6 +65,8 @@ class Stages:
             Not started unless something must be computed.
         objects : Path, optional
             objects.parquet of an earlier run with the same objects: nothing is predicted or outlined then.
+        is_own : bool
+            Whether nobody else needs the cluster: it is closed before outputs are written.
 
         Returns
         -------
@@ -82,7 +85,9 @@ class Stages:
         if tissue.mask.any() and not tissue.search_mm2:
             self._caution(roi_without_tissue())
         if objects is None:
-            return self._compute(tissue, cluster)
+            # Overviews of a large slide took it.
+            release()
+            return self._compute(tissue, cluster, is_own=is_own)
         tissue = self._leave_out(tissue, [Box(*box) for box in self.manifest.unreadable.get("tiles_level0_px", ())])
         self.manifest.reused = [{"stage": "objects", "file": objects.name}]
         prepared, state = self.prepared, self.manifest.model.get("state", {})
@@ -91,7 +96,7 @@ class Stages:
         self._write(ParquetSource(objects, ClassTable.of(self.prepared.prompts)), tissue)
         return 0
 
-    def _compute(self, tissue: TissueMask, cluster: Cluster) -> int:
+    def _compute(self, tissue: TissueMask, cluster: Cluster, *, is_own: bool) -> int:
         manifest = self.manifest
         self.progress.start("prepare", 1)
         with self.clock.stage("prepare"), stage_named(self.prepared.slide.name, "layout"):
@@ -105,7 +110,10 @@ class Stages:
             remote_bytes = predict_and_extract(plan, cluster, manifest, self.clock, self.progress)
         finally:
             forget(str(plan.path))
-            cluster.forget(plan.path)
+            if is_own:
+                cluster.close()
+            else:
+                cluster.forget(plan.path)
         tissue = self._leave_out(tissue, damaged_tiles(plan))
         manifest.maps_mb = round(size_bytes(plan.maps) / 1e6, 2)
         self._write(ChunkSource(plan), tissue, [ProbabilityMap.of(context) for context in plan.pass_contexts])
