@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import shapely
-from hypothesis import event, given, settings
+from hypothesis import event, example, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
@@ -146,6 +146,8 @@ seeds = st.integers(0, 1 << 30)
 
 @settings(deadline=None)
 @given(seeds, st.sampled_from([0.3, 0.7, 0.85, 0.95]))
+# The border of the region comes to a hole beside it when it is moved to the grid.
+@example(1068, 0.85)
 def test_a_large_area_is_cut_by_a_region_as_polygons_are(seed: int, density: float) -> None:
     random = np.random.default_rng(seed)
     mask = random.random(FRAME.box.shape) < density

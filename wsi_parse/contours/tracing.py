@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
-import shapely
 from numpy.typing import NDArray
 
 from wsi_parse.contours.rings import Rings, ragged_index
@@ -285,7 +284,7 @@ def polygons_of(lines: Lines, keep_holes: bool) -> tuple[NDArray[np.object_], ND
     """
     rings, ends, labels = rings_of_labels(lines, keep_holes)
     closed = _closed_rings(lines, rings)
-    return shapely.from_ragged_array(shapely.GeometryType.POLYGON, closed.points, (closed.offsets, ends)), labels
+    return closed.polygons(ends), labels
 
 
 def rings_of_labels(

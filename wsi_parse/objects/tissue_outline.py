@@ -53,12 +53,17 @@ def _cut(area: Rings, region: Any) -> Iterator[Areas]:  # noqa: ANN401 - a shape
     if places[0] == Place.INSIDE:
         yield area
         return
+    holes = area.take(np.flatnonzero(places == Place.INSIDE))
     cut = _fit(shapely.intersection([area.take(np.flatnonzero(places == Place.BORDER)).polygon()], region))
-    parts, holes = shapely.get_parts(cut), area.take(np.flatnonzero(places == Place.INSIDE))
-    if not len(parts):
+    # Moved to the grid, the border may have come to holes beside it; on the grid again, to others.
+    while len(cut) and (beside := places_in(holes.parts(_RINGS_AT_ONCE), cut[0]) != Place.INSIDE).any():
+        left_out = shapely.union_all(holes.take(np.flatnonzero(beside)).shapes())
+        cut, holes = _fit(shapely.difference(cut, left_out)), holes.take(np.flatnonzero(~beside))
+    if not len(cut):
         return
-    # Each hole lies in one part; at its border, what was moved to the grid may be beside it.
+    parts = shapely.get_parts(cut)
     points = [shapely.point_on_surface(some.shapes()) for some in holes.parts(_RINGS_AT_ONCE)]
+    # Each hole lies in one part.
     owner = shapely.STRtree(parts).nearest(np.concatenate([np.empty(0, object), *points]))
     order = np.argsort(owner, kind="stable")
     ends = np.searchsorted(owner[order], np.arange(len(parts) + 1))
