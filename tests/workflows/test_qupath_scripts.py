@@ -110,7 +110,7 @@ def results(
     batch = squares(10, seed)
     with GeoJsonParts(target / name, context) as exporter:
         exporter.write(batch)
-    write_areas(target / "tissue.geojson", np.array([shapely.box(700, 300, 3000, 2000)]), TISSUE, context)
+    write_areas(target / "tissue.geojson", [np.array([shapely.box(700, 300, 3000, 2000)])], TISSUE, context)
     return batch
 
 
