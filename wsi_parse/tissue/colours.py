@@ -4,7 +4,6 @@ The bounds stand between what was measured on 400 pictures of H&E (six slides an
 and what is wrong; `python -m benchmarks.tissue` prints the figures of the slides.
 """
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,6 +11,7 @@ from numpy.typing import NDArray
 from scipy.ndimage import uniform_filter
 
 from wsi_parse.cautions import Caution, tinted_glass, unusual_colours
+from wsi_parse.geometry import Box
 from wsi_parse.tissue.light import CANVAS, even_glass, sample_of, smoothed_density, white_of
 from wsi_parse.tissue.morphology import dilated, locally
 
@@ -146,7 +146,8 @@ def hue_of(rgb: NDArray[np.uint8], mpp: float, tissue: NDArray[np.bool_]) -> Hue
     edge_px = max(2.0, _BLACK_EDGE_UM / mpp)
     lit = locally(lambda part: ~dilated(smoothed_density(part, white, 0.0).min(axis=0) > _BLACK, edge_px), rgb, edge_px)
     lit &= tissue
-    found = np.concatenate([_stained(averaged[part], lit[part], white) for part in _parts(tissue)], axis=1)
+    strips = [strip.slices for strip in Box(0, 0, rgb.shape[1], rgb.shape[0]).strips(_ROWS_AT_ONCE)]
+    found = np.concatenate([_stained(averaged[strip], lit[strip], white) for strip in strips], axis=1)
     if found.shape[1] < max(_MIN_PIXELS, _MIN_SHARE * tissue.sum()):
         return None
     # One colour after another: each takes 40 MB on a slide of 100,000 px.
@@ -163,11 +164,6 @@ def hue_of(rgb: NDArray[np.uint8], mpp: float, tissue: NDArray[np.bool_]) -> Hue
         _correlation(excess, mean) if min(excess.std(), mean.std()) > _EVEN else 0.0,
         float(np.median(excess)),
     )
-
-
-def _parts(mask: NDArray[np.bool_]) -> Iterator[slice]:
-    """Yield some rows of a mask after others."""
-    return (slice(first, first + _ROWS_AT_ONCE) for first in range(0, len(mask), _ROWS_AT_ONCE))
 
 
 def _stained(rgb: NDArray[np.uint8], which: NDArray[np.bool_], white: NDArray[np.float32]) -> NDArray[np.float32]:

@@ -118,7 +118,6 @@ class TissueMask:
     def _area_px(self, mask: NDArray[np.bool_]) -> float:
         if self.region is None:
             return float(mask.sum())
-        shapely.prepare(self.region)
         # Of whole blocks first: a shape for each pixel of a large slide would take gigabytes.
         inside, at_border = 0, [np.empty((0, 2), np.int64)]
         blocks = list(self.frame.box.pieces(_BLOCK_PX, _BLOCK_PX))

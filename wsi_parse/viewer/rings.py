@@ -7,6 +7,8 @@ import numpy as np
 import shapely
 from numpy.typing import NDArray
 
+from wsi_parse.contours.rings import ragged_index
+
 
 @dataclass(frozen=True)
 class Rings:
@@ -70,6 +72,4 @@ def ragged(starts: NDArray[np.int64], chosen: NDArray[np.int64]) -> NDArray[np.i
     >>> ragged(np.array([0, 2, 2, 5]), np.array([2, 0])).tolist()
     [2, 3, 4, 0, 1]
     """
-    first, counts = starts[chosen], starts[chosen + 1] - starts[chosen]
-    within = np.arange(int(counts.sum())) - np.repeat(np.cumsum(counts) - counts, counts)
-    return np.asarray(np.repeat(first, counts) + within, np.int64)
+    return ragged_index(starts[chosen], starts[chosen + 1] - starts[chosen])
